@@ -1,0 +1,47 @@
+# make demo       install into .venv, then see the tool work on real data
+# make test       install into .venv, then format, lint, types and the fast tests
+# make test-slow  the tests that take longer
+# make readme     rewrite the generated table of detectors in README.md
+# make clean      remove what these commands made
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/installed
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-slow readme clean
+
+help:
+	@sed -n 's/^# //p; /^$$/q' Makefile
+
+demo: $(INSTALLED)
+	$(BIN)/anogan demo
+
+test: $(INSTALLED)
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -m "not slow" -n 2
+
+test-slow: $(INSTALLED)
+	$(BIN)/python -m pytest -m slow -n 2 --timeout 3600
+
+readme: $(INSTALLED)
+	$(BIN)/python tests/test_readme.py
+
+# setuptools and torch go first, at their pinned versions: nothing later then has a reason to fetch another build of torch,
+# and the editable install needs no build environment of its own.
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "anogan needs Python 3.11 or newer; '$(PYTHON)' is: $$($(PYTHON) --version 2>&1 | tail -n 1)." >&2; \
+	  echo "Name a newer one, for example: make PYTHON=python3.12 demo" >&2; exit 1; }
+	@echo "Installing into $(VENV); the first time this takes some minutes."
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt setuptools torch
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation --editable ".[dev]"
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build dist anogan.egg-info anogan-demo .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

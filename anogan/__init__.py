@@ -1,0 +1,47 @@
+"""GAN-based anomaly detection: fit on normal data, rank, flag and explain what is unusual."""
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "AnoganError": "errors",
+    "InputError": "errors",
+    "FormatError": "errors",
+    "TrainingDivergedError": "errors",
+    "ImageFolder": "data.image",
+    "Callback": "engine.callbacks",
+    "Detector": "detectors.base",
+    "TrainingHealthWarning": "detectors.base",
+    "list_detectors": "detectors.registry",
+    "from_pyod": "detectors._pyod",
+}
+"""Where the public names live; each is imported when it is first used. Detectors are found by their folder."""
+
+
+def load(path: Any, *, device: str = "auto") -> Any:
+    """Read a detector from a model file, onto another device if wanted; see `Detector.load`."""
+    from .detectors.base import Detector
+
+    return Detector.load(path, device=device)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "metrics":
+        return importlib.import_module(".evaluation.metrics", __name__)
+    if name in _HOMES:
+        return getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
+    if not name.startswith("_"):
+        from .detectors.registry import list_detectors
+
+        for cls in list_detectors().values():
+            if cls.__name__ == name:
+                return cls
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    from .detectors.registry import list_detectors
+
+    return sorted({*globals(), *_HOMES, *(cls.__name__ for cls in list_detectors().values())})

@@ -1,0 +1,1 @@
+"""From the user's arrays, tables and pictures to bounded tensors, and back."""

@@ -1,0 +1,205 @@
+"""Numeric columns to network-sized numbers and back, independent of the unit they were measured in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Self
+
+import numpy as np
+from scipy.special import ndtri
+from sklearn.base import BaseEstimator
+
+from anogan.errors import InputError
+
+SCALINGS = ("standard", "quantile", "asinh")
+
+CONSTANT_STEP = 5.0
+"""What a column that was constant in training becomes when its value differs: it has no scale to measure by."""
+
+LINEAR_LIMIT = 1e4
+"""Standardised values grow linearly up to here, logarithmically beyond: their squares stay finite in float32."""
+
+N_QUANTILES = 1000
+_LARGEST = 1e150  # a value this many times beyond the training magnitude is as far as any other
+_CONSTANT_TOLERANCE = 2.0**-22  # relative; a constant that passed through float32 is still that constant
+
+
+def tame(z: np.ndarray) -> np.ndarray:
+    """Identity up to +-`LINEAR_LIMIT`, logarithmic beyond; increasing, odd, finite for every finite z."""
+    size = np.abs(z)
+    if not np.any(size > LINEAR_LIMIT):
+        return z
+    with np.errstate(divide="ignore"):
+        compressed = np.sign(z) * LINEAR_LIMIT * (1.0 + np.log(size / LINEAR_LIMIT))
+    return np.where(size > LINEAR_LIMIT, compressed, z)
+
+
+def untame(t: np.ndarray) -> np.ndarray:
+    """The inverse of `tame`."""
+    size = np.abs(t)
+    if not np.any(size > LINEAR_LIMIT):
+        return t
+    exponent = np.minimum(size / LINEAR_LIMIT - 1.0, 600.0)
+    return np.where(size > LINEAR_LIMIT, np.sign(t) * LINEAR_LIMIT * np.exp(exponent), t)
+
+
+class NumericScaler(BaseEstimator):
+    """Scale and shift each column so that results do not depend on its unit.
+
+    Missing values (NaN) take no part in the statistics and stay NaN. All state is plain numpy arrays, so a
+    model file does not depend on the version of scikit-learn that wrote it.
+
+    Parameters
+    ----------
+    scaling : {"standard", "quantile", "asinh"}
+        "standard": distance from the mean in standard deviations.
+        "asinh": ``arcsinh((x - median) / scale)``, scale the interquartile range or, where that is 0, the
+        standard deviation; unbounded, but far-out values grow logarithmically.
+        "quantile": the normal score of the value's rank among the training values, interpolated between up to
+        1000 quantiles; beyond the training range it keeps growing with ``arcsinh`` of the value.
+
+    Notes
+    -----
+    scikit-learn's ``QuantileTransformer`` is not used because it clips at the training range, sends every value
+    tied with the minimum to -5.2, and compares with an absolute tolerance of 1e-7, which makes its result depend
+    on the column's unit.
+    """
+
+    def __init__(self, scaling: str = "standard") -> None:
+        self.scaling = scaling
+
+    def fit(self, columns: Iterable[np.ndarray]) -> Self:
+        """Learn the statistics of each column, given as 1-d float64 arrays (NaN = missing, no infinities)."""
+        if self.scaling not in SCALINGS:
+            choices = ", ".join(repr(choice) for choice in SCALINGS)
+            raise InputError(
+                f"The 'scaling' parameter must be one of {choices}. Got {self.scaling!r} instead."
+            )
+        facts = [_ColumnFacts(np.asarray(column, dtype=np.float64), self.scaling) for column in columns]
+        self.exponent_ = np.array([fact.exponent for fact in facts], dtype=np.int64)
+        self.center_ = np.array([fact.center for fact in facts], dtype=np.float64)
+        self.scale_ = np.array([fact.scale for fact in facts], dtype=np.float64)
+        self.constant_ = np.array([fact.constant for fact in facts], dtype=bool)
+        if self.scaling == "quantile":
+            self.offset_ = np.cumsum([0] + [len(fact.knots) for fact in facts])
+            self.knots_ = np.concatenate([fact.knots for fact in facts] or [np.empty(0)])
+            self.ranks_ = np.concatenate([fact.ranks for fact in facts] or [np.empty(0)])
+            self.slope_ = np.array([fact.slopes for fact in facts], dtype=np.float64).reshape(-1, 2)
+        medians = np.array([fact.median for fact in facts], dtype=np.float64)
+        fill = [self.column(j, medians[j : j + 1])[0] for j in range(len(facts))]
+        self.fill_ = np.nan_to_num(np.array(fill, dtype=np.float64))
+        return self
+
+    def column(self, j: int, x: np.ndarray) -> np.ndarray:
+        """Scale column `j`: (n,) in the user's unit -> (n,) in model space, NaN where x is NaN."""
+        y = self._reduced(j, x)
+        if np.isnan(self.center_[j]):  # no value in training: the missing-indicator carries the information
+            return np.where(np.isnan(y), y, 0.0)
+        if self.constant_[j]:
+            difference = y - self.center_[j]
+            changed = np.abs(difference) > _CONSTANT_TOLERANCE * abs(self.center_[j])
+            return np.where(np.isnan(y), y, CONSTANT_STEP * np.sign(difference) * changed)
+        u = (y - self.center_[j]) / self.scale_[j]
+        if self.scaling == "standard":
+            return tame(u)
+        v = np.arcsinh(u)
+        return self._rank(j, v) if self.scaling == "quantile" else v
+
+    def transform(self, X: np.ndarray) -> np.ndarray:
+        """(n, d) in the user's units -> (n, d) float64 in model space."""
+        out = np.empty(X.shape, dtype=np.float64)
+        for j in range(X.shape[1]):
+            out[:, j] = self.column(j, X[:, j])
+        return out
+
+    def inverse_column(self, j: int, z: np.ndarray) -> np.ndarray:
+        """(n,) in model space -> (n,) in the user's unit; a constant column gives its constant."""
+        z = np.asarray(z, dtype=np.float64)
+        if self.constant_[j]:
+            y = np.full(z.shape, self.center_[j])
+        elif self.scaling == "standard":
+            y = untame(z) * self.scale_[j] + self.center_[j]
+        else:
+            v = self._unrank(j, z) if self.scaling == "quantile" else z
+            y = np.sinh(np.clip(v, -600.0, 600.0)) * self.scale_[j] + self.center_[j]
+        largest = np.finfo(np.float64).max
+        with np.errstate(over="ignore"):
+            return np.clip(np.ldexp(y, self.exponent_[j]), -largest, largest)
+
+    def inverse(self, Z: np.ndarray) -> np.ndarray:
+        """(n, d) in model space -> (n, d) float64 in the user's units."""
+        out = np.empty(Z.shape, dtype=np.float64)
+        for j in range(Z.shape[1]):
+            out[:, j] = self.inverse_column(j, Z[:, j])
+        return out
+
+    def _reduced(self, j: int, x: np.ndarray) -> np.ndarray:
+        """Divide by the training magnitude (a power of two, hence exact); no arithmetic can overflow then."""
+        with np.errstate(over="ignore"):
+            y = np.ldexp(np.asarray(x, dtype=np.float64), -self.exponent_[j])
+        return np.clip(y, -_LARGEST, _LARGEST)
+
+    def _rank(self, j: int, v: np.ndarray) -> np.ndarray:
+        knots, ranks = self._table(j)
+        below, above = self.slope_[j]
+        inside = np.interp(v, knots, ranks)
+        return inside + above * np.maximum(v - knots[-1], 0.0) - below * np.maximum(knots[0] - v, 0.0)
+
+    def _unrank(self, j: int, t: np.ndarray) -> np.ndarray:
+        knots, ranks = self._table(j)
+        below, above = self.slope_[j]
+        inside = np.interp(t, ranks, knots)
+        return inside + np.maximum(t - ranks[-1], 0.0) / above - np.maximum(ranks[0] - t, 0.0) / below
+
+    def _table(self, j: int) -> tuple[np.ndarray, np.ndarray]:
+        span = slice(int(self.offset_[j]), int(self.offset_[j + 1]))
+        return self.knots_[span], self.ranks_[span]
+
+
+class _ColumnFacts:
+    """The statistics of one column; every length is in units of a power of two near its largest magnitude."""
+
+    def __init__(self, x: np.ndarray, scaling: str) -> None:
+        x = x[~np.isnan(x)]
+        largest = float(np.abs(x).max()) if len(x) else 0.0
+        self.exponent = int(np.frexp(largest)[1])
+        self.center, self.scale = 0.0, 1.0
+        self.knots, self.ranks, self.slopes = np.empty(0), np.empty(0), (1.0, 1.0)
+        if not len(x):
+            self.constant, self.center, self.median = True, np.nan, np.nan
+            return
+        y = np.ldexp(x, -self.exponent)
+        median = float(np.median(y))
+        self.median = float(np.ldexp(median, self.exponent))
+        # Rounding noise around a constant is not a scale.
+        self.constant = bool(np.ptp(y) <= 8 * np.finfo(np.float64).eps * np.abs(y).max())
+        if self.constant:
+            self.center = median
+        elif scaling == "standard":
+            self.center, self.scale = float(y.mean()), float(y.std())
+        else:
+            low, high = np.quantile(y, [0.25, 0.75])
+            self.center, self.scale = median, float(high - low) or float(y.std())
+            if scaling == "quantile":
+                self._rank_table(np.arcsinh((y - self.center) / self.scale))
+
+    def _rank_table(self, v: np.ndarray) -> None:
+        n = len(v)
+        grid = np.linspace(0.0, 1.0, min(N_QUANTILES, n))
+        # Interpolated quantiles can differ by an ulp within a tie: such knots would be absurdly steep.
+        quantiles = np.maximum.accumulate(np.quantile(v, grid))
+        starts = np.flatnonzero(np.append(True, np.diff(quantiles) > 1e-12 * np.ptp(v)))
+        ends = np.append(starts[1:], len(quantiles)) - 1
+        middle = (grid[starts] + grid[ends]) / 2  # tied values share the middle of their ranks
+        self.knots = quantiles[starts]
+        self.ranks = ndtri((middle * (n - 1) + 0.5) / n)
+        self.slopes = self._tail_slopes()
+
+    def _tail_slopes(self) -> tuple[float, float]:
+        """Beyond the training range continue at the mean slope of that half, within reason."""
+        center = float(np.interp(0.0, self.knots, self.ranks))
+
+        def slope(knot: float, rank: float) -> float:
+            return float(np.clip((rank - center) / knot, 0.5, 5.0)) if knot else 1.0
+
+        return slope(self.knots[0], self.ranks[0]), slope(self.knots[-1], self.ranks[-1])

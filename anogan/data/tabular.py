@@ -1,0 +1,196 @@
+"""Tables with numeric, boolean, categorical and date columns and missing values."""
+
+from __future__ import annotations
+
+import difflib
+import warnings
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+import torch
+
+from anogan.data.columns import CategoryColumn, Column, learn_column
+from anogan.data.preprocessor import Preprocessor
+from anogan.data.samples import TensorSamples
+from anogan.data.scaling import NumericScaler
+from anogan.data.spec import SampleSpec
+from anogan.errors import InputError
+
+_NAMES_LISTED = 5
+
+
+class TablePreprocessor(Preprocessor):
+    """Codes a DataFrame as vectors, column by column.
+
+    Numbers are scaled; missing ones are imputed with the training median and marked by an indicator if fit
+    saw missing values in that column. Categories, texts and booleans become one-hot groups (0/1). Dates become
+    a scaled time and sine and cosine of the time of day, the weekday and the season, where these vary in
+    training.
+
+    Parameters
+    ----------
+    scaling : {"standard", "quantile", "asinh"}
+        See `anogan.data.scaling.NumericScaler`.
+
+    Attributes
+    ----------
+    columns_ : list of NumberColumn, CategoryColumn or DateColumn
+        In the table's order.
+    starts_ : list of int
+        Where each column's code begins; one more entry ends the last.
+    """
+
+    kind = "table"
+
+    def __init__(self, scaling: str = "standard") -> None:
+        self.scaling = scaling
+
+    @property
+    def spec_(self) -> SampleSpec:
+        spans = [
+            (start + a, start + b)
+            for column, start in zip(self.columns_, self.starts_, strict=False)
+            for a, b in column.spans
+        ]
+        return SampleSpec((self.starts_[-1],), spans=tuple(spans))
+
+    def fit(self, X: pd.DataFrame, *, rows: np.ndarray | None = None) -> Self:
+        """Learn the columns of X; statistics of scaling from the training rows alone."""
+        names = _column_names(X)
+        _check_not_empty(X)
+        self.columns_: list[Column] = []
+        numeric: list[np.ndarray] = []
+        for position, name in enumerate(names):
+            column, training = learn_column(name, X.iloc[:, position], rows)
+            if training is not None and not isinstance(column, CategoryColumn):
+                column.channel = len(numeric)
+                numeric.append(training)
+            self.columns_.append(column)
+        self.scaler_ = NumericScaler(self.scaling).fit(numeric)
+        self.starts_ = [0, *np.cumsum([column.width for column in self.columns_]).tolist()]
+        return self
+
+    def transform(self, X: pd.DataFrame, dtype: torch.dtype) -> TensorSamples:
+        """DataFrame of n rows -> n samples (d,).
+
+        Raises
+        ------
+        InputError
+            If columns are missing, extra, in another order or of another type, or hold infinities, or
+            missing values where fit saw none.
+        """
+        X = self._checked(X)
+        out = torch.zeros((len(X), self.starts_[-1]), dtype=dtype)
+        view = out.numpy()
+        for position, column in enumerate(self.columns_):
+            code = view[:, self.starts_[position] : self.starts_[position + 1]]
+            column.encode(X.iloc[:, position], code, self.scaler_)
+        return TensorSamples(out)
+
+    def inverse(self, x: np.ndarray) -> pd.DataFrame:
+        """(n, d) in model space -> DataFrame with the user's columns, order and dtypes."""
+        x = np.asarray(x, dtype=np.float64)
+        series = [
+            column.decode(code, self.scaler_)
+            for column, code in zip(self.columns_, self._codes(x), strict=True)
+        ]
+        frame = pd.concat(series, axis=1)
+        frame.columns = pd.Index([column.name for column in self.columns_])
+        return frame
+
+    def collapse(self, error: np.ndarray) -> pd.DataFrame:
+        """(n, d) error map -> DataFrame with one summed error per user column."""
+        error = np.asarray(error, dtype=np.float64)
+        sums = {
+            column.name: code.sum(axis=1)
+            for column, code in zip(self.columns_, self._codes(error), strict=True)
+        }
+        return pd.DataFrame(sums)
+
+    def unseen_categories(self, X: pd.DataFrame) -> dict[str | int, dict[Any, int]]:
+        """Categories of X that fit never saw, by column, with the number of rows; None stands for missing."""
+        X = self._checked(X)
+        found = {
+            column.name: column.unseen(X.iloc[:, position])
+            for position, column in enumerate(self.columns_)
+            if isinstance(column, CategoryColumn)
+        }
+        return {name: values for name, values in found.items() if values}
+
+    def column_types(self) -> dict[str | int, str]:
+        """The pyarrow type, by name, in which each column of a file is to be read.
+
+        One of "double", "bool", "string", "timestamp[us]" and "timestamp[us, tz=UTC]".
+        """
+        return {column.name: column.arrow_type for column in self.columns_}
+
+    def _codes(self, x: np.ndarray) -> list[np.ndarray]:
+        return [x[:, start:stop] for start, stop in zip(self.starts_, self.starts_[1:], strict=False)]
+
+    def _checked(self, X: Any) -> pd.DataFrame:
+        names = [column.name for column in self.columns_]
+        if not isinstance(X, pd.DataFrame):
+            X = self._named(X, names)
+        got = _column_names(X)
+        if got != names:
+            raise InputError(_names_message(got, names))
+        _check_not_empty(X)
+        return X
+
+    def _named(self, X: Any, names: list[str | int]) -> pd.DataFrame:
+        """An array in place of the table, as scikit-learn allows, where all columns are numbers."""
+        X = np.asarray(X)
+        if X.ndim != 2 or X.shape[1] != len(names):
+            got = f"{X.shape[1]} features" if X.ndim == 2 else f"shape {X.shape}"
+            raise InputError(f"X has {got}, but the model is expecting {len(names)} features as input.")
+        if any(column.kind != "number" for column in self.columns_):
+            raise InputError(
+                "The model was fitted on a DataFrame with columns of several types; give it a DataFrame."
+            )
+        warnings.warn(
+            "X does not have valid feature names, but the model was fitted with feature names", stacklevel=4
+        )
+        return pd.DataFrame(X, columns=pd.Index(names))
+
+
+def _column_names(X: pd.DataFrame) -> list[str | int]:
+    names = X.columns.tolist()
+    strange = [name for name in names if not isinstance(name, (str, int))]
+    if strange:
+        raise InputError(
+            f"Column names must be text, got {strange[0]!r}. Rename: X.columns = X.columns.map(str)."
+        )
+    repeated = X.columns[X.columns.duplicated()]
+    if len(repeated):
+        raise InputError(f"Column {repeated[0]!r} occurs more than once. Rename or drop one of them.")
+    return names
+
+
+def _check_not_empty(X: pd.DataFrame) -> None:
+    if 0 in X.shape:
+        what = "0 feature(s)" if X.shape[1] == 0 else "0 sample(s)"
+        raise InputError(f"Found a table with {what} (shape={X.shape}) while a minimum of 1 is required.")
+
+
+def _names_message(got: list[str | int], fitted: list[str | int]) -> str:
+    """scikit-learn's own sentences, then what was probably meant."""
+    extra = sorted(set(got) - set(fitted), key=str)
+    missing = sorted(set(fitted) - set(got), key=str)
+    message = "The feature names should match those that were passed during fit.\n"
+    if extra:
+        message += "Feature names unseen at fit time:\n" + _listed(extra)
+    if missing:
+        message += "Feature names seen at fit time, yet now missing:\n" + _listed(missing)
+    if not extra and not missing:
+        return message + "Feature names must be in the same order as they were in fit.\n"
+    for name in extra[:_NAMES_LISTED]:
+        close = difflib.get_close_matches(str(name), [str(other) for other in missing], n=1)
+        if close:
+            message += f"Did you mean {close[0]!r} by {str(name)!r}?\n"
+    return message
+
+
+def _listed(names: list[str | int]) -> str:
+    lines = "".join(f"- {name}\n" for name in names[:_NAMES_LISTED])
+    return lines + ("- ...\n" if len(names) > _NAMES_LISTED else "")

@@ -1,0 +1,79 @@
+"""Numeric arrays (n, d)."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+import torch
+
+from anogan.data.preprocessor import Preprocessor
+from anogan.data.samples import TensorSamples
+from anogan.data.scaling import NumericScaler
+from anogan.data.spec import SampleSpec
+from anogan.errors import InputError
+
+
+class VectorPreprocessor(Preprocessor):
+    """Scales each column of a numeric array.
+
+    Parameters
+    ----------
+    scaling : {"standard", "quantile", "asinh"}
+        See `anogan.data.scaling.NumericScaler`.
+    """
+
+    kind = "vector"
+
+    def __init__(self, scaling: str = "standard") -> None:
+        self.scaling = scaling
+
+    @property
+    def spec_(self) -> SampleSpec:
+        return SampleSpec((self.n_features_in_,))
+
+    def fit(self, X: Any, *, rows: np.ndarray | None = None) -> Self:
+        """Learn each column's scale from the training rows of X (n, d)."""
+        X = _checked(X)
+        self.n_features_in_ = int(X.shape[1])
+        self.scaler_ = NumericScaler(self.scaling).fit((X if rows is None else X[rows]).T)
+        return self
+
+    def transform(self, X: Any, dtype: torch.dtype) -> TensorSamples:
+        """(n, d) array -> n samples (d,); `InputError` for NaN, infinity or another number of columns."""
+        X = _checked(X)
+        if X.shape[1] != self.n_features_in_:
+            raise InputError(
+                f"X has {X.shape[1]} features, but the model is expecting {self.n_features_in_} features as "
+                "input."
+            )
+        out = torch.empty(X.shape, dtype=dtype)
+        for j in range(X.shape[1]):
+            out[:, j] = torch.from_numpy(self.scaler_.column(j, X[:, j]))
+        return TensorSamples(out)
+
+    def inverse(self, x: np.ndarray) -> np.ndarray:
+        """(n, d) in model space -> (n, d) float64 in the user's units."""
+        return self.scaler_.inverse(np.asarray(x, dtype=np.float64))
+
+    def collapse(self, error: np.ndarray) -> np.ndarray:
+        """(n, d) -> (n, d): each column is its own."""
+        return np.asarray(error, dtype=np.float64)
+
+
+def _checked(X: Any) -> np.ndarray:
+    try:
+        X = np.asarray(X, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"X must be numeric: {error}. Pass text columns in a DataFrame.") from error
+    if X.ndim != 2:
+        raise InputError(f"Expected 2D array, got {X.ndim}D array of shape {X.shape} instead.")
+    if 0 in X.shape:
+        what = f"{X.shape[0]} sample(s)" if X.shape[0] == 0 else "0 feature(s)"
+        raise InputError(f"Found array with {what} (shape={X.shape}) while a minimum of 1 is required.")
+    if not np.isfinite(X).all():
+        kind = "NaN" if np.isnan(X).any() else "infinity"
+        row, column = (int(i) for i in np.argwhere(~np.isfinite(X))[0])
+        advice = " Missing values are taken in DataFrames." if kind == "NaN" else ""
+        raise InputError(f"Input X contains {kind} (first at row {row}, column {column}).{advice}")
+    return X

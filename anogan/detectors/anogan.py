@@ -1,0 +1,170 @@
+"""AnoGAN: a plain GAN, and a search for the latent of each sample."""
+
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from ..engine.module import GANModule, Phase, Stage, Terms
+from ..losses.adversarial import OBJECTIVES, Objective
+from ..losses.distances import energy_distance, l1
+from ..losses.penalties import gradient_penalty
+from ..nn.backbone import Backbone
+from ..parameters import above, at_least, between, one_of, param
+from .base import Detector
+
+
+class GenerativeModule(GANModule):
+    """A generator from noise against a critic; the game that AnoGAN, f-AnoGAN's first stage and WGAN-GP share.
+
+    Parameters
+    ----------
+    backbone : Backbone
+    latent_dim : int
+        Size of z ~ N(0, I).
+    objective : Objective
+    penalty_weight : float
+        Of the gradient penalty, if the objective has one.
+    critic_steps : int
+        Critic steps to each generator step.
+    """
+
+    def __init__(
+        self, backbone: Backbone, latent_dim: int, objective: Objective, penalty_weight: float, critic_steps: int
+    ) -> None:
+        super().__init__()
+        self.generator = backbone.decoder(latent_dim)  # (K, B, latent) -> (K, B, *shape)
+        self.critic = backbone.critic()  # (K, B, *shape) -> logit, features
+        self.latent_dim = latent_dim
+        self.members = backbone.members
+        self.objective = objective
+        self.penalty_weight = penalty_weight
+        self.critic_steps = critic_steps
+
+    def game(self) -> Stage:
+        """The adversarial stage."""
+        wasserstein = self.objective.penalised
+        return Stage(
+            "gan",
+            (
+                Phase("critic", (self.critic,), self.critic_loss, weight_clip=self.objective.weight_clip),
+                Phase("generator", (self.generator,), self.generator_loss, every=self.critic_steps),
+            ),
+            monitor=self.sample_distance,
+            betas=(0.0, 0.9) if wasserstein else (0.5, 0.999),
+        )
+
+    def latent(self, rows: int) -> Tensor:
+        weight = next(self.generator.parameters())
+        return torch.randn(self.members, rows, self.latent_dim, dtype=weight.dtype, device=weight.device)
+
+    def sample(self, rows: int) -> Tensor:
+        return self.generator(self.latent(rows))
+
+    def critic_loss(self, x: Tensor) -> Terms:
+        with torch.no_grad():
+            fake = self.sample(x.shape[1])
+        terms = {"adversarial": self.objective.critic(self.critic(x).logit, self.critic(fake).logit)}
+        if self.objective.penalised:
+            penalty = gradient_penalty(lambda between: self.critic(between).logit, x, fake)
+            terms["gradient_penalty"] = self.penalty_weight * penalty
+        return terms
+
+    def generator_loss(self, x: Tensor) -> Terms:
+        return {"adversarial": self.objective.generator(self.critic(self.sample(x.shape[1])).logit)}
+
+    def sample_distance(self, x: Tensor) -> Tensor:
+        """How far the samples are from held-out rows, as distributions: ``(K,)``."""
+        return energy_distance(x.flatten(2), self.sample(x.shape[1]).flatten(2))
+
+    def judge(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return self.critic(x).logit, self.critic(self.sample(x.shape[1])).logit
+
+
+class AnoGANModule(GenerativeModule):
+    """The plain game, and the search for the latent that explains a sample best."""
+
+    start: Tensor
+
+    def __init__(
+        self, *args: Any, search_steps: int, search_learning_rate: float, feature_weight: float, **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        # Drawn once and the same for all rows: a row's score depends neither on its position nor on its batch.
+        self.register_buffer("start", torch.randn(self.members, 1, self.latent_dim))
+        self.search_steps = search_steps
+        self.search_learning_rate = search_learning_rate
+        self.feature_weight = feature_weight
+
+    def stages(self) -> tuple[Stage, ...]:
+        return (self.game(),)
+
+    def score(self, x: Tensor) -> Tensor:
+        return self.distance(x, self.features(x), self.search(x)).detach()
+
+    def reconstruct(self, x: Tensor) -> Tensor:
+        return self.generator(self.search(x))
+
+    def features(self, x: Tensor) -> Tensor:
+        return self.critic(x).features
+
+    def distance(self, x: Tensor, features: Tensor, z: Tensor) -> Tensor:
+        """(1 - w) |x - G(z)| + w |f(x) - f(G(z))|, Schlegl 2017, eq. 5: ``(K, B)``."""
+        fake = self.generator(z)
+        return (1 - self.feature_weight) * l1(x, fake) + self.feature_weight * l1(features, self.features(fake))
+
+    @torch.enable_grad()
+    def search(self, x: Tensor) -> Tensor:
+        """The latent whose sample is closest to x: ``(K, B, *shape)`` -> ``(K, B, latent)``.
+
+        All rows at once; the sum over rows keeps their gradients apart, and Adam's state is one per number of z.
+        """
+        features = self.features(x).detach()
+        z = self.start.expand(-1, x.shape[1], -1).clone().requires_grad_(True)
+        optimizer = torch.optim.Adam([z], lr=self.search_learning_rate, fused=True)
+        for _ in range(self.search_steps):
+            (z.grad,) = torch.autograd.grad(self.distance(x, features, z).sum(), z)
+            optimizer.step()
+        return z.detach()
+
+
+class AnoGAN(Detector):
+    """Plain GAN; searches the latent space for each sample and scores what cannot be explained.
+
+    Score: the final loss of the search, ``(1 - w) |x - G(z)|_1 + w |f(x) - f(G(z))|_1``, with f the features of the
+    critic's last hidden layer.
+
+    Notes
+    -----
+    Deviations from the paper: critics of images use layer norm instead of batch norm (a row's score must not
+    depend on its batch); the generator's weights are averaged over steps; the best weights by the energy distance
+    of samples to held-out normal rows are kept. Scoring costs ``search_steps`` forward and backward passes a row.
+
+    References
+    ----------
+    Schlegl, Seeböck, Waldstein, Schmidt-Erfurth, Langs: Unsupervised Anomaly Detection with Generative
+    Adversarial Networks to Guide Marker Discovery. IPMI 2017, arXiv:1703.05921.
+    """
+
+    name = "anogan"
+    tiny: ClassVar[dict[str, Any]] = {"width": 8, "steps": 3, "batch_size": 16, "latent_dim": 4, "search_steps": 3}
+
+    latent_dim: int = param(32, at_least(1), help="Size of the latent z.")
+    objective: str = param("non_saturating", one_of(*OBJECTIVES), help="The adversarial game.")
+    penalty_weight: float = param(10.0, at_least(0.0), help="Of the gradient penalty, with objective wasserstein_gp.")
+    critic_steps: int = param(1, at_least(1), help="Critic steps to each generator step.")
+    search_steps: int = param(500, at_least(1), help="Gradient steps of the latent search.")
+    search_learning_rate: float = param(0.05, above(0.0), help="Of the latent search.")
+    feature_weight: float = param(0.1, between(0.0, 1.0), help="w: share of the critic's features in the score.")
+
+    def build(self, backbone: Backbone) -> GANModule:
+        return AnoGANModule(
+            backbone,
+            self.latent_dim,
+            OBJECTIVES[self.objective],
+            self.penalty_weight,
+            self.critic_steps,
+            search_steps=self.search_steps,
+            search_learning_rate=self.search_learning_rate,
+            feature_weight=self.feature_weight,
+        )

@@ -1,0 +1,438 @@
+"""The scikit-learn face that all detectors share; a subclass adds parameters and builds its module."""
+
+import hashlib
+import inspect
+import json
+import os
+import warnings
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator, OutlierMixin
+from sklearn.utils.validation import check_is_fitted, validate_data
+from torch import Tensor
+
+from ..data.preprocessor import preprocessor_for
+from ..data.samples import Samples
+from ..engine.callbacks import Callback
+from ..engine.checkpoint import read_checkpoint
+from ..engine.diagnostics import Diagnosis, diagnose
+from ..engine.history import History
+from ..engine.module import GANModule
+from ..engine.trainer import MONITOR_ROWS, Trainer, TrainerSettings
+from ..errors import FormatError, InputError
+from ..nn import dcgan, mlp  # noqa: F401  (they enter themselves into the table of backbones)
+from ..nn.backbone import Backbone, backbone_for
+from ..parameters import Constraint, Parametrised, above, at_least, between, one_of, param
+from ..persistence import ModelFile, read_model, write_model
+from ..scoring.calibration import Calibration, conformal_threshold, member_scales
+from ..scoring.explain import error_map
+from ..seeding import draw_seed, forked_torch_rng
+from .registry import detector_class, register
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ._pyod import AsPyOD
+
+VALIDATION_FRACTION = 0.1  # of the rows, at most MONITOR_ROWS, watched for early stopping
+FEWEST_ROWS_TO_HOLD_OUT = 10
+VALUES_AT_ONCE = 2**20  # numbers in a scored batch, over all members
+DIAGNOSED_ROWS = 512
+
+
+class TrainingHealthWarning(UserWarning):
+    """Training ended, but its diagnosis is not healthy."""
+
+
+class Detector(Parametrised, OutlierMixin, BaseEstimator):
+    """What every detector does; see the subclasses.
+
+    Attributes
+    ----------
+    module_ : GANModule
+        The trained networks.
+    preprocessor_ : Preprocessor
+        From the user's units to the networks' and back.
+    calibration_ : Calibration
+        Threshold and p-values.
+    offset_ : float
+        Minus the threshold; ``decision_function = score_samples - offset_``.
+    diagnosis_ : Diagnosis
+        How training went.
+    history_ : dict
+        Loss curves, ``stage -> term -> values``.
+    seed_ : int
+        The seed that was used.
+    n_features_in_, feature_names_in_
+        As in scikit-learn, for arrays and tables.
+    """
+
+    name: ClassVar[str]
+    tiny: ClassVar[dict[str, Any]] = {}
+    """Parameters that make this detector cheap, for tests."""
+
+    width: int | None = param(
+        None,
+        at_least(1, optional=True),
+        help="Hidden units (tables) or channels at full resolution (pictures); by default the backbone's own.",
+    )
+    backbone: str = param(
+        "auto", one_of("auto", "mlp", "dcgan"), help="Kind of network; auto: mlp for vectors, dcgan for pictures."
+    )
+    n_members: int = param(1, at_least(1), help="Networks trained side by side from k seeds; scores are averaged.")
+    steps: int = param(2000, at_least(1), help="Training budget of each stage, in batches.")
+    batch_size: int = param(128, at_least(1), help="Rows per training step.")
+    learning_rate: float = param(1e-3, above(0.0), help="Of Adam.")
+    ema_decay: float = param(
+        0.99, between(0.0, 1.0, open_high=True), help="Averaging of the weights over steps; 0 takes the last ones."
+    )
+    patience: int = param(
+        5,
+        at_least(0),
+        help="Looks at held-out rows (20 in a stage) without improvement until training stops; 0: never.",
+    )
+    scaling: str = param(
+        "standard", one_of("standard", "quantile", "asinh"), help="How numeric columns are brought to one scale."
+    )
+    contamination: float | str = param(
+        "auto",
+        Constraint(float, 0.0, 0.5, open_low=True, choices=("auto",)),
+        help="auto: threshold from held-out normal rows and target_fpr; a number: that share of the training rows is flagged.",
+    )
+    target_fpr: float = param(
+        0.01, between(0.0, 1.0, open_low=True, open_high=True), help="Promised false-alarm rate on normal rows."
+    )
+    calibration_fraction: float = param(
+        0.2,
+        between(0.0, 1.0, open_low=True, open_high=True),
+        help="Share of the rows held out of training to set threshold and p-values.",
+    )
+    precision: str = param("float32", one_of("float32", "float64"), help="Of all network arithmetic.")
+    device: str = param("auto", Constraint(str), help="auto, cpu, cuda, cuda:1, mps, ...")
+    random_state: Any = param(None, at_least(0, optional=True), help="Seed; the same seed gives the same scores.")
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        register(cls)
+
+    @classmethod
+    def summary(cls) -> str:
+        """The first line of the class's docstring."""
+        return inspect.getdoc(cls).splitlines()[0]  # type: ignore[union-attr]
+
+    @abstractmethod
+    def build(self, backbone: Backbone) -> GANModule:
+        """The untrained module for this backbone."""
+
+    # ---------------------------------------------------------------- fit
+
+    def fit(
+        self,
+        X: Any,
+        y: None = None,
+        *,
+        callbacks: Sequence[Callback] = (),
+        checkpoint: str | os.PathLike[str] | None = None,
+    ) -> Self:
+        """Learn what is normal.
+
+        Parameters
+        ----------
+        X : array (n, d), DataFrame, images (n, C, H, W), or ImageFolder
+            Normal samples only, n >= 2.
+        y : None
+            Ignored.
+        callbacks : sequence of Callback
+            Told of each step.
+        checkpoint : path, optional
+            A directory. Training that was killed resumes from it when called again with the same data and
+            parameters, and ends as if it had never stopped (bit for bit on CPU).
+
+        Raises
+        ------
+        InputError
+            The data or a parameter cannot be used.
+        TrainingDivergedError
+            A loss became infinite or NaN.
+        """
+        self.check_parameters()
+        directory = None if checkpoint is None else Path(checkpoint)
+        saved = None if directory is None else read_checkpoint(directory)
+        self.seed_ = draw_seed(self.random_state)
+        if saved is not None and self.random_state is None:
+            self.seed_ = int(saved[1]["run_key"].split("-")[0])
+        X = self._checked(X, reset=True)
+        train, validation, calibration = self._split(len(X))
+        self.preprocessor_ = preprocessor_for(X, scaling=self.scaling).fit(X, rows=train)
+        samples = self.preprocessor_.transform(X, self._dtype)
+        device = self._device()
+        with forked_torch_rng(self.seed_, device):
+            module = self._build(device)
+            trainer = Trainer(
+                TrainerSettings(
+                    self.steps, self.batch_size, self.learning_rate, self.ema_decay, self.patience
+                ),
+                seed=self.seed_,
+                members=self.n_members,
+                device=device,
+                callbacks=callbacks,
+                checkpoint=directory,
+                run_key=self._run_key(samples),
+            )
+            normal = samples.subset(train)
+            held_out = samples.subset(validation) if len(validation) else None
+            self.history_: History = trainer.fit(module, normal, held_out)
+            module.after_training(normal)
+            self.module_ = module
+            self._baseline = samples.batch(train[:DIAGNOSED_ROWS]).mean(0)
+            self._calibrate(samples, calibration)
+            self.diagnosis_ = self._diagnose(samples.subset(validation if len(validation) else train))
+        return self
+
+    def _split(self, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Indices of the rows that train, that are watched for early stopping, and that calibrate."""
+        order = np.random.default_rng(self.seed_).permutation(n)
+        if n < FEWEST_ROWS_TO_HOLD_OUT:
+            if self.contamination == "auto":
+                warnings.warn(
+                    f"Only {n} rows: none is held out, so threshold and p-values come from the training rows "
+                    f"and are too optimistic. Give at least {FEWEST_ROWS_TO_HOLD_OUT}.",
+                    stacklevel=3,
+                )
+            return order, order[:0], order
+        watched = min(round(VALIDATION_FRACTION * n), MONITOR_ROWS) if self.patience else 0
+        kept = min(max(round(self.calibration_fraction * n), 1), n - watched - 1) if self.contamination == "auto" else 0
+        calibration = order[watched : watched + kept] if kept else order
+        return order[watched + kept :], order[:watched], calibration
+
+    def _calibrate(self, samples: Samples, rows: np.ndarray) -> None:
+        member_scores = self._member_scores(samples.subset(rows))
+        location, scale = member_scales(member_scores)
+        calibration = Calibration(location, scale, np.empty(0), 0.0)
+        scores = np.sort(calibration.combine(member_scores))
+        if self.contamination == "auto":
+            threshold = conformal_threshold(scores, self.target_fpr)
+        else:
+            threshold = float(np.percentile(scores, 100 * (1 - float(self.contamination))))
+        self.calibration_ = Calibration(location, scale, scores, threshold)
+        self.offset_ = -threshold
+
+    def _diagnose(self, samples: Samples) -> Diagnosis:
+        n = min(len(samples), DIAGNOSED_ROWS)
+        x = self._expand(samples.batch(np.arange(n)))
+        with torch.no_grad():
+            fake = self.module_.sample(n)[0].flatten(1).double().cpu().numpy() if self.module_.can("sample") else None
+            diagnosis = diagnose(x[0].flatten(1).double().cpu().numpy(), fake, self.module_.judge(x))
+        if not diagnosis.healthy:
+            warnings.warn(f"{type(self).__name__}: {diagnosis.verdict}", TrainingHealthWarning, stacklevel=3)
+        return diagnosis
+
+    def _run_key(self, samples: Samples) -> str:
+        """Names this run for its checkpoint: the seed, then a digest of parameters and data."""
+        parameters = {k: v for k, v in self.get_params().items() if k not in ("random_state", "device")}
+        digest = hashlib.sha256(json.dumps([parameters, len(samples)], sort_keys=True).encode())
+        digest.update(samples.batch(np.arange(min(len(samples), 64))).numpy().tobytes())
+        return f"{self.seed_}-{digest.hexdigest()}"
+
+    # ---------------------------------------------------------------- score
+
+    def anomaly_score(self, X: Any) -> np.ndarray:
+        """How unusual each sample is: float64 ``(n,)``, higher = more anomalous."""
+        return self.calibration_.combine(self._member_scores(self._transform(X)))
+
+    def score_samples(self, X: Any) -> np.ndarray:
+        """scikit-learn's convention, higher = more normal: ``-anomaly_score(X)``."""
+        return -self.anomaly_score(X)
+
+    def decision_function(self, X: Any) -> np.ndarray:
+        """``score_samples(X) - offset_``: negative for flagged samples."""
+        return self.score_samples(X) - self.offset_
+
+    def predict(self, X: Any) -> np.ndarray:
+        """-1 for flagged samples, +1 for others: int ``(n,)``."""
+        return np.where(self.decision_function(X) < 0, -1, 1)
+
+    def p_value(self, X: Any) -> np.ndarray:
+        """Split-conformal p-value of each sample, in (0, 1]: P(a normal one scores at least this)."""
+        return self.calibration_.p_value(self.anomaly_score(X))
+
+    def flag(self, X: Any, fdr: float = 0.05) -> np.ndarray:
+        """Samples flagged so that at most a share ``fdr`` of them is normal in expectation: bool ``(n,)``."""
+        if not 0 < fdr < 1:
+            raise InputError(f"fdr must be between 0 and 1, got {fdr}.")
+        return self.calibration_.flag(self.anomaly_score(X), fdr)
+
+    def explain(self, X: Any) -> "np.ndarray | pd.DataFrame":
+        """What made each score: numbers >= 0 of X's own shape (columns of a table, pixels of a picture).
+
+        Absolute residuals in the networks' units where the method reconstructs, else integrated gradients.
+        """
+        return self.preprocessor_.collapse(self._map(X, lambda x: error_map(self.module_, x, self._baseline.to(x))))
+
+    def reconstruct(self, X: Any) -> "np.ndarray | pd.DataFrame":
+        """The most similar normal samples that the model can make, in X's own units.
+
+        Raises
+        ------
+        InputError
+            The method has no reconstruction.
+        """
+        self._require("reconstruct")
+        return self.preprocessor_.inverse(self._map(X, self.module_.reconstruct))
+
+    def sample(self, n: int = 1, random_state: Any = None) -> "np.ndarray | pd.DataFrame":
+        """``n`` synthetic normal samples in the units of the training data.
+
+        Raises
+        ------
+        InputError
+            The method does not generate.
+        """
+        self._require("sample")
+        if n < 1:
+            raise InputError(f"n must be at least 1, got {n}.")
+        each = -(-n // self.n_members)
+        with forked_torch_rng(draw_seed(random_state), self._device()), torch.no_grad():
+            fake = self.module_.sample(each)  # (K, each, *shape)
+        rows = fake.transpose(0, 1).flatten(0, 1)[:n]  # every member gives its share
+        return self.preprocessor_.inverse(rows.double().cpu().numpy())
+
+    # ---------------------------------------------------------------- save, load, other faces
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model file (a zip without pickle); whole or not at all."""
+        check_is_fitted(self)
+        parameters = self.get_params()
+        parameters["random_state"] = self.seed_
+        manifest = {
+            "detector": self.name,
+            "parameters": parameters,
+            "threshold": self.calibration_.threshold,
+            "diagnosis": vars(self.diagnosis_),
+            "history": self.history_,
+            "n_features_in": getattr(self, "n_features_in_", None),
+            "feature_names_in": list(getattr(self, "feature_names_in_", [])),
+        }
+        calibration = self.calibration_
+        weights = {f"module.{k}": v for k, v in self.module_.state_dict().items()} | {
+            "baseline": self._baseline,
+            "calibration.location": torch.from_numpy(calibration.location),
+            "calibration.scale": torch.from_numpy(calibration.scale),
+            "calibration.scores": torch.from_numpy(calibration.scores),
+        }
+        write_model(path, ModelFile(manifest, weights, self.preprocessor_))
+
+    @staticmethod
+    def load(path: str | os.PathLike[str], *, device: str = "auto") -> "Detector":
+        """Read a model file, onto another device if wanted.
+
+        Raises
+        ------
+        FormatError
+            Not a model file, another format version, altered, or incomplete.
+        """
+        file = read_model(path)
+        manifest, weights = file.manifest, file.weights
+        try:
+            self = detector_class(manifest["detector"])(**manifest["parameters"] | {"device": device})
+            self.check_parameters()
+            self.seed_ = self.random_state
+            self.preprocessor_ = file.preprocessor
+            self._baseline = weights.pop("baseline")
+            parts = {part: weights.pop(f"calibration.{part}").numpy() for part in ("location", "scale", "scores")}
+            self.calibration_ = Calibration(**parts, threshold=manifest["threshold"])
+            self.offset_ = -self.calibration_.threshold
+            self.diagnosis_ = Diagnosis(**manifest["diagnosis"])
+            self.history_ = manifest["history"]
+            if manifest["n_features_in"] is not None:
+                self.n_features_in_ = manifest["n_features_in"]
+            if manifest["feature_names_in"]:
+                self.feature_names_in_ = np.asarray(manifest["feature_names_in"], dtype=object)
+            on = self._device()
+            with forked_torch_rng(0, on):
+                self.module_ = self._build(on)
+            self.module_.load_state_dict({k.removeprefix("module."): v for k, v in weights.items()})
+            self.module_.requires_grad_(False).eval()
+        except (InputError, KeyError, TypeError, RuntimeError) as error:
+            raise FormatError(f"{path} does not fit this version of anogan: {error}") from None
+        return self
+
+    def as_pyod(self) -> "AsPyOD":
+        """This detector behind PyOD's names (``decision_scores_``, ``labels_``, ``predict_proba``, ...)."""
+        from ._pyod import AsPyOD
+
+        return AsPyOD(self)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "calibration_")
+
+    # ---------------------------------------------------------------- between arrays and tensors
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        return torch.float64 if self.precision == "float64" else torch.float32
+
+    def _device(self) -> torch.device:
+        name = self.device
+        if name == "auto":
+            name = "cuda" if torch.cuda.is_available() else "cpu"
+            if torch.backends.mps.is_available() and self.precision == "float32":
+                name = "mps"
+        try:
+            device = torch.device(name)
+            torch.empty(0, dtype=self._dtype, device=device)
+        except (RuntimeError, AssertionError, TypeError) as error:
+            raise InputError(f"device={self.device!r} with precision={self.precision!r} cannot be used: {error}") from None
+        return device
+
+    def _build(self, device: torch.device) -> GANModule:
+        backbone = backbone_for(self.backbone, self.preprocessor_.spec_, self.n_members, self.width)
+        return self.build(backbone).to(device=device, dtype=self._dtype)
+
+    def _checked(self, X: Any, *, reset: bool) -> Any:
+        """scikit-learn's checks for arrays; tables and pictures are checked by their preprocessors."""
+        if hasattr(X, "iloc") or hasattr(X, "files") or getattr(X, "ndim", 2) >= 3:
+            if reset:
+                for stale in ("n_features_in_", "feature_names_in_"):
+                    self.__dict__.pop(stale, None)
+                if hasattr(X, "iloc"):
+                    self.n_features_in_ = X.shape[1]
+                    self.feature_names_in_ = np.asarray(X.columns, dtype=object)
+            return X
+        return validate_data(self, X, reset=reset, dtype=np.float64, ensure_min_samples=2 if reset else 1)
+
+    def _transform(self, X: Any) -> Samples:
+        check_is_fitted(self)
+        return self.preprocessor_.transform(self._checked(X, reset=False), self._dtype)
+
+    def _expand(self, batch: Tensor) -> Tensor:
+        device = next(self.module_.parameters()).device
+        return batch.to(device).expand(self.n_members, *batch.shape)  # (K, B, *shape)
+
+    def _batches(self, samples: Samples) -> Iterator[Tensor]:
+        numbers = int(np.prod(self.preprocessor_.spec_.shape)) * self.n_members
+        rows = int(np.clip(VALUES_AT_ONCE // numbers, 16, 8192))
+        indices = np.arange(len(samples))
+        for batch in samples.batches(indices[i : i + rows] for i in range(0, len(indices), rows)):
+            yield self._expand(batch)
+
+    @torch.no_grad()
+    def _member_scores(self, samples: Samples) -> np.ndarray:
+        parts = [self.module_.score(x).double().cpu().numpy() for x in self._batches(samples)]
+        return np.concatenate(parts, axis=1)  # (K, n)
+
+    @torch.no_grad()
+    def _map(self, X: Any, function: Any) -> np.ndarray:
+        """A tensor function of each sample, averaged over members: ``(n, *shape)``."""
+        parts = [function(x).mean(0).double().cpu().numpy() for x in self._batches(self._transform(X))]
+        return np.concatenate(parts)
+
+    def _require(self, method: str) -> None:
+        check_is_fitted(self)
+        if not self.module_.can(method):
+            raise InputError(f"{type(self).__name__} cannot {method}: its networks have no part that does.")

@@ -1,0 +1,109 @@
+"""Skip-GANomaly: an autoencoder with skip connections against a critic whose features are the latent."""
+
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from ..engine.module import GANModule, Phase, Stage, Terms
+from ..losses.adversarial import cross_entropy_critic, non_saturating_generator
+from ..losses.distances import l1, l2_squared, mean_l1, mean_l2_squared
+from ..nn.backbone import Backbone
+from ..parameters import at_least, between, param
+from .base import Detector
+
+
+class SkipGANomalyModule(GANModule):
+    """U-Net generator and critic."""
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        latent_dim: int,
+        adversarial_weight: float,
+        contextual_weight: float,
+        latent_weight: float,
+        residual_share: float,
+    ) -> None:
+        super().__init__()
+        self.generator = backbone.unet(latent_dim)
+        self.critic = backbone.critic()
+        self.adversarial_weight = adversarial_weight
+        self.contextual_weight = contextual_weight
+        self.latent_weight = latent_weight
+        self.residual_share = residual_share
+
+    def stages(self) -> tuple[Stage, ...]:
+        return (
+            Stage(
+                "gan",
+                (
+                    Phase("critic", (self.critic,), self.critic_loss),
+                    Phase("generator", (self.generator,), self.generator_loss),
+                ),
+                monitor=lambda x: mean_l1(x, self.reconstruct(x)),
+            ),
+        )
+
+    def reconstruct(self, x: Tensor) -> Tensor:
+        return self.generator(x)
+
+    def critic_loss(self, x: Tensor) -> Terms:
+        return {"adversarial": cross_entropy_critic(*self.judge(x))}
+
+    def generator_loss(self, x: Tensor) -> Terms:
+        """Akcay 2019, eq. 5: adversarial + contextual l1 + latent |f(x) - f(x̂)|_2."""
+        fake = self.reconstruct(x)
+        real, made = self.critic(x), self.critic(fake)
+        return {
+            "adversarial": self.adversarial_weight * non_saturating_generator(made.logit),
+            "contextual": self.contextual_weight * mean_l1(x, fake),
+            "latent": self.latent_weight * mean_l2_squared(real.features, made.features),
+        }
+
+    def score(self, x: Tensor) -> Tensor:
+        fake = self.reconstruct(x)
+        real_features, fake_features = self.critic(x).features, self.critic(fake).features
+        residual = l1(x, fake) / x[0, 0].numel()  # R(x)
+        latent = l2_squared(real_features, fake_features) / real_features.shape[-1]  # L(x)
+        return self.residual_share * residual + (1 - self.residual_share) * latent
+
+    def judge(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return self.critic(x).logit, self.critic(self.reconstruct(x)).logit
+
+
+class SkipGANomaly(Detector):
+    """U-Net autoencoder against a critic; scores reconstruction and critic-feature residuals.
+
+    Score: ``0.9 R(x) + 0.1 L(x)``; R is the mean absolute residual, L the mean squared difference of the critic's
+    features.
+
+    Notes
+    -----
+    On vectors the U-Net becomes a multilayer perceptron whose decoder sees the encoder's middle layer; its
+    outermost level has no skip, which would copy any input. Deviations from the paper: averaged weights; the best
+    weights by the reconstruction of held-out normal rows are kept; scores are not rescaled by the test set's range.
+
+    References
+    ----------
+    Akcay, Atapour-Abarghouei, Breckon: Skip-GANomaly: Skip Connected and Adversarially Trained Encoder-Decoder
+    Anomaly Detection. IJCNN 2019, arXiv:1901.08954.
+    """
+
+    name = "skip_ganomaly"
+    tiny: ClassVar[dict[str, Any]] = {"width": 8, "steps": 3, "batch_size": 16, "latent_dim": 4}
+
+    latent_dim: int = param(32, at_least(1), help="Size of the bottleneck.")
+    adversarial_weight: float = param(1.0, at_least(0.0), help="Of the adversarial loss.")
+    contextual_weight: float = param(50.0, at_least(0.0), help="Of the reconstruction loss.")
+    latent_weight: float = param(1.0, at_least(0.0), help="Of the distance between critic features.")
+    residual_share: float = param(0.9, between(0.0, 1.0), help="Share of the residual in the score.")
+
+    def build(self, backbone: Backbone) -> GANModule:
+        return SkipGANomalyModule(
+            backbone,
+            self.latent_dim,
+            self.adversarial_weight,
+            self.contextual_weight,
+            self.latent_weight,
+            self.residual_share,
+        )

@@ -1,0 +1,1 @@
+"""Training: what a module declares, and the one loop that executes it."""

@@ -1,0 +1,71 @@
+"""A word on whether training went well, from held-out normal rows."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from sklearn.neighbors import NearestNeighbors
+from torch import Tensor
+
+NEIGHBOURS = 5
+FEWEST_ROWS = 30  # below it the shares are too coarse to say anything
+COLLAPSED = 0.2  # coverage below this is called mode collapse
+DOMINANT = 0.98  # ranking accuracy above this: the critic has won
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """How training went.
+
+    Attributes
+    ----------
+    healthy : bool
+    verdict : str
+        ``"healthy"``, or what is wrong in plain words.
+    measures : dict of str to float
+        ``coverage``: share of held-out normal rows with a generated row within the distance of their own k-th
+        neighbour, in [0, 1] (Naeem 2020, arXiv:2002.09797, eq. 4); ``density``: how many real neighbourhoods a
+        generated row falls into, about 1 for a perfect generator; ``critic_accuracy``: probability that the
+        critic ranks a real row above a generated one, 0.5 at equilibrium.
+    """
+
+    healthy: bool
+    verdict: str
+    measures: dict[str, float] = field(default_factory=dict)
+
+
+def coverage_and_density(real: np.ndarray, fake: np.ndarray, k: int = NEIGHBOURS) -> tuple[float, float]:
+    """Coverage in [0, 1] and density >= 0 of generated rows ``(m, d)`` against real rows ``(n, d)``, n > k."""
+    k = min(k, len(real) - 1)
+    index = NearestNeighbors().fit(real)
+    radius = index.kneighbors(real, k + 1)[0][:, -1]  # the row itself is its own first neighbour
+    nearest_fake = NearestNeighbors(n_neighbors=1).fit(fake).kneighbors(real)[0][:, 0]
+    distance = np.sqrt(
+        np.maximum((real**2).sum(1)[:, None] + (fake**2).sum(1)[None] - 2 * real @ fake.T, 0.0)
+    )  # (n, m)
+    inside = (distance <= radius[:, None]).sum(0)  # real neighbourhoods around each generated row
+    return float((nearest_fake <= radius).mean()), float(inside.mean() / k)
+
+
+def ranking_accuracy(real_logit: Tensor, fake_logit: Tensor) -> float:
+    """P(real logit > generated logit) over all pairs of a member, ties count half: ``(K, B), (K, B)`` -> [0, 1]."""
+    difference = real_logit[:, :, None] - fake_logit[:, None, :]
+    return float(((difference > 0).double() + 0.5 * (difference == 0).double()).mean())
+
+
+def diagnose(real: np.ndarray, fake: np.ndarray | None, logits: tuple[Tensor, Tensor] | None) -> Diagnosis:
+    """Put held-out rows ``(n, d)``, generated rows ``(m, d)`` and critic logits ``(K, B)`` into a verdict."""
+    if len(real) < FEWEST_ROWS:
+        return Diagnosis(True, f"not assessed: only {len(real)} held-out rows, {FEWEST_ROWS} are needed")
+    measures: dict[str, float] = {}
+    troubles = []
+    if fake is not None:
+        measures["coverage"], measures["density"] = coverage_and_density(real, fake)
+        if measures["coverage"] < COLLAPSED:
+            troubles.append(f"mode collapse: samples cover {measures['coverage']:.0%} of the held-out rows")
+    if logits is not None:
+        measures["critic_accuracy"] = ranking_accuracy(*logits)
+        if measures["critic_accuracy"] > DOMINANT:
+            troubles.append(
+                f"critic won: it tells real from generated rows in {measures['critic_accuracy']:.0%} of pairs"
+            )
+    return Diagnosis(not troubles, "; ".join(troubles) or "healthy", measures)

@@ -1,0 +1,92 @@
+"""What a detector's module declares: its stages and phases of training, and its score."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from ..data.samples import Samples
+
+Terms = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One move of the game.
+
+    Parameters
+    ----------
+    name : str
+        Under which its loss terms are logged: ``"<name>/<term>"``.
+    networks : tuple of Module
+        The only networks that get gradients and a step.
+    loss : callable, (K, B, *shape) -> dict of (K,)
+        Named terms; what is minimised is their sum.
+    every : int
+        Played at each ``every``-th step of the stage.
+    weight_clip : float or None
+        After the step, every weight is clipped to plus or minus this (original WGAN).
+    """
+
+    name: str
+    networks: tuple[nn.Module, ...]
+    loss: Callable[[Tensor], Terms]
+    every: int = 1
+    weight_clip: float | None = None
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Phases played together until the budget is spent or the monitor stops falling.
+
+    Parameters
+    ----------
+    name : str
+    phases : tuple of Phase
+        In the order in which they are played at each step.
+    monitor : callable, (K, B, *shape) -> (K,)
+        Evaluated on held-out normal rows, in eval mode and without gradients; lower is better.
+    betas : (float, float)
+        Of Adam.
+    """
+
+    name: str
+    phases: tuple[Phase, ...]
+    monitor: Callable[[Tensor], Tensor]
+    betas: tuple[float, float] = (0.5, 0.999)
+
+
+class GANModule(nn.Module, ABC):
+    """Networks, losses and score of one detector. Knows no optimiser, no device, no file, no units.
+
+    Every ``x`` is ``(K, B, *shape)`` with the ensemble member leading.
+    """
+
+    @abstractmethod
+    def stages(self) -> tuple[Stage, ...]:
+        """The training, in order."""
+
+    @abstractmethod
+    def score(self, x: Tensor) -> Tensor:
+        """``(K, B, *shape)`` -> ``(K, B)``, higher = more anomalous; called in eval mode without gradients."""
+
+    def after_training(self, normal: Samples) -> None:
+        """Learn what training does not, such as a bank of features of normal rows. Default: nothing."""
+
+    def reconstruct(self, x: Tensor) -> Tensor:
+        """The nearest sample the model can make: ``(K, B, *shape)`` -> same."""
+        raise NotImplementedError
+
+    def sample(self, rows: int) -> Tensor:
+        """Synthetic normal samples: ``(K, rows, *shape)``."""
+        raise NotImplementedError
+
+    def judge(self, x: Tensor) -> tuple[Tensor, Tensor] | None:
+        """The critic's logits ``(K, B)`` of real samples and of as many generated ones; None without such a critic."""
+        return None
+
+    @classmethod
+    def can(cls, method: str) -> bool:
+        """Whether this module has its own ``reconstruct`` or ``sample``."""
+        return getattr(cls, method) is not getattr(GANModule, method)

@@ -1,0 +1,336 @@
+"""The one loop that executes a module's phases; the only code that gives gradients and takes steps."""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from ..data.samples import Samples
+from ..errors import FormatError, InputError, TrainingDivergedError
+from ..seeding import forked_torch_rng
+from . import history as history_of
+from .callbacks import Callback
+from .checkpoint import pack_optimizer, read_checkpoint, unpack_optimizer, write_checkpoint
+from .history import History
+from .module import GANModule, Phase, Stage
+
+CHECKS = 20  # looks at the held-out rows during a stage
+LOGS = 200  # logged steps during a stage
+MONITOR_ROWS = 1024  # held-out rows that a look uses
+
+
+@dataclass(frozen=True)
+class TrainerSettings:
+    """How to train; one set of numbers for every module.
+
+    Parameters
+    ----------
+    steps : int
+        Budget of each stage, in batches.
+    batch_size : int
+        Rows per step; all rows if there are fewer.
+    learning_rate : float
+        Of Adam.
+    ema_decay : float
+        Weights are averaged over the last ``1 / (1 - ema_decay)`` steps; 0 takes the last ones.
+    patience : int
+        Looks without improvement (of `CHECKS` in a stage) after which it stops; 0 never stops.
+    checkpoint_seconds : float
+        Least time between two checkpoints.
+    """
+
+    steps: int
+    batch_size: int
+    learning_rate: float
+    ema_decay: float
+    patience: int
+    checkpoint_seconds: float = 5.0
+
+
+class Trainer:
+    """Trains a `GANModule` on normal samples.
+
+    Parameters
+    ----------
+    settings : TrainerSettings
+    seed : int
+        Of the order of the rows. The caller has seeded torch's generator.
+    members : int
+        k, the leading axis that batches are expanded to.
+    device : torch.device
+    callbacks : sequence of Callback
+    checkpoint : Path or None
+        Directory to resume from and to write to.
+    run_key : str
+        Names parameters and data; a checkpoint of another run is refused.
+    """
+
+    def __init__(
+        self,
+        settings: TrainerSettings,
+        *,
+        seed: int,
+        members: int,
+        device: torch.device,
+        callbacks: Sequence[Callback] = (),
+        checkpoint: Path | None = None,
+        run_key: str = "",
+    ) -> None:
+        self.settings = settings
+        self.seed = seed
+        self.members = members
+        self.device = device
+        self.callbacks = callbacks
+        self.checkpoint = checkpoint
+        self.run_key = run_key
+        self.history: History = {}
+
+    def fit(self, module: GANModule, train: Samples, held_out: Samples | None) -> History:
+        """Play every stage of the module; it ends in eval mode with the best weights seen.
+
+        Parameters
+        ----------
+        module : GANModule
+            On the trainer's device.
+        train : Samples of n rows
+        held_out : Samples or None
+            Normal rows that no step sees, for early stopping; None plays the whole budget.
+
+        Raises
+        ------
+        TrainingDivergedError
+            At the first loss that is not finite; it names phase and step.
+        """
+        saved = self._read_checkpoint()
+        probe = self._probe(held_out)
+        for number, stage in enumerate(module.stages()):
+            if saved is not None and saved[1]["stage"] > number:
+                continue
+            run = _StageRun(self, module, stage, number, train, probe)
+            if saved is not None:
+                run.restore(*saved)
+                saved = None
+            run.play()
+        module.requires_grad_(False).eval()
+        return self.history
+
+    def expand(self, batch: Tensor) -> Tensor:
+        """``(B, *shape)`` -> ``(K, B, *shape)`` on the device; all members see the same rows."""
+        return batch.to(self.device, non_blocking=True).expand(self.members, *batch.shape)
+
+    def _probe(self, held_out: Samples | None) -> Tensor | None:
+        if held_out is None or not self.settings.patience:
+            return None
+        return self.expand(held_out.batch(np.arange(min(len(held_out), MONITOR_ROWS))))
+
+    def _read_checkpoint(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+        saved = None if self.checkpoint is None else read_checkpoint(self.checkpoint)
+        if saved is not None and saved[1]["run_key"] != self.run_key:
+            raise InputError(
+                f"The checkpoint in {self.checkpoint} belongs to other data or parameters. "
+                "Fit with the same ones to resume it, or give another directory."
+            )
+        return saved
+
+
+class _StageRun:
+    """One stage under way: optimisers, averages, the best weights so far."""
+
+    def __init__(
+        self,
+        trainer: Trainer,
+        module: GANModule,
+        stage: Stage,
+        number: int,
+        train: Samples,
+        probe: Tensor | None,
+    ) -> None:
+        self.trainer, self.module, self.stage, self.number = trainer, module, stage, number
+        self.train, self.probe = train, probe
+        self.settings = trainer.settings
+        module.requires_grad_(False)
+        self.weights = [[w for net in phase.networks for w in net.parameters()] for phase in stage.phases]
+        self.optimizers = [
+            torch.optim.Adam(weights, lr=self.settings.learning_rate, betas=stage.betas, fused=True)
+            for weights in self.weights
+        ]
+        decay = self.settings.ema_decay
+        self.average = (
+            AveragedModel(module, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True) if decay else None
+        )
+        self.step = 0
+        self.best: dict[str, Tensor] | None = None
+        self.best_value = float("inf")
+        self.looks_since_best = 0
+        self.finished = False
+
+    def play(self) -> None:
+        name, total = self.stage.name, self.settings.steps
+        for callback in self.trainer.callbacks:
+            callback.on_stage_begin(name, total)
+        every_log, every_look = max(1, total // LOGS), max(1, total // CHECKS)
+        last_written = time.monotonic()
+        if not self.finished:
+            for batch in self._batches(self.step):
+                self.step += 1
+                terms = self._play_step(self.trainer.expand(batch), log=self.step % every_log == 0)
+                if terms is not None:
+                    history_of.append(self.trainer.history, name, self.step, terms)
+                at_look = self.step % every_look == 0 or self.step == total
+                if at_look:
+                    self.finished = self._look() or self.step == total
+                for callback in self.trainer.callbacks:
+                    callback.on_step_end(name, self.step, terms)
+                if at_look and (
+                    self.finished or time.monotonic() - last_written >= self.settings.checkpoint_seconds
+                ):
+                    self.write()
+                    last_written = time.monotonic()
+                if self.finished:
+                    break
+        if self.best is not None:
+            self.module.load_state_dict(self.best)
+        for callback in self.trainer.callbacks:
+            callback.on_stage_end(name, self.step)
+
+    def _batches(self, done: int) -> Iterator[Tensor]:
+        """Batches of the steps after ``done``: a pure function of seed, stage and step, so that training can resume.
+
+        The rows are one endless stream of shuffled epochs, cut into batches of equal size: no partial batch.
+        """
+        n = len(self.train)
+        size = min(self.settings.batch_size, n)
+
+        def rows(epoch: int) -> np.ndarray:
+            return np.random.default_rng([self.trainer.seed, self.number, epoch]).permutation(n)
+
+        def indices() -> Iterator[np.ndarray]:
+            epoch, start = divmod(done * size, n)
+            order = rows(epoch)
+            for _ in range(done, self.settings.steps):
+                chosen = order[start : start + size]
+                start += size
+                if start >= n:
+                    epoch, start = epoch + 1, start - n
+                    order = rows(epoch)
+                    chosen = np.concatenate([chosen, order[:start]])
+                yield chosen
+
+        return self.train.batches(indices())
+
+    def _play_step(self, x: Tensor, *, log: bool) -> dict[str, float] | None:
+        self.module.train()
+        logged: dict[str, float] = {}
+        for phase, weights, optimizer in zip(self.stage.phases, self.weights, self.optimizers, strict=True):
+            if self.step % phase.every:
+                continue
+            for weight in weights:
+                weight.requires_grad_(True)
+            terms = phase.loss(x)
+            total = torch.stack([term.sum() for term in terms.values()]).sum()
+            if not torch.isfinite(total):
+                raise TrainingDivergedError(
+                    f"The loss of phase '{phase.name}' is not finite at step {self.step} of stage "
+                    f"'{self.stage.name}'. Lower learning_rate, or look for extreme values in the data."
+                )
+            total.backward()
+            if log:
+                logged.update(_summary(phase, terms, weights))
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+            for weight in weights:
+                weight.requires_grad_(False)
+                if phase.weight_clip is not None:
+                    weight.clamp_(-phase.weight_clip, phase.weight_clip)
+        if self.average is not None:
+            self.average.update_parameters(self.module)
+        return logged if log else None
+
+    @torch.no_grad()
+    def _look(self) -> bool:
+        """Compare on the held-out rows; whether the stage should stop."""
+        current = self._current_weights()
+        if self.probe is None:
+            self.best = current
+            return False
+        live = _snapshot(self.module)
+        self.module.load_state_dict(current)
+        self.module.eval()
+        with forked_torch_rng(self.trainer.seed, self.trainer.device):  # the same latents at each look
+            value = float(self.stage.monitor(self.probe).mean())
+        self.module.load_state_dict(live)
+        history_of.append(self.trainer.history, f"{self.stage.name}/held_out", self.step, {"monitor": value})
+        if not value >= self.best_value:
+            self.best, self.best_value, self.looks_since_best = current, value, 0
+            return False
+        self.looks_since_best += 1
+        return self.looks_since_best >= self.settings.patience
+
+    def _current_weights(self) -> dict[str, Tensor]:
+        return _snapshot(self.module if self.average is None else self.average.module)
+
+    def write(self) -> None:
+        """Put all that the rest of the training depends on into the checkpoint directory, if there is one."""
+        if self.trainer.checkpoint is None:
+            return
+        tensors = {f"module.{k}": v for k, v in self.module.state_dict().items()}
+        tensors |= {f"best.{k}": v for k, v in (self.best or {}).items()}
+        if self.average is not None:
+            tensors |= {f"average.{k}": v for k, v in self.average.state_dict().items()}
+        for phase, optimizer in zip(self.stage.phases, self.optimizers, strict=True):
+            tensors |= pack_optimizer(f"optimizer.{phase.name}", optimizer)
+        tensors["rng"] = torch.get_rng_state()
+        if self.trainer.device.type == "cuda":
+            tensors["rng_cuda"] = torch.cuda.get_rng_state(self.trainer.device)
+        state = {
+            "run_key": self.trainer.run_key,
+            "stage": self.number,
+            "step": self.step,
+            "best_value": self.best_value,
+            "looks_since_best": self.looks_since_best,
+            "finished": self.finished,
+            "history": self.trainer.history,
+        }
+        write_checkpoint(self.trainer.checkpoint, tensors, state)
+
+    def restore(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
+        """Undo `write`."""
+
+        def part(name: str) -> dict[str, Tensor]:
+            return {k[len(name) + 1 :]: v for k, v in tensors.items() if k.startswith(f"{name}.")}
+
+        try:
+            self.module.load_state_dict(part("module"))
+            if self.average is not None:
+                self.average.load_state_dict(part("average"))
+            for phase, optimizer in zip(self.stage.phases, self.optimizers, strict=True):
+                unpack_optimizer(f"optimizer.{phase.name}", optimizer, tensors)
+            torch.set_rng_state(tensors["rng"])
+            if "rng_cuda" in tensors and self.trainer.device.type == "cuda":
+                torch.cuda.set_rng_state(tensors["rng_cuda"], self.trainer.device)
+            self.step = state["step"]
+            self.best = {k: v.to(self.trainer.device) for k, v in part("best").items()} or None
+            self.best_value = state["best_value"]
+            self.looks_since_best = state["looks_since_best"]
+            self.finished = state["finished"]
+            self.trainer.history = state["history"]
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise FormatError(f"The checkpoint in {self.trainer.checkpoint} is damaged: {error}") from None
+
+
+def _snapshot(module: torch.nn.Module) -> dict[str, Tensor]:
+    return {name: tensor.clone() for name, tensor in module.state_dict().items()}
+
+
+def _summary(phase: Phase, terms: dict[str, Tensor], weights: list[torch.nn.Parameter]) -> dict[str, float]:
+    """Loss terms and the gradient norm of one played phase, averaged over members."""
+    gradients = [w.grad for w in weights if w.grad is not None]
+    norm = torch.nn.utils.get_total_norm(gradients) if gradients else torch.zeros(())
+    values = {f"{phase.name}/{term}": float(value.detach().mean()) for term, value in terms.items()}
+    return values | {f"{phase.name}/gradient_norm": float(norm)}

@@ -1,0 +1,1 @@
+"""How well scores separate anomalous from normal rows and pixels."""

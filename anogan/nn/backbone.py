@@ -1,0 +1,84 @@
+"""What a detector may ask of a backbone, and the backbones by name."""
+
+from abc import ABC, abstractmethod
+from typing import ClassVar, NamedTuple
+
+from torch import Tensor, nn
+
+from ..data.spec import SampleSpec
+from ..errors import InputError
+
+BACKBONES: dict[str, type["Backbone"]] = {}
+
+
+class Critique(NamedTuple):
+    """What a critic says of a batch: ``logit (K, B)``, higher = more real; ``features (K, B, F)`` of its last hidden layer."""
+
+    logit: Tensor
+    features: Tensor
+
+
+class Backbone(ABC):
+    """Makes networks for samples of one spec; the only place that knows vectors from images.
+
+    Parameters
+    ----------
+    spec : SampleSpec
+        What the samples look like.
+    members : int
+        k, the leading axis of every input and output.
+    width : int or None
+        Hidden units (vectors) or channels at full resolution (images); None takes ``default_width``.
+    """
+
+    name: ClassVar[str]
+    default_width: ClassVar[int]
+
+    def __init_subclass__(cls) -> None:
+        if cls.name in BACKBONES:
+            raise TypeError(f"Two backbones are called {cls.name!r}.")
+        BACKBONES[cls.name] = cls
+
+    def __init__(self, spec: SampleSpec, members: int = 1, width: int | None = None) -> None:
+        self.check(spec)
+        self.spec = spec
+        self.members = members
+        self.width = width or self.default_width
+
+    @classmethod
+    @abstractmethod
+    def check(cls, spec: SampleSpec) -> None:
+        """Raise `InputError` for samples that this backbone is not made for."""
+
+    @abstractmethod
+    def encoder(self, out_dim: int) -> nn.Module:
+        """``(K, B, *shape)`` -> ``(K, B, out_dim)``."""
+
+    @abstractmethod
+    def decoder(self, latent_dim: int) -> nn.Module:
+        """``(K, B, latent_dim)`` -> ``(K, B, *shape)``, within the spec's value range."""
+
+    @abstractmethod
+    def critic(self, *, context_dim: int = 0, spectral_norm: bool = False) -> nn.Module:
+        """``(K, B, *shape)``, and a ``context (K, B, context_dim)`` if any -> `Critique`."""
+
+    @abstractmethod
+    def pair_critic(self, *, spectral_norm: bool = False) -> nn.Module:
+        """A critic of two samples concatenated along axis 2: ``(K, B, 2 * shape[0], ...)`` -> `Critique`."""
+
+    @abstractmethod
+    def latent_critic(self, in_dim: int, *, spectral_norm: bool = False) -> nn.Module:
+        """A critic of plain vectors ``(K, B, in_dim)``, such as pairs of latents -> `Critique`."""
+
+    @abstractmethod
+    def unet(self, latent_dim: int) -> nn.Module:
+        """An autoencoder with skip connections around its bottleneck: ``(K, B, *shape)`` -> ``(K, B, *shape)``."""
+
+
+def backbone_for(name: str, spec: SampleSpec, members: int, width: int | None) -> Backbone:
+    """The backbone of this name; ``"auto"`` follows the samples' shape: ``mlp`` for vectors, ``dcgan`` for images."""
+    if name == "auto":
+        name = "dcgan" if spec.is_image else "mlp"
+    if name not in BACKBONES:
+        raise InputError(f"Unknown backbone {name!r}; there are {', '.join(sorted(BACKBONES))} and auto.")
+    return BACKBONES[name](spec, members, width)

@@ -1,0 +1,200 @@
+"""Strided convolutional networks (Radford 2015, arXiv:1511.06434) for images of any size from 8x8 up."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import leaky_relu
+from torch.nn.utils.parametrizations import spectral_norm as torch_spectral_norm
+
+from ..data.spec import SampleSpec
+from ..errors import InputError
+from .backbone import Backbone, Critique
+from .ensemble import Members
+from .mlp import SLOPE, MLPCritic
+from .layers import OutputRange
+
+SMALLEST = 8  # pixels; below it there is no level to halve
+COARSEST = 4  # halving stops once the shorter side is this small
+MOST_CHANNELS = 8  # times the width
+
+
+def init_dcgan(module: nn.Module) -> None:
+    """Weights of convolutions from N(0, 0.02), of normalisations from N(1, 0.02), as in the paper's section 4."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.normal_(layer.weight, 0.0, 0.02)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+        elif isinstance(layer, nn.BatchNorm2d | nn.GroupNorm):
+            nn.init.normal_(layer.weight, 1.0, 0.02)
+            nn.init.zeros_(layer.bias)
+
+
+def level_sizes(height: int, width: int) -> list[tuple[int, int]]:
+    """Sizes from full resolution down, each half of the one before (rounded up): ``[(H, W), ..., (h, w)]``."""
+    sizes = [(height, width)]
+    while min(sizes[-1]) > COARSEST:
+        sizes.append(((sizes[-1][0] + 1) // 2, (sizes[-1][1] + 1) // 2))
+    return sizes
+
+
+def level_channels(levels: int, width: int) -> list[int]:
+    """Channels of each halved level: doubling from ``width``, at most `MOST_CHANNELS` times it."""
+    return [width * min(2**i, MOST_CHANNELS) for i in range(levels)]
+
+
+class Down(nn.Module):
+    """Strided convolutions to the coarsest level: ``(B, C, H, W)`` -> ``(B, c, h, w)``.
+
+    Layer norm over channels and pixels instead of DCGAN's batch norm: a batch norm ties a row's score, and a
+    critic's gradient penalty, to the other rows.
+    """
+
+    def __init__(self, channels: int, plan: list[int], *, spectral_norm: bool = False) -> None:
+        super().__init__()
+        self.convs = nn.ModuleList(
+            nn.Conv2d(a, b, 4, stride=2, padding=1)
+            for a, b in zip([channels, *plan[:-1]], plan, strict=True)
+        )
+        # The paper leaves the first layer without normalisation.
+        self.norms = nn.ModuleList(nn.GroupNorm(1, c) if i else nn.Identity() for i, c in enumerate(plan))
+        init_dcgan(self)
+        if spectral_norm:
+            for conv in self.convs:
+                torch_spectral_norm(conv)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.levels(x)[-1]
+
+    def levels(self, x: Tensor) -> list[Tensor]:
+        """The activation after each halving, finest first."""
+        outputs = []
+        for conv, norm in zip(self.convs, self.norms, strict=True):
+            pad = (0, x.shape[-1] % 2, 0, x.shape[-2] % 2)  # odd sizes are halved upwards
+            x = leaky_relu(norm(conv(nn.functional.pad(x, pad))), SLOPE)
+            outputs.append(x)
+        return outputs
+
+
+class Up(nn.Module):
+    """One transposed convolution that doubles, then crops to the wanted size."""
+
+    def __init__(self, in_channels: int, out_channels: int, size: tuple[int, int], *, last: bool) -> None:
+        super().__init__()
+        self.size = size
+        self.conv = nn.ConvTranspose2d(in_channels, out_channels, 4, stride=2, padding=1)
+        self.norm = nn.Identity() if last else nn.BatchNorm2d(out_channels)
+        self.last = last
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.norm(self.conv(x)[..., : self.size[0], : self.size[1]])
+        return x if self.last else x.relu()
+
+
+class ImageEncoder(nn.Module):
+    """``(B, C, H, W)`` -> ``(B, out_dim)``."""
+
+    def __init__(self, spec: SampleSpec, width: int, out_dim: int) -> None:
+        super().__init__()
+        sizes = level_sizes(*spec.shape[1:])
+        plan = level_channels(len(sizes) - 1, width)
+        self.down = Down(spec.shape[0], plan)
+        self.head = nn.Linear(plan[-1] * sizes[-1][0] * sizes[-1][1], out_dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.down(x).flatten(1))
+
+
+class ImageDecoder(nn.Module):
+    """``(B, latent_dim)`` -> ``(B, C, H, W)``."""
+
+    def __init__(self, spec: SampleSpec, width: int, latent_dim: int) -> None:
+        super().__init__()
+        sizes = level_sizes(*spec.shape[1:])
+        plan = level_channels(len(sizes) - 1, width)
+        self.coarse = (plan[-1], *sizes[-1])
+        self.project = nn.Linear(latent_dim, plan[-1] * sizes[-1][0] * sizes[-1][1])
+        self.norm = nn.BatchNorm2d(plan[-1])
+        outs = [*plan[-2::-1], spec.shape[0]]  # channels after each doubling, coarsest first
+        self.ups = nn.ModuleList(
+            Up(a, b, size, last=i == len(outs) - 1)
+            for i, (a, b, size) in enumerate(zip([plan[-1], *outs[:-1]], outs, sizes[-2::-1], strict=True))
+        )
+        self.range = OutputRange(spec)
+        init_dcgan(self)
+
+    def forward(self, z: Tensor) -> Tensor:
+        x = self.norm(self.project(z).unflatten(1, self.coarse)).relu()  # (B, c, h, w)
+        for up in self.ups:
+            x = up(x)
+        return self.range(x)  # (B, C, H, W)
+
+
+class ImageCritic(nn.Module):
+    """``(B, C, H, W)`` and optional context ``(B, c)`` -> `Critique`; features are the coarsest level, flattened.
+
+    A context (the latent of a BiGAN) is joined after the convolutions and mixed by one hidden layer, whose
+    output then is the features.
+    """
+
+    def __init__(self, spec: SampleSpec, width: int, context_dim: int, *, spectral_norm: bool) -> None:
+        super().__init__()
+        sizes = level_sizes(*spec.shape[1:])
+        plan = level_channels(len(sizes) - 1, width)
+        self.down = Down(spec.shape[0], plan, spectral_norm=spectral_norm)
+        flat = plan[-1] * sizes[-1][0] * sizes[-1][1]
+        norm: Any = torch_spectral_norm if spectral_norm else nn.Identity()
+        self.join = norm(nn.Linear(flat + context_dim, MOST_CHANNELS * width)) if context_dim else None
+        self.head = norm(nn.Linear(MOST_CHANNELS * width if context_dim else flat, 1))
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Critique:
+        features = self.down(x).flatten(1)  # (B, F)
+        if self.join is not None and context is not None:
+            features = leaky_relu(self.join(torch.cat([features, context], dim=1)), SLOPE)
+        return Critique(self.head(features).squeeze(-1), features)
+
+
+class DCGAN(Backbone):
+    """Halves by strided convolutions to at least 3 and at most 4 pixels on the shorter side, and doubles back."""
+
+    name = "dcgan"
+    default_width = 32
+
+    @classmethod
+    def check(cls, spec: SampleSpec) -> None:
+        if not spec.is_image:
+            raise InputError(
+                f"X has samples of shape {spec.shape}; backbone 'dcgan' needs (C, H, W). "
+                "Add a channel axis, X[:, None], or use backbone='mlp'."
+            )
+        if min(spec.shape[1:]) < SMALLEST:
+            raise InputError(
+                f"X has pictures of {spec.shape[1]}x{spec.shape[2]} pixels; backbone 'dcgan' needs at least "
+                f"{SMALLEST}x{SMALLEST}. Enlarge them, or flatten them into vectors."
+            )
+
+    def encoder(self, out_dim: int) -> nn.Module:
+        return Members(self.members, lambda: ImageEncoder(self.spec, self.width, out_dim))
+
+    def decoder(self, latent_dim: int) -> nn.Module:
+        return Members(self.members, lambda: ImageDecoder(self.spec, self.width, latent_dim))
+
+    def critic(self, *, context_dim: int = 0, spectral_norm: bool = False) -> nn.Module:
+        return self._critic(self.spec, context_dim, spectral_norm)
+
+    def pair_critic(self, *, spectral_norm: bool = False) -> nn.Module:
+        return self._critic(self.spec.paired(), 0, spectral_norm)
+
+    def _critic(self, spec: SampleSpec, context_dim: int, spectral_norm: bool) -> nn.Module:
+        return Members(
+            self.members, lambda: ImageCritic(spec, self.width, context_dim, spectral_norm=spectral_norm)
+        )
+
+    def latent_critic(self, in_dim: int, *, spectral_norm: bool = False) -> nn.Module:
+        return MLPCritic(self.members, in_dim, MOST_CHANNELS * self.width, spectral_norm=spectral_norm)
+
+    def unet(self, latent_dim: int) -> nn.Module:
+        from .unet import UNet
+
+        return Members(self.members, lambda: UNet(self.spec, self.width, latent_dim))

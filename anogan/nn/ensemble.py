@@ -1,0 +1,22 @@
+"""Lifts a network of one member to k members for layers that have no batched product (convolutions)."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from .backbone import Critique
+
+
+class Members(nn.Module):
+    """k separately initialised copies of a network, each seeing its own slice of the member axis."""
+
+    def __init__(self, members: int, make: Callable[[], nn.Module]) -> None:
+        super().__init__()
+        self.nets = nn.ModuleList(make() for _ in range(members))
+
+    def forward(self, x: Tensor, *context: Tensor) -> Tensor | Critique:
+        outputs = [net(x[k], *(c[k] for c in context)) for k, net in enumerate(self.nets)]
+        if isinstance(outputs[0], Critique):
+            return Critique(*(torch.stack(part) for part in zip(*outputs, strict=True)))
+        return torch.stack(outputs)

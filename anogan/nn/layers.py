@@ -1,0 +1,88 @@
+"""Layers that hold k independent copies of themselves along a leading member axis."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from ..data.spec import SampleSpec
+
+
+class BatchedLinear(nn.Module):
+    """k affine maps in one ``baddbmm``: ``(K, B, in)`` -> ``(K, B, out)``.
+
+    Weights and biases start uniform in +-1/sqrt(in), as in `torch.nn.Linear`.
+    """
+
+    def __init__(self, members: int, in_dim: int, out_dim: int) -> None:
+        super().__init__()
+        bound = 1 / math.sqrt(in_dim)
+        self.weight = nn.Parameter(torch.empty(members, in_dim, out_dim).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.empty(members, 1, out_dim).uniform_(-bound, bound))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.baddbmm(self.bias, x, self.weight)
+
+
+class BatchedSpectralNorm(nn.Module):
+    """Parametrisation dividing each member's matrix by its largest singular value (Miyato 2018, arXiv:1802.05957).
+
+    One power iteration a training step; the estimate is frozen in eval mode.
+    """
+
+    def __init__(self, weight: Tensor) -> None:
+        super().__init__()
+        members, in_dim, out_dim = weight.shape
+        self.register_buffer("u", nn.functional.normalize(torch.randn(members, in_dim, 1), dim=1))
+        self.register_buffer("v", nn.functional.normalize(torch.randn(members, out_dim, 1), dim=1))
+        for _ in range(15):
+            self._iterate(weight)
+
+    @torch.no_grad()
+    def _iterate(self, weight: Tensor) -> None:
+        self.v = nn.functional.normalize(weight.mT @ self.u, dim=1)  # (K, out, 1)
+        self.u = nn.functional.normalize(weight @ self.v, dim=1)  # (K, in, 1)
+
+    def forward(self, weight: Tensor) -> Tensor:
+        if self.training:
+            self._iterate(weight)
+        sigma = self.u.mT @ weight @ self.v  # (K, 1, 1)
+        return weight / sigma
+
+
+def batched_linear(members: int, in_dim: int, out_dim: int, *, spectral_norm: bool = False) -> BatchedLinear:
+    """A `BatchedLinear`, spectrally normalised if asked."""
+    layer = BatchedLinear(members, in_dim, out_dim)
+    if spectral_norm:
+        parametrize.register_parametrization(layer, "weight", BatchedSpectralNorm(layer.weight.detach()))
+    return layer
+
+
+class OutputRange(nn.Module):
+    """The decoder's last activation, as the sample's spec tells: tanh, softmax on one-hot spans, or nothing."""
+
+    def __init__(self, spec: SampleSpec) -> None:
+        super().__init__()
+        self.bounded = spec.bounded
+        self.widths: list[int] = []  # lengths of consecutive pieces of a vector, one-hot or not
+        self.is_span: list[bool] = []
+        position = 0
+        for start, stop in spec.spans:
+            if start > position:
+                self.widths.append(start - position)
+                self.is_span.append(False)
+            self.widths.append(stop - start)
+            self.is_span.append(True)
+            position = stop
+        if spec.spans and position < spec.shape[0]:
+            self.widths.append(spec.shape[0] - position)
+            self.is_span.append(False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.bounded:
+            return x.tanh()
+        if not self.widths:
+            return x
+        pieces = x.split(self.widths, dim=-1)
+        return torch.cat([p.softmax(-1) if span else p for p, span in zip(pieces, self.is_span, strict=True)], -1)

@@ -1,0 +1,109 @@
+"""Multilayer perceptrons for vectors; k members train as one batched product."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import leaky_relu
+
+from ..data.spec import SampleSpec
+from ..errors import InputError
+from .backbone import Backbone, Critique
+from .layers import OutputRange, batched_linear
+
+SLOPE = 0.2  # of the leaky ReLU, as in DCGAN
+
+
+class Hidden(nn.Module):
+    """Fully connected layers, each with a leaky ReLU: ``(K, B, dims[0])`` -> ``(K, B, dims[-1])``."""
+
+    def __init__(self, members: int, dims: list[int], *, spectral_norm: bool = False) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(
+            batched_linear(members, a, b, spectral_norm=spectral_norm)
+            for a, b in zip(dims[:-1], dims[1:], strict=True)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self.layers:
+            x = leaky_relu(layer(x), SLOPE)
+        return x
+
+
+class MLPCritic(nn.Module):
+    """Hidden layers and one logit."""
+
+    def __init__(self, members: int, in_dim: int, width: int, *, spectral_norm: bool = False) -> None:
+        super().__init__()
+        self.hidden = Hidden(members, [in_dim, width, width], spectral_norm=spectral_norm)
+        self.head = batched_linear(members, width, 1, spectral_norm=spectral_norm)
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Critique:
+        if context is not None:
+            x = torch.cat([x, context], dim=-1)  # (K, B, in + context)
+        features = self.hidden(x)  # (K, B, width)
+        return Critique(self.head(features).squeeze(-1), features)
+
+
+class SkipMLP(nn.Module):
+    """The U-Net's idea on vectors: each decoder layer also sees the encoder layer of its level.
+
+    There is no skip around the outermost level: a direct path from input to output would learn the identity.
+    """
+
+    def __init__(self, spec: SampleSpec, members: int, width: int, latent_dim: int) -> None:
+        super().__init__()
+        (dim,) = spec.shape
+        half = max(width // 2, 1)
+        self.down_1 = Hidden(members, [dim, width])
+        self.down_2 = Hidden(members, [width, half])
+        self.bottleneck = Hidden(members, [half, latent_dim, half])
+        self.up_2 = Hidden(members, [2 * half, width])
+        self.out = batched_linear(members, width, dim)
+        self.range = OutputRange(spec)
+
+    def forward(self, x: Tensor) -> Tensor:
+        level = self.down_2(self.down_1(x))  # (K, B, half)
+        level = torch.cat([level, self.bottleneck(level)], dim=-1)  # (K, B, 2 * half)
+        return self.range(self.out(self.up_2(level)))  # (K, B, d)
+
+
+class MLP(Backbone):
+    """Two hidden layers of equal width with leaky ReLU, no normalisation."""
+
+    name = "mlp"
+    default_width = 128
+
+    @classmethod
+    def check(cls, spec: SampleSpec) -> None:
+        if len(spec.shape) != 1:
+            raise InputError(
+                f"X has samples of shape {spec.shape}; backbone 'mlp' needs vectors (d,). "
+                "Flatten them, X.reshape(len(X), -1), or use backbone='dcgan'."
+            )
+
+    def encoder(self, out_dim: int) -> nn.Module:
+        (dim,) = self.spec.shape
+        return nn.Sequential(
+            Hidden(self.members, [dim, self.width, self.width]), batched_linear(self.members, self.width, out_dim)
+        )
+
+    def decoder(self, latent_dim: int) -> nn.Module:
+        (dim,) = self.spec.shape
+        return nn.Sequential(
+            Hidden(self.members, [latent_dim, self.width, self.width]),
+            batched_linear(self.members, self.width, dim),
+            OutputRange(self.spec),
+        )
+
+    def critic(self, *, context_dim: int = 0, spectral_norm: bool = False) -> nn.Module:
+        (dim,) = self.spec.shape
+        return self.latent_critic(dim + context_dim, spectral_norm=spectral_norm)
+
+    def pair_critic(self, *, spectral_norm: bool = False) -> nn.Module:
+        (dim,) = self.spec.shape
+        return self.latent_critic(2 * dim, spectral_norm=spectral_norm)
+
+    def latent_critic(self, in_dim: int, *, spectral_norm: bool = False) -> nn.Module:
+        return MLPCritic(self.members, in_dim, self.width, spectral_norm=spectral_norm)
+
+    def unet(self, latent_dim: int) -> nn.Module:
+        return SkipMLP(self.spec, self.members, self.width, latent_dim)

@@ -1,0 +1,70 @@
+"""Scores of several members on one scale, split-conformal p-values, thresholds."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What the scores of normal rows look like.
+
+    Attributes
+    ----------
+    location, scale : (K,) float64
+        Per member; a member's score counts as ``(score - location) / scale``. A single member keeps its own units.
+    scores : (m,) float64, ascending
+        Combined scores of the calibration rows.
+    threshold : float
+        A row is flagged if its combined score is greater.
+    """
+
+    location: np.ndarray
+    scale: np.ndarray
+    scores: np.ndarray
+    threshold: float
+
+    def combine(self, member_scores: np.ndarray) -> np.ndarray:
+        """Mean over members of their calibrated scores: ``(K, n)`` -> ``(n,)``."""
+        return ((member_scores - self.location[:, None]) / self.scale[:, None]).mean(0)
+
+    def p_value(self, scores: np.ndarray) -> np.ndarray:
+        """Probability that a normal row scores at least this, in [1 / (m + 1), 1]: ``(n,)`` -> ``(n,)``.
+
+        Split-conformal (Vovk 2005; Bates 2023, arXiv:2104.08279, eq. 2): for a fresh normal row,
+        P(p <= t) <= t holds exactly, whatever the detector.
+        """
+        at_least = len(self.scores) - np.searchsorted(self.scores, scores, side="left")
+        return (1 + at_least) / (1 + len(self.scores))
+
+    def flag(self, scores: np.ndarray, fdr: float) -> np.ndarray:
+        """Rows whose p-values pass Benjamini-Hochberg (1995) at this false discovery rate: ``(n,)`` bool."""
+        p = self.p_value(scores)
+        ordered = np.sort(p)
+        passed = np.flatnonzero(ordered <= fdr * np.arange(1, len(p) + 1) / max(len(p), 1))
+        return p <= ordered[passed[-1]] if len(passed) else np.zeros(len(p), dtype=bool)
+
+
+def member_scales(member_scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Median, and distance from it to the 95th percentile, of each member's normal scores ``(K, m)``.
+
+    One member is left as it is, so that its score reads as in its paper.
+    """
+    members = len(member_scores)
+    if members == 1:
+        return np.zeros(1), np.ones(1)
+    location = np.median(member_scores, axis=1)
+    scale = np.quantile(member_scores, 0.95, axis=1) - location
+    # A member that scores (nearly) all normal rows alike has no spread of its own to be measured in.
+    scale = np.where(scale > 1e-12 * (1 + np.abs(location)), scale, 1.0)
+    return location, scale
+
+
+def conformal_threshold(scores: np.ndarray, target_fpr: float) -> float:
+    """The least calibration score that a fresh normal row exceeds with probability at most ``target_fpr``.
+
+    With fewer than ``1 / target_fpr - 1`` calibration scores ``(m,)`` that cannot be promised, and the largest score is returned.
+    """
+    m = len(scores)
+    rank = int(np.ceil((1 - target_fpr) * (m + 1)))
+    return float(np.sort(scores)[min(rank, m) - 1])

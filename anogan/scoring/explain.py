@@ -1,0 +1,35 @@
+"""Which parts of a sample made its score."""
+
+import torch
+from torch import Tensor
+
+from ..engine.module import GANModule
+
+PATH_STEPS = 16
+
+
+def error_map(module: GANModule, x: Tensor, baseline: Tensor) -> Tensor:
+    """How much each value of a sample speaks for an anomaly: ``(K, B, *shape)`` -> same, >= 0.
+
+    The absolute residual where the module reconstructs, else integrated gradients of its score.
+
+    Parameters
+    ----------
+    x : (K, B, *shape)
+    baseline : (*shape)
+        A typical normal sample, where the path of integrated gradients starts.
+    """
+    if module.can("reconstruct"):
+        return (x - module.reconstruct(x)).abs().detach()
+    return integrated_gradients(module, x, baseline)
+
+
+def integrated_gradients(module: GANModule, x: Tensor, baseline: Tensor) -> Tensor:
+    """Absolute integrated gradients of the score from ``baseline`` to ``x`` (Sundararajan 2017, arXiv:1703.01365, eq. 1)."""
+    total = torch.zeros_like(x)
+    for step in range(PATH_STEPS):
+        with torch.enable_grad():
+            point = torch.lerp(baseline.expand_as(x), x, (step + 0.5) / PATH_STEPS).detach().requires_grad_(True)
+            (gradient,) = torch.autograd.grad(module.score(point).sum(), point)
+        total += gradient
+    return ((x - baseline) * total / PATH_STEPS).abs().detach()

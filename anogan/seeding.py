@@ -1,0 +1,29 @@
+"""Randomness from one seed, without touching anybody else's."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+
+
+def draw_seed(random_state: Any) -> int:
+    """One integer seed in [0, 2**31) from scikit-learn's ``random_state``.
+
+    An integer is its own seed, None draws fresh entropy, a ``RandomState`` is advanced by one draw.
+    """
+    if random_state is None:
+        return int(np.random.default_rng().integers(2**31))
+    if isinstance(random_state, np.random.RandomState):
+        return int(random_state.randint(2**31))
+    return int(random_state) % 2**31
+
+
+@contextmanager
+def forked_torch_rng(seed: int, device: torch.device) -> Iterator[None]:
+    """Seed torch inside the block; the global generators are as before when it ends."""
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed)
+        yield

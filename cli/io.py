@@ -1,0 +1,532 @@
+"""Reading tables, arrays and pictures, whole or in chunks of bounded memory; writing files whole or not at all."""
+
+import contextlib
+import difflib
+import os
+import re
+import sys
+import zipfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO, Any, TypeAlias
+
+import click
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pv
+import pyarrow.parquet as pq
+
+from anogan import ImageFolder, InputError
+
+TABLE_SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet")
+_PARSE = {"newlines_in_values": True}  # quoted text may span lines
+
+
+class TableSource:
+    """A CSV, TSV or Parquet file.
+
+    Attributes
+    ----------
+    path : Path
+    names : list of str
+        Columns in the file's order.
+
+    Raises
+    ------
+    InputError
+        If the file is empty, has a column twice, or cannot be read as what its name says.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._parquet = path.name.lower().endswith(".parquet")
+        with self._explained():
+            if self._parquet:
+                schema = pq.ParquetFile(path).schema_arrow
+            else:
+                self._delimiter = _delimiter(path)
+                schema = pv.open_csv(path, parse_options=self._parse_options()).schema
+        self.names: list[str] = list(schema.names)
+        self._types = {field.name: field.type for field in schema}
+        twice = sorted({n for n in self.names if self.names.count(n) > 1})
+        if twice:
+            raise InputError(f"{path} has column '{twice[0]}' more than once; column names must be unique.")
+
+    def read(self, *, without: Sequence[str] = (), text: Sequence[str] = ()) -> pa.Table:
+        """All rows, types inferred from all of them, except that the columns `text` are read as text."""
+        columns = [n for n in self.names if n not in without]
+        with self._explained():
+            if self._parquet:
+                table = _cast(pq.read_table(self.path, columns=columns), {}, text)
+            else:
+                table = pv.read_csv(
+                    self.path,
+                    parse_options=self._parse_options(),
+                    convert_options=_convert_options(columns, dict.fromkeys(text, pa.string())),
+                )
+        if not table.num_rows:
+            raise InputError(f"{self.path} has a header but no rows.")
+        return table
+
+    def chunks(
+        self, types: dict[str, pa.DataType], rows: int, *, text: Sequence[str] = ()
+    ) -> Iterator[pa.Table]:
+        """Some columns, `rows` rows at a time in constant memory.
+
+        Parameters
+        ----------
+        types : dict
+            Column name -> Arrow type that the column must be of (in CSV: be readable as).
+        rows : int
+        text : sequence of str
+            Further columns, which are turned into text whatever they are.
+        """
+        done = 0
+        with self._explained(lambda: f" (after row {done})" if done else ""):
+            for chunk in _regroup(self._batches(types, rows, text), rows):
+                yield chunk
+                done += chunk.num_rows
+        if not done:
+            raise InputError(f"{self.path} has a header but no rows.")
+
+    def _batches(self, types: dict[str, pa.DataType], rows: int, text: Sequence[str]) -> Iterator[pa.Table]:
+        columns = [*types, *text]
+        if self._parquet:
+            for batch in pq.ParquetFile(self.path).iter_batches(batch_size=rows, columns=columns):
+                yield _cast(pa.Table.from_batches([batch]).select(columns), types, text)
+            return
+        options = _convert_options(columns, types | dict.fromkeys(text, pa.string()))
+        reader = pv.open_csv(self.path, parse_options=self._parse_options(), convert_options=options)
+        for batch in reader:
+            yield pa.Table.from_batches([batch])
+
+    def _parse_options(self) -> pv.ParseOptions:
+        return pv.ParseOptions(delimiter=self._delimiter, **_PARSE)
+
+    @contextlib.contextmanager
+    def _explained(self, where: Any = lambda: "") -> Iterator[None]:
+        """Turn Arrow's complaints into errors that name the file, the column and the value."""
+        try:
+            yield
+        except _ColumnTypeError as error:
+            raise InputError(f"{self.path}: {error}{where()}.") from None
+        except pa.ArrowInvalid as error:
+            message = str(error)
+            typed = re.search(r"CSV column #(\d+): CSV conversion error to ([\w\[\], =]+): (.*)", message, re.DOTALL)
+            if typed:
+                name = self.names[int(typed[1])]
+                message = f"column '{name}' should hold {_kind_words(typed[2])}, but has an {typed[3]}"
+            elif "Empty CSV file" in message:
+                raise InputError(f"{self.path} is empty.") from None
+            raise InputError(f"{self.path}: {message.rstrip('.')}{where()}.") from None
+
+
+_KIND_WORDS = {"double": "numbers", "bool": "true or false", "timestamp": "dates", "string": "UTF-8 text"}
+
+
+class _ColumnTypeError(Exception):
+    pass
+
+
+def _kind_words(arrow_type: str) -> str:
+    return _KIND_WORDS.get(arrow_type.split("[")[0], arrow_type)
+
+
+def _delimiter(path: Path) -> str:
+    """Tab for .tsv; for .csv the comma, unless the header has none but has semicolons or tabs."""
+    if ".tsv" in path.name.lower():
+        return "\t"
+    with pa.input_stream(path, compression="detect") as stream:
+        header = stream.read(65536).split(b"\n", 1)[0]
+    return next((d for d in (",", ";", "\t") if d.encode() in header), ",")
+
+
+def _convert_options(columns: Sequence[str], types: dict[str, pa.DataType]) -> pv.ConvertOptions:
+    return pv.ConvertOptions(include_columns=list(columns), column_types=types, strings_can_be_null=True)
+
+
+def _cast(table: pa.Table, types: dict[str, pa.DataType], text: Sequence[str]) -> pa.Table:
+    """Bring the columns of a Parquet file to their types; text is never taken for numbers, nor numbers for text."""
+    for name in (*types, *text):
+        column = table.column(name)
+        if pa.types.is_dictionary(column.type):
+            column = column.cast(column.type.value_type)
+        kind = types.get(name, pa.string())
+        if name in types and not _compatible(column.type, kind):
+            raise _ColumnTypeError(f"column '{name}' should hold {_kind_words(str(kind))}, but holds {column.type}")
+        table = table.set_column(table.column_names.index(name), name, column.cast(kind))
+    return table
+
+
+def _compatible(found: pa.DataType, needed: pa.DataType) -> bool:
+    if pa.types.is_null(found):
+        return True
+    if pa.types.is_floating(needed):
+        return pa.types.is_floating(found) or pa.types.is_integer(found) or pa.types.is_decimal(found)
+    if pa.types.is_timestamp(needed):
+        return pa.types.is_date(found) or (
+            pa.types.is_timestamp(found) and (found.tz is None) == (needed.tz is None)
+        )
+    if pa.types.is_boolean(needed):
+        return bool(pa.types.is_boolean(found))
+    return pa.types.is_string(found) or pa.types.is_large_string(found) or pa.types.is_string_view(found)
+
+
+def _regroup(batches: Iterator[pa.Table], rows: int) -> Iterator[pa.Table]:
+    """Tables of `rows` rows each (the last may be shorter) from tables of any length."""
+    waiting: list[pa.Table] = []
+    count = 0
+    for batch in batches:
+        waiting.append(batch)
+        count += batch.num_rows
+        while count >= rows:
+            whole = pa.concat_tables(waiting)
+            yield whole.slice(0, rows)
+            count -= rows
+            waiting = [whole.slice(rows)]
+    if count:
+        yield pa.concat_tables(waiting)
+
+
+def to_frame(table: pa.Table, path: Path) -> pd.DataFrame:
+    """A DataFrame as preprocessors take it: dates as datetime64, text decoded.
+
+    Raises
+    ------
+    InputError
+        For a column of a type that no preprocessor takes; names it.
+    """
+    for index, field in enumerate(table.schema):
+        kind = field.type
+        if pa.types.is_binary(kind):
+            raise InputError(f"{path}: column '{field.name}' is not UTF-8 text. Convert the file, or --drop the column.")
+        if pa.types.is_time(kind) or pa.types.is_nested(kind) or pa.types.is_duration(kind):
+            raise InputError(
+                f"{path}: column '{field.name}' is of type {kind}, which no detector takes. Turn it into numbers, "
+                f"dates or text, or leave it out: --drop '{field.name}'."
+            )
+        if pa.types.is_decimal(kind):
+            table = table.set_column(index, field.name, table.column(index).cast(pa.float64()))
+        elif pa.types.is_dictionary(kind):
+            table = table.set_column(index, field.name, table.column(index).cast(kind.value_type))
+    frame: pd.DataFrame = table.to_pandas(date_as_object=False)
+    return frame
+
+
+class ArraySource:
+    """An array in a .npy file, or under the key ``X`` of a .npz file.
+
+    Attributes
+    ----------
+    path : Path
+    shape : tuple of int
+    labels : (n,) array of str or None
+        From the key ``y`` of a .npz file.
+
+    Raises
+    ------
+    InputError
+        If the file is not such an array, or holds anything but numbers.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.labels: np.ndarray | None = None
+        self._zipped = path.suffix.lower() == ".npz"
+        try:
+            if self._zipped:
+                with zipfile.ZipFile(path) as archive:
+                    keys = [n.removesuffix(".npy") for n in archive.namelist()]
+                    if "X" not in keys:
+                        raise InputError(f"{path} has no array 'X'; it has {', '.join(keys) or 'nothing'}.")
+                    with archive.open("X.npy") as member:
+                        self.shape, self._fortran, self._dtype = _array_header(member)
+                    if "y" in keys:
+                        with np.load(path, allow_pickle=False) as arrays:
+                            self.labels = arrays["y"].ravel().astype(str)
+            else:
+                array = np.load(path, mmap_mode="r", allow_pickle=False)
+                self.shape, self._dtype = array.shape, array.dtype
+        except (ValueError, EOFError, zipfile.BadZipFile) as error:
+            if isinstance(error, InputError):
+                raise
+            kind = "NumPy archive (.npz)" if self._zipped else "NumPy array (.npy)"
+            raise InputError(f"{path} is not a {kind} of numbers, or was cut short ({error}).") from None
+        if self._dtype.kind not in "biuf":
+            raise InputError(f"{path} holds values of type {self._dtype}; numbers are needed.")
+        if not self.shape or not self.shape[0]:
+            raise InputError(f"{path} is empty: its array has shape {self.shape}.")
+        if self.labels is not None and len(self.labels) != self.shape[0]:
+            raise InputError(f"{path}: y has {len(self.labels)} labels, X has {self.shape[0]} rows.")
+
+    def read(self) -> np.ndarray:
+        """The whole array."""
+        return next(self.chunks(self.shape[0]))
+
+    def chunks(self, rows: int) -> Iterator[np.ndarray]:
+        """`rows` rows at a time; neither a .npy nor a compressed .npz is ever held whole."""
+        if not self._zipped:
+            array = np.load(self.path, mmap_mode="r", allow_pickle=False)
+            for start in range(0, len(array), rows):
+                yield np.array(array[start : start + rows])
+            return
+        if self._fortran:  # columns first on disk: no row is whole before the last byte
+            with np.load(self.path, allow_pickle=False) as arrays:
+                whole = arrays["X"]
+            for start in range(0, len(whole), rows):
+                yield whole[start : start + rows]
+            return
+        row_bytes = self._dtype.itemsize * int(np.prod(self.shape[1:], dtype=np.int64))
+        with zipfile.ZipFile(self.path) as archive, archive.open("X.npy") as member:
+            _array_header(member)
+            for start in range(0, self.shape[0], rows):
+                count = min(rows, self.shape[0] - start)
+                try:
+                    data = member.read(count * row_bytes)
+                except (zipfile.BadZipFile, EOFError) as error:
+                    raise InputError(f"{self.path} is damaged ({error}).") from None
+                if len(data) != count * row_bytes:
+                    raise InputError(f"{self.path} was cut short: it ends before row {start + count}.")
+                yield np.frombuffer(data, self._dtype).reshape(count, *self.shape[1:]).copy()
+
+
+def _array_header(member: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    version = np.lib.format.read_magic(member)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    header: tuple[tuple[int, ...], bool, np.dtype[Any]] = read(member)
+    return header
+
+
+class PictureSource:
+    """A folder of pictures, plain or in MVTec layout, or a single picture.
+
+    MVTec layout is ``train/good``, ``test/good``, ``test/<kind of defect>`` and masks in
+    ``ground_truth/<kind>/<name>_mask.png``.
+
+    Parameters
+    ----------
+    path : Path
+    part : {"train", "test"}
+        Which part of an MVTec layout to take.
+
+    Attributes
+    ----------
+    root : Path
+        Names of pictures are relative to it.
+    pictures : ImageFolder
+    layout : bool
+        Whether the folder is in MVTec layout.
+    """
+
+    def __init__(self, path: Path, *, part: str, size: int | tuple[int, int] | None = None) -> None:
+        self.path = path
+        self.layout = (path / "train" / "good").is_dir()
+        self.root = path
+        if self.layout:
+            self.root = path / "train" / "good" if part == "train" else path / "test"
+        elif path.is_file():
+            self.root = path.parent
+        source: Any = [path] if path.is_file() else self.root
+        self.pictures = ImageFolder(source) if size is None else ImageFolder(source, size=size)
+
+    def name_of(self, file: Path) -> str:
+        """Path of a picture relative to the root, with forward slashes."""
+        return file.relative_to(self.root).as_posix()
+
+    def kind_of(self, name: str) -> str:
+        """In MVTec layout, the sub-folder of ``test`` that the picture lies in: "good" or a kind of defect."""
+        return name.split("/")[0]
+
+    def mask_of(self, name: str) -> Path | None:
+        """In MVTec layout, the mask of a picture in ``test``, None for a good one.
+
+        Raises
+        ------
+        InputError
+            If a defective picture has no mask although there is a folder of masks.
+        """
+        kind = self.kind_of(name)
+        folder = self.path / "ground_truth" / kind
+        if kind == "good" or not folder.is_dir():
+            return None
+        stem = Path(name).stem
+        for candidate in (f"{stem}_mask.png", f"{stem}.png"):
+            if (folder / candidate).is_file():
+                return folder / candidate
+        raise InputError(f"{folder} has no mask {stem}_mask.png for the picture {name}.")
+
+
+Source: TypeAlias = TableSource | ArraySource | PictureSource
+
+
+def open_source(path: str | os.PathLike[str], *, part: str, size: int | tuple[int, int] | None = None) -> Source:
+    """Open a table, an array or pictures, by what the path is.
+
+    Raises
+    ------
+    InputError
+        If there is nothing at the path, or it is of no known kind.
+    """
+    path = Path(path)
+    name = path.name.lower()
+    if path.is_dir():
+        return PictureSource(path, part=part, size=size)
+    if not path.exists():
+        near = list(path.parent.iterdir()) if path.parent.is_dir() else []
+        close = difflib.get_close_matches(path.name, [p.name for p in near], n=1)
+        hint = f" Did you mean '{path.parent / close[0]}'?" if close else ""
+        raise InputError(f"There is no file or folder '{path}'.{hint}")
+    if name.endswith(TABLE_SUFFIXES):
+        return TableSource(path)
+    if name.endswith((".npy", ".npz")):
+        return ArraySource(path)
+    if name.endswith((".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")):
+        return PictureSource(path, part=part, size=size)
+    raise InputError(
+        f"{path} is of no kind that can be read; needed is a table ({', '.join(TABLE_SUFFIXES)}), an array (.npy, .npz), "
+        "a picture or a folder of pictures."
+    )
+
+
+def equals(labels: np.ndarray, value: str) -> np.ndarray:
+    """Which text labels (n,) mean the same as `value`: equal as text, as numbers, or as true/false in any case."""
+    found, inverse = np.unique(labels.astype(str), return_inverse=True)
+    same = np.array([_same(text, value) for text in found], dtype=bool)
+    matches: np.ndarray = same[inverse]
+    return matches
+
+
+def _same(text: str, value: str) -> bool:
+    if text == value or text.lower() == value.lower() in ("true", "false"):
+        return True
+    try:
+        return float(text) == float(value)
+    except ValueError:
+        return False
+
+
+def label_texts(column: pa.ChunkedArray, name: str, path: Path) -> np.ndarray:
+    """A label column as text (n,).
+
+    Raises
+    ------
+    InputError
+        If a label is missing.
+    """
+    if column.null_count:
+        row = pc.index(pc.is_null(column), True).as_py()
+        raise InputError(f"{path}: label column '{name}' has {column.null_count} missing values (first at row {row}).")
+    texts: np.ndarray = column.cast(pa.string()).to_numpy(zero_copy_only=False).astype(str)
+    return texts
+
+
+def closest(name: str, names: Sequence[str]) -> str:
+    """A hint at the closest of `names`, or all of them if there are few."""
+    close = difflib.get_close_matches(name, names, n=1)
+    if close:
+        return f" Did you mean '{close[0]}'?"
+    return f" There are: {', '.join(names)}." if len(names) <= 20 else ""
+
+
+def check_target(target: str, *, folder: bool = False) -> None:
+    """Refuse an output that cannot be written before hours are spent on what goes into it.
+
+    Raises
+    ------
+    InputError
+        If the folder around it does not exist or the target is a folder (or a file, where a folder is needed).
+    PermissionError
+        If the folder around it cannot be written to.
+    """
+    path = Path(target)
+    if target == "-":
+        return
+    if path.is_dir() != folder and path.exists():
+        raise InputError(f"{path} is a {'file' if folder else 'folder'}; name a {'folder' if folder else 'file'}.")
+    home = path if path.is_dir() else path.absolute().parent
+    if not home.is_dir() and not folder:
+        raise InputError(f"The folder '{home}' for the output does not exist.")
+    while not home.exists():
+        home = home.parent
+    if not path.is_char_device() and not os.access(home, os.W_OK | os.X_OK):
+        raise PermissionError(13, "Permission denied: cannot write here", str(home))
+
+
+@contextlib.contextmanager
+def written_whole(target: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
+    """A binary file that appears under its name only if the block ends well; "-" is standard output."""
+    if target == "-":
+        stream = click.get_binary_stream("stdout")
+        yield stream
+        stream.flush()
+        return
+    path = Path(target)
+    if path.exists() and not path.is_file():  # a device or a pipe has no neighbour to rename
+        with open(path, "wb") as file:
+            yield file
+        return
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        try:
+            with open(temporary, "wb") as file:
+                yield file
+        except OSError as error:
+            if error.filename in (None, str(temporary)):  # a full disk names no file; name what the user asked for
+                error.filename = str(path)
+            raise
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+class TableWriter:
+    """Writes tables of one schema to CSV, TSV (also gzipped) or Parquet, by the target's name; "-" is CSV."""
+
+    def __init__(self, file: IO[bytes], target: str, schema: pa.Schema) -> None:
+        name = target.lower()
+        self._compressed: Any = None
+        if name.endswith(".parquet"):
+            self._writer: Any = pq.ParquetWriter(file, schema)
+            return
+        delimiter = "\t" if name.endswith((".tsv", ".tsv.gz")) else ","
+        file.write((delimiter.join(_quoted(n, delimiter) for n in schema.names) + "\n").encode())
+        options = pv.WriteOptions(include_header=False, delimiter=delimiter)
+        self._writer = pv.CSVWriter(file, schema, write_options=options)
+
+    def write(self, table: pa.Table) -> None:
+        """Append rows."""
+        self._writer.write_table(table)
+
+    def close(self) -> None:
+        """Finish; the file itself stays open."""
+        self._writer.close()
+
+
+def _quoted(name: str, delimiter: str) -> str:
+    return '"' + name.replace('"', '""') + '"' if any(c in name for c in (delimiter, '"', "\n", "\r")) else name
+
+
+@contextlib.contextmanager
+def table_writer(target: str, schema: pa.Schema) -> Iterator[TableWriter]:
+    """A `TableWriter` on a file that appears whole or not at all."""
+    if target != "-" and not Path(target).is_char_device() and not target.lower().endswith(TABLE_WRITE_SUFFIXES):
+        raise InputError(f"Scores cannot be written to '{target}': name a {', '.join(TABLE_WRITE_SUFFIXES)} file, or -.")
+    with written_whole(target) as file:
+        writer = TableWriter(file, target, schema)
+        yield writer
+        writer.close()
+
+
+TABLE_WRITE_SUFFIXES = (".csv", ".tsv", ".parquet")
+
+
+def warn(message: str) -> None:
+    """One warning line on stderr."""
+    click.echo(f"Warning: {message}", err=True)
+
+
+def is_stdout(target: str) -> bool:
+    """Whether results go to standard output, so that everything said must go to stderr."""
+    return target == "-" or (target == "/dev/stdout" and sys.platform != "win32")

@@ -1,0 +1,95 @@
+"""Progress on stderr: a bar on a terminal, a line now and then elsewhere, nothing for what takes under a second."""
+
+import sys
+import time
+from types import TracebackType
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+import anogan
+
+_PATIENCE = 1.0  # seconds before a bar appears
+_LINE_EVERY = 15.0  # seconds between lines where there is no terminal
+_REDRAW_EVERY = 0.1
+
+
+class Reporter(anogan.Callback):
+    """Shows the stages of `Detector.fit`, and of any other loop through `begin`, `advance` and `end`.
+
+    Parameters
+    ----------
+    quiet : bool
+        Show nothing at all.
+    """
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self.quiet = quiet
+        self._bar: Progress | None = None
+        self._what = ""
+        self._total: int | None = None
+        self._done = 0
+        self._began = self._shown = time.monotonic()
+
+    def __enter__(self) -> "Reporter":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.end()
+
+    def begin(self, what: str, total: int | None = None) -> None:
+        """Start a stage of `total` units, unknown if None."""
+        self.end()
+        self._what, self._total, self._done = what, total, 0
+        self._began = self._shown = time.monotonic()
+
+    def advance(self, count: int = 1) -> None:
+        """Count work that was done."""
+        self.reach(self._done + count)
+
+    def reach(self, done: int) -> None:
+        """Set how much of the stage is done."""
+        self._done = done
+        now = time.monotonic()
+        if self.quiet or now - self._began < _PATIENCE or now - self._shown < _REDRAW_EVERY:
+            return
+        if sys.stderr.isatty():
+            self._shown = now
+            self._draw()
+        elif now - self._shown >= _LINE_EVERY:
+            self._shown = now
+            of = f" of {self._total:,}" if self._total else ""
+            click.echo(f"{self._what}: {done:,}{of} after {now - self._began:.0f} s", err=True)
+
+    def end(self) -> None:
+        """Take the bar away."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+    def _draw(self) -> None:
+        if self._bar is None:
+            self._bar = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeElapsedColumn(),
+                TimeRemainingColumn(),
+                console=Console(stderr=True),
+                transient=True,
+            )
+            self._bar.add_task(self._what, total=self._total)
+            self._bar.start()
+        self._bar.update(self._bar.task_ids[0], completed=self._done)
+
+    def on_stage_begin(self, stage: str, total_steps: int) -> None:
+        self.begin(f"fitting: {stage}", total_steps)
+
+    def on_step_end(self, stage: str, step: int, terms: dict[str, float] | None) -> None:
+        self.reach(step)
+
+    def on_stage_end(self, stage: str, steps: int) -> None:
+        self.end()

@@ -1,0 +1,246 @@
+"""Data on its way to a fitted detector: columns checked, chunk by chunk, with what must be reported at the end."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from anogan import InputError
+
+from .io import ArraySource, PictureSource, TableSource, closest, label_texts, open_source, to_frame, warn
+
+ROWS_AT_ONCE = 32768
+PICTURES_AT_ONCE = 256
+_SKIPPED_LISTED = 20
+_TYPES = {
+    "double": pa.float64(),
+    "bool": pa.bool_(),
+    "string": pa.string(),
+    "timestamp[us]": pa.timestamp("us"),
+    "timestamp[us, tz=UTC]": pa.timestamp("us", "UTC"),
+}
+
+
+@dataclass
+class Chunk:
+    """Consecutive rows or pictures.
+
+    Attributes
+    ----------
+    first : int
+        Number of the first row, counted from 0.
+    X : DataFrame, array or ImageFolder
+        As the detector takes it.
+    names : list of str or None
+        File names of pictures.
+    labels : (n,) array of str or None
+    """
+
+    first: int
+    X: Any
+    names: list[str] | None = None
+    labels: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.X)
+
+    def ids(self) -> pa.Array:
+        """File names, or row numbers."""
+        return pa.array(self.names if self.names is not None else np.arange(self.first, self.first + len(self)))
+
+
+@dataclass
+class Stream:
+    """The chunks of a source for a detector.
+
+    Parameters
+    ----------
+    detector : fitted Detector
+    path : str
+    drop : sequence of str
+        Columns of a table to leave out.
+    label : str or None
+        Column of a table (or the key y of a .npz) to hand over as labels.
+    chunk_rows : int or None
+    skip_errors : bool
+        Leave out pictures that cannot be read.
+    strict : bool
+        Raise for a category that was not in training.
+
+    Raises
+    ------
+    InputError
+        If the source does not suit the detector: other kind of data, columns missing or too many.
+    """
+
+    detector: Any
+    path: str
+    drop: Sequence[str] = ()
+    label: str | None = None
+    chunk_rows: int | None = None
+    skip_errors: bool = False
+    strict: bool = False
+    unseen: dict[str, Counter[str]] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.source = open_source(self.path, part="test")
+        kind = self.detector.preprocessor_.kind
+        needed = {
+            "table": (TableSource, "a table"),
+            "vector": (ArraySource, "an array without column names (.npy or .npz)"),
+            "image": ((PictureSource, ArraySource), "pictures"),
+        }
+        source_type, words = needed[kind]
+        if not isinstance(self.source, source_type):
+            raise InputError(f"The model was fitted on {words}; {self.path} is {_describe(self.source)}.")
+        if isinstance(self.source, TableSource):
+            self._check_columns(self.source)
+        elif self.drop:
+            raise InputError(f"--drop names columns of a table; {self.path} is {_describe(self.source)}.")
+        elif isinstance(self.source, ArraySource) and self.label is not None:
+            if self.label != "y" or self.source.labels is None:
+                raise InputError(f"{self.path} has no labels '{self.label}'; a .npz holds them under the key y.")
+
+    @property
+    def total(self) -> int | None:
+        """Number of rows or pictures, None where only reading on tells."""
+        if isinstance(self.source, ArraySource):
+            return self.source.shape[0]
+        return len(self.source.pictures) if isinstance(self.source, PictureSource) else None
+
+    def __iter__(self) -> Iterator[Chunk]:
+        if isinstance(self.source, TableSource):
+            return self._table_chunks(self.source)
+        if isinstance(self.source, ArraySource):
+            return self._array_chunks(self.source)
+        return self._picture_chunks(self.source)
+
+    def report(self) -> None:
+        """Warn of what was skipped and of what was never seen in training; one line each."""
+        if self.skipped:
+            listed = [f"{name} ({reason})" for name, reason in list(self.skipped.items())[:_SKIPPED_LISTED]]
+            more = f" and {len(self.skipped) - len(listed)} more" if len(self.skipped) > len(listed) else ""
+            warn(f"skipped {len(self.skipped)} pictures that cannot be read: {', '.join(listed)}{more}.")
+        for column, counts in self.unseen.items():
+            warn(_unseen_message(column, counts))
+
+    def _check_columns(self, source: TableSource) -> None:
+        self._names = {str(n): n for n in self.detector.preprocessor_.column_types()}
+        for option, names in (("--drop", self.drop), ("--label", () if self.label is None else (self.label,))):
+            for name in names:
+                if name not in source.names:
+                    raise InputError(f"{option}: {self.path} has no column '{name}'.{closest(name, source.names)}")
+                if name in self._names:
+                    raise InputError(f"{option} {name}: the model was fitted on this column and needs it.")
+        taken = {*self._names, *self.drop, self.label}
+        extra = [n for n in source.names if n not in taken]
+        missing = [n for n in self._names if n not in source.names]
+        faults = [f"lacks column '{n}', which the model was fitted on.{closest(n, extra)}" for n in missing]
+        if extra and not missing:
+            names = ", ".join(f"'{n}'" for n in extra[:10]) + (" ..." if len(extra) > 10 else "")
+            options = " ".join(f"--drop {n}" for n in extra[:10])
+            faults.append(f"has columns that the model was not fitted on: {names}. Leave them out with {options}.")
+        if faults:
+            more = f" (and {len(faults) - 1} more columns are missing)" if len(faults) > 1 else ""
+            raise InputError(f"{self.path} {faults[0]}{more}")
+
+    def _table_chunks(self, source: TableSource) -> Iterator[Chunk]:
+        preprocessor = self.detector.preprocessor_
+        types = {str(n): _TYPES[kind] for n, kind in preprocessor.column_types().items()}
+        text = [] if self.label is None else [self.label]
+        first = 0
+        for table in source.chunks(types, self.chunk_rows or ROWS_AT_ONCE, text=text):
+            labels = None
+            if self.label is not None:
+                labels = label_texts(table.column(self.label), self.label, source.path)
+            frame = to_frame(table.select(list(types)), source.path)
+            frame.columns = pd.Index(list(self._names.values()))
+            self._note_unseen(preprocessor.unseen_categories(frame))
+            yield Chunk(first, frame, labels=labels)
+            first += table.num_rows
+
+    def _note_unseen(self, found: dict[Any, dict[Any, int]]) -> None:
+        for column, counts in found.items():
+            texts = Counter({"(missing)" if v is None else str(v): n for v, n in counts.items()})
+            if self.strict:
+                raise InputError(f"{self.path}: {_unseen_message(str(column), texts)}")
+            self.unseen.setdefault(str(column), Counter()).update(texts)
+
+    def _array_chunks(self, source: ArraySource) -> Iterator[Chunk]:
+        is_image = self.detector.preprocessor_.kind == "image"
+        first = 0
+        for array in source.chunks(self.chunk_rows or (PICTURES_AT_ONCE if is_image else ROWS_AT_ONCE)):
+            labels = None
+            if self.label is not None and source.labels is not None:
+                labels = source.labels[first : first + len(array)]
+            yield Chunk(first, array, labels=labels)
+            first += len(array)
+
+    def _picture_chunks(self, source: PictureSource) -> Iterator[Chunk]:
+        step = self.chunk_rows or PICTURES_AT_ONCE
+        for first in range(0, len(source.pictures), step):
+            pictures = source.pictures[first : first + step]
+            if self.skip_errors:
+                pictures, failures = pictures.readable()
+                self.skipped.update({source.name_of(file): reason for file, reason in failures.items()})
+            if not len(pictures):
+                continue
+            names = [source.name_of(file) for file in pictures.files]
+            labels = np.array([source.kind_of(name) for name in names]) if source.layout else None
+            yield Chunk(first, pictures, names, labels)
+
+
+def _describe(source: Any) -> str:
+    if isinstance(source, TableSource):
+        return "a table"
+    return f"an array of shape {source.shape}" if isinstance(source, ArraySource) else "a folder of pictures"
+
+
+def _unseen_message(column: str, counts: Counter[str]) -> str:
+    listed = ", ".join(f"'{value}' ({count:,} rows)" for value, count in counts.most_common(5))
+    more = f" and {len(counts) - 5} more" if len(counts) > 5 else ""
+    return f"column '{column}' has values that were not in the training data: {listed}{more}."
+
+
+def reasons(explanation: Any, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """The `count` columns with the largest error in each row.
+
+    Parameters
+    ----------
+    explanation : DataFrame or (n, d) array
+        Non-negative errors.
+    count : int
+
+    Returns
+    -------
+    columns : (n, min(count, d)) int
+        Positions, largest error first.
+    shares : (n, min(count, d)) float
+        Of the row's whole error, in [0, 1].
+    """
+    errors = np.asarray(explanation, dtype=np.float64)
+    order = np.argsort(-errors, axis=1, kind="stable")[:, :count]
+    total = errors.sum(axis=1, keepdims=True)
+    shares = np.divide(errors, total, out=np.zeros_like(errors), where=total > 0)
+    return order, np.take_along_axis(shares, order, axis=1)
+
+
+def column_names(detector: Any) -> list[str]:
+    """Names of the columns that reasons point at; arrays have numbers."""
+    if detector.preprocessor_.kind == "table":
+        return [str(name) for name in detector.feature_names_in_]
+    return [f"column {i}" for i in range(detector.n_features_in_)]
+
+
+def output_name(path: Path, taken: set[str]) -> str:
+    """A picture's name for outputs, without its suffix unless another picture took that already."""
+    name = path.with_suffix("").as_posix()
+    name = path.as_posix() if name in taken else name
+    taken.add(name)
+    return name

@@ -1,0 +1,14 @@
+"""Settings every test runs under; they are in place before torch or matplotlib is first imported."""
+
+import os
+
+from hypothesis import settings
+
+# One thread per process: pytest-xdist already fills the cores, and no result may hang on a thread count.
+for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
+    os.environ[variable] = "1"
+os.environ["MPLBACKEND"] = "Agg"
+
+# The same examples on every run and machine; a slow machine is no failure.
+settings.register_profile("anogan", derandomize=True, deadline=None)
+settings.load_profile("anogan")
