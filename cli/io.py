@@ -1,4 +1,4 @@
-"""Reading tables, arrays and pictures, whole or in chunks of bounded memory; writing files whole or not at all."""
+"""Reading tables, arrays and pictures, whole or in chunks; writing files whole or not at all."""
 
 import contextlib
 import difflib
@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 from anogan import ImageFolder, InputError
 
 TABLE_SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet")
+WRITTEN_SUFFIXES = (".csv", ".tsv", ".parquet")
 _PARSE = {"newlines_in_values": True}  # quoted text may span lines
 
 
@@ -114,7 +115,9 @@ class TableSource:
             raise InputError(f"{self.path}: {error}{where()}.") from None
         except pa.ArrowInvalid as error:
             message = str(error)
-            typed = re.search(r"CSV column #(\d+): CSV conversion error to ([\w\[\], =]+): (.*)", message, re.DOTALL)
+            typed = re.search(
+                r"CSV column #(\d+): CSV conversion error to ([\w\[\], =]+): (.*)", message, re.DOTALL
+            )
             if typed:
                 name = self.names[int(typed[1])]
                 message = f"column '{name}' should hold {_kind_words(typed[2])}, but has an {typed[3]}"
@@ -148,14 +151,16 @@ def _convert_options(columns: Sequence[str], types: dict[str, pa.DataType]) -> p
 
 
 def _cast(table: pa.Table, types: dict[str, pa.DataType], text: Sequence[str]) -> pa.Table:
-    """Bring the columns of a Parquet file to their types; text is never taken for numbers, nor numbers for text."""
+    """Bring a Parquet file's columns to their types; text is never read as numbers, nor numbers as text."""
     for name in (*types, *text):
         column = table.column(name)
         if pa.types.is_dictionary(column.type):
             column = column.cast(column.type.value_type)
         kind = types.get(name, pa.string())
         if name in types and not _compatible(column.type, kind):
-            raise _ColumnTypeError(f"column '{name}' should hold {_kind_words(str(kind))}, but holds {column.type}")
+            raise _ColumnTypeError(
+                f"column '{name}' should hold {_kind_words(str(kind))}, but holds {column.type}"
+            )
         table = table.set_column(table.column_names.index(name), name, column.cast(kind))
     return table
 
@@ -201,11 +206,13 @@ def to_frame(table: pa.Table, path: Path) -> pd.DataFrame:
     for index, field in enumerate(table.schema):
         kind = field.type
         if pa.types.is_binary(kind):
-            raise InputError(f"{path}: column '{field.name}' is not UTF-8 text. Convert the file, or --drop the column.")
+            raise InputError(
+                f"{path}: column '{field.name}' is not UTF-8 text. Convert the file, or --drop the column."
+            )
         if pa.types.is_time(kind) or pa.types.is_nested(kind) or pa.types.is_duration(kind):
             raise InputError(
-                f"{path}: column '{field.name}' is of type {kind}, which no detector takes. Turn it into numbers, "
-                f"dates or text, or leave it out: --drop '{field.name}'."
+                f"{path}: column '{field.name}' is of type {kind}, which no detector takes. "
+                f"Turn it into numbers, dates or text, or leave it out: --drop '{field.name}'."
             )
         if pa.types.is_decimal(kind):
             table = table.set_column(index, field.name, table.column(index).cast(pa.float64()))
@@ -336,7 +343,7 @@ class PictureSource:
         return file.relative_to(self.root).as_posix()
 
     def kind_of(self, name: str) -> str:
-        """In MVTec layout, the sub-folder of ``test`` that the picture lies in: "good" or a kind of defect."""
+        """In MVTec layout, the folder in ``test`` that holds the picture: "good" or a kind of defect."""
         return name.split("/")[0]
 
     def mask_of(self, name: str) -> Path | None:
@@ -361,7 +368,9 @@ class PictureSource:
 Source: TypeAlias = TableSource | ArraySource | PictureSource
 
 
-def open_source(path: str | os.PathLike[str], *, part: str, size: int | tuple[int, int] | None = None) -> Source:
+def open_source(
+    path: str | os.PathLike[str], *, part: str, size: int | tuple[int, int] | None = None
+) -> Source:
     """Open a table, an array or pictures, by what the path is.
 
     Raises
@@ -385,13 +394,13 @@ def open_source(path: str | os.PathLike[str], *, part: str, size: int | tuple[in
     if name.endswith((".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")):
         return PictureSource(path, part=part, size=size)
     raise InputError(
-        f"{path} is of no kind that can be read; needed is a table ({', '.join(TABLE_SUFFIXES)}), an array (.npy, .npz), "
-        "a picture or a folder of pictures."
+        f"{path} is of no kind that can be read; needed is a table ({', '.join(TABLE_SUFFIXES)}), "
+        "an array (.npy, .npz), a picture or a folder of pictures."
     )
 
 
 def equals(labels: np.ndarray, value: str) -> np.ndarray:
-    """Which text labels (n,) mean the same as `value`: equal as text, as numbers, or as true/false in any case."""
+    """Which text labels (n,) mean `value`: equal as text, as numbers, or as true/false in any case."""
     found, inverse = np.unique(labels.astype(str), return_inverse=True)
     same = np.array([_same(text, value) for text in found], dtype=bool)
     matches: np.ndarray = same[inverse]
@@ -417,7 +426,9 @@ def label_texts(column: pa.ChunkedArray, name: str, path: Path) -> np.ndarray:
     """
     if column.null_count:
         row = pc.index(pc.is_null(column), True).as_py()
-        raise InputError(f"{path}: label column '{name}' has {column.null_count} missing values (first at row {row}).")
+        raise InputError(
+            f"{path}: label column '{name}' has {column.null_count} missing values (first at row {row})."
+        )
     texts: np.ndarray = column.cast(pa.string()).to_numpy(zero_copy_only=False).astype(str)
     return texts
 
@@ -436,34 +447,51 @@ def check_target(target: str, *, folder: bool = False) -> None:
     Raises
     ------
     InputError
-        If the folder around it does not exist or the target is a folder (or a file, where a folder is needed).
+        If the folder around it does not exist or the target is a folder (or a file, where a folder is
+        needed).
     PermissionError
         If the folder around it cannot be written to.
     """
     path = Path(target)
-    if target == "-":
+    if is_device(target):
         return
     if path.is_dir() != folder and path.exists():
-        raise InputError(f"{path} is a {'file' if folder else 'folder'}; name a {'folder' if folder else 'file'}.")
+        raise InputError(
+            f"{path} is a {'file' if folder else 'folder'}; name a {'folder' if folder else 'file'}."
+        )
     home = path if path.is_dir() else path.absolute().parent
     if not home.is_dir() and not folder:
         raise InputError(f"The folder '{home}' for the output does not exist.")
     while not home.exists():
         home = home.parent
-    if not path.is_char_device() and not os.access(home, os.W_OK | os.X_OK):
+    if not os.access(home, os.W_OK | os.X_OK):
         raise PermissionError(13, "Permission denied: cannot write here", str(home))
+
+
+def is_device(target: str) -> bool:
+    """Whether the target is standard output, a device or a pipe, which cannot be replaced by renaming."""
+    path = Path(target)
+    return target == "-" or (path.exists() and not path.is_file() and not path.is_dir())
+
+
+def check_table_target(target: str) -> None:
+    """`check_target` for a table; raises `InputError` too if its name ends in no known kind of table."""
+    check_target(target)
+    if not is_device(target) and not target.lower().endswith(WRITTEN_SUFFIXES):
+        raise InputError(
+            f"'{target}' is no kind of table that can be written: {', '.join(WRITTEN_SUFFIXES)}, or -."
+        )
 
 
 @contextlib.contextmanager
 def written_whole(target: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     """A binary file that appears under its name only if the block ends well; "-" is standard output."""
     if target == "-":
-        stream = click.get_binary_stream("stdout")
-        yield stream
-        stream.flush()
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
         return
     path = Path(target)
-    if path.exists() and not path.is_file():  # a device or a pipe has no neighbour to rename
+    if is_device(str(target)):
         with open(path, "wb") as file:
             yield file
         return
@@ -473,7 +501,10 @@ def written_whole(target: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
             with open(temporary, "wb") as file:
                 yield file
         except OSError as error:
-            if error.filename in (None, str(temporary)):  # a full disk names no file; name what the user asked for
+            if error.filename in (
+                None,
+                str(temporary),
+            ):  # a full disk names no file; name what the user asked for
                 error.filename = str(path)
             raise
         os.replace(temporary, path)
@@ -482,15 +513,14 @@ def written_whole(target: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
 
 
 class TableWriter:
-    """Writes tables of one schema to CSV, TSV (also gzipped) or Parquet, by the target's name; "-" is CSV."""
+    """Writes tables of one schema to CSV, TSV or Parquet, by the target's name; "-" is CSV."""
 
     def __init__(self, file: IO[bytes], target: str, schema: pa.Schema) -> None:
         name = target.lower()
-        self._compressed: Any = None
         if name.endswith(".parquet"):
             self._writer: Any = pq.ParquetWriter(file, schema)
             return
-        delimiter = "\t" if name.endswith((".tsv", ".tsv.gz")) else ","
+        delimiter = "\t" if name.endswith(".tsv") else ","
         file.write((delimiter.join(_quoted(n, delimiter) for n in schema.names) + "\n").encode())
         options = pv.WriteOptions(include_header=False, delimiter=delimiter)
         self._writer = pv.CSVWriter(file, schema, write_options=options)
@@ -505,28 +535,20 @@ class TableWriter:
 
 
 def _quoted(name: str, delimiter: str) -> str:
-    return '"' + name.replace('"', '""') + '"' if any(c in name for c in (delimiter, '"', "\n", "\r")) else name
+    return (
+        '"' + name.replace('"', '""') + '"' if any(c in name for c in (delimiter, '"', "\n", "\r")) else name
+    )
 
 
 @contextlib.contextmanager
 def table_writer(target: str, schema: pa.Schema) -> Iterator[TableWriter]:
     """A `TableWriter` on a file that appears whole or not at all."""
-    if target != "-" and not Path(target).is_char_device() and not target.lower().endswith(TABLE_WRITE_SUFFIXES):
-        raise InputError(f"Scores cannot be written to '{target}': name a {', '.join(TABLE_WRITE_SUFFIXES)} file, or -.")
     with written_whole(target) as file:
         writer = TableWriter(file, target, schema)
         yield writer
         writer.close()
 
 
-TABLE_WRITE_SUFFIXES = (".csv", ".tsv", ".parquet")
-
-
 def warn(message: str) -> None:
     """One warning line on stderr."""
     click.echo(f"Warning: {message}", err=True)
-
-
-def is_stdout(target: str) -> bool:
-    """Whether results go to standard output, so that everything said must go to stderr."""
-    return target == "-" or (target == "/dev/stdout" and sys.platform != "win32")

@@ -1,7 +1,7 @@
 """The `anogan` command: lazy subcommands, exit codes, one line per error.
 
-Exit codes: 0 done, 1 the run failed, 2 bad usage or input, 130 interrupted. ``ANOGAN_DEBUG=1`` lets errors through with
-their traceback, for reports of bugs.
+Exit codes: 0 done, 1 the run failed, 2 bad usage or input, 130 interrupted. ``ANOGAN_DEBUG=1`` lets errors
+through with their traceback, for reports of bugs.
 """
 
 import ctypes
@@ -29,7 +29,15 @@ COMMANDS = {
     "inspect": "Show what a model file holds.",
     "list": "List the detectors.",
 }
-_BAD_INPUT_ERRNOS = {errno.ENOENT, errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.EROFS}
+_BAD_INPUT_ERRNOS = {
+    errno.ENOENT,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EISDIR,
+    errno.ENOTDIR,
+    errno.EEXIST,
+    errno.EROFS,
+}
 
 
 class LazyGroup(click.Group):
@@ -63,14 +71,13 @@ class LazyGroup(click.Group):
         prog_name: str | None = None,
         complete_var: str | None = None,
         standalone_mode: bool = True,
-        windows_expand_args: bool = True,
         **extra: Any,
     ) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("default", UserWarning)
             warnings.showwarning = _show_warning
             try:
-                code = super().main(args, prog_name, complete_var, False, windows_expand_args, **extra)
+                code = super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
             except Exception as error:
                 if os.environ.get("ANOGAN_DEBUG"):
                     raise
@@ -122,8 +129,9 @@ def cli() -> None:
 def keep_large_allocations() -> None:
     """Ask glibc's malloc to reuse freed memory instead of handing it back to the system.
 
-    Every batch allocates and frees tensors just above malloc's mmap threshold. By default each of these is mapped, zeroed
-    by page faults and unmapped again: a third of the CPU time of training. 32 MiB is the highest threshold it accepts.
+    Every batch allocates and frees tensors just above malloc's mmap threshold. By default each of these is
+    mapped, zeroed by page faults and unmapped again: a third of the CPU time of training. 32 MiB is the
+    highest threshold it accepts.
     """
     if not sys.platform.startswith("linux"):
         return

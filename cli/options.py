@@ -1,4 +1,4 @@
-"""Options of the commands: those shared by several, and those made from the detectors' declared parameters."""
+"""Options of the commands: shared ones, and those made from the detectors' declared parameters."""
 
 import difflib
 import math
@@ -38,8 +38,8 @@ chunk_rows_option = click.option(
 strict_option = click.option(
     "--strict",
     is_flag=True,
-    help="Make a category that was not in the training data an error. Without it such a row is scored and a warning "
-    "says so: to a detector an unseen value is evidence, not a mistake.",
+    help="Make a category that was not in the training data an error. Without it such a row is scored and a "
+    "warning says so: to a detector an unseen value is evidence, not a mistake.",
 )
 
 
@@ -51,7 +51,7 @@ def detector_class(name: str) -> type[Any]:
     InputError
         If there is none; names the closest.
     """
-    known = anogan.detectors()
+    known = anogan.list_detectors()
     if name not in known:
         close = difflib.get_close_matches(name.lower().replace("-", "_"), known, n=1, cutoff=0.5)
         hint = f"Did you mean '{close[0]}'? " if close else ""
@@ -67,14 +67,14 @@ def flag_name(parameter: str) -> str:
 def owners() -> dict[str, dict[str, Any]]:
     """Every parameter name -> detector name -> its declaration."""
     found: dict[str, dict[str, Any]] = {}
-    for detector, cls in anogan.detectors().items():
+    for detector, cls in anogan.list_detectors().items():
         for name, parameter in cls.parameters().items():
             found.setdefault(name, {})[detector] = parameter
     return found
 
 
 def detector_options(command: _F) -> _F:
-    """Add one option per parameter that any detector has; values arrive as text (or bool), unset ones as None."""
+    """Add an option per parameter that any detector has; values come as text or bool, unset ones as None."""
     for name, by_detector in reversed(owners().items()):
         command = _option(name, by_detector)(command)
     return command
@@ -86,13 +86,24 @@ def _option(name: str, by_detector: dict[str, Any]) -> Callable[[_F], _F]:
     flag = flag_name(name)
     if all(p.constraint.kind is bool for p in parameters):
         return click.option(
-            f"{flag}/--no-{flag[2:]}", name, cls=ParameterOption, default=None, help=_help(by_detector), owners=by_detector
+            f"{flag}/--no-{flag[2:]}",
+            name,
+            cls=ParameterOption,
+            default=None,
+            help=_help(by_detector),
+            owners=by_detector,
         )
     words = [*(constraint.choices or ()), *(["none"] if constraint.optional else [])]
     number = {int: ["INTEGER"], float: ["FLOAT"]}.get(constraint.kind, [])
     metavar = "|".join([*number, *words]) or "TEXT"
     return click.option(
-        flag, name, cls=ParameterOption, default=None, metavar=metavar, help=_help(by_detector), owners=by_detector
+        flag,
+        name,
+        cls=ParameterOption,
+        default=None,
+        metavar=metavar,
+        help=_help(by_detector),
+        owners=by_detector,
     )
 
 
@@ -103,7 +114,7 @@ def _help(by_detector: dict[str, Any]) -> str:
     others = {d: p.default for d, p in by_detector.items() if p.default != common}
     default = "; ".join([_text(common), *(f"{d}: {_text(value)}" for d, value in others.items())])
     allowed = _range(parameters[0].constraint)
-    only = "" if len(by_detector) == len(anogan.detectors()) else f" Only {', '.join(by_detector)}."
+    only = "" if len(by_detector) == len(anogan.list_detectors()) else f" Only {', '.join(by_detector)}."
     return f"{parameters[0].help}{only}  [{allowed + '; ' if allowed else ''}default: {default}]"
 
 
@@ -114,8 +125,16 @@ def _text(value: object) -> str:
 def _range(constraint: Any) -> str:
     if constraint.kind not in (int, float):
         return ""
-    low = "" if constraint.low is None else f"{'above' if constraint.open_low else 'at least'} {constraint.low:g}"
-    high = "" if constraint.high is None else f"{'below' if constraint.open_high else 'at most'} {constraint.high:g}"
+    low = (
+        ""
+        if constraint.low is None
+        else f"{'above' if constraint.open_low else 'at least'} {constraint.low:g}"
+    )
+    high = (
+        ""
+        if constraint.high is None
+        else f"{'below' if constraint.open_high else 'at most'} {constraint.high:g}"
+    )
     return ", ".join(part for part in (low, high) if part)
 
 
@@ -131,16 +150,22 @@ class DetectorCommand(click.Command):
     """A command whose help shows the detectors' parameters in sections of their own."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        everyone = len(anogan.detectors())
-        sections: dict[str, list[tuple[str, str]]] = {"Options": [], "Every detector": [], "Some detectors": []}
+        everyone = len(anogan.list_detectors())
+        sections: dict[str, list[tuple[str, str]]] = {
+            "Options": [],
+            "Every detector": [],
+            "Some detectors": [],
+        }
         for parameter in self.get_params(ctx):
             record = parameter.get_help_record(ctx)
-            if record is None:
+            if record is None or isinstance(parameter, click.Argument):
                 continue
             if not isinstance(parameter, ParameterOption):
                 sections["Options"].append(record)
             else:
-                sections["Every detector" if len(parameter.owners) == everyone else "Some detectors"].append(record)
+                sections["Every detector" if len(parameter.owners) == everyone else "Some detectors"].append(
+                    record
+                )
         for title, records in sections.items():
             if records:
                 with formatter.section(title):
@@ -171,7 +196,9 @@ def chosen_parameters(cls: type[Any], given: dict[str, Any]) -> dict[str, Any]:
             hint = f" It has {', '.join(close)}." if close else ""
             having = ", ".join(sorted(owners()[name]))
             raise InputError(f"Detector '{cls.name}' has no option {flag_name(name)} ({having} has).{hint}")
-        chosen[name] = value if isinstance(value, bool) else parse(flag_name(name), value, declared[name].constraint)
+        chosen[name] = (
+            value if isinstance(value, bool) else parse(flag_name(name), value, declared[name].constraint)
+        )
     return chosen
 
 

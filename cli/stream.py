@@ -1,4 +1,4 @@
-"""Data on its way to a fitted detector: columns checked, chunk by chunk, with what must be reported at the end."""
+"""Data on its way to a fitted detector: columns checked, chunk by chunk; what to report at the end."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -51,7 +51,9 @@ class Chunk:
 
     def ids(self) -> pa.Array:
         """File names, or row numbers."""
-        return pa.array(self.names if self.names is not None else np.arange(self.first, self.first + len(self)))
+        return pa.array(
+            self.names if self.names is not None else np.arange(self.first, self.first + len(self))
+        )
 
 
 @dataclass
@@ -91,21 +93,24 @@ class Stream:
     def __post_init__(self) -> None:
         self.source = open_source(self.path, part="test")
         kind = self.detector.preprocessor_.kind
-        needed = {
-            "table": (TableSource, "a table"),
-            "vector": (ArraySource, "an array without column names (.npy or .npz)"),
+        needed: dict[str, tuple[tuple[type, ...], str]] = {
+            "table": ((TableSource,), "a table"),
+            "vector": ((ArraySource,), "an array without column names (.npy or .npz)"),
             "image": ((PictureSource, ArraySource), "pictures"),
         }
-        source_type, words = needed[kind]
-        if not isinstance(self.source, source_type):
+        source_types, words = needed[kind]
+        if not isinstance(self.source, source_types):
             raise InputError(f"The model was fitted on {words}; {self.path} is {_describe(self.source)}.")
         if isinstance(self.source, TableSource):
             self._check_columns(self.source)
         elif self.drop:
             raise InputError(f"--drop names columns of a table; {self.path} is {_describe(self.source)}.")
-        elif isinstance(self.source, ArraySource) and self.label is not None:
-            if self.label != "y" or self.source.labels is None:
-                raise InputError(f"{self.path} has no labels '{self.label}'; a .npz holds them under the key y.")
+        elif isinstance(self.source, ArraySource):
+            self._check_key(self.source)
+
+    def _check_key(self, source: ArraySource) -> None:
+        if self.label is not None and (self.label != "y" or source.labels is None):
+            raise InputError(f"{self.path} has no labels '{self.label}'; a .npz holds them under the key y.")
 
     @property
     def total(self) -> int | None:
@@ -123,19 +128,21 @@ class Stream:
 
     def report(self) -> None:
         """Warn of what was skipped and of what was never seen in training; one line each."""
-        if self.skipped:
-            listed = [f"{name} ({reason})" for name, reason in list(self.skipped.items())[:_SKIPPED_LISTED]]
-            more = f" and {len(self.skipped) - len(listed)} more" if len(self.skipped) > len(listed) else ""
-            warn(f"skipped {len(self.skipped)} pictures that cannot be read: {', '.join(listed)}{more}.")
+        warn_skipped(self.skipped)
         for column, counts in self.unseen.items():
             warn(_unseen_message(column, counts))
 
     def _check_columns(self, source: TableSource) -> None:
         self._names = {str(n): n for n in self.detector.preprocessor_.column_types()}
-        for option, names in (("--drop", self.drop), ("--label", () if self.label is None else (self.label,))):
+        for option, names in (
+            ("--drop", self.drop),
+            ("--label", () if self.label is None else (self.label,)),
+        ):
             for name in names:
                 if name not in source.names:
-                    raise InputError(f"{option}: {self.path} has no column '{name}'.{closest(name, source.names)}")
+                    raise InputError(
+                        f"{option}: {self.path} has no column '{name}'.{closest(name, source.names)}"
+                    )
                 if name in self._names:
                     raise InputError(f"{option} {name}: the model was fitted on this column and needs it.")
         taken = {*self._names, *self.drop, self.label}
@@ -145,7 +152,9 @@ class Stream:
         if extra and not missing:
             names = ", ".join(f"'{n}'" for n in extra[:10]) + (" ..." if len(extra) > 10 else "")
             options = " ".join(f"--drop {n}" for n in extra[:10])
-            faults.append(f"has columns that the model was not fitted on: {names}. Leave them out with {options}.")
+            faults.append(
+                f"has columns that the model was not fitted on: {names}. Leave them out with {options}."
+            )
         if faults:
             more = f" (and {len(faults) - 1} more columns are missing)" if len(faults) > 1 else ""
             raise InputError(f"{self.path} {faults[0]}{more}")
@@ -187,13 +196,42 @@ class Stream:
         for first in range(0, len(source.pictures), step):
             pictures = source.pictures[first : first + step]
             if self.skip_errors:
-                pictures, failures = pictures.readable()
-                self.skipped.update({source.name_of(file): reason for file, reason in failures.items()})
+                pictures = self._readable(pictures)
             if not len(pictures):
                 continue
             names = [source.name_of(file) for file in pictures.files]
             labels = np.array([source.kind_of(name) for name in names]) if source.layout else None
             yield Chunk(first, pictures, names, labels)
+
+    def _readable(self, pictures: Any) -> Any:
+        """Those that can be read at the model's shape."""
+        pictures = pictures.resized(tuple(self.detector.preprocessor_.spec_.shape))
+        try:
+            good, failures = pictures.readable()
+        except InputError:  # none of this chunk; others may be better
+            good, failures = pictures[:0], dict.fromkeys(pictures.files, "cannot be read")
+        self.skipped.update(skip_reasons(failures, self.source))
+        if len(self.skipped) == self.total:
+            raise InputError(
+                f"None of the {self.total} pictures in {self.path} can be read as the model needs them."
+            )
+        return good
+
+
+def skip_reasons(failures: dict[Path, str], source: Any) -> dict[str, str]:
+    """Name of each unreadable picture -> reason, without the file name that the reason begins with."""
+    return {
+        source.name_of(file): reason.removeprefix(f"{file}: ").rstrip(".")
+        for file, reason in failures.items()
+    }
+
+
+def warn_skipped(skipped: dict[str, str]) -> None:
+    """One line that names the pictures that were left out."""
+    if skipped:
+        listed = [f"{name} ({reason})" for name, reason in list(skipped.items())[:_SKIPPED_LISTED]]
+        more = f" and {len(skipped) - len(listed)} more" if len(skipped) > len(listed) else ""
+        warn(f"skipped {len(skipped)} pictures that cannot be read: {', '.join(listed)}{more}.")
 
 
 def _describe(source: Any) -> str:
@@ -236,11 +274,3 @@ def column_names(detector: Any) -> list[str]:
     if detector.preprocessor_.kind == "table":
         return [str(name) for name in detector.feature_names_in_]
     return [f"column {i}" for i in range(detector.n_features_in_)]
-
-
-def output_name(path: Path, taken: set[str]) -> str:
-    """A picture's name for outputs, without its suffix unless another picture took that already."""
-    name = path.with_suffix("").as_posix()
-    name = path.as_posix() if name in taken else name
-    taken.add(name)
-    return name

@@ -41,6 +41,7 @@ def table() -> str:
     return run("anogan list --markdown", ROOT).strip()
 
 
+@pytest.mark.timeout(600)
 def test_the_code_blocks_run_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A reader who pastes the blocks one after the other gets what they promise."""
     monkeypatch.chdir(tmp_path)

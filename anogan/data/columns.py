@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from pandas.api import types
 
-from anogan.data.scaling import NumericScaler
-from anogan.errors import InputError
+from ..errors import InputError
+from .scaling import NumericScaler
 
 MAX_CATEGORIES = 1000
 MAX_DISTINCT_SHARE = 0.5
@@ -19,6 +20,8 @@ FEW_CATEGORIES = 50
 
 _DAY = 86400.0
 _YEAR = 365.2425 * _DAY
+_NANOSECOND_RANGE = (-9.2e9, 9.2e9)  # seconds around 1970 that 64 bits of nanoseconds hold: 1678 to 2261
+_CALENDAR_RANGE = (-6.2e10, 2.5e11)  # years 6 to 9892
 _NUMBER_OBJECTS = ("integer", "floating", "mixed-integer-float", "decimal")
 _DATE_OBJECTS = ("date", "datetime", "datetime64")
 Category = str | int | float | bool
@@ -62,9 +65,9 @@ class NumberColumn:
             x = np.rint(x)
         gone = code[:, 1] > 0.5 if self.missing else np.zeros(len(x), dtype=bool)
         if self.dtype == "object":
-            values: Any = x.astype(np.int64) if self.integer and not gone.any() else x
+            values = _as_integer(x, np.dtype(np.int64)) if self.integer else x
             return pd.Series(values).astype(object).mask(gone, None)
-        dtype = pd.api.types.pandas_dtype(self.dtype)
+        dtype = _dtype(self.dtype)
         numpy_dtype = getattr(dtype, "numpy_dtype", dtype)
         if isinstance(numpy_dtype, np.dtype) and numpy_dtype.kind in "iu":
             exact = _as_integer(x, numpy_dtype)
@@ -116,7 +119,7 @@ class CategoryColumn:
             codes = np.array(position)[slot]
             return pd.Series(pd.Categorical.from_codes(codes, categories=self.levels, ordered=self.ordered))
         values: list[Any] = [*self.categories, None] if self.missing else list(self.categories)
-        return pd.Series(values, dtype=self.dtype).take(slot).reset_index(drop=True)
+        return pd.Series(values, dtype=_dtype(self.dtype)).take(slot).reset_index(drop=True)
 
     def unseen(self, series: pd.Series) -> dict[Any, int]:
         """Values that fit never saw, with their counts; a missing value is reported as None."""
@@ -193,8 +196,8 @@ class DateColumn:
             at = 1 + self.missing + 2 * self.parts.index("day")
             clock = (np.arctan2(code[:, at], code[:, at + 1]) / (2 * np.pi)) % 1.0 * _DAY
         seconds = np.rint((trend - clock) / _DAY) * _DAY + clock
-        lowest, highest = (bound.timestamp() for bound in (pd.Timestamp.min, pd.Timestamp.max))
-        micro = np.rint(np.clip(np.nan_to_num(seconds), lowest + _DAY, highest - _DAY) * 1e6).astype(np.int64)
+        low, high = _NANOSECOND_RANGE if "[ns" in self.dtype else _CALENDAR_RANGE
+        micro = np.rint(np.clip(np.nan_to_num(seconds), low, high) * 1e6).astype(np.int64)
         gone = np.isnan(seconds)
         if self.missing:
             gone |= code[:, 1] > 0.5
@@ -204,7 +207,7 @@ class DateColumn:
             dates = dates.dt.tz_localize(self.zone, ambiguous=first, nonexistent="shift_forward")
         if self.dtype == "object":
             return (dates.dt.date if self.dates_only else dates).astype(object)
-        return dates.astype(self.dtype)
+        return dates.astype(_dtype(self.dtype))
 
 
 Column = NumberColumn | CategoryColumn | DateColumn
@@ -224,12 +227,12 @@ def learn_column(
     missing = bool(series.isna().any())
     dtype = str(series.dtype)
     if kind == "number":
-        x = _numbers_of(name, series)
+        x = _numbers(series)
         whole = types.is_integer_dtype(series.dtype) or _inferred(series) == "integer"
         return NumberColumn(name, dtype, whole, missing, -1), x if rows is None else x[rows]
     if kind == "date":
         zone = _zone(series)
-        seconds = _seconds_of(name, series, zone)
+        seconds = _seconds(series, zone)
         training = seconds if rows is None else seconds[rows]
         parts = [part for part in ("day", "week", "year") if _varies(training, part)]
         there = training[~np.isnan(training)]
@@ -256,9 +259,10 @@ def _kind(name: str | int, series: pd.Series) -> str:
     dtype = series.dtype
     if isinstance(dtype, pd.CategoricalDtype):
         families = {_family(value) for value in dtype.categories.tolist()}
-        if families - {"text", "number", "boolean"}:
+        if len(families) > 1 or families - {"text", "number", "boolean"}:
             raise InputError(
-                f"Column {name!r} has categories that are neither text nor numbers. {_drop(name)}"
+                f"Column {name!r} has categories of type {', '.join(sorted(families))}; needed are all texts "
+                f"or all numbers. Convert them, or drop the column: X.drop(columns={name!r})."
             )
         return "category"
     if types.is_bool_dtype(dtype):
@@ -321,7 +325,7 @@ def _encode_number(
         out[:, 1] = gone
 
 
-def _type_changed(name: str | int, expected: str, sample: Any) -> InputError:
+def _type_changed(name: Any, expected: str, sample: Any) -> InputError:
     return InputError(
         f"Column {name!r} changed type: the model was fitted on {expected}, but X has {sample!r} "
         f"({type(sample).__name__}). Convert the column, or fit again."
@@ -338,11 +342,7 @@ def _inferred(series: pd.Series) -> str:
 
 
 def _numbers(series: pd.Series) -> np.ndarray:
-    return _numbers_of(series.name, series)
-
-
-def _numbers_of(name: Any, series: pd.Series) -> np.ndarray:
-    dtype = series.dtype
+    name, dtype = series.name, series.dtype
     if isinstance(dtype, pd.CategoricalDtype):
         series = series.astype(dtype.categories.dtype)
         dtype = series.dtype
@@ -367,8 +367,9 @@ def _is_arrow_date(dtype: Any) -> bool:
     return isinstance(dtype, pd.ArrowDtype) and (dtype.kind == "M" or str(dtype).startswith("date32"))
 
 
-def _dates(name: Any, series: pd.Series) -> pd.Series:
+def _dates(series: pd.Series) -> pd.Series:
     """The column as datetime64, aware or naive."""
+    name = series.name
     if series.isna().all() and not types.is_datetime64_any_dtype(series.dtype):
         return pd.Series(np.full(len(series), np.datetime64("NaT"), dtype="datetime64[us]"))
     if types.is_datetime64_any_dtype(series.dtype) and not isinstance(series.dtype, pd.ArrowDtype):
@@ -386,21 +387,18 @@ def _dates(name: Any, series: pd.Series) -> pd.Series:
 
 
 def _zone(series: pd.Series) -> str:
-    zone = _dates(series.name, series).dt.tz
+    zone = _dates(series).dt.tz
     return "" if zone is None else str(zone)
 
 
 def _seconds(series: pd.Series, zone: str) -> np.ndarray:
-    return _seconds_of(series.name, series, zone)
-
-
-def _seconds_of(name: Any, series: pd.Series, zone: str) -> np.ndarray:
-    dates = _dates(name, series)
+    dates = _dates(series)
     aware = dates.dt.tz is not None
     if aware != bool(zone) and not dates.isna().all():
         got, needed = ("with a time zone", "without") if aware else ("without a time zone", "with one")
         raise InputError(
-            f"Column {name!r} has dates {got}; the model was fitted on dates {needed}. Use .dt.tz_localize."
+            f"Column {series.name!r} has dates {got}; the model was fitted on dates {needed}. "
+            "Use .dt.tz_localize."
         )
     if aware:
         dates = (dates.dt.tz_convert(zone) if zone else dates).dt.tz_localize(None)
@@ -457,6 +455,13 @@ def _family(value: Any) -> str:
 
 def _family_of(categories: list[Category]) -> str:
     return _family(categories[0]) if categories else "none"
+
+
+def _dtype(name: str) -> Any:
+    """The pandas dtype of this name; pandas itself takes arrow's text for its own."""
+    if name in ("string[pyarrow]", "large_string[pyarrow]"):
+        return pd.ArrowDtype(pa.type_for_alias(name.removesuffix("[pyarrow]")))
+    return types.pandas_dtype(name)
 
 
 def _as_integer(x: np.ndarray, dtype: np.dtype) -> np.ndarray:

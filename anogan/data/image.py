@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps
 
-from anogan.data.preprocessor import Preprocessor
-from anogan.data.samples import FolderSamples, Samples, TensorSamples, decoder_threads
-from anogan.data.scaling import tame, untame
-from anogan.data.spec import SampleSpec
-from anogan.errors import InputError
+from ..errors import InputError
+from .preprocessor import Preprocessor
+from .samples import FolderSamples, Samples, TensorSamples, decoder_threads
+from .scaling import tame, untame
+from .spec import SampleSpec
 
 EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 
@@ -36,15 +36,15 @@ class ImageFolder(Sequence[np.ndarray]):
     """Pictures on disk as a lazy sequence of float32 arrays (C, H, W) in [0, 1].
 
     PNG, JPEG, BMP, TIFF and WebP with 8 or 16 bits, grey, palette or colour. EXIF rotation is honoured.
-    Transparency is composed over black. Every picture is resized to `size`: by area averaging where both sides
-    shrink, by an antialiased bilinear filter otherwise. Of several pages or frames the first counts. Pillow reads
-    16-bit colour with 8 bits.
+    Transparency is composed over black. Every picture is resized to `size`: by area averaging where both
+    sides shrink, by an antialiased bilinear filter otherwise. Of several pages or frames the first counts.
+    Pillow reads 16-bit colour with 8 bits.
 
     Parameters
     ----------
     path_or_files : path or iterable of paths
-        A folder, searched recursively for the extensions above and sorted by name (hidden files are left out);
-        or the files themselves, in the order given.
+        A folder, searched recursively for the extensions above and sorted by name (hidden files are left
+        out); or the files themselves, in the order given.
     size : int or (height, width)
         What pictures are resized to; by default 64.
 
@@ -159,10 +159,10 @@ class ImageFolder(Sequence[np.ndarray]):
     def _channels_by_header(self) -> int:
         grey = list(self._headers(_is_grey_by_header))
         if not grey:
-            self.decode_first()
+            self._check_first()
         return 1 if all(grey) else 3
 
-    def decode_first(self) -> None:
+    def _check_first(self) -> None:
         """Raise what is wrong with the first file."""
         if not self.files:
             raise InputError("There are no pictures: the list of files is empty.")
@@ -181,8 +181,8 @@ class ImagePreprocessor(Preprocessor):
     """Brings pictures to [-1, 1].
 
     8-bit pictures are scaled from 0..255; others from the smallest and largest value of the training pictures
-    (of up to 2000 evenly spaced ones in a folder), since cameras use a part of their 16 bits. Values beyond are
-    not clipped.
+    (of up to 2000 evenly spaced ones in a folder), since cameras use a part of their 16 bits. Values beyond
+    are not clipped.
 
     Attributes
     ----------
@@ -236,8 +236,8 @@ class ImagePreprocessor(Preprocessor):
         if isinstance(X, ImageFolder):
             if self.source_ not in (_FOLDER, *_RANGES):
                 raise InputError(
-                    f"The model was fitted on an array of {self.source_}; the value range of files in a folder "
-                    "does not compare to it. Give it an array, or fit on an ImageFolder."
+                    f"The model was fitted on an array of {self.source_}; the value range of files in a "
+                    "folder does not compare to it. Give it an array, or fit on an ImageFolder."
                 )
             folder = X.resized(shape)
             return FolderSamples(
@@ -286,7 +286,7 @@ def _find(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
     files = [
-        Path(folder, name)
+        os.path.join(folder, name)
         for folder, _, names in os.walk(path)
         for name in names
         if not name.startswith(".") and os.path.splitext(name)[1].lower() in EXTENSIONS
@@ -294,7 +294,8 @@ def _find(path: Path) -> list[Path]:
     if not files:
         kinds = ", ".join(sorted(extension[1:] for extension in EXTENSIONS))
         raise InputError(f"The folder {str(path)!r} holds no pictures ({kinds}).")
-    return sorted(files)
+    # Sorted as text: comparing Path objects would make each of them remember its parts twice.
+    return [Path(file) for file in sorted(files, key=lambda file: file.split(os.sep))]
 
 
 def _read(file: Path, look: Callable[[Image.Image], Any]) -> Any:

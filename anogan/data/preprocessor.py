@@ -10,9 +10,9 @@ import pandas as pd
 import torch
 from sklearn.base import BaseEstimator
 
-from anogan.data.samples import Samples
-from anogan.data.spec import SampleSpec
-from anogan.errors import InputError
+from ..errors import InputError
+from .samples import Samples
+from .spec import SampleSpec
 
 TRUSTED_TYPES: list[str] = [
     "anogan.data.columns.CategoryColumn",
@@ -80,10 +80,10 @@ def preprocessor_for(X: Any, *, scaling: str = "standard") -> Preprocessor:
     """
     # Each kind imports this module for the base class; a table user need not load Pillow.
     if isinstance(X, pd.DataFrame):
-        from anogan.data.tabular import TablePreprocessor
+        from .tabular import TablePreprocessor
 
         return TablePreprocessor(scaling=scaling)
-    from anogan.data.image import ImageFolder, ImagePreprocessor
+    from .image import ImageFolder, ImagePreprocessor
 
     if isinstance(X, ImageFolder):
         return ImagePreprocessor()
@@ -91,7 +91,7 @@ def preprocessor_for(X: Any, *, scaling: str = "standard") -> Preprocessor:
     if len(shape) == 4:
         return ImagePreprocessor()
     if len(shape) == 2:
-        from anogan.data.vector import VectorPreprocessor
+        from .vector import VectorPreprocessor
 
         return VectorPreprocessor(scaling=scaling)
     if len(shape) == 3:

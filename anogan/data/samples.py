@@ -61,15 +61,23 @@ class TensorSamples:
 
 
 class PictureCache:
-    """Remembers decoded pictures up to a fixed number of bytes, first come first kept.
+    """Remembers pictures that are decoded more than once, up to a fixed number of bytes.
 
-    Nothing is evicted: epochs visit pictures in random order, where a fixed set serves as many hits as a
-    least-recently-used one and cannot thrash.
+    A single pass, as scoring makes, keeps nothing. Nothing is evicted: epochs visit pictures in random order,
+    where a fixed set serves as many hits as a least-recently-used one and cannot thrash.
+
+    Parameters
+    ----------
+    n : int
+        How many pictures there are.
+    limit : int
+        Bytes.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, n: int, limit: int = CACHE_BYTES) -> None:
         self._limit = limit
         self._used = 0
+        self._seen = bytearray(n)
         self._pictures: dict[int, np.ndarray] = {}
         self._lock = threading.Lock()
 
@@ -78,7 +86,8 @@ class PictureCache:
 
     def offer(self, index: int, picture: np.ndarray) -> None:
         with self._lock:
-            if index not in self._pictures and self._used + picture.nbytes <= self._limit:
+            again, self._seen[index] = self._seen[index], 1
+            if again and index not in self._pictures and self._used + picture.nbytes <= self._limit:
                 self._pictures[index] = picture
                 self._used += picture.nbytes
 
@@ -115,7 +124,7 @@ class FolderSamples:
         self._indices = np.asarray(indices, dtype=np.int64)
         self._shape = tuple(shape)
         self._dtype = dtype
-        self._cache = PictureCache(CACHE_BYTES) if cache is None else cache
+        self._cache = PictureCache(int(self._indices.max(initial=-1)) + 1) if cache is None else cache
 
     def __len__(self) -> int:
         return len(self._indices)

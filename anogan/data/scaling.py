@@ -9,15 +9,15 @@ import numpy as np
 from scipy.special import ndtri
 from sklearn.base import BaseEstimator
 
-from anogan.errors import InputError
+from ..errors import InputError
 
 SCALINGS = ("standard", "quantile", "asinh")
 
 CONSTANT_STEP = 5.0
-"""What a column that was constant in training becomes when its value differs: it has no scale to measure by."""
+"""What a constant training column becomes when its value differs: it has no scale to measure by."""
 
 LINEAR_LIMIT = 1e4
-"""Standardised values grow linearly up to here, logarithmically beyond: their squares stay finite in float32."""
+"""Standardised values grow linearly up to here, then logarithmically: squares stay finite in float32."""
 
 N_QUANTILES = 1000
 _LARGEST = 1e150  # a value this many times beyond the training magnitude is as far as any other
@@ -29,8 +29,7 @@ def tame(z: np.ndarray) -> np.ndarray:
     size = np.abs(z)
     if not np.any(size > LINEAR_LIMIT):
         return z
-    with np.errstate(divide="ignore"):
-        compressed = np.sign(z) * LINEAR_LIMIT * (1.0 + np.log(size / LINEAR_LIMIT))
+    compressed = np.sign(z) * LINEAR_LIMIT * (1.0 + np.log(np.maximum(size / LINEAR_LIMIT, 1.0)))
     return np.where(size > LINEAR_LIMIT, compressed, z)
 
 
@@ -39,7 +38,7 @@ def untame(t: np.ndarray) -> np.ndarray:
     size = np.abs(t)
     if not np.any(size > LINEAR_LIMIT):
         return t
-    exponent = np.minimum(size / LINEAR_LIMIT - 1.0, 600.0)
+    exponent = np.minimum(size / LINEAR_LIMIT - 1.0, 690.0)
     return np.where(size > LINEAR_LIMIT, np.sign(t) * LINEAR_LIMIT * np.exp(exponent), t)
 
 
@@ -60,9 +59,9 @@ class NumericScaler(BaseEstimator):
 
     Notes
     -----
-    scikit-learn's ``QuantileTransformer`` is not used because it clips at the training range, sends every value
-    tied with the minimum to -5.2, and compares with an absolute tolerance of 1e-7, which makes its result depend
-    on the column's unit.
+    scikit-learn's ``QuantileTransformer`` is not used because it clips at the training range, sends every
+    value tied with the minimum to -5.2, and compares with an absolute tolerance of 1e-7, which makes its
+    result depend on the column's unit.
     """
 
     def __init__(self, scaling: str = "standard") -> None:
@@ -121,7 +120,7 @@ class NumericScaler(BaseEstimator):
             y = untame(z) * self.scale_[j] + self.center_[j]
         else:
             v = self._unrank(j, z) if self.scaling == "quantile" else z
-            y = np.sinh(np.clip(v, -600.0, 600.0)) * self.scale_[j] + self.center_[j]
+            y = np.sinh(np.clip(v, -690.0, 690.0)) * self.scale_[j] + self.center_[j]
         largest = np.finfo(np.float64).max
         with np.errstate(over="ignore"):
             return np.clip(np.ldexp(y, self.exponent_[j]), -largest, largest)

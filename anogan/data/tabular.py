@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import difflib
-import warnings
 from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 import torch
 
-from anogan.data.columns import CategoryColumn, Column, learn_column
-from anogan.data.preprocessor import Preprocessor
-from anogan.data.samples import TensorSamples
-from anogan.data.scaling import NumericScaler
-from anogan.data.spec import SampleSpec
-from anogan.errors import InputError
+from ..errors import InputError
+from .columns import CategoryColumn, Column, learn_column
+from .preprocessor import Preprocessor
+from .samples import TensorSamples
+from .scaling import NumericScaler
+from .spec import SampleSpec
 
 _NAMES_LISTED = 5
 
@@ -24,9 +23,9 @@ class TablePreprocessor(Preprocessor):
     """Codes a DataFrame as vectors, column by column.
 
     Numbers are scaled; missing ones are imputed with the training median and marked by an indicator if fit
-    saw missing values in that column. Categories, texts and booleans become one-hot groups (0/1). Dates become
-    a scaled time and sine and cosine of the time of day, the weekday and the season, where these vary in
-    training.
+    saw missing values in that column. Categories, texts and booleans become one-hot groups (0/1). Dates
+    become a scaled time and sine and cosine of the time of day, the weekday and the season, where these vary
+    in training.
 
     Parameters
     ----------
@@ -148,9 +147,6 @@ class TablePreprocessor(Preprocessor):
             raise InputError(
                 "The model was fitted on a DataFrame with columns of several types; give it a DataFrame."
             )
-        warnings.warn(
-            "X does not have valid feature names, but the model was fitted with feature names", stacklevel=4
-        )
         return pd.DataFrame(X, columns=pd.Index(names))
 
 

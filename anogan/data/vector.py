@@ -7,11 +7,11 @@ from typing import Any, Self
 import numpy as np
 import torch
 
-from anogan.data.preprocessor import Preprocessor
-from anogan.data.samples import TensorSamples
-from anogan.data.scaling import NumericScaler
-from anogan.data.spec import SampleSpec
-from anogan.errors import InputError
+from ..errors import InputError
+from .preprocessor import Preprocessor
+from .samples import TensorSamples
+from .scaling import NumericScaler
+from .spec import SampleSpec
 
 
 class VectorPreprocessor(Preprocessor):

@@ -8,7 +8,7 @@ from torch import Tensor
 from ..engine.module import GANModule, Phase, Stage, Terms
 from ..losses.adversarial import cross_entropy_critic
 from ..losses.distances import l1, mean_l1
-from ..nn.backbone import Backbone
+from ..nn.backbone import Backbone, critique_both
 from ..parameters import at_least, boolean, param
 from .base import Detector
 from .egbad import BiGANModule
@@ -38,9 +38,10 @@ class ALADModule(BiGANModule):
     def cycles(self, x: Tensor) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
         """Logits of real and of cycled pairs, for x and for z."""
         z = self.latent(x.shape[1])
-        xx = self.critic_xx(_pair(x, x)).logit, self.critic_xx(_pair(x, self.reconstruct(x))).logit
-        zz = self.critic_zz(_pair(z, z)).logit, self.critic_zz(_pair(z, self.encoder(self.generator(z)))).logit
-        return xx, zz
+        real_xx, fake_xx = critique_both(self.critic_xx, _pair(x, x), _pair(x, self.reconstruct(x)))
+        z_cycled = self.encoder(self.generator(z))
+        real_zz, fake_zz = critique_both(self.critic_zz, _pair(z, z), _pair(z, z_cycled))
+        return (real_xx.logit, fake_xx.logit), (real_zz.logit, fake_zz.logit)
 
     def critic_loss(self, x: Tensor) -> Terms:
         """Zenati 2018, eq. 4-6."""
@@ -62,7 +63,8 @@ class ALADModule(BiGANModule):
 
     def score(self, x: Tensor) -> Tensor:
         """|f_xx(x, x) - f_xx(x, G(E(x)))|_1, Zenati 2018, eq. 8."""
-        return l1(self.critic_xx(_pair(x, x)).features, self.critic_xx(_pair(x, self.reconstruct(x))).features)
+        real, made = critique_both(self.critic_xx, _pair(x, x), _pair(x, self.reconstruct(x)))
+        return l1(real.features, made.features)
 
 
 def _pair(a: Tensor, b: Tensor) -> Tensor:

@@ -3,13 +3,13 @@
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..engine.module import GANModule, Phase, Stage, Terms
 from ..losses.adversarial import OBJECTIVES, Objective
 from ..losses.distances import energy_distance, l1
 from ..losses.penalties import gradient_penalty
-from ..nn.backbone import Backbone
+from ..nn.backbone import Backbone, critique_both
 from ..parameters import above, at_least, between, one_of, param
 from .base import Detector
 
@@ -64,7 +64,8 @@ class GenerativeModule(GANModule):
     def critic_loss(self, x: Tensor) -> Terms:
         with torch.no_grad():
             fake = self.sample(x.shape[1])
-        terms = {"adversarial": self.objective.critic(self.critic(x).logit, self.critic(fake).logit)}
+        real, made = critique_both(self.critic, x, fake)
+        terms = {"adversarial": self.objective.critic(real.logit, made.logit)}
         if self.objective.penalised:
             penalty = gradient_penalty(lambda between: self.critic(between).logit, x, fake)
             terms["gradient_penalty"] = self.penalty_weight * penalty
@@ -78,7 +79,8 @@ class GenerativeModule(GANModule):
         return energy_distance(x.flatten(2), self.sample(x.shape[1]).flatten(2))
 
     def judge(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        return self.critic(x).logit, self.critic(self.sample(x.shape[1])).logit
+        real, made = critique_both(self.critic, x, self.sample(x.shape[1]))
+        return real.logit, made.logit
 
 
 class AnoGANModule(GenerativeModule):

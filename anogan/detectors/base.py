@@ -243,7 +243,8 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
 
     def anomaly_score(self, X: Any) -> np.ndarray:
         """How unusual each sample is: float64 ``(n,)``, higher = more anomalous."""
-        return self.calibration_.combine(self._member_scores(self._transform(X)))
+        member_scores = self._member_scores(self._transform(X))  # says so if this is not fitted
+        return self.calibration_.combine(member_scores)
 
     def score_samples(self, X: Any) -> np.ndarray:
         """scikit-learn's convention, higher = more normal: ``-anomaly_score(X)``."""
@@ -259,20 +260,23 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
 
     def p_value(self, X: Any) -> np.ndarray:
         """Split-conformal p-value of each sample, in (0, 1]: P(a normal one scores at least this)."""
-        return self.calibration_.p_value(self.anomaly_score(X))
+        scores = self.anomaly_score(X)
+        return self.calibration_.p_value(scores)
 
     def flag(self, X: Any, fdr: float = 0.05) -> np.ndarray:
         """Samples flagged so that at most a share ``fdr`` of them is normal in expectation: bool ``(n,)``."""
         if not 0 < fdr < 1:
             raise InputError(f"fdr must be between 0 and 1, got {fdr}.")
-        return self.calibration_.flag(self.anomaly_score(X), fdr)
+        scores = self.anomaly_score(X)
+        return self.calibration_.flag(scores, fdr)
 
     def explain(self, X: Any) -> "np.ndarray | pd.DataFrame":
         """What made each score: numbers >= 0 of X's own shape (columns of a table, pixels of a picture).
 
         Absolute residuals in the networks' units where the method reconstructs, else integrated gradients.
         """
-        return self.preprocessor_.collapse(self._map(X, lambda x: error_map(self.module_, x, self._baseline.to(x))))
+        error = self._map(X, lambda x: error_map(self.module_, x, self._baseline.to(x)))
+        return self.preprocessor_.collapse(error)
 
     def reconstruct(self, X: Any) -> "np.ndarray | pd.DataFrame":
         """The most similar normal samples that the model can make, in X's own units.
@@ -353,11 +357,7 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
                 self.n_features_in_ = manifest["n_features_in"]
             if manifest["feature_names_in"]:
                 self.feature_names_in_ = np.asarray(manifest["feature_names_in"], dtype=object)
-            on = self._device()
-            with forked_torch_rng(0, on):
-                self.module_ = self._build(on)
-            self.module_.load_state_dict({k.removeprefix("module."): v for k, v in weights.items()})
-            self.module_.requires_grad_(False).eval()
+            self._rebuild({k.removeprefix("module."): v for k, v in weights.items()})
         except (InputError, KeyError, TypeError, RuntimeError) as error:
             raise FormatError(f"{path} does not fit this version of anogan: {error}") from None
         return self
@@ -370,6 +370,26 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "calibration_")
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Weights instead of the module, since torch does not pickle parametrised ones (spectral norm)."""
+        state = dict(super().__getstate__())
+        if "module_" in state:
+            state["module_"] = {k: v.cpu() for k, v in self.module_.state_dict().items()}
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if "module_" in state:
+            self._rebuild(state["module_"])
+
+    def _rebuild(self, weights: dict[str, Tensor]) -> None:
+        """The trained module from its weights."""
+        device = self._device()
+        with forked_torch_rng(0, device):
+            self.module_ = self._build(device)
+        self.module_.load_state_dict(weights)
+        self.module_.requires_grad_(False).eval()
 
     # ---------------------------------------------------------------- between arrays and tensors
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from ..engine.module import GANModule, Phase, Stage, Terms
 from ..losses.adversarial import cross_entropy_critic
 from ..losses.distances import l1, mean_l1
-from ..nn.backbone import Backbone, Critique
+from ..nn.backbone import Backbone, Critique, critique_both
 from ..parameters import at_least, between, boolean, one_of, param
 from .base import Detector
 
@@ -37,7 +37,7 @@ class BiGANModule(GANModule):
     def pairs(self, x: Tensor) -> tuple[Critique, Critique]:
         """The critic on (x, E(x)) and on (G(z), z)."""
         z = self.latent(x.shape[1])
-        return self.critic_xz(x, self.encoder(x)), self.critic_xz(self.generator(z), z)
+        return critique_both(self.critic_xz, x, self.generator(z), self.encoder(x), z)
 
     def joint_critic_loss(self, x: Tensor) -> Tensor:
         """Donahue 2016 (arXiv:1605.09782), eq. 3: ``(K,)``."""

@@ -7,7 +7,7 @@ from torch import Tensor
 from ..engine.module import GANModule, Phase, Stage, Terms
 from ..losses.adversarial import OBJECTIVES
 from ..losses.distances import l2_squared, mean_l2_squared
-from ..nn.backbone import Backbone
+from ..nn.backbone import Backbone, critique_both
 from ..parameters import at_least, one_of, param
 from .anogan import GenerativeModule
 from .base import Detector
@@ -46,7 +46,8 @@ class FAnoGANModule(GenerativeModule):
     def izi_f_loss(self, x: Tensor) -> Terms:
         """The residual, and kappa |f(x) - f(G(E(x)))|^2 / n_d, section 2.2.3."""
         fake = self.reconstruct(x)
-        features = mean_l2_squared(self.critic(x).features, self.critic(fake).features)
+        real, made = critique_both(self.critic, x, fake)
+        features = mean_l2_squared(real.features, made.features)
         return {"residual": mean_l2_squared(x, fake), "features": self.feature_weight * features}
 
     def reconstruct(self, x: Tensor) -> Tensor:
@@ -54,9 +55,9 @@ class FAnoGANModule(GenerativeModule):
 
     def score(self, x: Tensor) -> Tensor:
         fake = self.reconstruct(x)
-        real_features, fake_features = self.critic(x).features, self.critic(fake).features
+        real, made = critique_both(self.critic, x, fake)
         residual = l2_squared(x, fake) / x[0, 0].numel()
-        return residual + self.feature_weight * l2_squared(real_features, fake_features) / real_features.shape[-1]
+        return residual + self.feature_weight * l2_squared(real.features, made.features) / real.features.shape[-1]
 
 
 class FAnoGAN(Detector):

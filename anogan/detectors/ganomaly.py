@@ -7,7 +7,7 @@ from torch import Tensor
 from ..engine.module import GANModule, Phase, Stage, Terms
 from ..losses.adversarial import cross_entropy_critic
 from ..losses.distances import l1, mean_l1, mean_l2_squared
-from ..nn.backbone import Backbone
+from ..nn.backbone import Backbone, critique_both
 from ..parameters import at_least, param
 from .base import Detector
 
@@ -55,9 +55,9 @@ class GANomalyModule(GANModule):
         """Akcay 2018, eq. 4: w_adv |f(x) - f(x̂)|_2 + w_con |x - x̂|_1 + w_enc |G_E(x) - E(x̂)|_2."""
         z = self.encoder(x)
         fake = self.decoder(z)
-        features = mean_l2_squared(self.critic(x).features, self.critic(fake).features)
+        real, made = critique_both(self.critic, x, fake)
         return {
-            "adversarial": self.adversarial_weight * features,
+            "adversarial": self.adversarial_weight * mean_l2_squared(real.features, made.features),
             "contextual": self.contextual_weight * mean_l1(x, fake),
             "encoding": self.encoding_weight * mean_l2_squared(z, self.second_encoder(fake)),
         }
@@ -67,7 +67,8 @@ class GANomalyModule(GANModule):
         return l1(z, self.second_encoder(self.decoder(z)))
 
     def judge(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        return self.critic(x).logit, self.critic(self.reconstruct(x)).logit
+        real, made = critique_both(self.critic, x, self.reconstruct(x))
+        return real.logit, made.logit
 
 
 class GANomaly(Detector):

@@ -7,7 +7,7 @@ from torch import Tensor
 from ..engine.module import GANModule, Phase, Stage, Terms
 from ..losses.adversarial import cross_entropy_critic, non_saturating_generator
 from ..losses.distances import l1, l2_squared, mean_l1, mean_l2_squared
-from ..nn.backbone import Backbone
+from ..nn.backbone import Backbone, critique_both
 from ..parameters import at_least, between, param
 from .base import Detector
 
@@ -53,7 +53,7 @@ class SkipGANomalyModule(GANModule):
     def generator_loss(self, x: Tensor) -> Terms:
         """Akcay 2019, eq. 5: adversarial + contextual l1 + latent |f(x) - f(x̂)|_2."""
         fake = self.reconstruct(x)
-        real, made = self.critic(x), self.critic(fake)
+        real, made = critique_both(self.critic, x, fake)
         return {
             "adversarial": self.adversarial_weight * non_saturating_generator(made.logit),
             "contextual": self.contextual_weight * mean_l1(x, fake),
@@ -62,13 +62,14 @@ class SkipGANomalyModule(GANModule):
 
     def score(self, x: Tensor) -> Tensor:
         fake = self.reconstruct(x)
-        real_features, fake_features = self.critic(x).features, self.critic(fake).features
+        real, made = critique_both(self.critic, x, fake)
         residual = l1(x, fake) / x[0, 0].numel()  # R(x)
-        latent = l2_squared(real_features, fake_features) / real_features.shape[-1]  # L(x)
+        latent = l2_squared(real.features, made.features) / real.features.shape[-1]  # L(x)
         return self.residual_share * residual + (1 - self.residual_share) * latent
 
     def judge(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        return self.critic(x).logit, self.critic(self.reconstruct(x)).logit
+        real, made = critique_both(self.critic, x, self.reconstruct(x))
+        return real.logit, made.logit
 
 
 class SkipGANomaly(Detector):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from ..data.samples import Samples
 from ..errors import FormatError, InputError, TrainingDivergedError
@@ -155,15 +155,13 @@ class _StageRun:
         self.train, self.probe = train, probe
         self.settings = trainer.settings
         module.requires_grad_(False)
+        self._train_mode()
         self.weights = [[w for net in phase.networks for w in net.parameters()] for phase in stage.phases]
         self.optimizers = [
             torch.optim.Adam(weights, lr=self.settings.learning_rate, betas=stage.betas, fused=True)
             for weights in self.weights
         ]
-        decay = self.settings.ema_decay
-        self.average = (
-            AveragedModel(module, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True) if decay else None
-        )
+        self.average = _Average(module, self.settings.ema_decay) if self.settings.ema_decay else None
         self.step = 0
         self.best: dict[str, Tensor] | None = None
         self.best_value = float("inf")
@@ -199,6 +197,13 @@ class _StageRun:
         for callback in self.trainer.callbacks:
             callback.on_stage_end(name, self.step)
 
+    def _train_mode(self) -> None:
+        """Networks that this stage does not train are frozen whole: statistics of batch norms stay too."""
+        self.module.eval()
+        for phase in self.stage.phases:
+            for network in phase.networks:
+                network.train()
+
     def _batches(self, done: int) -> Iterator[Tensor]:
         """Batches of the steps after ``done``: a pure function of seed, stage and step, so that training can resume.
 
@@ -225,7 +230,6 @@ class _StageRun:
         return self.train.batches(indices())
 
     def _play_step(self, x: Tensor, *, log: bool) -> dict[str, float] | None:
-        self.module.train()
         logged: dict[str, float] = {}
         for phase, weights, optimizer in zip(self.stage.phases, self.weights, self.optimizers, strict=True):
             if self.step % phase.every:
@@ -249,7 +253,7 @@ class _StageRun:
                 if phase.weight_clip is not None:
                     weight.clamp_(-phase.weight_clip, phase.weight_clip)
         if self.average is not None:
-            self.average.update_parameters(self.module)
+            self.average.update()
         return logged if log else None
 
     @torch.no_grad()
@@ -265,6 +269,7 @@ class _StageRun:
         with forked_torch_rng(self.trainer.seed, self.trainer.device):  # the same latents at each look
             value = float(self.stage.monitor(self.probe).mean())
         self.module.load_state_dict(live)
+        self._train_mode()
         history_of.append(self.trainer.history, f"{self.stage.name}/held_out", self.step, {"monitor": value})
         if not value >= self.best_value:
             self.best, self.best_value, self.looks_since_best = current, value, 0
@@ -273,7 +278,7 @@ class _StageRun:
         return self.looks_since_best >= self.settings.patience
 
     def _current_weights(self) -> dict[str, Tensor]:
-        return _snapshot(self.module if self.average is None else self.average.module)
+        return _snapshot(self.module) | ({} if self.average is None else self.average.weights())
 
     def write(self) -> None:
         """Put all that the rest of the training depends on into the checkpoint directory, if there is one."""
@@ -282,7 +287,7 @@ class _StageRun:
         tensors = {f"module.{k}": v for k, v in self.module.state_dict().items()}
         tensors |= {f"best.{k}": v for k, v in (self.best or {}).items()}
         if self.average is not None:
-            tensors |= {f"average.{k}": v for k, v in self.average.state_dict().items()}
+            tensors |= {f"average.{k}": v for k, v in self.average.weights().items()}
         for phase, optimizer in zip(self.stage.phases, self.optimizers, strict=True):
             tensors |= pack_optimizer(f"optimizer.{phase.name}", optimizer)
         tensors["rng"] = torch.get_rng_state()
@@ -308,7 +313,7 @@ class _StageRun:
         try:
             self.module.load_state_dict(part("module"))
             if self.average is not None:
-                self.average.load_state_dict(part("average"))
+                self.average.load(part("average"))
             for phase, optimizer in zip(self.stage.phases, self.optimizers, strict=True):
                 unpack_optimizer(f"optimizer.{phase.name}", optimizer, tensors)
             torch.set_rng_state(tensors["rng"])
@@ -322,6 +327,29 @@ class _StageRun:
             self.trainer.history = state["history"]
         except (KeyError, RuntimeError, ValueError) as error:
             raise FormatError(f"The checkpoint in {self.trainer.checkpoint} is damaged: {error}") from None
+
+
+class _Average:
+    """Exponential moving average of a module's weights and buffers, by the update of `torch.optim.swa_utils`.
+
+    `AveragedModel` walks the module tree at each step, which costs as much as a small network's whole forward.
+    """
+
+    def __init__(self, module: torch.nn.Module, decay: float) -> None:
+        live = {name: t for name, t in module.state_dict().items() if t.is_floating_point()}
+        self.names, self.live = list(live), list(live.values())
+        self.averages = [tensor.clone() for tensor in self.live]
+        self.update_averages = get_ema_multi_avg_fn(decay)
+
+    def update(self) -> None:
+        self.update_averages(self.averages, self.live, None)
+
+    def weights(self) -> dict[str, Tensor]:
+        return dict(zip(self.names, (t.clone() for t in self.averages), strict=True))
+
+    def load(self, weights: dict[str, Tensor]) -> None:
+        for name, average in zip(self.names, self.averages, strict=True):
+            average.copy_(weights[name])
 
 
 def _snapshot(module: torch.nn.Module) -> dict[str, Tensor]:

@@ -1,8 +1,8 @@
 """Ranking metrics for rows and for pixels, with bootstrap intervals.
 
-Higher scores mean more anomalous; labels are 1 (or True) for anomalous and 0 for normal. All row metrics are computed from
-one table, the counts of anomalous and normal rows at each distinct score in descending order, so that ties are handled in
-one place and a bootstrap replicate is a new draw of the counts, not a new sort.
+Higher scores mean more anomalous; labels are 1 (or True) for anomalous and 0 for normal. All row metrics are
+computed from one table, the counts of anomalous and normal rows at each distinct score in descending order,
+so that ties are handled in one place and a bootstrap replicate is a new draw of the counts, not a new sort.
 """
 
 from collections.abc import Callable, Iterable
@@ -48,11 +48,11 @@ class Ranking:
         s = np.asarray(scores, dtype=np.float64)
         if y.ndim != 1 or s.shape != y.shape:
             raise InputError(
-                f"labels and scores must be one-dimensional and as long as each other; got {y.shape} and {s.shape}."
+                f"labels and scores must be (n,), as long as each other; got {y.shape} and {s.shape}."
             )
         if np.isnan(s).any():
             raise InputError(
-                f"{int(np.isnan(s).sum())} of {len(s)} scores are NaN; a ranking needs a number for every row."
+                f"{int(np.isnan(s).sum())} of {len(s)} scores are NaN; every row needs a number."
             )
         if not np.isin(y, (0, 1)).all():
             raise InputError("labels must be 0 (normal) or 1 (anomalous).")
@@ -78,16 +78,16 @@ class Ranking:
         return 1 - (self.anomalous * above).sum(-1) / (self.anomalous.sum(-1) * total)
 
     def aupr(self) -> Array:
-        """Average precision, the step-wise area under the precision-recall curve (scikit-learn's definition); (...,)."""
+        """Average precision, scikit-learn's step-wise area under the precision-recall curve; (...,)."""
         hits = np.cumsum(self.anomalous, -1)
         flagged = hits + np.cumsum(self.normal, -1)
         precision = np.divide(hits, flagged, out=np.zeros_like(hits), where=flagged > 0)
         return (precision * self.anomalous).sum(-1) / hits[..., -1]
 
     def precision_at(self, k: int) -> Array:
-        """Expected share of anomalous rows among the `k` highest scores, ties at the edge broken at random; (...,)."""
+        """Share of anomalous rows among the `k` highest scores, expected over random ties; (...,)."""
         sizes = self.anomalous + self.normal
-        total = int(round(float(np.max(sizes.sum(-1)))))
+        total = int(np.rint(sizes.sum(-1).max()))
         if not 1 <= k <= total:
             raise InputError(f"k must lie between 1 and the number of rows, {total}; got {k}.")
         taken = np.clip(k - (np.cumsum(sizes, -1) - sizes), 0, sizes)  # rows of each group among the first k
@@ -107,8 +107,9 @@ class Ranking:
     def compressed(self, limit: int) -> "Ranking":
         """The same curve in fewer groups.
 
-        Neighbouring groups without anomalous rows are merged, which changes none of the metrics; only if more than `limit`
-        groups remain are neighbours of about equal mass merged too, which moves a metric by about 1 / limit.
+        Neighbouring groups without anomalous rows are merged, which changes none of the metrics; only if more
+        than `limit` groups remain are neighbours of about equal mass merged too, which moves a metric by
+        about 1 / limit.
         """
         pure = self.anomalous == 0
         keep = np.concatenate(
@@ -131,7 +132,7 @@ def auroc(labels: npt.ArrayLike, scores: npt.ArrayLike) -> float:
 
 
 def aupr(labels: npt.ArrayLike, scores: npt.ArrayLike) -> float:
-    """Average precision of `scores` (n,) against `labels` (n,) of 0/1: in (0, 1], the anomalous share is chance."""
+    """Average precision of `scores` (n,) against `labels` (n,) of 0/1: in (0, 1], chance: anomalous share."""
     return float(Ranking.of(labels, scores).aupr())
 
 
@@ -157,7 +158,8 @@ def bootstrap_interval(
 ) -> Array:
     """Percentile bootstrap interval of one metric, or of several over the same replicates.
 
-    Rows are drawn with replacement within each class, so every replicate has both classes in the given proportion.
+    Rows are drawn with replacement within each class, so every replicate has both classes in the given
+    proportion.
 
     Parameters
     ----------
@@ -206,9 +208,9 @@ def _redraw(counts: Array, replicates: int, rng: np.random.Generator) -> Array:
 class PixelCurve:
     """Pixel-wise ROC and per-region overlap, accumulated picture by picture in constant memory.
 
-    Scores are counted in bins of their float32 bit pattern without its lowest 12 bits. That order is the order of the
-    numbers, needs no range in advance, and keeps a relative resolution of 1/2048, so a curve over any number of pictures
-    takes 25 MB.
+    Scores are counted in bins of their float32 bit pattern without its lowest 12 bits. That order is the
+    order of the numbers, needs no range in advance, and keeps a relative resolution of 1/2048, so a curve
+    over any number of pictures takes 25 MB.
     """
 
     _SHIFT = 12
@@ -258,7 +260,8 @@ class PixelCurve:
 
     @classmethod
     def _keys(cls, scores: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
-        # + 0.0 turns -0.0 into 0.0. Flipping all bits of negatives and the sign of the others orders patterns as numbers.
+        # + 0.0 turns -0.0 into 0.0. Flipping all bits of negatives and the sign of the others orders patterns
+        # as numbers.
         bits = np.ascontiguousarray(scores + np.float32(0)).view(np.uint32)
         ordered = np.where(bits >> 31, ~bits, bits | np.uint32(0x80000000))
         return (ordered >> cls._SHIFT).astype(np.int64)
@@ -275,11 +278,11 @@ class PixelCurve:
         return float(np.trapezoid(hit, fpr))
 
     def aupro(self, limit: float = 0.3) -> float:
-        """Area under the per-region overlap curve up to a false-positive rate of `limit`, divided by `limit`; in [0, 1].
+        """Area under the per-region overlap curve up to an FPR of `limit`, divided by `limit`; in [0, 1].
 
-        The overlap at a threshold is the share of a connected defect's pixels at or above it, averaged over all defects
-        of all pictures, so a small defect weighs as much as a large one (Bergmann et al., "The MVTec Anomaly Detection
-        Dataset", IJCV 129, 2021).
+        The overlap at a threshold is the share of a connected defect's pixels at or above it, averaged over
+        all defects of all pictures, so a small defect weighs as much as a large one (Bergmann et al., "The
+        MVTec Anomaly Detection Dataset", IJCV 129, 2021).
 
         Raises
         ------
@@ -296,7 +299,7 @@ class PixelCurve:
         )
 
     def _curve(self, gain: Array) -> tuple[Array, Array]:
-        """False-positive rate and share of `gain` reached, from the highest threshold to the lowest, both from 0 to 1."""
+        """False-positive rate and share of `gain`, from the highest threshold to the lowest; both 0 to 1."""
         if not self.regions or not self._normal.any():
             missing = "defective" if not self.regions else "normal"
             raise InputError(f"the masks mark no {missing} pixel; pixel metrics need both kinds.")
@@ -307,12 +310,12 @@ class PixelCurve:
 
 
 def pixel_auroc(masks: Iterable[npt.ArrayLike], maps: Iterable[npt.ArrayLike]) -> float:
-    """Area under the pixel-wise ROC curve of `maps` against `masks`, both iterables of (H, W); sizes may differ."""
+    """Area under the pixel-wise ROC curve of `maps` against `masks`, iterables of (H, W) of any sizes."""
     return _pixel_curve(masks, maps).auroc()
 
 
 def aupro(masks: Iterable[npt.ArrayLike], maps: Iterable[npt.ArrayLike], limit: float = 0.3) -> float:
-    """Normalised area under the per-region overlap curve up to a false-positive rate of `limit`; see `PixelCurve.aupro`."""
+    """Normalised area under the per-region overlap curve of `maps` (H, W); see `PixelCurve.aupro`."""
     return _pixel_curve(masks, maps).aupro(limit)
 
 

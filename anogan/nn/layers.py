@@ -31,6 +31,9 @@ class BatchedSpectralNorm(nn.Module):
     One power iteration a training step; the estimate is frozen in eval mode.
     """
 
+    u: Tensor
+    v: Tensor
+
     def __init__(self, weight: Tensor) -> None:
         super().__init__()
         members, in_dim, out_dim = weight.shape
@@ -41,13 +44,14 @@ class BatchedSpectralNorm(nn.Module):
 
     @torch.no_grad()
     def _iterate(self, weight: Tensor) -> None:
-        self.v = nn.functional.normalize(weight.mT @ self.u, dim=1)  # (K, out, 1)
-        self.u = nn.functional.normalize(weight @ self.v, dim=1)  # (K, in, 1)
+        self.v.copy_(nn.functional.normalize(weight.mT @ self.u, dim=1))  # (K, out, 1)
+        self.u.copy_(nn.functional.normalize(weight @ self.v, dim=1))  # (K, in, 1)
 
     def forward(self, weight: Tensor) -> Tensor:
         if self.training:
             self._iterate(weight)
-        sigma = self.u.mT @ weight @ self.v  # (K, 1, 1)
+        # Clones, since a second forward before the backward changes u and v in place.
+        sigma = self.u.clone().mT @ weight @ self.v.clone()  # (K, 1, 1)
         return weight / sigma
 
 

@@ -156,13 +156,15 @@ def test_aupro_weighs_a_small_defect_like_a_large_one():
     mask[4:9, 4:9] = 1  # 25 pixels, found
     found = np.where((mask == 1) & (np.arange(100).reshape(10, 10) > 0), 2.0, 1.0)
     found[0, 0] = 0.0
-    # Half of the regions is covered before the first false positive; the curve stays there until the missed pixel.
+    # Half of the regions is covered before the first false positive; the curve stays there until the missed
+    # pixel.
     assert metrics.aupro([mask], [found], limit=0.3) == pytest.approx(0.5)
     assert metrics.pixel_auroc([mask], [found]) == pytest.approx(25 / 26)
 
 
 def test_aupro_interpolates_at_the_limit():
-    # One defective pixel and ten normal ones, three of which rank above it: overlap jumps from 0 to 1 at FPR 0.3.
+    # One defective pixel and ten normal ones, three of which rank above it: overlap jumps from 0 to 1 at FPR
+    # 0.3.
     mask = np.array([[1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]])
     scores = np.array([[7.5, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1]])
     assert metrics.aupro([mask], [scores], limit=0.3) == pytest.approx(0, abs=1e-12)

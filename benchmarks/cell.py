@@ -1,0 +1,157 @@
+"""One measurement: one detector on one data set with one seed, in a process of its own."""
+
+import hashlib
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import time
+import warnings
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import anogan
+
+from . import speed
+from .baselines import BASELINES, baseline_scaling, build, encoded, settings
+from .datasets import Labels, datasets_of
+
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What identifies a measurement.
+
+    Parameters
+    ----------
+    params : dict
+        Of the detector, where they differ from its defaults.
+    limits : dict
+        ``max_rows``, ``max_train``, ``max_test``, those that were set.
+    """
+
+    suite: str
+    dataset: str
+    detector: str
+    seed: int
+    params: dict[str, Any] = field(default_factory=dict)
+    limits: dict[str, int] = field(default_factory=dict)
+
+    def identity(self) -> Record:
+        """The start of the cell's record; ``config`` digests all parameters, so that it changes with a default."""
+        text = json.dumps(settings(self.detector, self.params, self.suite), sort_keys=True, default=str)
+        return asdict(self) | {"config": hashlib.sha256(text.encode()).hexdigest()[:8]}
+
+
+def key(record: Record) -> str:
+    """Equal for two records of the same measurement."""
+    names = ("suite", "dataset", "detector", "seed", "params", "limits", "config")
+    return json.dumps([record[name] for name in names], sort_keys=True)
+
+
+def measure(cell: Cell, data_dir: Path) -> Record:
+    """Run the cell in this process; its record without the `provenance`."""
+    warnings.simplefilter("ignore", anogan.TrainingHealthWarning)  # recorded as "healthy" instead
+    dataset = datasets_of(cell.suite, data_dir)[cell.dataset]
+    record = cell.identity() | {"protocol": dataset.protocol}
+    if cell.suite == "speed":
+        return record | speed.measure(cell.detector, cell.params, int(cell.dataset[0])) | _peak()
+    torch.set_num_threads(1)
+    rng = np.random.default_rng(cell.seed)
+    split = dataset.load(data_dir, rng, cell.limits)
+    train, test, labels = split.train, split.test, split.labels
+    detector = build(cell.detector, cell.params, cell.seed)
+    if cell.detector in BASELINES:
+        record["scaling"] = baseline_scaling(cell.params, cell.suite)
+        train, test = encoded(train, test, record["scaling"])
+    began = time.perf_counter()
+    detector.fit(train)
+    fitted = time.perf_counter()
+    scores = detector.anomaly_score(test)
+    scored = time.perf_counter()
+    record |= {"n_train": len(train), "n_test": len(test), "anomalous": round(float(labels.mean()), 4)}
+    record |= quality(labels, scores, dataset.protocol)
+    if cell.detector not in BASELINES:
+        flagged = scores > detector.calibration_.threshold  # type: ignore[attr-defined]
+        record["false_alarms"] = round(float(flagged[~labels].mean()), 5)
+        record["healthy"] = detector.diagnosis_.healthy  # type: ignore[attr-defined]
+    record |= {"fit_s": round(fitted - began, 3), "score_s": round(scored - fitted, 3)} | _peak()
+    return record | {"data": _digest([data_dir / file for file in dataset.files])}
+
+
+def quality(labels: Labels, scores: np.ndarray, protocol: str) -> Record:
+    """Ranking metrics, and the GAN papers' threshold where the protocol asks for it."""
+    if not np.isfinite(scores).all():
+        raise ValueError(f"{int((~np.isfinite(scores)).sum())} of {len(scores)} scores are not finite")
+    metrics = anogan.metrics
+    found: dict[str, float] = {
+        "auroc": metrics.auroc(labels, scores),
+        "aupr": metrics.aupr(labels, scores),
+        "f1_at_count": metrics.precision_at(labels, scores),  # as many flagged as there are anomalies
+        "fpr95": metrics.fpr_at_recall(labels, scores, 0.95),
+    }
+    if protocol == "gan-papers":
+        flagged = scores >= np.percentile(scores, 80)
+        hits = float((flagged & labels).sum())
+        found |= {"precision": hits / float(flagged.sum()), "recall": hits / float(labels.sum())}
+        found["f1"] = 2 * hits / float(flagged.sum() + labels.sum())
+    return {name: round(value, 6) for name, value in found.items()} | {"constant": bool(np.ptp(scores) == 0)}
+
+
+def run_in_worker(cell: Cell, data_dir: Path, answer: Connection) -> None:
+    """Entry of a worker process: send the record, or what went wrong."""
+    try:
+        record = measure(cell, data_dir)
+    except Exception as error:
+        record = {"error": f"{type(error).__name__}: {error}".replace(str(data_dir), "DATA")}
+    answer.send(record)
+    answer.close()
+
+
+def provenance(jobs: int) -> Record:
+    """Versions, commit (with + if the tree differs from it) and machine of this run."""
+
+    def git(*arguments: str) -> str:
+        try:
+            done = subprocess.run(
+                ["git", *arguments], cwd=Path(__file__).parent, capture_output=True, text=True
+            )
+        except OSError:
+            return ""
+        return done.stdout.strip()
+
+    changed = git("status", "--porcelain", "--", "../anogan", ".", ":!results")
+    packages = ("torch", "numpy", "scikit-learn", "pyod")
+    return {
+        "versions": {"anogan": anogan.__version__} | {name: version(name) for name in packages},
+        "commit": git("rev-parse", "--short", "HEAD") + ("+" if changed else ""),
+        "machine": {"cpu": _cpu_name(), "cores": os.cpu_count(), "jobs": jobs},
+    }
+
+
+def _cpu_name() -> str:
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def _peak() -> Record:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return {"peak_mb": round(peak / (2**20 if sys.platform == "darwin" else 2**10))}
+
+
+def _digest(paths: list[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in paths:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]

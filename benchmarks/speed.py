@@ -1,0 +1,163 @@
+"""How fast a detector scores and trains, beside the bare matrix products that it consists of."""
+
+import time
+from collections import Counter
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+import anogan
+
+ROWS, COLUMNS = 100_000, 30
+BLOCK = 20  # steps; a multiple of the usual numbers of critic steps to a generator step
+PASS_SECONDS = 10.0  # of scoring, at most about
+FIT = {"steps": 400, "patience": 0, "calibration_fraction": 0.01}
+"""A short training that only measures: no early stopping, few rows to score for the threshold."""
+
+aten = torch.ops.aten
+Layout = tuple[tuple[int, ...], tuple[int, ...], torch.dtype]  # shape, strides, dtype
+
+
+class ProductRecorder(TorchDispatchMode):
+    """Counts the matrix products and convolutions that run inside it, backward passes included.
+
+    Attributes
+    ----------
+    products : Counter
+        How often each product of given operands ran: keys are ``(operator, arguments)``, with each tensor replaced
+        by its `Layout`.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.products: Counter[tuple[Any, tuple[Any, ...]]] = Counter()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        product = _bare(func, args)
+        if product is not None:
+            self.products[product] += 1
+        return func(*args, **(kwargs or {}))
+
+    def bare_seconds(self) -> float:
+        """Time of all recorded products alone, at torch's present number of threads."""
+        return sum(count * _seconds(func, args) for (func, args), count in self.products.items())
+
+
+def _bare(func: Any, args: Any) -> tuple[Any, tuple[Any, ...]] | None:
+    """The bare product that an operator call contains, if any; an added bias is not part of it."""
+    if func in (aten.mm.default, aten.bmm.default):
+        return func.overloadpacket.out, tuple(map(_layout, args))
+    if func in (aten.addmm.default, aten.baddbmm.default):
+        plain = aten.mm.out if func is aten.addmm.default else aten.bmm.out
+        return plain, tuple(map(_layout, args[1:3]))
+    if func is aten._cdist_forward.default:  # |a - b|^2 = |a|^2 - 2 ab + |b|^2, a product inside
+        return aten.matmul.out, (_layout(args[0]), _layout(args[1].mT))
+    if func in (aten.convolution.default, aten.convolution_backward.default):
+        return func, tuple(map(_layout, args))
+    return None
+
+
+def _layout(value: Any) -> Any:
+    if isinstance(value, torch.Tensor):
+        return tuple(value.shape), value.stride(), value.dtype
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _tensor(layout: Any) -> Any:
+    """A random tensor of this layout; other arguments as they are."""
+    if not (isinstance(layout, tuple) and len(layout) == 3 and isinstance(layout[2], torch.dtype)):
+        return layout
+    shape, strides, dtype = layout
+    if 0 in shape:
+        return torch.empty(shape, dtype=dtype)
+    size = 1 + sum((n - 1) * stride for n, stride in zip(shape, strides, strict=True))
+    return torch.randn(size, dtype=dtype).as_strided(shape, strides)
+
+
+def _seconds(func: Any, layouts: tuple[Any, ...]) -> float:
+    """Median time of one call, over at least 5 of them and up to a tenth of a second."""
+    args = [_tensor(layout) for layout in layouts]
+    keywords = {}
+    if func._overloadname == "out":
+        keywords["out"] = torch.empty((*args[0].shape[:-1], args[1].shape[-1]), dtype=args[0].dtype)
+    times: list[float] = []
+    with torch.no_grad():
+        func(*args, **keywords)
+        while len(times) < 5 or (sum(times) < 0.1 and len(times) < 200):
+            began = time.perf_counter()
+            func(*args, **keywords)
+            times.append(time.perf_counter() - began)
+    return median(times)
+
+
+class StepClock(anogan.Callback):
+    """Times blocks of training steps; the first block warms up, the products of the second are recorded."""
+
+    def __init__(self) -> None:
+        self.block_seconds: dict[str, list[float]] = {}
+        self.recorders: dict[str, ProductRecorder] = {}
+
+    def on_stage_begin(self, stage: str, total_steps: int) -> None:
+        self.block_seconds[stage] = []
+        self.recorders[stage] = ProductRecorder()
+
+    def on_step_end(self, stage: str, step: int, terms: dict[str, float] | None) -> None:
+        if step % BLOCK:
+            return
+        now = time.perf_counter()
+        if step > 2 * BLOCK:
+            self.block_seconds[stage].append(now - self._began)
+        if step == BLOCK:
+            self.recorders[stage].__enter__()
+        if step == 2 * BLOCK:
+            self.recorders[stage].__exit__(None, None, None)
+        self._began = time.perf_counter()
+
+
+def measure(name: str, params: dict[str, Any], threads: int) -> dict[str, Any]:
+    """Throughput of scoring and time of a training step of one detector.
+
+    Parameters
+    ----------
+    name : str
+        Of the detector.
+    params : dict
+        Its parameters where they differ from the defaults; `FIT` is added.
+    threads : int
+        Of torch, for the detector and for the bare products.
+
+    Returns
+    -------
+    dict
+        ``rows_per_s``, ``score_share``, ``rows`` scored a pass; ``step_ms`` and ``step_share`` per stage.
+    """
+    torch.set_num_threads(threads)
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(ROWS, 10)) @ rng.normal(size=(10, COLUMNS)) + 0.3 * rng.normal(size=(ROWS, COLUMNS))
+    clock = StepClock()
+    detector = anogan.list_detectors()[name](**FIT | params, random_state=0).fit(X, callbacks=[clock])
+    steps = {stage: median(blocks) / BLOCK for stage, blocks in clock.block_seconds.items()}
+    products = {stage: recorder.bare_seconds() / BLOCK for stage, recorder in clock.recorders.items()}
+
+    detector.anomaly_score(X[:1000])
+    rows = int(np.clip(PASS_SECONDS / _scoring_seconds(detector, X[:1000]) * 1000, 1000, ROWS))
+    with ProductRecorder() as recorder:  # also warms up
+        detector.anomaly_score(X[:rows])
+    seconds = median(_scoring_seconds(detector, X[:rows]) for _ in range(3))
+    return {
+        "threads": threads,
+        "rows": rows,
+        "rows_per_s": round(rows / seconds),
+        "score_share": round(recorder.bare_seconds() / seconds, 3),
+        "step_ms": {stage: round(1000 * value, 3) for stage, value in steps.items()},
+        "step_share": {stage: round(products[stage] / value, 3) for stage, value in steps.items()},
+    }
+
+
+def _scoring_seconds(detector: Any, X: np.ndarray) -> float:
+    began = time.perf_counter()
+    detector.anomaly_score(X)
+    return time.perf_counter() - began

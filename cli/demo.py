@@ -1,0 +1,282 @@
+"""`anogan demo`: two parts on real data that ships with scikit-learn, end to end."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import pyarrow as pa
+from rich.console import Console
+from rich.table import Table
+
+import anogan
+
+from . import options
+from .io import check_target, table_writer, written_whole
+from .maps import overlaid, pixel_maps
+from .progress import Reporter
+
+DETECTORS = ("ganomaly", "wgan_gp")
+DIGIT = 0  # the normal one
+_STRIP = 8  # pictures in the strip of top anomalies
+_LINES = ("solid", "dashed", "dotted", "dashdot")
+
+
+@dataclass
+class Part:
+    """One data set of the demo and what was found on it.
+
+    Attributes
+    ----------
+    train, test : data as detectors take it
+    flat_train, flat_test : (n, d) arrays, standardised, for the classical detectors
+    anomalous : (n,) bool, of the test rows
+    parameters : dict
+        Detector name -> constructor arguments that differ from the defaults.
+    scores : dict of str to (n,) array
+        By method, filled while running.
+    """
+
+    name: str
+    what: str
+    train: Any
+    test: Any
+    flat_train: np.ndarray
+    flat_test: np.ndarray
+    anomalous: np.ndarray
+    parameters: dict[str, dict[str, Any]]
+    scores: dict[str, np.ndarray] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    detectors: dict[str, Any] = field(default_factory=dict)
+
+
+@click.command()
+@click.option(
+    "-o", "--output", default="anogan-demo", show_default=True, metavar="DIR", help="Where results go."
+)
+@options.quiet_option
+def command(output: str, quiet: bool) -> None:
+    """Fit, score and compare on two data sets that ship with scikit-learn.
+
+    Breast cancer: fits on half of the benign rows, scores the rest and the malignant ones. Digits: fits on
+    half of the pictures of one digit, scores the rest and the other digits. Two detectors each beside an
+    isolation forest and nearest neighbours; scores go to CSV files, a figure per part to PNG files in DIR. No
+    part of the test data chooses anything.
+    """
+    check_target(output, folder=True)
+    folder = Path(output)
+    folder.mkdir(parents=True, exist_ok=True)
+    began = time.perf_counter()
+    written: list[Path] = []
+    for make in (breast_cancer, digits):
+        part = make()
+        with Reporter(quiet=quiet) as reporter:
+            run(part, reporter)
+        written += [folder / f"{part.name}_scores.csv", folder / f"{part.name}.png"]
+        write_scores(part, written[-2])
+        draw(part, written[-1])
+        if not quiet:
+            _print(part)
+    if not quiet:
+        click.echo(
+            f"{time.perf_counter() - began:.0f} s; written: {', '.join(str(path) for path in written)}"
+        )
+
+
+def breast_cancer() -> Part:
+    """Tumour measurements: benign rows are normal."""
+    from sklearn.datasets import load_breast_cancer
+
+    table, benign = load_breast_cancer(return_X_y=True, as_frame=True)
+    train, test = _halved(benign.to_numpy() == 1)
+    scaled = _standardised(table.to_numpy(), train)
+    return Part(
+        name="breast_cancer",
+        what=f"breast cancer: {len(train)} benign rows to learn from; 30 measurements each",
+        train=table.iloc[train],
+        test=table.iloc[test],
+        flat_train=scaled[train],
+        flat_test=scaled[test],
+        anomalous=benign.to_numpy()[test] == 0,
+        parameters={name: {"steps": 1000} for name in DETECTORS},
+    )
+
+
+def digits() -> Part:
+    """Handwritten digits 8x8: one digit is normal."""
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    pictures = (bunch.images[:, None] / 16.0).astype(np.float32)  # (n, 1, 8, 8) in [0, 1]
+    train, test = _halved(bunch.target == DIGIT)
+    flat = pictures.reshape(len(pictures), -1).astype(np.float64)
+    return Part(
+        name="digits",
+        what=f"digits: {len(train)} pictures of the digit {DIGIT} to learn from; 8x8 pixels each",
+        train=pictures[train],
+        test=pictures[test],
+        flat_train=flat[train],
+        flat_test=flat[test],
+        anomalous=bunch.target[test] != DIGIT,
+        parameters={name: {"steps": 500, "batch_size": 32} for name in DETECTORS},
+    )
+
+
+def _halved(normal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A random half of the normal rows, and all other rows in their order."""
+    rows = np.random.default_rng(0).permutation(np.flatnonzero(normal))
+    train = np.sort(rows[: len(rows) // 2])
+    return train, np.setdiff1d(np.arange(len(normal)), train)
+
+
+def _standardised(values: np.ndarray, train: np.ndarray) -> np.ndarray:
+    scaled: np.ndarray = (values - values[train].mean(axis=0)) / values[train].std(axis=0)
+    return scaled
+
+
+def run(part: Part, reporter: Reporter) -> None:
+    """Fit and score every method."""
+    from pyod.models.iforest import IForest
+    from pyod.models.knn import KNN
+
+    makers: dict[str, Callable[[], Any]] = {
+        "isolation forest": lambda: anogan.from_pyod(IForest(random_state=0)),
+        "nearest neighbours": lambda: anogan.from_pyod(KNN(n_neighbors=5)),
+    }
+    known = anogan.list_detectors()
+    for name in DETECTORS:
+        began = time.perf_counter()
+        detector = known[name](random_state=0, **part.parameters[name])
+        detector.fit(part.train, callbacks=(reporter,))
+        part.scores[name] = detector.anomaly_score(part.test)
+        part.detectors[name] = detector
+        part.seconds[name] = time.perf_counter() - began
+    for name, make in makers.items():
+        began = time.perf_counter()
+        part.scores[name] = make().fit(part.flat_train).anomaly_score(part.flat_test)
+        part.seconds[name] = time.perf_counter() - began
+
+
+def write_scores(part: Part, path: Path) -> None:
+    """One line per test row: whether it is an anomaly, every method's score, the detectors' p-values and flags."""
+    columns: dict[str, Any] = {"row": np.arange(len(part.anomalous)), "anomalous": part.anomalous}
+    for name, scores in part.scores.items():
+        columns[f"{name.replace(' ', '_')}_score"] = scores
+        if name in part.detectors:
+            calibration = part.detectors[name].calibration_
+            columns[f"{name}_p_value"] = calibration.p_value(scores)
+            columns[f"{name}_flag"] = scores > calibration.threshold
+    table = pa.table(columns)
+    with table_writer(str(path), table.schema) as writer:
+        writer.write(table)
+
+
+def _print(part: Part) -> None:
+    console = Console(highlight=False)
+    table = Table(
+        "method",
+        "AUROC",
+        "95 % interval",
+        "AUPR",
+        "recall",
+        "false alarms",
+        "seconds",
+        box=None,
+        pad_edge=False,
+    )
+    for name, scores in part.scores.items():
+        ranking = anogan.metrics.Ranking.of(part.anomalous, scores)
+        low, high = anogan.metrics.bootstrap_interval(anogan.metrics.Ranking.auroc, part.anomalous, scores)
+        recall = alarms = "-"
+        if name in part.detectors:
+            flags = scores > part.detectors[name].calibration_.threshold
+            recall, alarms = f"{flags[part.anomalous].mean():.3f}", f"{flags[~part.anomalous].mean():.3f}"
+        table.add_row(
+            name,
+            f"{float(ranking.auroc()):.3f}",
+            f"{low:.3f} - {high:.3f}",
+            f"{float(ranking.aupr()):.3f}",
+            recall,
+            alarms,
+            f"{part.seconds[name]:.1f}",
+        )
+    count = int(part.anomalous.sum())
+    console.print(
+        f"{part.what}; {len(part.anomalous) - count} normal and {count} anomalous ones to tell apart"
+    )
+    console.print(table)
+    console.print()
+
+
+def draw(part: Part, path: Path) -> None:
+    """Score distributions, ROC curves, and for pictures the top anomalies with their maps; for black and white too."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    is_image = isinstance(part.test, np.ndarray)
+    figure = Figure(figsize=(13, 6.4 if is_image else 4.2), layout="constrained")
+    FigureCanvasAgg(figure)
+    upper, lower = figure.subfigures(2, 1, height_ratios=(3, 2)) if is_image else (figure, None)
+    axes = upper.subplots(1, len(part.detectors) + 1)
+    for ax, (name, detector) in zip(axes, part.detectors.items(), strict=False):
+        _draw_distribution(ax, name, part.scores[name], part.anomalous, detector.calibration_.threshold)
+    _draw_roc(axes[-1], part)
+    if lower is not None:
+        _draw_strip(lower, part)
+    with written_whole(path) as file:
+        figure.savefig(file, format="png", dpi=120)
+
+
+def _draw_distribution(
+    ax: Any, name: str, scores: np.ndarray, anomalous: np.ndarray, threshold: float
+) -> None:
+    # Ranks of a few anomalies may lie orders of magnitude above the rest: the axis ends where 98 % of the
+    # scores do.
+    top = float(np.quantile(scores, 0.98))
+    bins = np.linspace(float(scores.min()), max(top, threshold * 1.05), 40)
+    inside = np.clip(scores, bins[0], bins[-1])
+    ax.hist(inside[~anomalous], bins, density=True, color="0.75", edgecolor="0.4", label="normal")
+    ax.hist(
+        inside[anomalous],
+        bins,
+        density=True,
+        histtype="step",
+        color="black",
+        linewidth=1.6,
+        label="anomalous",
+    )
+    ax.axvline(threshold, color="black", linestyle="dashed", linewidth=1, label="threshold")
+    ax.set(title=name, xlabel="anomaly score (last bar: that and above)", ylabel="density")
+    ax.legend()
+
+
+def _draw_roc(ax: Any, part: Part) -> None:
+    from sklearn.metrics import roc_curve
+
+    for (name, scores), style in zip(part.scores.items(), _LINES, strict=True):
+        fpr, recall, _ = roc_curve(part.anomalous, scores)
+        auroc = anogan.metrics.auroc(part.anomalous, scores)
+        shade = "black" if name in part.detectors else "0.45"
+        ax.plot(fpr, recall, color=shade, linestyle=style, label=f"{name} ({auroc:.3f})")
+    ax.set(title="ROC (area)", xlabel="false alarms", ylabel="recall", xlim=(-0.01, 1), ylim=(0, 1.01))
+    ax.legend(loc="lower right")
+
+
+def _draw_strip(figure: Any, part: Part) -> None:
+    name, detector = next(iter(part.detectors.items()))
+    rows = np.argsort(-part.scores[name])[:_STRIP]
+    pictures = part.test[rows]
+    maps = pixel_maps(detector.explain(pictures))  # (n, 8, 8)
+    axes = figure.subplots(2, _STRIP)
+    for column, (row, picture, values) in enumerate(zip(rows, pictures, maps, strict=True)):
+        axes[0, column].imshow(picture[0], cmap="gray", vmin=0, vmax=1)
+        axes[1, column].imshow(overlaid(picture, values / maps.max()))
+        axes[0, column].set_title(
+            f"{part.scores[name][row]:.3g}" + ("" if part.anomalous[row] else " (normal)")
+        )
+    for ax in axes.flat:
+        ax.set(xticks=[], yticks=[])
+    figure.suptitle(f"Highest scores of {name}, and where the error lies (lighter = more)")

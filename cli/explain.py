@@ -1,0 +1,191 @@
+"""`anogan explain`: what made the most anomalous rows or pictures anomalous."""
+
+import json
+from typing import Any
+
+import click
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from rich.console import Console
+from rich.table import Table
+
+import anogan
+from anogan import InputError
+
+from . import options
+from .io import check_table_target, table_writer
+from .maps import MapWriter, pixel_maps
+from .progress import Reporter
+from .stream import Chunk, Stream, column_names, reasons
+
+
+@click.command()
+@click.argument("data")
+@options.model_option
+@click.option(
+    "--rows",
+    "count",
+    type=click.IntRange(min=1),
+    default=10,
+    show_default=True,
+    metavar="N",
+    help="How many.",
+)
+@click.option(
+    "--reasons",
+    "columns",
+    type=click.IntRange(min=1),
+    default=3,
+    show_default=True,
+    metavar="K",
+    help="Columns per row.",
+)
+@click.option(
+    "-o",
+    "--output",
+    metavar="OUT",
+    help="For tables a .csv, .tsv or .parquet file; for pictures a folder (needed).",
+)
+@options.drop_option
+@options.strict_option
+@options.on_error_option
+@options.chunk_rows_option
+@options.json_option
+@options.quiet_option
+def command(
+    data: str,
+    model_path: str,
+    count: int,
+    columns: int,
+    output: str | None,
+    drop: tuple[str, ...],
+    strict: bool,
+    on_error: str,
+    chunk_rows: int | None,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Show what made the N most anomalous rows of DATA anomalous.
+
+    For tables: the columns with the largest error, their value, what the model expected instead (where its
+    method reconstructs), and their share of the row's whole error. For pictures: heatmaps, written to the
+    folder OUT.
+    """
+    detector = anogan.load(model_path)
+    stream = Stream(detector, data, drop, None, chunk_rows, on_error == "skip", strict)
+    is_image = detector.preprocessor_.kind == "image"
+    if is_image and output is None:
+        raise InputError("Explanations of pictures are heatmaps: name a folder for them with -o DIR.")
+    writer = MapWriter(str(output)) if is_image else None
+    if output is not None and not is_image:
+        check_table_target(output)
+    with Reporter(quiet=quiet) as reporter:
+        top = _top(detector, stream, count, reporter)
+    stream.report()
+    if writer is not None:
+        for chunk, _ in top:
+            writer.write(chunk, pixel_maps(detector.explain(chunk.X)))
+        found = [{"picture": str(chunk.ids()[0]), "score": score} for chunk, score in top]
+        if not quiet:
+            click.echo(writer.scale_note(), err=as_json)
+    else:
+        found = _explained(detector, top, columns)
+    if as_json:
+        click.echo(json.dumps(found, default=str))
+    elif writer is None and output is not None:
+        table = _as_table(found, columns)
+        with table_writer(output, table.schema) as file:
+            file.write(table)
+    elif not quiet:
+        _print(found)
+
+
+def _top(detector: Any, stream: Stream, count: int, reporter: Reporter) -> list[tuple[Chunk, float]]:
+    """The highest scores and their rows, as chunks of one, highest first; only `count` rows are kept."""
+    best: list[tuple[Chunk, float]] = []
+    reporter.begin("scoring", stream.total)
+    for chunk in stream:
+        scores = detector.anomaly_score(chunk.X)
+        floor = best[-1][1] if len(best) == count else -np.inf
+        for row in np.argsort(-scores, kind="stable")[:count]:
+            if scores[row] > floor:
+                best.append((_one(chunk, int(row)), float(scores[row])))
+        best = sorted(best, key=lambda entry: -entry[1])[:count]
+        reporter.advance(len(chunk))
+    return best
+
+
+def _one(chunk: Chunk, row: int) -> Chunk:
+    if isinstance(chunk.X, pd.DataFrame):
+        return Chunk(chunk.first + row, chunk.X.iloc[row : row + 1].copy())
+    names = None if chunk.names is None else chunk.names[row : row + 1]
+    part = chunk.X[row : row + 1]
+    return Chunk(chunk.first + row, part.copy() if isinstance(part, np.ndarray) else part, names)
+
+
+def _explained(detector: Any, top: list[tuple[Chunk, float]], columns: int) -> list[dict[str, Any]]:
+    names = column_names(detector)
+    parts = [chunk.X for chunk, _ in top]
+    rows = pd.concat(parts) if isinstance(parts[0], pd.DataFrame) else np.concatenate(parts)
+    values = np.asarray(rows, dtype=object)
+    expected = _expected(detector, rows)
+    order, shares = reasons(detector.explain(rows), columns)
+    p_values = detector.calibration_.p_value(np.array([score for _, score in top]))
+    found = []
+    for i, (chunk, score) in enumerate(top):
+        why = []
+        for j, share in zip(order[i], shares[i], strict=True):
+            entry = {"column": names[j], "value": _plain(values[i, j]), "share": float(share)}
+            if expected is not None:
+                entry["expected"] = _plain(expected[i, j])
+            why.append(entry)
+        found.append({"row": chunk.first, "score": score, "p_value": float(p_values[i]), "reasons": why})
+    return found
+
+
+def _expected(detector: Any, rows: Any) -> np.ndarray | None:
+    try:
+        return np.asarray(detector.reconstruct(rows), dtype=object)
+    except InputError:  # the method has no reconstruction
+        return None
+
+
+def _plain(value: Any) -> Any:
+    value = value.item() if isinstance(value, np.generic) else value
+    return None if value is None or value is pd.NaT or value is pd.NA or value != value else value
+
+
+def _as_table(found: list[dict[str, Any]], columns: int) -> pa.Table:
+    flat = []
+    for entry in found:
+        line = {"row": entry["row"], "score": entry["score"], "p_value": entry["p_value"]}
+        for k, reason in enumerate(entry["reasons"][:columns], 1):
+            line[f"reason_{k}"] = reason["column"]
+            line[f"value_{k}"] = _text(reason["value"])
+            if "expected" in reason:
+                line[f"expected_{k}"] = _text(reason["expected"])
+            line[f"share_{k}"] = reason["share"]
+        flat.append(line)
+    return pa.Table.from_pylist(flat)
+
+
+def _print(found: list[dict[str, Any]]) -> None:
+    if found and "picture" in found[0]:
+        for entry in found:
+            click.echo(f"{entry['score']:.6g}  {entry['picture']}")
+        return
+    table = Table("row", "score", "p", "column", "value", "expected", "share", box=None, pad_edge=False)
+    for entry in found:
+        head = [f"{entry['row']:,}", f"{entry['score']:.4g}", f"{entry['p_value']:.3g}"]
+        for reason in entry["reasons"]:
+            expected = _text(reason["expected"]) if "expected" in reason else "-"
+            table.add_row(*head, reason["column"], _text(reason["value"]), expected, f"{reason['share']:.0%}")
+            head = ["", "", ""]
+    Console(highlight=False).print(table)
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "(missing)"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,236 @@
+"""`anogan fit`: learn from normal data, save the model, say how it went."""
+
+import json
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from anogan import InputError
+
+from . import options
+from .io import (
+    ArraySource,
+    PictureSource,
+    TableSource,
+    check_target,
+    closest,
+    equals,
+    is_device,
+    label_texts,
+    open_source,
+    to_frame,
+    warn,
+)
+from .progress import Reporter
+from .stream import skip_reasons, warn_skipped
+
+
+class ImageSize(click.ParamType):
+    """``64`` or ``64x96`` (height x width)."""
+
+    name = "N|HxW"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int | tuple[int, int]:
+        sides = str(value).lower().split("x")
+        if not 1 <= len(sides) <= 2 or not all(side.isdigit() and int(side) > 0 for side in sides):
+            self.fail(f"'{value}' is no size; give one number for a square, or HxW such as 64x96", param, ctx)
+        return int(sides[0]) if len(sides) == 1 else (int(sides[0]), int(sides[1]))
+
+
+@click.command(cls=options.DetectorCommand)
+@click.argument("data")
+@options.model_option
+@click.option(
+    "--detector", "name", default=options.DEFAULT_DETECTOR, show_default=True, help="See `anogan list`."
+)
+@click.option("--label", metavar="COLUMN", help="Column that says what each row is; it is not learned from.")
+@click.option(
+    "--normal", metavar="VALUE", help="Keep only the rows (of --label, or of y in a .npz) with this value."
+)
+@options.drop_option
+@click.option("--image-size", type=ImageSize(), help="Resize pictures to this.  [default: 64]")
+@click.option(
+    "--checkpoint",
+    metavar="DIR",
+    help="Save the state of training here; after an interruption the same command goes on from it.",
+)
+@options.on_error_option
+@options.json_option
+@options.quiet_option
+@options.detector_options
+def command(
+    data: str,
+    model_path: str,
+    name: str,
+    label: str | None,
+    normal: str | None,
+    drop: tuple[str, ...],
+    image_size: int | tuple[int, int] | None,
+    checkpoint: str | None,
+    on_error: str,
+    as_json: bool,
+    quiet: bool,
+    **given: Any,
+) -> None:
+    """Fit a detector on normal DATA and save it.
+
+    DATA is a table (.csv, .tsv, also gzipped, .parquet), an array (.npy, or .npz with the key X) or a folder
+    of pictures; of a folder in MVTec layout the pictures in train/good are taken. All of it must be normal,
+    or --label and --normal must say which rows are.
+    """
+    detector = _built(name, given)
+    check_target(model_path)
+    if is_device(model_path):
+        raise InputError(f"A model cannot be written to '{model_path}'; name a file.")
+    if checkpoint is not None:
+        check_target(checkpoint, folder=True)
+    source = open_source(data, part="train", size=image_size)
+    if image_size is not None and not isinstance(source, PictureSource):
+        raise InputError(f"--image-size is for folders of pictures; {data} is none.")
+    X = _read(source, label, normal, drop, skip=on_error == "skip")
+    began = time.perf_counter()
+    try:
+        with Reporter(quiet=quiet) as reporter:
+            detector.fit(X, callbacks=(reporter,), checkpoint=checkpoint)
+    except KeyboardInterrupt:
+        if checkpoint is None:
+            raise click.Abort("Nothing was written; --checkpoint DIR would let training go on.") from None
+        raise click.Abort(
+            f"Run the same command again to go on from the checkpoint in {checkpoint}."
+        ) from None
+    seconds = time.perf_counter() - began
+    _save(detector, model_path)
+    if quiet and not as_json:
+        return
+    facts = _facts(detector, model_path, len(X), seconds)
+    click.echo(json.dumps(facts) if as_json else _summary(facts))
+
+
+def _built(name: str, given: dict[str, Any]) -> Any:
+    cls = options.detector_class(name)
+    detector = cls(**options.chosen_parameters(cls, given))
+    detector.check_parameters()
+    return detector
+
+
+def _save(detector: Any, model_path: str) -> None:
+    try:
+        detector.save(model_path)
+    except OSError as error:
+        error.filename = model_path  # a full disk names no file, the temporary file means nothing to the user
+        raise
+
+
+def _read(source: Any, label: str | None, normal: str | None, drop: tuple[str, ...], *, skip: bool) -> Any:
+    if isinstance(source, TableSource):
+        return _read_table(source, label, normal, drop)
+    if drop:
+        raise InputError(f"--drop names columns of a table; {source.path} is none.")
+    if isinstance(source, ArraySource):
+        return _read_array(source, label, normal)
+    if label is not None or normal is not None:
+        raise InputError(f"--label and --normal are for tables and .npz files; {source.path} holds pictures.")
+    if not skip:
+        return source.pictures
+    pictures, failures = source.pictures.readable()
+    warn_skipped(skip_reasons(failures, source))
+    return pictures
+
+
+def _read_table(source: TableSource, label: str | None, normal: str | None, drop: tuple[str, ...]) -> Any:
+    for option, names in (("--drop", drop), ("--label", () if label is None else (label,))):
+        for column in names:
+            if column not in source.names:
+                raise InputError(
+                    f"{option}: {source.path} has no column '{column}'.{closest(column, source.names)}"
+                )
+    if (label is None) != (normal is None):
+        raise InputError(
+            "--label and --normal belong together: the column, and the value that marks normal rows."
+        )
+    table = source.read(without=drop, text=() if label is None else (label,))
+    if label is not None and normal is not None:
+        labels = label_texts(table.column(label), label, source.path)
+        table = table.filter(_normal_rows(labels, normal, f"column '{label}' of {source.path}")).drop_columns(
+            [label]
+        )
+    if not table.num_columns:
+        raise InputError(f"{source.path} has no columns left to learn from.")
+    return to_frame(table, source.path)
+
+
+def _read_array(source: ArraySource, label: str | None, normal: str | None) -> np.ndarray:
+    if label not in (None, "y") or (normal is not None and source.labels is None):
+        raise InputError(f"{source.path} has no labels '{label or 'y'}'; a .npz holds them under the key y.")
+    array = source.read()
+    if normal is not None and source.labels is not None:
+        return np.asarray(array[_normal_rows(source.labels, normal, f"y of {source.path}")])
+    if source.labels is not None:
+        kinds = ", ".join(f"'{value}' ({count:,})" for value, count in Counter(source.labels).most_common(5))
+        warn(f"all rows are taken as normal; labels in y are {kinds}. To choose: --normal VALUE.")
+    return array
+
+
+def _normal_rows(labels: np.ndarray, normal: str, where: str) -> np.ndarray:
+    keep = equals(labels, normal)
+    if not keep.any():
+        found = Counter(labels)
+        listed = ", ".join(f"'{value}' ({count:,})" for value, count in found.most_common(10))
+        raise InputError(
+            f"No row is normal: {where} is never '{normal}'. It has {listed}.{closest(normal, list(found))}"
+        )
+    return keep
+
+
+def column_kinds(detector: Any) -> dict[str, int]:
+    """How many columns of each kind a table's model has; for arrays and pictures their shape's sides."""
+    preprocessor = detector.preprocessor_
+    if preprocessor.kind == "table":
+        return dict(Counter(column.kind for column in preprocessor.columns_))
+    return (
+        dict(zip(("channels", "height", "width"), preprocessor.spec_.shape, strict=True))
+        if (preprocessor.kind == "image")
+        else {"number": preprocessor.spec_.shape[0]}
+    )
+
+
+def _facts(detector: Any, model_path: str, rows: int, seconds: float) -> dict[str, Any]:
+    return {
+        "model": model_path,
+        "model_bytes": Path(model_path).stat().st_size if Path(model_path).is_file() else None,
+        "detector": detector.name,
+        "kind": detector.preprocessor_.kind,
+        "rows": rows,
+        "columns": column_kinds(detector),
+        "seconds": round(seconds, 3),
+        "threshold": detector.calibration_.threshold,
+        "diagnosis": {
+            "healthy": detector.diagnosis_.healthy,
+            "verdict": detector.diagnosis_.verdict,
+            "measures": dict(detector.diagnosis_.measures),
+        },
+        "random_state": int(detector.seed_),
+    }
+
+
+def _summary(facts: dict[str, Any]) -> str:
+    what = "pictures" if facts["kind"] == "image" else "rows"
+    columns = ", ".join(f"{count} {kind}" for kind, count in facts["columns"].items())
+    if facts["kind"] == "image":
+        columns = "x".join(str(side) for side in facts["columns"].values())
+    return "\n".join(
+        [
+            f"detector   {facts['detector']} (seed {facts['random_state']})",
+            f"data       {facts['rows']:,} {what}, {columns}",
+            f"time       {facts['seconds']:.1f} s",
+            f"threshold  {facts['threshold']:.6g}",
+            f"diagnosis  {facts['diagnosis']['verdict']}",
+            f"model      {facts['model']}",
+        ]
+    )

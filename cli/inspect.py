@@ -1,0 +1,120 @@
+"""`anogan inspect`: what a model file holds."""
+
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+import anogan
+
+from . import options
+from .fit import column_kinds
+
+_LISTED = 30
+
+
+@click.command()
+@click.argument("model_path", metavar="MODEL")
+@options.json_option
+def command(model_path: str, as_json: bool) -> None:
+    """Show what the file MODEL holds: parameters, columns, threshold, diagnosis, training."""
+    detector = anogan.load(model_path)
+    facts = _facts(detector, model_path)
+    if as_json:
+        click.echo(json.dumps(facts, default=str))
+    else:
+        _print(facts)
+
+
+def _facts(detector: Any, model_path: str) -> dict[str, Any]:
+    preprocessor = detector.preprocessor_
+    with zipfile.ZipFile(model_path) as archive:
+        sizes = {entry.filename: entry.file_size for entry in archive.infolist()}
+        version = json.loads(archive.read("manifest.json"))["format_version"]
+    calibration = detector.calibration_
+    facts: dict[str, Any] = {
+        "file": model_path,
+        "bytes": Path(model_path).stat().st_size,
+        "parts": sizes,
+        "format_version": version,
+        "detector": detector.name,
+        "summary": type(detector).summary(),
+        "parameters": detector.get_params(),
+        "kind": preprocessor.kind,
+        "sample_shape": list(preprocessor.spec_.shape),
+        "columns": column_kinds(detector),
+        "threshold": calibration.threshold,
+        "calibration_rows": len(calibration.scores),
+        "smallest_p_value": 1 / (1 + len(calibration.scores)),
+        "diagnosis": {
+            "healthy": detector.diagnosis_.healthy,
+            "verdict": detector.diagnosis_.verdict,
+            "measures": dict(detector.diagnosis_.measures),
+        },
+        "training": {stage: _curve(terms) for stage, terms in detector.history_.items()},
+    }
+    if preprocessor.kind == "table":
+        facts["table"] = [_column(column) for column in preprocessor.columns_]
+    return facts
+
+
+def _column(column: Any) -> dict[str, Any]:
+    facts = {"name": column.name, "kind": column.kind, "missing_seen": column.missing}
+    if column.kind == "category":
+        facts["categories"] = len(column.categories)
+    return facts
+
+
+def _curve(terms: dict[str, list[float]]) -> dict[str, Any]:
+    steps = terms.get("step", [])
+    curve: dict[str, Any] = {"steps": steps[-1] if steps else 0}
+    for name, values in terms.items():
+        if name != "step" and values:
+            curve[name] = {"first": values[0], "middle": values[len(values) // 2], "last": values[-1]}
+    return curve
+
+
+def _print(facts: dict[str, Any]) -> None:
+    console = Console(highlight=False)
+    table = Table(box=None, show_header=False, pad_edge=False)
+    columns = ", ".join(f"{count} {kind}" for kind, count in facts["columns"].items())
+    measures = ", ".join(f"{name} {value:.3f}" for name, value in facts["diagnosis"]["measures"].items())
+    for name, value in {
+        "file": f"{facts['file']} ({facts['bytes']:,} bytes, format {facts['format_version']})",
+        "detector": f"{facts['detector']}: {facts['summary']}",
+        "data": f"{facts['kind']}: {columns}; samples of shape {tuple(facts['sample_shape'])}",
+        "threshold": f"{facts['threshold']:.6g}, from {facts['calibration_rows']:,} rows",
+        "smallest p-value": f"{facts['smallest_p_value']:.3g}",
+        "diagnosis": facts["diagnosis"]["verdict"] + (f" ({measures})" if measures else ""),
+    }.items():
+        table.add_row(name, escape(value))
+    console.print(table)
+    console.print()
+    parameters = Table("parameter", "value", box=None, pad_edge=False)
+    for name, value in facts["parameters"].items():
+        parameters.add_row(name, escape(str(value)))
+    console.print(parameters)
+    for stage, curve in facts["training"].items():
+        console.print()
+        loss = Table(
+            f"{stage}: {curve['steps']:,} steps", "first", "middle", "last", box=None, pad_edge=False
+        )
+        for name, points in curve.items():
+            if name != "steps":
+                loss.add_row(name, *(f"{points[at]:.4g}" for at in ("first", "middle", "last")))
+        console.print(loss)
+    if "table" in facts:
+        console.print()
+        listed = Table("column", "kind", "values", box=None, pad_edge=False)
+        for column in facts["table"][:_LISTED]:
+            notes = [f"{column['categories']} categories"] if "categories" in column else []
+            notes += ["missing allowed"] if column["missing_seen"] else []
+            listed.add_row(escape(str(column["name"])), column["kind"], ", ".join(notes))
+        console.print(listed)
+        if len(facts["table"]) > _LISTED:
+            console.print(f"and {len(facts['table']) - _LISTED} more columns (all of them with --json)")

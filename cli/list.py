@@ -1,0 +1,35 @@
+"""`anogan list`: the detectors."""
+
+import json
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+import anogan
+
+from . import options
+
+
+@click.command()
+@options.json_option
+@click.option("--markdown", is_flag=True, help="Print a Markdown table.")
+def command(as_json: bool, markdown: bool) -> None:
+    """List the detectors."""
+    rows = [
+        {"name": name, "class": cls.__name__, "summary": cls.summary()}
+        for name, cls in anogan.list_detectors().items()
+    ]
+    if as_json:
+        click.echo(json.dumps(rows))
+    elif markdown:
+        click.echo("| name | class | what it does |\n|---|---|---|")
+        for row in rows:
+            click.echo(f"| `{row['name']}` | `{row['class']}` | {row['summary']} |")
+    else:
+        table = Table("name", "what it does", box=None, pad_edge=False)
+        for row in rows:
+            table.add_row(row["name"], row["summary"])
+        console = Console(highlight=False)
+        console.print(table)
+        console.print("Each takes tables, arrays and pictures.")

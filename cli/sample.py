@@ -1,0 +1,88 @@
+"""`anogan sample`: synthetic normal rows or pictures."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from PIL import Image
+
+import anogan
+from anogan import InputError
+
+from . import options
+from .io import WRITTEN_SUFFIXES, check_target, is_device, table_writer, written_whole
+
+
+@click.command()
+@options.model_option
+@click.option("-n", "--count", type=click.IntRange(min=1), required=True, help="How many.")
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    metavar="OUT",
+    help=".csv, .tsv, .parquet, .npy, - for standard output; a folder of PNGs.",
+)
+@click.option(
+    "--random-state", type=click.IntRange(min=0), help="Seed; the same seed gives the same samples."
+)
+@options.quiet_option
+def command(model_path: str, count: int, output: str, random_state: int | None, quiet: bool) -> None:
+    """Write synthetic normal rows in the training data's own columns and units, or pictures.
+
+    Tables go to .csv, .tsv or .parquet, arrays also to .npy, pictures to .npy or, as PNGs, to a folder.
+    """
+    detector = anogan.load(model_path)
+    kind = detector.preprocessor_.kind
+    as_folder = _check_output(output, kind)
+    samples = detector.sample(count, random_state=random_state)
+    if as_folder:
+        _write_pictures(samples, Path(output))
+    elif output.lower().endswith(".npy"):
+        with written_whole(output) as file:
+            np.save(file, np.asarray(samples), allow_pickle=False)
+    else:
+        _write_table(samples, output)
+    if not quiet:
+        what = "pictures" if kind == "image" else "rows"
+        click.echo(f"{count:,} synthetic {what} written to {output}", err=output == "-")
+
+
+def _check_output(output: str, kind: str) -> bool:
+    """Whether the output is a folder; `InputError` if it suits neither the samples nor the disk."""
+    suffixes = {"table": WRITTEN_SUFFIXES, "vector": (*WRITTEN_SUFFIXES, ".npy"), "image": (".npy",)}[kind]
+    known = output.lower().endswith(suffixes)
+    as_folder = kind == "image" and not known and not is_device(output) and not Path(output).suffix
+    if not known and not as_folder and not (is_device(output) and kind != "image"):
+        words = ", ".join(suffixes) + (" or a folder" if kind == "image" else " or -")
+        raise InputError(f"Samples of this model cannot be written to '{output}'; name {words}.")
+    check_target(output, folder=as_folder)
+    return as_folder
+
+
+def _write_table(samples: Any, output: str) -> None:
+    frame = samples if isinstance(samples, pd.DataFrame) else pd.DataFrame(samples)
+    frame.columns = frame.columns.map(str)
+    table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
+    for index, field in enumerate(table.schema):  # Arrow's CSV writer knows no dictionaries
+        if pa.types.is_dictionary(field.type):
+            table = table.set_column(index, field.name, table.column(index).cast(field.type.value_type))
+    with table_writer(output, table.schema) as writer:
+        writer.write(table)
+
+
+def _write_pictures(samples: np.ndarray, folder: Path) -> None:
+    """One PNG each; uint8 as it is, other numbers from [0, 1] or their common range."""
+    folder.mkdir(parents=True, exist_ok=True)
+    low, high = (0.0, 255.0) if samples.dtype == np.uint8 else (float(samples.min()), float(samples.max()))
+    if samples.dtype != np.uint8 and low >= 0 and high <= 1:
+        low, high = 0.0, 1.0
+    digits = len(str(len(samples) - 1))
+    for index, sample in enumerate(samples):
+        pixels = np.rint((sample.astype(np.float64) - low) / (high - low or 1.0) * 255).astype(np.uint8)
+        picture = Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0))
+        with written_whole(folder / f"sample_{index:0{digits}d}.png") as file:
+            picture.save(file, "PNG")

@@ -1,0 +1,94 @@
+"""Numeric arrays, and the choice of a preprocessor."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import skops.io
+import torch
+
+from anogan import InputError
+from anogan.data.preprocessor import TRUSTED_TYPES, preprocessor_for
+from anogan.data.samples import TensorSamples
+from anogan.data.scaling import SCALINGS
+from anogan.data.spec import SampleSpec
+from anogan.data.vector import VectorPreprocessor
+
+RNG = np.random.default_rng(0)
+X = RNG.lognormal(size=(60, 4)) * [1, 1e9, 1e-9, 0] + [0, 5, 0, 3]
+
+
+@pytest.mark.parametrize("scaling", SCALINGS)
+def test_values_come_back_and_skops_keeps_the_preprocessor(scaling):
+    preprocessor = preprocessor_for(X, scaling=scaling).fit(X)
+    assert preprocessor.spec_ == SampleSpec((4,))
+    code = preprocessor.transform(X, torch.float64).tensor
+    np.testing.assert_allclose(preprocessor.inverse(code.numpy()), X, rtol=1e-8)
+    data = skops.io.dumps(preprocessor)
+    assert set(skops.io.get_untrusted_types(data=data)) <= set(TRUSTED_TYPES)
+    assert torch.equal(skops.io.loads(data, trusted=TRUSTED_TYPES).transform(X, torch.float64).tensor, code)
+
+
+@pytest.mark.parametrize("scaling", SCALINGS)
+def test_rows_are_scaled_independently(scaling):
+    preprocessor = VectorPreprocessor(scaling).fit(X)
+    code = preprocessor.transform(X, torch.float64).tensor
+    order = np.random.default_rng(1).permutation(60)[:13]
+    assert torch.equal(preprocessor.transform(X[order], torch.float64).tensor, code[order])
+
+
+def test_only_training_rows_set_the_scale():
+    preprocessor = VectorPreprocessor().fit(np.array([[1.0], [3.0], [1e6]]), rows=np.array([0, 1]))
+    assert preprocessor.transform([[1.0], [3.0]], torch.float32).tensor.tolist() == [[-1.0], [1.0]]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_extreme_values_stay_finite(dtype):
+    extreme = np.array([[1e308, -1e308, 1e-308], [1.0, 2.0, 3.0]])
+    for training in (X[:, :3], extreme):
+        preprocessor = VectorPreprocessor().fit(training)
+        code = preprocessor.transform(extreme, dtype).tensor
+        assert code.dtype == dtype
+        assert torch.isfinite(code.square()).all()
+        assert np.isfinite(preprocessor.inverse(code.numpy())).all()
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        (np.array([[np.nan] * 4]), r"Input X contains NaN \(first at row 0, column 0\)"),
+        (np.array([[1, np.inf, 1, 1]]), r"contains infinity \(first at row 0, column 1\)"),
+        (np.zeros((0, 4)), r"0 sample\(s\)"),
+        (np.zeros((4, 0)), r"0 feature\(s\)"),
+        (np.zeros((4, 3)), "3 features, but the model is expecting 4 features as input"),
+        (np.zeros(4), "Expected 2D array, got 1D array"),
+        (np.array([["a", "b", "c", "d"]]), r"must be numeric.*DataFrame"),
+    ],
+)
+def test_bad_arrays_are_refused(bad, message):
+    with pytest.raises(InputError, match=message):
+        VectorPreprocessor().fit(X).transform(bad, torch.float32)
+
+
+def test_collapse_keeps_each_column():
+    error = RNG.random((3, 4))
+    np.testing.assert_array_equal(VectorPreprocessor().fit(X).collapse(error), error)
+
+
+def test_the_kind_follows_the_data():
+    assert preprocessor_for(X).kind == "vector"
+    assert preprocessor_for(X.tolist()).kind == "vector"
+    assert preprocessor_for(pd.DataFrame(X)).kind == "table"
+    assert preprocessor_for(np.zeros((2, 1, 8, 8))).kind == "image"
+    with pytest.raises(InputError, match=r"samples of shape \(28, 28\).*X\[:, None\]"):
+        preprocessor_for(np.zeros((5, 28, 28)))
+    with pytest.raises(InputError, match="Reshape your data"):
+        preprocessor_for(np.zeros(5))
+
+
+def test_tensor_samples_hand_out_batches_in_order():
+    samples = TensorSamples(torch.arange(12.0).reshape(6, 2))
+    assert len(samples) == 6
+    assert samples.batch(np.array([5, 0])).tolist() == [[10, 11], [0, 1]]
+    assert len(samples.subset(np.array([1, 2]))) == 2
+    parts = list(samples.batches([np.array([0, 1]), np.array([4])]))
+    assert [part[:, 0].tolist() for part in parts] == [[0, 2], [8]]
