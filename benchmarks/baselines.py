@@ -1,9 +1,8 @@
 """Classical detectors on the same rows, at their usual settings, and the encoding that they see."""
 
-import inspect
 import warnings
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,16 +15,6 @@ import anogan
 KNN_ROWS = 50_000
 
 
-class Scorer(Protocol):
-    """What a cell needs of a detector."""
-
-    def fit(self, X: Any) -> Any:
-        """Learn from normal rows."""
-
-    def anomaly_score(self, X: Any) -> np.ndarray:
-        """(n,), higher = more anomalous."""
-
-
 class Forest(IsolationForest):
     """scikit-learn's isolation forest."""
 
@@ -34,7 +23,7 @@ class Forest(IsolationForest):
 
 
 class Neighbours(NearestNeighbors):
-    """Distance to the k-th nearest of at most `KNN_ROWS` random training rows (as PyOD's KNN at its default)."""
+    """Distance to the k-th nearest of at most `KNN_ROWS` random training rows, as PyOD's KNN."""
 
     def fit(self, X: np.ndarray, y: None = None) -> "Neighbours":
         kept = np.random.default_rng(0).permutation(len(X))[:KNN_ROWS]
@@ -44,28 +33,25 @@ class Neighbours(NearestNeighbors):
         return self.kneighbors(X)[0][:, -1]
 
 
-BASELINES: dict[str, Callable[[int], Scorer]] = {
-    "iforest": lambda seed: Forest(random_state=seed),
-    "knn": lambda seed: Neighbours(n_neighbors=5),
-    "ecod": lambda seed: anogan.from_pyod(ECOD()),  # its scores also depend on the other test rows, by design
+BASELINES: dict[str, Callable[[], Any]] = {
+    "iforest": Forest,
+    "knn": lambda: Neighbours(n_neighbors=5),
+    "ecod": lambda: anogan.from_pyod(ECOD()),  # its scores also depend on the other test rows, by design
 }
 
 
-def build(name: str, params: dict[str, Any], seed: int) -> Scorer:
-    """The unfitted detector or baseline."""
-    if name in BASELINES:
-        return BASELINES[name](seed)
-    detector: Scorer = anogan.list_detectors()[name](**params, random_state=seed)
-    return detector
+def build(name: str, params: dict[str, Any], seed: int) -> Any:
+    """The unfitted detector or baseline: ``fit(X)``, then ``anomaly_score(X)``, higher = more anomalous."""
+    if name not in BASELINES:
+        return anogan.list_detectors()[name](**params, random_state=seed)
+    baseline = BASELINES[name]()
+    return baseline.set_params(random_state=seed) if hasattr(baseline, "random_state") else baseline
 
 
 def settings(name: str, params: dict[str, Any], suite: str) -> dict[str, Any]:
-    """Every parameter that shapes the scores, defaults included: what makes two cells the same measurement."""
-    if name in BASELINES:
-        return {"source": inspect.getsource(BASELINES[name]), "scaling": baseline_scaling(params, suite)}
-    return {
-        k: v for k, v in build(name, params, 0).get_params().items() if k not in ("random_state", "device")
-    }  # type: ignore[attr-defined]
+    """Every parameter that shapes the scores, defaults included: equal for two equal measurements."""
+    found = {k: v for k, v in build(name, params, 0).get_params().items() if k not in ("random_state", "device")}
+    return found | ({"scaling": baseline_scaling(params, suite)} if name in BASELINES else {})
 
 
 def baseline_scaling(params: dict[str, Any], suite: str) -> str:

@@ -47,7 +47,7 @@ class Cell:
     limits: dict[str, int] = field(default_factory=dict)
 
     def identity(self) -> Record:
-        """The start of the cell's record; ``config`` digests all parameters, so that it changes with a default."""
+        """The start of the cell's record; ``config`` digests all parameters, defaults included."""
         text = json.dumps(settings(self.detector, self.params, self.suite), sort_keys=True, default=str)
         return asdict(self) | {"config": hashlib.sha256(text.encode()).hexdigest()[:8]}
 
@@ -81,9 +81,9 @@ def measure(cell: Cell, data_dir: Path) -> Record:
     record |= {"n_train": len(train), "n_test": len(test), "anomalous": round(float(labels.mean()), 4)}
     record |= quality(labels, scores, dataset.protocol)
     if cell.detector not in BASELINES:
-        flagged = scores > detector.calibration_.threshold  # type: ignore[attr-defined]
+        flagged = scores > detector.calibration_.threshold
         record["false_alarms"] = round(float(flagged[~labels].mean()), 5)
-        record["healthy"] = detector.diagnosis_.healthy  # type: ignore[attr-defined]
+        record["healthy"] = detector.diagnosis_.healthy
     record |= {"fit_s": round(fitted - began, 3), "score_s": round(scored - fitted, 3)} | _peak()
     return record | {"data": _digest([data_dir / file for file in dataset.files])}
 
@@ -122,9 +122,7 @@ def provenance(jobs: int) -> Record:
 
     def git(*arguments: str) -> str:
         try:
-            done = subprocess.run(
-                ["git", *arguments], cwd=Path(__file__).parent, capture_output=True, text=True
-            )
+            done = subprocess.run(["git", *arguments], cwd=Path(__file__).parent, capture_output=True, text=True)
         except OSError:
             return ""
         return done.stdout.strip()

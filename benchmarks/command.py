@@ -44,12 +44,8 @@ def main() -> None:
 @click.option("--datasets", help="Comma-separated names; by default all that are in the folder.")
 @click.option("--seeds", default="0", show_default=True, help="Such as 0-4 or 0,3.")
 @click.option("--n-members", default="1", show_default=True, help="Such as 1,4: each gives cells of its own.")
-@click.option(
-    "--set", "changes", multiple=True, metavar="PARAMETER=VALUE", help="Of the detectors that have it."
-)
-@click.option(
-    "--max-rows", type=click.IntRange(10), help=f"Per ADBench table.  [default: {DEFAULT_MAX_ROWS}]"
-)
+@click.option("--set", "changes", multiple=True, metavar="PARAMETER=VALUE", help="Of the detectors that have it.")
+@click.option("--max-rows", type=click.IntRange(10), help=f"Per ADBench table.  [default: {DEFAULT_MAX_ROWS}]")
 @click.option("--max-train", type=click.IntRange(2), help="Training rows, at most (intrusion, images).")
 @click.option("--max-test", type=click.IntRange(2), help="Test rows, at most (intrusion, images).")
 @click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Cells at a time.")
@@ -108,9 +104,7 @@ def run(
     todo = unfinished(cells, path, retry_failed=retry_failed)
     console = Console(stderr=True)
     console.print(f"{len(cells)} cells, {len(cells) - len(todo)} have a record already")
-    failed = run_cells(
-        todo, (data_dir or Path()).resolve(), path, jobs=jobs, time_limit=time_limit, console=console
-    )
+    failed = run_cells(todo, (data_dir or Path()).resolve(), path, jobs=jobs, time_limit=time_limit, console=console)
     if failed:
         console.print(f"{failed} cells failed; their records say why. --retry-failed runs them again.")
 
@@ -150,11 +144,7 @@ def _variants(
     variants = []
     for name, cls in classes.items():
         for k in members:
-            params = {
-                p: v
-                for p, v in (changed[name] | {"n_members": k}).items()
-                if v != cls.parameters()[p].default
-            }
+            params = {p: v for p, v in (changed[name] | {"n_members": k}).items() if v != cls.parameters()[p].default}
             try:
                 cls(**params).check_parameters()
             except anogan.InputError as error:
@@ -169,9 +159,7 @@ def _value(text: str, constraint: Any) -> Any:
     if text.lower() == "none" and constraint.optional:
         return None
     try:
-        return (
-            {"true": True, "false": False}[text.lower()] if constraint.kind is bool else constraint.kind(text)
-        )
+        return {"true": True, "false": False}[text.lower()] if constraint.kind is bool else constraint.kind(text)
     except (KeyError, ValueError):
         raise click.UsageError(f"{text!r} is no {constraint.kind.__name__}.") from None
 

@@ -37,11 +37,7 @@ def current(records: list[Record]) -> tuple[list[Record], int]:
     """The last record of each cell, and how many are left out because a default has changed since."""
     last = {key(record): record for record in records}
     newest = {(r["detector"], json.dumps(r["params"], sort_keys=True)): r["config"] for r in last.values()}
-    kept = [
-        r
-        for r in last.values()
-        if newest[r["detector"], json.dumps(r["params"], sort_keys=True)] == r["config"]
-    ]
+    kept = [r for r in last.values() if newest[r["detector"], json.dumps(r["params"], sort_keys=True)] == r["config"]]
     return kept, len(last) - len(kept)
 
 
@@ -80,15 +76,23 @@ def _quality_tables(records: list[Record]) -> list[str]:
                 str(max(r["peak_mb"] for r in everything)),
             ]
         )
-    head = "detector|sets|cells|AUROC|seed s.d. (points)|AUPR|F1 at count|FPR at 95 % recall|false alarms|healthy"
-    head += "|constant|fit s|score s|peak MB"
-    explained = (
-        "Means over data sets of the mean over seeds; seed s.d.: mean over data sets of the standard deviation over "
-        "seeds, split included. False alarms: normal test rows above the detector's own threshold (1 % promised). "
-        "`constant` counts cells whose scores were all equal. (!): not all data sets, so the mean is not "
-        "comparable."
-    )
-    parts = [_table(head.split("|"), rows), explained]
+    head = [
+        "detector",
+        "sets",
+        "cells",
+        "AUROC",
+        "seed s.d. (points)",
+        "AUPR",
+        "F1 at count",
+        "FPR at 95 % recall",
+    ]
+    head += ["false alarms", "healthy", "constant", "fit s", "score s", "peak MB"]
+    explained = """\
+Means over data sets of the mean over seeds. Seed s.d.: mean over data sets of the standard deviation
+over seeds, split included. False alarms: normal test rows above the detector's own threshold (1 %
+promised). Constant: cells whose scores were all equal. (!): some data sets are missing, so the mean is
+not comparable."""
+    parts = [_table(head, rows), explained]
     for metric, title in (("auroc", "AUROC"), ("f1", "F1"), ("precision", "Precision"), ("recall", "Recall")):
         if metric == "auroc" or any(metric in r for r in records):
             parts += [f"### {title}, mean ± s.d. over seeds", _per_dataset(groups, datasets, metric)]
@@ -128,7 +132,7 @@ def _speed_table(records: list[Record]) -> list[str]:
         for seeds in tables.values()
         for r in seeds
     ]
-    return [_table("detector|threads|rows|rows/s|share|step ms|share of a step".split("|"), rows)]
+    return [_table(["detector", "threads", "rows", "rows/s", "share", "step ms", "share of a step"], rows)]
 
 
 def _failures(records: list[Record]) -> list[str]:

@@ -33,8 +33,8 @@ def read_records(path: Path) -> list[Record]:
 def append_record(path: Path, record: Record) -> None:
     """Add one line in one write, after an unfinished one if there is such."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.is_file() and not path.read_bytes().endswith((b"\n", b""))
-    line = "\n" * unfinished + json.dumps(record, ensure_ascii=False, separators=(",", ":")) + "\n"
+    written = path.read_bytes() if path.is_file() else b"\n"
+    line = "\n" * (not written.endswith(b"\n")) + json.dumps(record, ensure_ascii=False, separators=(",", ":")) + "\n"
     with path.open("ab", buffering=0) as file:
         file.write(line.encode())
 
@@ -54,9 +54,7 @@ class _Worker:
     began: float
 
 
-def run(
-    cells: list[Cell], data_dir: Path, path: Path, *, jobs: int, time_limit: float, console: Console
-) -> int:
+def run(cells: list[Cell], data_dir: Path, path: Path, *, jobs: int, time_limit: float, console: Console) -> int:
     """Measure each cell and append its record to the file; the number of cells that failed.
 
     Parameters
@@ -79,19 +77,15 @@ def run(
                 failed += 1
             append_record(path, record | facts)
             left = (time.monotonic() - began) / done * (len(cells) - done)
-            progress.console.print(
-                f"{done}/{len(cells)} {_line(cell, record)}; {left / 60:.0f} min left", markup=False
-            )
+            progress.console.print(f"{done}/{len(cells)} {_line(cell, record)}; {left / 60:.0f} min left", markup=False)
             progress.advance(bar)
     return failed
 
 
-def _finished(
-    cells: list[Cell], data_dir: Path, jobs: int, time_limit: float
-) -> Iterator[tuple[Cell, Record]]:
+def _finished(cells: list[Cell], data_dir: Path, jobs: int, time_limit: float) -> Iterator[tuple[Cell, Record]]:
     """Cells in the order in which they finish, each with its record or an ``error``."""
     context = multiprocessing.get_context("forkserver")  # imports once, then a fresh process for each cell
-    context.set_forkserver_preload(["benchmarks.cell", "benchmarks.command"])
+    context.set_forkserver_preload(["benchmarks.preload"])
     waiting = list(reversed(cells))
     workers: dict[Connection, _Worker] = {}
     try:

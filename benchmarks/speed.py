@@ -18,7 +18,6 @@ FIT = {"steps": 400, "patience": 0, "calibration_fraction": 0.01}
 """A short training that only measures: no early stopping, few rows to score for the threshold."""
 
 aten = torch.ops.aten
-Layout = tuple[tuple[int, ...], tuple[int, ...], torch.dtype]  # shape, strides, dtype
 
 
 class ProductRecorder(TorchDispatchMode):
@@ -27,8 +26,8 @@ class ProductRecorder(TorchDispatchMode):
     Attributes
     ----------
     products : Counter
-        How often each product of given operands ran: keys are ``(operator, arguments)``, with each tensor replaced
-        by its `Layout`.
+        How often each product ran: keys are ``(operator, arguments)``, with ``(shape, strides, dtype)`` in
+        place of each tensor.
     """
 
     def __init__(self) -> None:
@@ -99,6 +98,7 @@ class StepClock(anogan.Callback):
     def __init__(self) -> None:
         self.block_seconds: dict[str, list[float]] = {}
         self.recorders: dict[str, ProductRecorder] = {}
+        self._began = 0.0
 
     def on_stage_begin(self, stage: str, total_steps: int) -> None:
         self.block_seconds[stage] = []

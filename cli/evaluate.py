@@ -15,7 +15,7 @@ import anogan
 from anogan import InputError
 
 from . import options
-from .io import PictureSource, equals
+from .io import TABLE_SUFFIXES, PictureSource, equals
 from .maps import pixel_maps, resize_map
 from .progress import Reporter
 from .stream import Stream
@@ -27,9 +27,7 @@ _FIRST_K = (10, 100)
 @click.command()
 @click.argument("data")
 @options.model_option
-@click.option(
-    "--label", metavar="COLUMN", help="Column with the labels; y in a .npz; not needed for MVTec folders."
-)
+@click.option("--label", metavar="COLUMN", help="Column with the labels; y in a .npz; not needed for MVTec folders.")
 @click.option(
     "--normal",
     metavar="VALUE",
@@ -66,12 +64,14 @@ def command(
     detector = anogan.load(model_path)
     if label is None and data.lower().endswith(".npz"):
         label = "y"
+    if label is None and data.lower().endswith(TABLE_SUFFIXES):
+        raise InputError(f"--label COLUMN is needed: it says which rows of {data} are anomalous.")
     stream = Stream(detector, data, drop, label, chunk_rows, on_error == "skip", strict)
     if isinstance(stream.source, PictureSource):
         _check_layout(stream.source, label, normal)
         normal = "good"
     elif label is None:
-        raise InputError(f"--label COLUMN is needed: it says which rows of {data} are anomalous.")
+        raise InputError(f"{data} has no labels; evaluate needs a table, a .npz with y, or an MVTec folder.")
     pixels = _Pixels(stream.source) if isinstance(stream.source, PictureSource) else None
     with Reporter(quiet=quiet) as reporter:
         scores, labels = _scored(detector, stream, pixels, reporter)
@@ -96,9 +96,7 @@ def _check_layout(source: PictureSource, label: str | None, normal: str | None) 
             "test/<kind of defect>."
         )
     if label is not None or normal is not None:
-        raise InputError(
-            "--label and --normal are for tables; in a folder in MVTec layout test/good is normal."
-        )
+        raise InputError("--label and --normal are for tables; in a folder in MVTec layout test/good is normal.")
 
 
 def _scored(

@@ -34,9 +34,7 @@ class ImageSize(click.ParamType):
 
     name = "N|HxW"
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> int | tuple[int, int]:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | tuple[int, int]:
         sides = str(value).lower().split("x")
         if not 1 <= len(sides) <= 2 or not all(side.isdigit() and int(side) > 0 for side in sides):
             self.fail(f"'{value}' is no size; give one number for a square, or HxW such as 64x96", param, ctx)
@@ -46,13 +44,9 @@ class ImageSize(click.ParamType):
 @click.command(cls=options.DetectorCommand)
 @click.argument("data")
 @options.model_option
-@click.option(
-    "--detector", "name", default=options.DEFAULT_DETECTOR, show_default=True, help="See `anogan list`."
-)
+@click.option("--detector", "name", default=options.DEFAULT_DETECTOR, show_default=True, help="See `anogan list`.")
 @click.option("--label", metavar="COLUMN", help="Column that says what each row is; it is not learned from.")
-@click.option(
-    "--normal", metavar="VALUE", help="Keep only the rows (of --label, or of y in a .npz) with this value."
-)
+@click.option("--normal", metavar="VALUE", help="Keep only the rows (of --label, or of y in a .npz) with this value.")
 @options.drop_option
 @click.option("--image-size", type=ImageSize(), help="Resize pictures to this.  [default: 64]")
 @click.option(
@@ -101,9 +95,7 @@ def command(
     except KeyboardInterrupt:
         if checkpoint is None:
             raise click.Abort("Nothing was written; --checkpoint DIR would let training go on.") from None
-        raise click.Abort(
-            f"Run the same command again to go on from the checkpoint in {checkpoint}."
-        ) from None
+        raise click.Abort(f"Run the same command again to go on from the checkpoint in {checkpoint}.") from None
     seconds = time.perf_counter() - began
     _save(detector, model_path)
     if quiet and not as_json:
@@ -147,19 +139,13 @@ def _read_table(source: TableSource, label: str | None, normal: str | None, drop
     for option, names in (("--drop", drop), ("--label", () if label is None else (label,))):
         for column in names:
             if column not in source.names:
-                raise InputError(
-                    f"{option}: {source.path} has no column '{column}'.{closest(column, source.names)}"
-                )
+                raise InputError(f"{option}: {source.path} has no column '{column}'.{closest(column, source.names)}")
     if (label is None) != (normal is None):
-        raise InputError(
-            "--label and --normal belong together: the column, and the value that marks normal rows."
-        )
+        raise InputError("--label and --normal belong together: the column, and the value that marks normal rows.")
     table = source.read(without=drop, text=() if label is None else (label,))
     if label is not None and normal is not None:
         labels = label_texts(table.column(label), label, source.path)
-        table = table.filter(_normal_rows(labels, normal, f"column '{label}' of {source.path}")).drop_columns(
-            [label]
-        )
+        table = table.filter(_normal_rows(labels, normal, f"column '{label}' of {source.path}")).drop_columns([label])
     if not table.num_columns:
         raise InputError(f"{source.path} has no columns left to learn from.")
     return to_frame(table, source.path)

@@ -101,9 +101,7 @@ def _print(facts: dict[str, Any]) -> None:
     console.print(parameters)
     for stage, curve in facts["training"].items():
         console.print()
-        loss = Table(
-            f"{stage}: {curve['steps']:,} steps", "first", "middle", "last", box=None, pad_edge=False
-        )
+        loss = Table(f"{stage}: {curve['steps']:,} steps", "first", "middle", "last", box=None, pad_edge=False)
         for name, points in curve.items():
             if name != "steps":
                 loss.add_row(name, *(f"{points[at]:.4g}" for at in ("first", "middle", "last")))

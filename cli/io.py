@@ -71,9 +71,7 @@ class TableSource:
             raise InputError(f"{self.path} has a header but no rows.")
         return table
 
-    def chunks(
-        self, types: dict[str, pa.DataType], rows: int, *, text: Sequence[str] = ()
-    ) -> Iterator[pa.Table]:
+    def chunks(self, types: dict[str, pa.DataType], rows: int, *, text: Sequence[str] = ()) -> Iterator[pa.Table]:
         """Some columns, `rows` rows at a time in constant memory.
 
         Parameters
@@ -115,17 +113,27 @@ class TableSource:
             raise InputError(f"{self.path}: {error}{where()}.") from None
         except pa.ArrowInvalid as error:
             message = str(error)
-            typed = re.search(
-                r"CSV column #(\d+): CSV conversion error to ([\w\[\], =]+): (.*)", message, re.DOTALL
-            )
+            typed = _CONVERSION.search(message)
             if typed:
-                name = self.names[int(typed[1])]
-                message = f"column '{name}' should hold {_kind_words(typed[2])}, but has an {typed[3]}"
-            elif "Empty CSV file" in message:
+                line = "" if typed["line"] is None else f" (row {int(typed['line']) - 2})"  # line 1 is the header
+                wrong = f"but has an {typed['value']}{line or where()}"
+                name = self.names[int(typed["column"])]
+                raise InputError(
+                    f"{self.path}: column '{name}' should hold {_kind_words(typed['type'])}, {wrong}."
+                ) from None
+            if "Empty CSV file" in message:
                 raise InputError(f"{self.path} is empty.") from None
             raise InputError(f"{self.path}: {message.rstrip('.')}{where()}.") from None
+        except OSError as error:
+            if error.errno is None:  # Arrow's word for damaged compression
+                raise InputError(f"{self.path} cannot be read: {error}.") from None
+            raise
 
 
+_CONVERSION = re.compile(
+    r"CSV column #(?P<column>\d+): (Row #(?P<line>\d+): )?CSV conversion error to (?P<type>[^:]+): (?P<value>.*)",
+    re.DOTALL,
+)
 _KIND_WORDS = {"double": "numbers", "bool": "true or false", "timestamp": "dates", "string": "UTF-8 text"}
 
 
@@ -158,9 +166,7 @@ def _cast(table: pa.Table, types: dict[str, pa.DataType], text: Sequence[str]) -
             column = column.cast(column.type.value_type)
         kind = types.get(name, pa.string())
         if name in types and not _compatible(column.type, kind):
-            raise _ColumnTypeError(
-                f"column '{name}' should hold {_kind_words(str(kind))}, but holds {column.type}"
-            )
+            raise _ColumnTypeError(f"column '{name}' should hold {_kind_words(str(kind))}, but holds {column.type}")
         table = table.set_column(table.column_names.index(name), name, column.cast(kind))
     return table
 
@@ -171,9 +177,7 @@ def _compatible(found: pa.DataType, needed: pa.DataType) -> bool:
     if pa.types.is_floating(needed):
         return pa.types.is_floating(found) or pa.types.is_integer(found) or pa.types.is_decimal(found)
     if pa.types.is_timestamp(needed):
-        return pa.types.is_date(found) or (
-            pa.types.is_timestamp(found) and (found.tz is None) == (needed.tz is None)
-        )
+        return pa.types.is_date(found) or (pa.types.is_timestamp(found) and (found.tz is None) == (needed.tz is None))
     if pa.types.is_boolean(needed):
         return bool(pa.types.is_boolean(found))
     return pa.types.is_string(found) or pa.types.is_large_string(found) or pa.types.is_string_view(found)
@@ -273,7 +277,26 @@ class ArraySource:
         return next(self.chunks(self.shape[0]))
 
     def chunks(self, rows: int) -> Iterator[np.ndarray]:
-        """`rows` rows at a time; neither a .npy nor a compressed .npz is ever held whole."""
+        """`rows` rows at a time; neither a .npy nor a compressed .npz is ever held whole.
+
+        Raises
+        ------
+        InputError
+            If a value is NaN or infinite (names its row), or the file ends early.
+        """
+        first = 0
+        for chunk in self._chunks(rows):
+            if chunk.dtype.kind == "f" and not np.isfinite(chunk).all():
+                at = np.argwhere(~np.isfinite(chunk))[0]
+                word = "NaN" if np.isnan(chunk[tuple(at)]) else "infinity"
+                raise InputError(
+                    f"{self.path} contains {word}, first in row {first + at[0]} at position {tuple(at[1:].tolist())}. "
+                    "Fill or leave out such rows; missing values are taken in tables."
+                )
+            yield chunk
+            first += len(chunk)
+
+    def _chunks(self, rows: int) -> Iterator[np.ndarray]:
         if not self._zipped:
             array = np.load(self.path, mmap_mode="r", allow_pickle=False)
             for start in range(0, len(array), rows):
@@ -368,9 +391,7 @@ class PictureSource:
 Source: TypeAlias = TableSource | ArraySource | PictureSource
 
 
-def open_source(
-    path: str | os.PathLike[str], *, part: str, size: int | tuple[int, int] | None = None
-) -> Source:
+def open_source(path: str | os.PathLike[str], *, part: str, size: int | tuple[int, int] | None = None) -> Source:
     """Open a table, an array or pictures, by what the path is.
 
     Raises
@@ -426,9 +447,7 @@ def label_texts(column: pa.ChunkedArray, name: str, path: Path) -> np.ndarray:
     """
     if column.null_count:
         row = pc.index(pc.is_null(column), True).as_py()
-        raise InputError(
-            f"{path}: label column '{name}' has {column.null_count} missing values (first at row {row})."
-        )
+        raise InputError(f"{path}: label column '{name}' has {column.null_count} missing values (first at row {row}).")
     texts: np.ndarray = column.cast(pa.string()).to_numpy(zero_copy_only=False).astype(str)
     return texts
 
@@ -456,9 +475,7 @@ def check_target(target: str, *, folder: bool = False) -> None:
     if is_device(target):
         return
     if path.is_dir() != folder and path.exists():
-        raise InputError(
-            f"{path} is a {'file' if folder else 'folder'}; name a {'folder' if folder else 'file'}."
-        )
+        raise InputError(f"{path} is a {'file' if folder else 'folder'}; name a {'folder' if folder else 'file'}.")
     home = path if path.is_dir() else path.absolute().parent
     if not home.is_dir() and not folder:
         raise InputError(f"The folder '{home}' for the output does not exist.")
@@ -478,9 +495,7 @@ def check_table_target(target: str) -> None:
     """`check_target` for a table; raises `InputError` too if its name ends in no known kind of table."""
     check_target(target)
     if not is_device(target) and not target.lower().endswith(WRITTEN_SUFFIXES):
-        raise InputError(
-            f"'{target}' is no kind of table that can be written: {', '.join(WRITTEN_SUFFIXES)}, or -."
-        )
+        raise InputError(f"'{target}' is no kind of table that can be written: {', '.join(WRITTEN_SUFFIXES)}, or -.")
 
 
 @contextlib.contextmanager
@@ -491,25 +506,29 @@ def written_whole(target: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
         sys.stdout.buffer.flush()
         return
     path = Path(target)
-    if is_device(str(target)):
-        with open(path, "wb") as file:
-            yield file
-        return
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
+    with _named_after(path):
+        if is_device(str(target)):
+            with open(path, "wb") as file:
+                yield file
+            return
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
         try:
             with open(temporary, "wb") as file:
                 yield file
-        except OSError as error:
-            if error.filename in (
-                None,
-                str(temporary),
-            ):  # a full disk names no file; name what the user asked for
-                error.filename = str(path)
-            raise
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _named_after(path: Path) -> Iterator[None]:
+    """Let errors name what the user asked for: a full disk names no file, a temporary one means nothing."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None or str(error.filename).endswith(".part"):
+            error.filename = str(path)
+        raise
 
 
 class TableWriter:
@@ -535,9 +554,7 @@ class TableWriter:
 
 
 def _quoted(name: str, delimiter: str) -> str:
-    return (
-        '"' + name.replace('"', '""') + '"' if any(c in name for c in (delimiter, '"', "\n", "\r")) else name
-    )
+    return '"' + name.replace('"', '""') + '"' if any(c in name for c in (delimiter, '"', "\n", "\r")) else name
 
 
 @contextlib.contextmanager

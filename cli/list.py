@@ -17,8 +17,7 @@ from . import options
 def command(as_json: bool, markdown: bool) -> None:
     """List the detectors."""
     rows = [
-        {"name": name, "class": cls.__name__, "summary": cls.summary()}
-        for name, cls in anogan.list_detectors().items()
+        {"name": name, "class": cls.__name__, "summary": cls.summary()} for name, cls in anogan.list_detectors().items()
     ]
     if as_json:
         click.echo(json.dumps(rows))

@@ -125,16 +125,8 @@ def _text(value: object) -> str:
 def _range(constraint: Any) -> str:
     if constraint.kind not in (int, float):
         return ""
-    low = (
-        ""
-        if constraint.low is None
-        else f"{'above' if constraint.open_low else 'at least'} {constraint.low:g}"
-    )
-    high = (
-        ""
-        if constraint.high is None
-        else f"{'below' if constraint.open_high else 'at most'} {constraint.high:g}"
-    )
+    low = "" if constraint.low is None else f"{'above' if constraint.open_low else 'at least'} {constraint.low:g}"
+    high = "" if constraint.high is None else f"{'below' if constraint.open_high else 'at most'} {constraint.high:g}"
     return ", ".join(part for part in (low, high) if part)
 
 
@@ -163,9 +155,7 @@ class DetectorCommand(click.Command):
             if not isinstance(parameter, ParameterOption):
                 sections["Options"].append(record)
             else:
-                sections["Every detector" if len(parameter.owners) == everyone else "Some detectors"].append(
-                    record
-                )
+                sections["Every detector" if len(parameter.owners) == everyone else "Some detectors"].append(record)
         for title, records in sections.items():
             if records:
                 with formatter.section(title):
@@ -196,9 +186,7 @@ def chosen_parameters(cls: type[Any], given: dict[str, Any]) -> dict[str, Any]:
             hint = f" It has {', '.join(close)}." if close else ""
             having = ", ".join(sorted(owners()[name]))
             raise InputError(f"Detector '{cls.name}' has no option {flag_name(name)} ({having} has).{hint}")
-        chosen[name] = (
-            value if isinstance(value, bool) else parse(flag_name(name), value, declared[name].constraint)
-        )
+        chosen[name] = value if isinstance(value, bool) else parse(flag_name(name), value, declared[name].constraint)
     return chosen
 
 

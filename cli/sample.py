@@ -26,9 +26,7 @@ from .io import WRITTEN_SUFFIXES, check_target, is_device, table_writer, written
     metavar="OUT",
     help=".csv, .tsv, .parquet, .npy, - for standard output; a folder of PNGs.",
 )
-@click.option(
-    "--random-state", type=click.IntRange(min=0), help="Seed; the same seed gives the same samples."
-)
+@click.option("--random-state", type=click.IntRange(min=0), help="Seed; the same seed gives the same samples.")
 @options.quiet_option
 def command(model_path: str, count: int, output: str, random_state: int | None, quiet: bool) -> None:
     """Write synthetic normal rows in the training data's own columns and units, or pictures.

@@ -45,9 +45,7 @@ from .stream import Chunk, Stream, column_names, reasons
     metavar="K",
     help="Add the K columns that drove each score.",
 )
-@click.option(
-    "--maps", metavar="DIR", help="For pictures: write a heatmap over each picture, and the raw 16-bit map."
-)
+@click.option("--maps", metavar="DIR", help="For pictures: write a heatmap over each picture, and the raw 16-bit map.")
 @click.option("--label", metavar="COLUMN", help="Carry this column over to the output.")
 @options.drop_option
 @options.strict_option
@@ -108,11 +106,7 @@ def command(
 
 
 def _summary(facts: dict[str, Any], kind: str, writer: MapWriter | None) -> str:
-    rule = (
-        f"above the threshold {facts['threshold']:.6g}"
-        if facts["fdr"] is None
-        else f"at FDR {facts['fdr']:g}"
-    )
+    rule = f"above the threshold {facts['threshold']:.6g}" if facts["fdr"] is None else f"at FDR {facts['fdr']:g}"
     lines = [
         f"{facts['rows']:,} {'pictures' if kind == 'image' else 'rows'} scored, {facts['flagged']:,} flagged "
         f"{rule}; written to {facts['output']}"
@@ -121,9 +115,7 @@ def _summary(facts: dict[str, Any], kind: str, writer: MapWriter | None) -> str:
 
 
 class _Run:
-    def __init__(
-        self, detector: Any, stream: Stream, count: int, maps: MapWriter | None, reporter: Reporter
-    ) -> None:
+    def __init__(self, detector: Any, stream: Stream, count: int, maps: MapWriter | None, reporter: Reporter) -> None:
         self.detector, self.stream, self.count, self.maps, self.reporter = (
             detector,
             stream,
@@ -146,9 +138,7 @@ class _Run:
             fields += [(f"reason_{k}", pa.string()), (f"reason_{k}_share", pa.float64())]
         names = [name for name, _ in fields]
         if self.stream.label is not None and names.count(self.stream.label) > 1:
-            raise InputError(
-                f"--label {self.stream.label}: the output has a column of this name already; rename it."
-            )
+            raise InputError(f"--label {self.stream.label}: the output has a column of this name already; rename it.")
         return pa.schema(fields)
 
     def to_file(self, output: str) -> int:

@@ -51,9 +51,7 @@ class Chunk:
 
     def ids(self) -> pa.Array:
         """File names, or row numbers."""
-        return pa.array(
-            self.names if self.names is not None else np.arange(self.first, self.first + len(self))
-        )
+        return pa.array(self.names if self.names is not None else np.arange(self.first, self.first + len(self)))
 
 
 @dataclass
@@ -140,9 +138,7 @@ class Stream:
         ):
             for name in names:
                 if name not in source.names:
-                    raise InputError(
-                        f"{option}: {self.path} has no column '{name}'.{closest(name, source.names)}"
-                    )
+                    raise InputError(f"{option}: {self.path} has no column '{name}'.{closest(name, source.names)}")
                 if name in self._names:
                     raise InputError(f"{option} {name}: the model was fitted on this column and needs it.")
         taken = {*self._names, *self.drop, self.label}
@@ -152,9 +148,7 @@ class Stream:
         if extra and not missing:
             names = ", ".join(f"'{n}'" for n in extra[:10]) + (" ..." if len(extra) > 10 else "")
             options = " ".join(f"--drop {n}" for n in extra[:10])
-            faults.append(
-                f"has columns that the model was not fitted on: {names}. Leave them out with {options}."
-            )
+            faults.append(f"has columns that the model was not fitted on: {names}. Leave them out with {options}.")
         if faults:
             more = f" (and {len(faults) - 1} more columns are missing)" if len(faults) > 1 else ""
             raise InputError(f"{self.path} {faults[0]}{more}")
@@ -212,18 +206,13 @@ class Stream:
             good, failures = pictures[:0], dict.fromkeys(pictures.files, "cannot be read")
         self.skipped.update(skip_reasons(failures, self.source))
         if len(self.skipped) == self.total:
-            raise InputError(
-                f"None of the {self.total} pictures in {self.path} can be read as the model needs them."
-            )
+            raise InputError(f"None of the {self.total} pictures in {self.path} can be read as the model needs them.")
         return good
 
 
 def skip_reasons(failures: dict[Path, str], source: Any) -> dict[str, str]:
     """Name of each unreadable picture -> reason, without the file name that the reason begins with."""
-    return {
-        source.name_of(file): reason.removeprefix(f"{file}: ").rstrip(".")
-        for file, reason in failures.items()
-    }
+    return {source.name_of(file): reason.removeprefix(f"{file}: ").rstrip(".") for file, reason in failures.items()}
 
 
 def warn_skipped(skipped: dict[str, str]) -> None:

@@ -59,6 +59,10 @@ class FromPyOD(OutlierMixin, BaseEstimator):
         self.offset_ = -float(self.model_.threshold_)
         return self
 
+    def fit_predict(self, X: Any, y: None = None) -> np.ndarray:
+        """The PyOD model's own labels of its training rows, in which no row is its own neighbour."""
+        return np.where(self.fit(X).model_.labels_ == 1, -1, 1)
+
     def anomaly_score(self, X: Any) -> np.ndarray:
         """float64 ``(n,)``, higher = more anomalous."""
         return np.asarray(self.model_.decision_function(X), dtype=np.float64)

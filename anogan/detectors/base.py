@@ -66,6 +66,8 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
         How training went.
     history_ : dict
         Loss curves, ``stage -> term -> values``.
+    n_members_ : int
+        Networks in the ensemble.
     seed_ : int
         The seed that was used.
     n_features_in_, feature_names_in_
@@ -79,14 +81,18 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
     width: int | None = param(
         None,
         at_least(1, optional=True),
-        help="Hidden units (tables) or channels at full resolution (pictures); by default the backbone's own.",
+        help="Hidden units (tables, default 64) or channels of the first level (pictures, default 16).",
     )
     backbone: str = param(
         "auto", one_of("auto", "mlp", "dcgan"), help="Kind of network; auto: mlp for vectors, dcgan for pictures."
     )
-    n_members: int = param(1, at_least(1), help="Networks trained side by side from k seeds; scores are averaged.")
-    steps: int = param(2000, at_least(1), help="Training budget of each stage, in batches.")
-    batch_size: int = param(128, at_least(1), help="Rows per training step.")
+    n_members: int | None = param(
+        None,
+        at_least(1, optional=True),
+        help="Networks trained side by side from k seeds, whose scores are averaged (default: 4 on tables, 1 on pictures).",
+    )
+    steps: int = param(1000, at_least(1), help="Training budget of each stage, in batches.")
+    batch_size: int = param(64, at_least(1), help="Rows per training step.")
     learning_rate: float = param(1e-3, above(0.0), help="Of Adam.")
     ema_decay: float = param(
         0.99, between(0.0, 1.0, open_high=True), help="Averaging of the weights over steps; 0 takes the last ones."
@@ -97,7 +103,7 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
         help="Looks at held-out rows (20 in a stage) without improvement until training stops; 0: never.",
     )
     scaling: str = param(
-        "standard", one_of("standard", "quantile", "asinh"), help="How numeric columns are brought to one scale."
+        "asinh", one_of("standard", "quantile", "asinh"), help="How numeric columns are brought to one scale."
     )
     contamination: float | str = param(
         "auto",
@@ -178,7 +184,7 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
                     self.steps, self.batch_size, self.learning_rate, self.ema_decay, self.patience
                 ),
                 seed=self.seed_,
-                members=self.n_members,
+                members=self.n_members_,
                 device=device,
                 callbacks=callbacks,
                 checkpoint=directory,
@@ -300,7 +306,7 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
         self._require("sample")
         if n < 1:
             raise InputError(f"n must be at least 1, got {n}.")
-        each = -(-n // self.n_members)
+        each = -(-n // self.n_members_)
         with forked_torch_rng(draw_seed(random_state), self._device()), torch.no_grad():
             fake = self.module_.sample(each)  # (K, each, *shape)
         rows = fake.transpose(0, 1).flatten(0, 1)[:n]  # every member gives its share
@@ -407,11 +413,13 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
             device = torch.device(name)
             torch.empty(0, dtype=self._dtype, device=device)
         except (RuntimeError, AssertionError, TypeError) as error:
-            raise InputError(f"device={self.device!r} with precision={self.precision!r} cannot be used: {error}") from None
+            wanted = f"device={self.device!r} with precision={self.precision!r}"
+            raise InputError(f"{wanted} cannot be used: {error}") from None
         return device
 
     def _build(self, device: torch.device) -> GANModule:
         backbone = backbone_for(self.backbone, self.preprocessor_.spec_, self.n_members, self.width)
+        self.n_members_ = backbone.members
         return self.build(backbone).to(device=device, dtype=self._dtype)
 
     def _checked(self, X: Any, *, reset: bool) -> Any:
@@ -432,10 +440,10 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
 
     def _expand(self, batch: Tensor) -> Tensor:
         device = next(self.module_.parameters()).device
-        return batch.to(device).expand(self.n_members, *batch.shape)  # (K, B, *shape)
+        return batch.to(device).expand(self.n_members_, *batch.shape)  # (K, B, *shape)
 
     def _batches(self, samples: Samples) -> Iterator[Tensor]:
-        numbers = int(np.prod(self.preprocessor_.spec_.shape)) * self.n_members
+        numbers = int(np.prod(self.preprocessor_.spec_.shape)) * self.n_members_
         rows = int(np.clip(VALUES_AT_ONCE // numbers, 16, 8192))
         indices = np.arange(len(samples))
         for batch in samples.batches(indices[i : i + rows] for i in range(0, len(indices), rows)):

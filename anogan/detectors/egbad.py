@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from ..engine.module import GANModule, Phase, Stage, Terms
+from ..engine.module import GANModule, Phase, Stage
 from ..losses.adversarial import cross_entropy_critic
 from ..losses.distances import l1, mean_l1
 from ..nn.backbone import Backbone, Critique, critique_both
@@ -100,8 +100,8 @@ class EGBAD(Detector):
     Notes
     -----
     Deviations from the paper: averaged weights; the best weights by the reconstruction of held-out normal rows are
-    kept; no batch norm and no dropout in the critic. Scoring costs one pass of each network a row (two of the critic with
-    feature matching).
+    kept; no batch norm and no dropout in the critic. Scoring costs one pass of each network a row (two of the critic
+    with feature matching).
 
     References
     ----------

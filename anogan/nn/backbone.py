@@ -13,7 +13,10 @@ BACKBONES: dict[str, type["Backbone"]] = {}
 
 
 class Critique(NamedTuple):
-    """What a critic says of a batch: ``logit (K, B)``, higher = more real; ``features (K, B, F)`` of its last hidden layer."""
+    """What a critic says of a batch: ``logit (K, B)``, higher = more real, and ``features (K, B, F)``.
+
+    Features are the critic's last hidden layer.
+    """
 
     logit: Tensor
     features: Tensor
@@ -27,9 +30,9 @@ def critique_both(
     context_b: Tensor | None = None,
 ) -> tuple[Critique, Critique]:
     """A critic on two batches ``(K, B, ...)`` in one pass, which is cheaper than two."""
-    joint = (torch.cat([a, b], dim=1),)  # (K, 2B, ...)
+    joint = [torch.cat([a, b], dim=1)]  # (K, 2B, ...)
     if context_a is not None and context_b is not None:
-        joint += (torch.cat([context_a, context_b], dim=1),)
+        joint.append(torch.cat([context_a, context_b], dim=1))
     logit, features = critic(*joint)
     rows = a.shape[1]
     return Critique(logit[:, :rows], features[:, :rows]), Critique(logit[:, rows:], features[:, rows:])
@@ -42,13 +45,14 @@ class Backbone(ABC):
     ----------
     spec : SampleSpec
         What the samples look like.
-    members : int
-        k, the leading axis of every input and output.
+    members : int or None
+        k, the leading axis of every input and output; None takes ``default_members``.
     width : int or None
-        Hidden units (vectors) or channels at full resolution (images); None takes ``default_width``.
+        Hidden units (vectors) or channels of the first level (images); None takes ``default_width``.
     """
 
     name: ClassVar[str]
+    default_members: ClassVar[int]
     default_width: ClassVar[int]
 
     def __init_subclass__(cls) -> None:
@@ -56,10 +60,10 @@ class Backbone(ABC):
             raise TypeError(f"Two backbones are called {cls.name!r}.")
         BACKBONES[cls.name] = cls
 
-    def __init__(self, spec: SampleSpec, members: int = 1, width: int | None = None) -> None:
+    def __init__(self, spec: SampleSpec, members: int | None = None, width: int | None = None) -> None:
         self.check(spec)
         self.spec = spec
-        self.members = members
+        self.members = members or self.default_members
         self.width = width or self.default_width
 
     @classmethod
@@ -92,7 +96,7 @@ class Backbone(ABC):
         """An autoencoder with skip connections around its bottleneck: ``(K, B, *shape)`` -> ``(K, B, *shape)``."""
 
 
-def backbone_for(name: str, spec: SampleSpec, members: int, width: int | None) -> Backbone:
+def backbone_for(name: str, spec: SampleSpec, members: int | None, width: int | None) -> Backbone:
     """The backbone of this name; ``"auto"`` follows the samples' shape: ``mlp`` for vectors, ``dcgan`` for images."""
     if name == "auto":
         name = "dcgan" if spec.is_image else "mlp"

@@ -11,8 +11,8 @@ from ..data.spec import SampleSpec
 from ..errors import InputError
 from .backbone import Backbone, Critique
 from .ensemble import Members
-from .mlp import SLOPE, MLPCritic
 from .layers import OutputRange
+from .mlp import SLOPE, MLPCritic
 
 SMALLEST = 8  # pixels; below it there is no level to halve
 COARSEST = 4  # halving stops once the shorter side is this small
@@ -159,7 +159,8 @@ class DCGAN(Backbone):
     """Halves by strided convolutions to at least 3 and at most 4 pixels on the shorter side, and doubles back."""
 
     name = "dcgan"
-    default_width = 32
+    default_members = 1  # convolutions of k members take k times as long
+    default_width = 16
 
     @classmethod
     def check(cls, spec: SampleSpec) -> None:

@@ -63,7 +63,8 @@ def member_scales(member_scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def conformal_threshold(scores: np.ndarray, target_fpr: float) -> float:
     """The least calibration score that a fresh normal row exceeds with probability at most ``target_fpr``.
 
-    With fewer than ``1 / target_fpr - 1`` calibration scores ``(m,)`` that cannot be promised, and the largest score is returned.
+    With fewer than ``1 / target_fpr - 1`` calibration scores ``(m,)`` that cannot be promised, and the largest score
+    is returned.
     """
     m = len(scores)
     rank = int(np.ceil((1 - target_fpr) * (m + 1)))

@@ -25,7 +25,10 @@ def error_map(module: GANModule, x: Tensor, baseline: Tensor) -> Tensor:
 
 
 def integrated_gradients(module: GANModule, x: Tensor, baseline: Tensor) -> Tensor:
-    """Absolute integrated gradients of the score from ``baseline`` to ``x`` (Sundararajan 2017, arXiv:1703.01365, eq. 1)."""
+    """Absolute integrated gradients of the score from ``baseline`` to ``x``.
+
+    Sundararajan 2017 (arXiv:1703.01365), eq. 1, by the midpoint rule.
+    """
     total = torch.zeros_like(x)
     for step in range(PATH_STEPS):
         with torch.enable_grad():

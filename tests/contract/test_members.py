@@ -41,9 +41,7 @@ def test_explanations_and_reconstructions_of_an_ensemble_keep_the_shape(network_
 def member_of(state, k, alone):
     """The state of member ``k`` in the names of a module of one member."""
     return {
-        key: state[re.sub(r"\.nets\.0\.", f".nets.{k}.", key)]
-        if ".nets." in key
-        else _slice(state[key], k, t)
+        key: state[re.sub(r"\.nets\.0\.", f".nets.{k}.", key)] if ".nets." in key else _slice(state[key], k, t)
         for key, t in alone.items()
     }
 

@@ -215,9 +215,7 @@ def test_a_refit_forgets_the_former_data(vector_case):
     detector.fit(vector_case.X)
     assert not hasattr(detector, "feature_names_in_")
     assert detector.n_features_in_ == 5
-    assert_array_equal(
-        detector.anomaly_score(vector_case.new), vector_case.fitted.anomaly_score(vector_case.new)
-    )
+    assert_array_equal(detector.anomaly_score(vector_case.new), vector_case.fitted.anomaly_score(vector_case.new))
 
 
 def test_the_diagnosis_is_words_and_numbers(case):

@@ -1,7 +1,7 @@
 """No constructor parameter is idle: each changes what is learned, logged, scored or drawn."""
 
 import warnings
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ NOT_APPLICABLE = {
 
 
 def other_values(parameter, present):
-    """Values that the constraint allows and that differ from the present one, the likeliest to matter first."""
+    """Allowed values that differ from the present one, the likeliest to matter first."""
     c = parameter.constraint
     values = []
     if c.kind is bool:
@@ -31,18 +31,12 @@ def other_values(parameter, present):
         values += [step + 1, 2 * step, max(step // 2, int(c.low or 0)), int(c.low or 0)]
     elif c.kind is float:
         low, high = c.low or 0.0, c.high
-        values += (
-            [(low + high) / 2, low + 0.9 * (high - low)] if high is not None else [low + 0.37, low + 5.0]
-        )
+        values += [(low + high) / 2, low + 0.9 * (high - low)] if high is not None else [low + 0.37, low + 5.0]
     values += list(c.choices or ())
-    return [
-        value
-        for value in values
-        if value != present and (not isinstance(value, int) or value >= (c.low or 0))
-    ]
+    return [value for value in values if value != present and (not isinstance(value, int) or value >= (c.low or 0))]
 
 
-@lru_cache(maxsize=None)
+@cache
 def outcome(case, changes):
     """Everything that a user can see of a fit."""
     with warnings.catch_warnings():

@@ -21,9 +21,7 @@ def test_without_a_seed_two_fits_differ_and_tell_their_seed(vector_case):
     first, second = vector_case.fit(random_state=None), vector_case.fit(random_state=None)
     assert first.seed_ != second.seed_
     repeated = vector_case.fit(random_state=first.seed_)
-    np.testing.assert_array_equal(
-        repeated.anomaly_score(vector_case.new), first.anomaly_score(vector_case.new)
-    )
+    np.testing.assert_array_equal(repeated.anomaly_score(vector_case.new), first.anomaly_score(vector_case.new))
 
 
 def test_a_generator_as_random_state_is_advanced(vector_case):

@@ -175,10 +175,7 @@ def png_of_size(width: int, height: int) -> bytes:
 
     header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
     return (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", header)
-        + chunk(b"IDAT", zlib.compress(b"\0" * 99))
-        + chunk(b"IEND", b"")
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 99)) + chunk(b"IEND", b"")
     )
 
 
@@ -268,9 +265,7 @@ def test_memory_does_not_grow_with_the_folder():
             started += 1
         return np.zeros((1, 2, 2), dtype=np.uint8)
 
-    samples = FolderSamples(
-        decode, lambda p: p, np.arange(100_000), (1, 2, 2), torch.float32, PictureCache(100_000, 0)
-    )
+    samples = FolderSamples(decode, lambda p: p, np.arange(100_000), (1, 2, 2), torch.float32, PictureCache(100_000, 0))
     consumed = 0
     batches = samples.batches(np.arange(i, i + 10) for i in range(0, 100_000, 10))
     for _ in range(50):
@@ -290,9 +285,7 @@ def test_cache_serves_later_epochs_within_a_fixed_budget():
         reads.append(index)
         return np.full((1, 2, 2), index, dtype=np.uint8)
 
-    samples = FolderSamples(
-        decode, lambda p: p, np.arange(10), (1, 2, 2), torch.float32, PictureCache(10, 4 * 6)
-    )
+    samples = FolderSamples(decode, lambda p: p, np.arange(10), (1, 2, 2), torch.float32, PictureCache(10, 4 * 6))
     for _ in range(3):
         whole = samples.batch(np.arange(10))
         assert whole[:, 0, 0, 0].tolist() == list(range(10))

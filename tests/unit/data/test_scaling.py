@@ -76,9 +76,7 @@ def test_far_out_values_keep_growing(scaling, column):
 @each_scaling
 def test_a_constant_column_is_zero_until_its_value_changes(scaling, constant):
     scaler = NumericScaler(scaling).fit([np.full(9, constant)])
-    probe = np.array(
-        [constant, np.float32(constant) if abs(constant) < 1e30 else constant, constant + 1.0, -1e301]
-    )
+    probe = np.array([constant, np.float32(constant) if abs(constant) < 1e30 else constant, constant + 1.0, -1e301])
     np.testing.assert_array_equal(scaler.column(0, probe)[[0, 3]], [0.0, -CONSTANT_STEP])
     if abs(constant) < 1e10:
         assert scaler.column(0, probe)[2] == CONSTANT_STEP

@@ -274,9 +274,7 @@ def test_an_array_may_stand_for_a_numeric_table():
 def test_numbered_columns_are_allowed():
     X = pd.DataFrame(np.random.default_rng(0).normal(size=(9, 3)))
     preprocessor = TablePreprocessor().fit(X)
-    pd.testing.assert_frame_equal(
-        preprocessor.inverse(preprocessor.transform(X, torch.float64).tensor.numpy()), X
-    )
+    pd.testing.assert_frame_equal(preprocessor.inverse(preprocessor.transform(X, torch.float64).tensor.numpy()), X)
 
 
 def test_column_types_say_how_to_read_a_file():

@@ -12,9 +12,9 @@ from anogan.errors import InputError
 from anogan.evaluation import metrics
 from anogan.evaluation.metrics import PixelCurve, Ranking
 
-labelled_scores = st.lists(
-    st.tuples(st.booleans(), st.integers(-5, 5).map(float)), min_size=2, max_size=60
-).filter(lambda rows: 0 < sum(label for label, _ in rows) < len(rows))
+labelled_scores = st.lists(st.tuples(st.booleans(), st.integers(-5, 5).map(float)), min_size=2, max_size=60).filter(
+    lambda rows: 0 < sum(label for label, _ in rows) < len(rows)
+)
 
 
 @given(labelled_scores)

@@ -1,0 +1,458 @@
+"""Whatever a user may hand over: one clear line, an exit code that is not 0, and nothing half-written."""
+
+import json
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+import anogan
+
+from .conftest import TINY, mixed_table, save_picture
+
+
+@pytest.fixture
+def refused(run, tmp_path):
+    """Run a command that must be refused with one line that has these words, leaving `tmp_path` as it was."""
+
+    def call(*args, words, code=2):
+        before = sorted(p for p in tmp_path.rglob("*"))
+        result = run(*args, code=code)
+        lines = [line for line in result.stderr.splitlines() if line.startswith("Error")]
+        assert len(lines) == 1, result.output
+        assert result.stderr.strip().splitlines()[-1] == lines[0]
+        for word in [words] if isinstance(words, str) else words:
+            assert word in lines[0], lines[0]
+        assert sorted(p for p in tmp_path.rglob("*")) == before
+        return lines[0]
+
+    return call
+
+
+@pytest.fixture
+def score_refused(refused, table_model, tmp_path):
+    """Score a table that must be refused."""
+
+    def call(frame, words, *options, code=2):
+        path = tmp_path / "bad.csv"
+        frame.to_csv(path, index=False)
+        refused("score", path, "-m", table_model, "-o", tmp_path / "s.csv", *options, words=words, code=code)
+        frame.to_parquet(tmp_path / "bad.parquet")
+        path = tmp_path / "bad.parquet"
+        refused("score", path, "-m", table_model, "-o", tmp_path / "s.csv", *options, words=words, code=code)
+
+    return call
+
+
+# ------------------------------------------------------------------ columns
+
+
+def test_missing_column_with_the_closest_one(score_refused):
+    score_refused(mixed_table(9).rename(columns={"amount": "amont"}), ["'amount'", "'amont'"])
+
+
+def test_missing_column(score_refused):
+    score_refused(mixed_table(9).drop(columns="items"), "'items'")
+
+
+def test_extra_column_with_the_way_out(score_refused):
+    score_refused(mixed_table(9).assign(customer=1), ["'customer'", "--drop customer"])
+
+
+def test_dropping_a_column_that_is_not_there(score_refused):
+    score_refused(mixed_table(9).assign(customer=1), ["'custommer'", "'customer'"], "--drop", "custommer")
+
+
+def test_dropping_a_column_that_the_model_needs(score_refused):
+    score_refused(mixed_table(9), ["--drop items", "needs"], "--drop", "items")
+
+
+def test_number_that_became_text(score_refused):
+    score_refused(mixed_table(9).assign(items=[*"12345678", "many"]), ["'items'", "numbers"])
+
+
+def test_date_that_became_a_number(score_refused):
+    score_refused(mixed_table(9).assign(day=0.5), ["'day'", "dates"])
+
+
+def test_truth_that_became_text(score_refused):
+    score_refused(mixed_table(9).assign(member="sometimes"), ["'member'", "true"])
+
+
+def test_unseen_category_under_strict(score_refused):
+    score_refused(mixed_table(9).assign(shop="moon"), ["'shop'", "'moon'", "(9 rows)"], "--strict")
+
+
+def test_missing_values_where_there_were_none(score_refused):
+    score_refused(mixed_table(9).assign(items=[np.nan] * 2 + [1.0] * 7), ["'items'", "missing"])
+
+
+def test_infinity(score_refused):
+    score_refused(mixed_table(9).assign(amount=[np.inf] * 9), ["'amount'", "infinity"])
+
+
+def test_infinity_in_an_array(refused, tmp_path):
+    X = np.ones((20, 2))
+    X[3, 1] = np.inf
+    np.save(tmp_path / "x.npy", X)
+    refused("fit", tmp_path / "x.npy", "-m", tmp_path / "m", *TINY, words="infinity")
+    X[3, 1] = np.nan
+    np.save(tmp_path / "x.npy", X)
+    refused("fit", tmp_path / "x.npy", "-m", tmp_path / "m", *TINY, words="NaN")
+
+
+def test_bad_value_far_down_a_stream_leaves_no_output(score_refused):
+    frame = mixed_table(4000).astype({"items": object})
+    frame.loc[3999, "items"] = "many"
+    frame["items"] = frame["items"].astype(str)
+    score_refused(frame, "'items'", "--chunk-rows", "100")
+
+
+# ------------------------------------------------------------------ files
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("empty.csv", b"", "is empty"),
+        ("header.csv", b"amount,items\n", "no rows"),
+        ("ragged.csv", b"a,b\n1,2\n3\n", "Expected 2 columns, got 1"),
+        ("twice.csv", b"a,a\n1,2\n", "more than once"),
+        ("latin.csv", "name,b\nÉmile,1\n".encode("latin-1"), "UTF-8"),
+        ("clock.csv", b"t,b\n12:30:00,1\n12:31:00,2\n", "'t'"),
+        ("not.parquet", b"a,b\n1,2\n", "Parquet"),
+        ("empty.parquet", b"", "arquet"),
+        ("not.npy", b"hello", "not a NumPy array"),
+        ("empty.npy", b"", "not a NumPy array"),
+        ("not.npz", b"hello", "not a NumPy archive"),
+        ("not.csv.gz", b"a,b\n1,2\n", "not.csv.gz"),
+        ("data.xlsx", b"x", "no kind that can be read"),
+        ("picture.png", b"no picture", "picture.png"),
+    ],
+)
+def test_unreadable_files(refused, tmp_path, name, content, words):
+    (tmp_path / name).write_bytes(content)
+    refused("fit", tmp_path / name, "-m", tmp_path / "m", *TINY, words=words)
+
+
+def test_objects_in_an_array_are_never_unpickled(refused, tmp_path):
+    np.save(tmp_path / "x.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    refused("fit", tmp_path / "x.npy", "-m", tmp_path / "m", *TINY, words="x.npy")
+    np.savez(tmp_path / "x.npz", X=np.array([{"a": 1}], dtype=object))
+    refused("fit", tmp_path / "x.npz", "-m", tmp_path / "m", *TINY, words="numbers are needed")
+
+
+def test_archive_without_x_and_truncated_archive(refused, tmp_path):
+    np.savez(tmp_path / "x.npz", data=np.ones((5, 2)))
+    refused("fit", tmp_path / "x.npz", "-m", tmp_path / "m", *TINY, words=["'X'", "data"])
+    np.savez(tmp_path / "y.npz", X=np.random.default_rng(0).random((500, 20)))
+    whole = (tmp_path / "y.npz").read_bytes()
+    (tmp_path / "y.npz").write_bytes(whole[: len(whole) // 2])
+    refused("fit", tmp_path / "y.npz", "-m", tmp_path / "m", *TINY, words="y.npz")
+    np.save(tmp_path / "z.npy", np.ones((500, 20)))
+    (tmp_path / "z.npy").write_bytes((tmp_path / "z.npy").read_bytes()[:5000])
+    refused("fit", tmp_path / "z.npy", "-m", tmp_path / "m", *TINY, words="z.npy")
+
+
+def test_no_such_file_with_the_closest_one(refused, data, tmp_path):
+    refused("fit", data / "norml.csv", "-m", tmp_path / "m", words=["norml.csv", "normal.csv"])
+
+
+def test_data_of_another_kind_than_the_model(refused, data, table_model, picture_model, tmp_path):
+    np.save(tmp_path / "x.npy", np.ones((3, 5)))
+    refused("score", tmp_path / "x.npy", "-m", table_model, "-o", tmp_path / "s.csv", words="a table")
+    refused("score", data / "parts", "-m", table_model, "-o", tmp_path / "s.csv", words="a table")
+    refused("score", data / "new.csv", "-m", picture_model, "-o", tmp_path / "s.csv", words="pictures")
+
+
+# ------------------------------------------------------------------ pictures
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """Twelve good grey pictures in a folder."""
+    for i in range(12):
+        save_picture(tmp_path / "pictures" / f"{i:02d}.png", i)
+    return tmp_path / "pictures"
+
+
+def damage(folder: Path, kind: str) -> Path:
+    """Put a bad file among the pictures."""
+    file = folder / "05.png"
+    if kind == "truncated":
+        file.write_bytes(file.read_bytes()[:200])
+    elif kind == "text":
+        file.write_text("no picture")
+    elif kind == "empty":
+        file.write_bytes(b"")
+    else:
+        save_picture(file, 5, colour=True)
+    return file
+
+
+@pytest.mark.parametrize("kind", ["truncated", "text", "empty"])
+def test_unreadable_picture_stops_or_is_skipped_and_named(refused, run, pictures, tmp_path, kind):
+    damage(pictures, kind)
+    args = ("fit", pictures, "-m", tmp_path / "m", "--image-size", "8", *TINY)
+    refused(*args, words="05.png")
+    result = run(*args, "--on-error", "skip", "--json")
+    assert json.loads(result.stdout)["rows"] == 11
+    assert "05.png" in result.stderr
+
+
+@pytest.mark.parametrize("kind", ["truncated", "text", "empty", "coloured"])
+def test_unreadable_picture_while_scoring(refused, run, picture_model, pictures, tmp_path, kind):
+    damage(pictures, kind)
+    args = ("score", pictures, "-m", picture_model, "-o", tmp_path / "s.csv")
+    refused(*args, words="05.png")
+    result = run(*args, "--on-error", "skip", "--chunk-rows", "5")
+    assert "skipped 1 pictures" in result.stderr
+    assert "05.png" in result.stderr
+    files = pd.read_csv(tmp_path / "s.csv")["file"]
+    assert len(files) == 11
+    assert "05.png" not in set(files)
+
+
+def test_pictures_of_mixed_size_and_mode_are_brought_together(run, picture_model, pictures, tmp_path):
+    save_picture(pictures / "wide.png", 1, size=(9, 40))
+    Image.fromarray(np.random.default_rng(0).integers(0, 65536, (30, 30)).astype(np.uint16)).save(pictures / "deep.png")
+    run("score", pictures, "-m", picture_model, "-o", tmp_path / "s.csv")
+    assert len(pd.read_csv(tmp_path / "s.csv")) == 14
+
+
+def test_folder_without_pictures(refused, tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "notes.txt").write_text("x")
+    refused("fit", tmp_path / "folder", "-m", tmp_path / "m", *TINY, words="no pictures")
+
+
+def test_evaluating_a_folder_that_is_not_in_mvtec_layout(refused, picture_model, pictures):
+    refused("evaluate", pictures, "-m", picture_model, words="MVTec layout")
+
+
+def test_mask_that_is_missing(refused, data, picture_model, tmp_path):
+    shutil.copytree(data / "parts", tmp_path / "parts")
+    (tmp_path / "parts" / "ground_truth" / "scratch" / "2_mask.png").unlink()
+    refused("evaluate", tmp_path / "parts", "-m", picture_model, words="2_mask.png")
+
+
+# ------------------------------------------------------------------ models
+
+
+def rewrite(source: Path, target: Path, name: str, change) -> None:
+    """Copy a model file, one of its parts changed."""
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w") as new:
+        for entry in old.namelist():
+            content = old.read(entry)
+            new.writestr(entry, change(content) if entry == name else content)
+
+
+def test_model_of_another_format_version(refused, data, table_model, tmp_path):
+    def newer(content):
+        return json.dumps(json.loads(content) | {"format_version": 99}).encode()
+
+    rewrite(table_model, tmp_path / "m", "manifest.json", newer)
+    refused("score", data / "new.csv", "-m", tmp_path / "m", "-o", tmp_path / "s.csv", words="99")
+
+
+@pytest.mark.parametrize("part", ["weights.safetensors", "preprocessor.skops"])
+def test_tampered_model(refused, data, table_model, tmp_path, part):
+    rewrite(table_model, tmp_path / "m", part, lambda content: content[:-1] + bytes([content[-1] ^ 1]))
+    refused("score", data / "new.csv", "-m", tmp_path / "m", "-o", tmp_path / "s.csv", words=part)
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"PK\x03\x04broken"])
+def test_file_that_is_no_model(refused, data, tmp_path, content):
+    (tmp_path / "m").write_bytes(content)
+    for command in (
+        ("inspect", tmp_path / "m"),
+        ("score", data / "new.csv", "-m", tmp_path / "m", "-o", "-"),
+    ):
+        refused(*command, words="not a model file")
+
+
+def test_truncated_model_and_missing_model(refused, data, table_model, tmp_path):
+    (tmp_path / "m").write_bytes(table_model.read_bytes()[:-500])
+    refused("inspect", tmp_path / "m", words=str(tmp_path / "m"))
+    refused("inspect", tmp_path / "none", words=["none", "No such file"])
+    refused("inspect", tmp_path, words="directory")
+
+
+# ------------------------------------------------------------------ options
+
+
+def test_unknown_detector_and_option_and_command(refused, data, tmp_path):
+    args = ("fit", data / "normal.csv", "-m", tmp_path / "m")
+    refused(*args, "--detector", "ganomly", words="'ganomaly'")
+    refused(*args, "--latent-dims", "3", words="--latent-dim")
+    refused(
+        *args,
+        "--detector",
+        "ganomaly",
+        "--critic-steps",
+        "3",
+        words=["ganomaly", "--critic-steps", "wgan_gp"],
+    )
+    refused("scor", words="'score'")
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "words"),
+    [
+        ("--steps", "0", "at least 1"),
+        ("--steps", "many", "an integer"),
+        ("--steps", "1.5", "an integer"),
+        ("--learning-rate", "nan", "above 0"),
+        ("--target-fpr", "1", "below 1"),
+        ("--scaling", "standart", "'standard'"),
+        ("--contamination", "0.9", "'auto'"),
+        ("--width", "-3", "'none'"),
+        ("--random-state", "-1", "at least 0"),
+        ("--image-size", "8x", "no size"),
+    ],
+)
+def test_value_out_of_range(refused, data, tmp_path, option, value, words):
+    args = ("fit", data / "normal.csv", "-m", tmp_path / "m", option, value)
+    refused(*args, words=[option, words])
+
+
+def test_labels_that_are_missing_or_unclear(refused, data, table_model, tmp_path):
+    labelled = data / "labelled.csv"
+    refused("evaluate", labelled, "-m", table_model, words="--label")
+    refused("evaluate", labelled, "-m", table_model, "--label", "kid", words=["'kid'", "'kind'"])
+    refused("evaluate", labelled, "-m", table_model, "--label", "kind", words=["'fine'", "--normal"])
+    args = ("evaluate", labelled, "-m", table_model, "--label", "kind", "--normal")
+    refused(*args, "good", words=["'good'", "'fraud'"])
+    mixed_table(9).assign(kind="fine").to_csv(tmp_path / "one.csv", index=False)
+    refused("evaluate", tmp_path / "one.csv", *args[2:], "fine", words="both kinds")
+    refused("fit", labelled, "-m", tmp_path / "m", "--label", "kind", words="--normal")
+    refused("fit", labelled, "-m", tmp_path / "m", "--label", "kind", "--normal", "fin", words="'fine'")
+    mixed_table(9).assign(kind=["fine", None, *["fraud"] * 7]).to_csv(tmp_path / "gap.csv", index=False)
+    refused("evaluate", tmp_path / "gap.csv", *args[2:], "fine", words="missing")
+
+
+def test_label_that_collides_with_an_output_column(score_refused):
+    score_refused(mixed_table(9).assign(score=1), "--label score", "--label", "score")
+
+
+def test_maps_of_a_table_and_reasons_of_pictures(refused, data, table_model, picture_model, tmp_path):
+    output = ("-o", tmp_path / "s.csv")
+    refused("score", data / "new.csv", "-m", table_model, *output, "--maps", tmp_path / "x", words="--reasons")
+    refused("score", data / "parts", "-m", picture_model, *output, "--reasons", "2", words="--maps")
+
+
+# ------------------------------------------------------------------ outputs
+
+
+def test_outputs_that_cannot_be_written(refused, data, table_model, tmp_path):
+    score = ("score", data / "new.csv", "-m", table_model, "-o")
+    refused(*score, tmp_path / "no" / "s.csv", words="does not exist")
+    refused(*score, tmp_path, words="folder")
+    refused(*score, tmp_path / "s.json", words=".parquet")
+    fit = ("fit", data / "normal.csv", *TINY, "-m")
+    refused(*fit, tmp_path / "no" / "m", words="does not exist")
+    refused(*fit, tmp_path, words="folder")
+    refused(*fit, "/dev/full", words="/dev/full")
+    refused("sample", "-m", table_model, "-n", 3, "-o", tmp_path / "x.png", words=".csv")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_folder_without_permission(refused, data, table_model, tmp_path):
+    (tmp_path / "locked").mkdir(mode=0o500)
+    args = ("score", data / "new.csv", "-m", table_model, "-o", tmp_path / "locked" / "s.csv")
+    refused(*args, words="Permission denied")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_full_disk_while_scoring(refused, data, table_model):
+    args = ("score", data / "new.csv", "-m", table_model, "-o", "/dev/full")
+    refused(*args, words=["/dev/full", "No space left"], code=1)
+
+
+@pytest.mark.parametrize("command", ["fit", "score"])
+def test_disk_that_fills_up_leaves_the_old_file_as_it_was(data, table_model, tmp_path, command):
+    target = tmp_path / "out.csv"
+    target.write_text("precious")
+    source = tmp_path / "many.csv"
+    mixed_table(3000).to_csv(source, index=False)
+    words = ["score", source, "-m", table_model, "-o", target] if command == "score" else ["fit", source, "-m", target]
+    words += [] if command == "score" else TINY
+
+    def small_disk():  # the nearest thing to a full disk that needs no rights: no file may exceed 4 kB
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+
+    done = subprocess.run(
+        [sys.executable, "-c", "from anogan.cli.main import main; main()", *map(str, words)],
+        capture_output=True, text=True, preexec_fn=small_disk, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1, done.stderr
+    assert str(target) in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+    assert target.read_text() == "precious"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["many.csv", "out.csv"]
+
+
+# ------------------------------------------------------------------ interruption
+
+
+def interrupted(args: list[object], started) -> subprocess.CompletedProcess[str]:
+    """Start the command, press Ctrl-C once `started()` holds, and wait for its end."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from anogan.cli.main import main; main()", *map(str, args)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 60
+    while not started() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    return subprocess.CompletedProcess(args, process.returncode, out, err)
+
+
+def test_interrupted_fit_goes_on_from_its_checkpoint(run, data, tmp_path):
+    steps = ["--steps", "20000", "--patience", "0", "--width", "8", "--random-state", "0", "-q"]
+    args = ["fit", data / "normal.csv", "-m", tmp_path / "m", "--checkpoint", tmp_path / "saved", *steps]
+    done = interrupted(args, lambda: any((tmp_path / "saved").glob("checkpoint*")))
+    assert done.returncode == 130, done.stderr
+    assert done.stderr.strip().splitlines()[-1].startswith("Interrupted. Run the same command again")
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "m").exists()
+    seen: list[int] = []
+
+    class First(anogan.Callback):
+        def on_step_end(self, stage, step, terms):
+            seen.append(step)
+            raise KeyboardInterrupt
+
+    detector = anogan.GANomaly(steps=20000, patience=0, width=8, random_state=0)
+    with pytest.raises(KeyboardInterrupt):
+        detector.fit(read_as_cli(data / "normal.csv"), callbacks=[First()], checkpoint=tmp_path / "saved")
+    assert seen[0] > 1  # it went on, not began
+
+
+def read_as_cli(path: Path) -> pd.DataFrame:
+    """The table as the command line reads it, so that the checkpoint is of the same data."""
+    from anogan.cli.io import TableSource, to_frame
+
+    return to_frame(TableSource(path).read(), path)
+
+
+def test_interrupted_score_leaves_no_file(table_model, tmp_path):
+    mixed_table(200_000).to_csv(tmp_path / "many.csv", index=False)
+    args = ["score", tmp_path / "many.csv", "-m", table_model, "-o", tmp_path / "s.csv", "--chunk-rows", "20"]
+    done = interrupted(args, lambda: any(tmp_path.glob(".s.csv*")))
+    assert done.returncode == 130, done.stderr
+    assert done.stderr.strip().splitlines()[-1] == "Interrupted."
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["many.csv"]

@@ -1,0 +1,200 @@
+"""From data to model to scores and back, through files alone."""
+
+import gzip
+import json
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+import anogan
+
+from .conftest import TINY, mixed_table
+
+
+def tiny_options(name: str) -> list[str]:
+    """A detector's own tiny parameters as options."""
+    tiny = anogan.list_detectors()[name].tiny
+    return [word for key, value in tiny.items() for word in (f"--{key.replace('_', '-')}", str(value))]
+
+
+def test_every_detector_goes_from_a_mixed_table_to_reasons(run, data, tmp_path, detector_name):
+    model = tmp_path / "model.anogan"
+    options = ["--detector", detector_name, *tiny_options(detector_name), "--random-state", 0]
+    facts = json.loads(run("fit", data / "normal.csv", "-m", model, *options, "--json", "-q").stdout)
+    assert facts["rows"] == 60
+    assert facts["columns"] == {"number": 2, "category": 1, "boolean": 1, "date": 1}
+    run("score", data / "new.csv", "-m", model, "-o", tmp_path / "scores.csv", "--reasons", 2)
+    scores = pd.read_csv(tmp_path / "scores.csv")
+    assert list(scores.columns[:4]) == ["row", "score", "p_value", "flag"]
+    assert len(scores) == 30
+    assert np.isfinite(scores["score"]).all()
+    assert scores["p_value"].between(0, 1, inclusive="right").all()
+    assert set(scores["reason_1"]) <= set(mixed_table(1).columns)
+    assert (scores["reason_1_share"] >= scores["reason_2_share"]).all()
+    assert "expected" in run("explain", data / "new.csv", "-m", model, "--rows", 2).output
+    result = run("sample", "-m", model, "-n", 5, "-o", tmp_path / "made.csv", code=None)
+    if result.exit_code == 0:
+        assert list(pd.read_csv(tmp_path / "made.csv").columns) == list(mixed_table(1).columns)
+    else:
+        assert "cannot sample" in result.output
+    assert detector_name in run("inspect", model).output
+
+
+def test_csv_parquet_and_gzip_give_the_same_scores_in_any_chunks(run, data, table_model, tmp_path):
+    with gzip.open(tmp_path / "new.csv.gz", "wb") as file:
+        file.write((data / "new.csv").read_bytes())
+    found = []
+    for number, (source, options) in enumerate(
+        [
+            (data / "new.csv", []),
+            (data / "new.parquet", []),
+            (tmp_path / "new.csv.gz", ["--chunk-rows", 7]),
+            (data / "new.parquet", ["--chunk-rows", 1]),
+        ]
+    ):
+        output = tmp_path / f"{number}.parquet"
+        run("score", source, "-m", table_model, "-o", output, *options)
+        found.append(pd.read_parquet(output))
+    for other in found[1:]:
+        pd.testing.assert_frame_equal(found[0], other, rtol=1e-5)
+
+
+def test_scores_equal_the_library(run, data, table_model, tmp_path):
+    run("score", data / "new.parquet", "-m", table_model, "-o", tmp_path / "s.csv")
+    written = pd.read_csv(tmp_path / "s.csv")
+    detector = anogan.load(table_model)
+    scores = detector.anomaly_score(pd.read_parquet(data / "new.parquet"))
+    np.testing.assert_allclose(written["score"], scores, rtol=1e-6)
+    assert (written["flag"] == (scores > detector.calibration_.threshold)).all()
+
+
+def test_fdr_flags_are_those_of_the_whole_file(run, data, table_model, tmp_path):
+    run(
+        "score",
+        data / "new.csv",
+        "-m",
+        table_model,
+        "-o",
+        tmp_path / "s.csv",
+        "--fdr",
+        0.9,
+        "--chunk-rows",
+        7,
+    )
+    written = pd.read_csv(tmp_path / "s.csv")
+    detector = anogan.load(table_model)
+    assert (written["flag"] == detector.calibration_.flag(written["score"].to_numpy(), 0.9)).all()
+    assert [p.name for p in tmp_path.iterdir()] == ["s.csv"]
+
+
+def test_scores_go_to_standard_output_and_words_do_not(run, data, table_model):
+    result = run("score", data / "labelled.csv", "-m", table_model, "-o", "-", "--label", "kind")
+    lines = result.stdout.splitlines()
+    assert lines[0] == "row,kind,score,p_value,flag"
+    assert len(lines) == 31
+    assert "flagged" in result.stderr
+
+
+def test_evaluate_a_labelled_table(run, data, table_model):
+    args = ("evaluate", data / "labelled.csv", "-m", table_model, "--label", "kind", "--normal", "fine")
+    facts = json.loads(run(*args, "--json").stdout)
+    assert (facts["rows"], facts["anomalous"]) == (30, 10)
+    for entry in facts["metrics"].values():
+        assert 0 <= entry["low"] <= entry["high"] <= 1
+    assert "AUROC" in run(*args).output
+
+
+def test_label_and_normal_choose_the_training_rows_and_drop_leaves_columns_out(run, data, tmp_path):
+    args = ("--label", "kind", "--normal", "fine", "--drop", "day", "--json")
+    facts = json.loads(run("fit", data / "labelled.csv", "-m", tmp_path / "m", *args, *TINY).stdout)
+    assert facts["rows"] == 20
+    assert facts["columns"] == {"number": 2, "category": 1, "boolean": 1}
+
+
+def test_an_unseen_category_is_scored_with_one_warning(run, table_model, tmp_path):
+    mixed_table(9).assign(shop=["moon"] * 4 + ["web"] * 5).to_csv(tmp_path / "new.csv", index=False)
+    args = ("score", tmp_path / "new.csv", "-m", table_model, "-o", tmp_path / "s.csv")
+    result = run(*args, "--chunk-rows", 2)
+    warnings = [line for line in result.stderr.splitlines() if line.startswith("Warning")]
+    assert warnings == ["Warning: column 'shop' has values that were not in the training data: 'moon' (4 rows)."]
+
+
+@pytest.mark.parametrize("suffix", ["npy", "npz"])
+def test_arrays_round_trip(run, tmp_path, suffix):
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(40, 3)), np.arange(40) % 4 == 0
+    path = tmp_path / f"data.{suffix}"
+    if suffix == "npy":
+        np.save(path, X)
+    else:
+        np.savez_compressed(path, X=X, y=y)
+    run("fit", path, "-m", tmp_path / "m", *TINY)
+    run("score", path, "-m", tmp_path / "m", "-o", tmp_path / "s.parquet", "--chunk-rows", 7, "--reasons", 9)
+    scores = pd.read_parquet(tmp_path / "s.parquet")
+    assert len(scores) == 40
+    assert "reason_3" in scores
+    assert "reason_4" not in scores
+    whole = anogan.load(tmp_path / "m").anomaly_score(X)
+    np.testing.assert_allclose(scores["score"], whole, rtol=1e-5)
+    if suffix == "npz":
+        assert json.loads(run("evaluate", path, "-m", tmp_path / "m", "--json").stdout)["anomalous"] == 10
+
+
+def test_pictures_round_trip(run, data, picture_model, tmp_path):
+    run("score", data / "parts", "-m", picture_model, "-o", tmp_path / "s.csv", "--maps", tmp_path / "maps")
+    scores = pd.read_csv(tmp_path / "s.csv")
+    assert list(scores["file"]) == [f"{kind}/{i}.png" for kind in ("good", "scratch") for i in range(4)]
+    with Image.open(tmp_path / "maps" / "good" / "2_overlay.png") as overlay:
+        assert (overlay.size, overlay.mode) == ((30, 22), "RGB")
+    with Image.open(tmp_path / "maps" / "scratch" / "2_map.png") as raw:
+        assert (raw.size, raw.mode) == ((24, 20), "I;16")
+    facts = json.loads(run("evaluate", data / "parts", "-m", picture_model, "--json").stdout)
+    assert (facts["rows"], facts["anomalous"], facts["pixels"]["regions"]) == (8, 4, 4)
+    assert 0 <= facts["pixels"]["aupro_at_0.3"] <= 1
+    run("explain", data / "parts", "-m", picture_model, "--rows", 1, "-o", tmp_path / "top")
+    assert len(list((tmp_path / "top").rglob("*.png"))) == 2
+
+
+def test_pictures_can_be_sampled_as_files(run, data, tmp_path):
+    options = ["--detector", "wgan_gp", "--image-size", "8x12", *tiny_options("wgan_gp")]
+    run("fit", data / "parts", "-m", tmp_path / "m", *options, "-q")
+    run("sample", "-m", tmp_path / "m", "-n", 3, "-o", tmp_path / "made")
+    files = sorted((tmp_path / "made").iterdir())
+    assert len(files) == 3
+    with Image.open(files[0]) as picture:
+        assert picture.size == (12, 8)
+
+
+def test_fit_gives_the_same_model_from_csv_and_parquet(run, data, tmp_path):
+    for suffix in ("csv", "parquet"):
+        run("fit", data / f"normal.{suffix}", "-m", tmp_path / suffix, *TINY)
+    new = mixed_table(10, seed=5)
+    first, second = (anogan.load(tmp_path / s).anomaly_score(new) for s in ("csv", "parquet"))
+    np.testing.assert_allclose(first, second, rtol=1e-5)
+
+
+def test_list_has_every_detector(run):
+    assert {d["name"] for d in json.loads(run("list", "--json").stdout)} == set(anogan.list_detectors())
+    assert all(f"`{name}`" in run("list", "--markdown").stdout for name in anogan.list_detectors())
+
+
+def test_every_parameter_of_every_detector_is_an_option(run):
+    text = run("fit", "--help").output
+    for cls in anogan.list_detectors().values():
+        assert all(f"--{name.replace('_', '-')}" in text for name in cls.parameters())
+
+
+def test_help_answers_without_loading_torch():
+    code = (
+        "import sys\nfrom anogan.cli.main import cli\n"
+        "try:\n    cli(['--help'])\nexcept SystemExit:\n    pass\n"
+        "sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
+    )
+    start = time.perf_counter()
+    assert subprocess.run([sys.executable, "-c", code], stdout=subprocess.DEVNULL, check=False).returncode == 0
+    assert time.perf_counter() - start < 10  # 0.2 s on an idle machine

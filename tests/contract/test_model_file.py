@@ -1,0 +1,215 @@
+"""The model file: gives back the same detector, on any machine, or says what is wrong with it."""
+
+import json
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_array_equal
+
+import anogan
+from anogan.persistence import FORMAT_VERSION, MANIFEST, PREPROCESSOR, WEIGHTS, read_model, write_model
+
+IN_A_FRESH_PROCESS = """
+import json, pickle, sys, warnings
+import anogan
+for path, data, expected in pickle.load(sys.stdin.buffer):
+    detector = anogan.load(path, device="cpu")
+    got = detector.anomaly_score(data)
+    if (got != expected).any():
+        print(path, abs(got - expected).max())
+print("done")
+"""
+
+
+@pytest.fixture
+def file(vector_case, tmp_path):
+    path = tmp_path / "model.anogan"
+    vector_case.fitted.save(path)
+    return path
+
+
+def rewrite(path, changes):
+    """Replace (or, with None, drop) parts of the zip and nothing else."""
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()} | changes
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in parts.items():
+            if data is not None:
+                archive.writestr(name, data)
+
+
+def test_a_loaded_detector_is_the_saved_one(case, tmp_path):
+    saved, path = case.fitted, tmp_path / "model.anogan"
+    saved.save(path)
+    loaded = anogan.load(path, device="cpu")
+    assert type(loaded) is type(saved)
+    for _ in range(2):
+        assert_array_equal(loaded.anomaly_score(case.new), saved.anomaly_score(case.new))
+    assert_array_equal(loaded.predict(case.X), saved.predict(case.X))
+    assert_array_equal(loaded.p_value(case.new), saved.p_value(case.new))
+    assert_array_equal(loaded.flag(case.new, 0.5), saved.flag(case.new, 0.5))
+    assert_array_equal(np.asarray(loaded.explain(case.new)), np.asarray(saved.explain(case.new)))
+    assert loaded.get_params() == saved.get_params()
+    assert loaded.history_ == saved.history_
+    assert loaded.diagnosis_ == saved.diagnosis_
+    assert getattr(loaded, "n_features_in_", None) == getattr(saved, "n_features_in_", None)
+    assert list(getattr(loaded, "feature_names_in_", [])) == list(getattr(saved, "feature_names_in_", []))
+    if saved.module_.can("sample"):
+        assert_array_equal(np.asarray(loaded.sample(3, random_state=0)), np.asarray(saved.sample(3, random_state=0)))
+
+
+def test_a_loaded_detector_can_be_saved_and_fitted_again(case, tmp_path):
+    first, second = tmp_path / "first.anogan", tmp_path / "second.anogan"
+    case.fitted.save(first)
+    loaded = anogan.load(first, device="cpu")
+    loaded.save(second)
+    again = anogan.load(second, device="cpu")
+    assert_array_equal(again.anomaly_score(case.new), case.fitted.anomaly_score(case.new))
+    assert_array_equal(case.fit(**again.get_params()).anomaly_score(case.new), again.anomaly_score(case.new))
+
+
+def test_ensembles_and_float32_come_back_too(network_case, tmp_path):
+    for changes in ({"n_members": 3}, {"precision": "float32"}):
+        saved = network_case.fit(**changes)
+        saved.save(tmp_path / "model.anogan")
+        loaded = anogan.load(tmp_path / "model.anogan", device="cpu")
+        assert_array_equal(loaded.anomaly_score(network_case.new), saved.anomaly_score(network_case.new))
+
+
+def test_a_fresh_process_gives_the_same_scores(tmp_path, cases):
+    """All models in one process, since starting one takes seconds."""
+    import pickle
+
+    jobs = []
+    for case in cases:
+        path = str(tmp_path / f"{case.name}-{case.modality}.anogan")
+        case.fitted.save(path)
+        jobs.append((path, case.new, case.fitted.anomaly_score(case.new)))
+    run = subprocess.run(
+        [sys.executable, "-W", "error", "-c", IN_A_FRESH_PROCESS],
+        input=pickle.dumps(jobs),
+        capture_output=True,
+    )
+    assert run.stdout.decode() == "done\n", run.stdout.decode() + run.stderr.decode()
+
+
+def test_the_file_holds_three_parts_and_no_pickle(case, tmp_path):
+    path = tmp_path / "model.anogan"
+    case.fitted.save(path)
+    assert list(tmp_path.iterdir()) == [path]  # no temporary file stays
+    with zipfile.ZipFile(path) as archive:
+        assert archive.namelist() == [MANIFEST, WEIGHTS, PREPROCESSOR]
+        manifest = json.loads(archive.read(MANIFEST))
+        assert archive.read(PREPROCESSOR)[:2] == b"PK"
+        weights = archive.read(WEIGHTS)
+    assert json.loads(weights[8 : 8 + int.from_bytes(weights[:8], "little")])
+    assert manifest["detector"] == case.name
+    assert manifest["format_version"] == FORMAT_VERSION
+
+
+@pytest.mark.parametrize("part", [MANIFEST, WEIGHTS, PREPROCESSOR])
+def test_an_altered_part_is_refused(vector_case, file, part):
+    with zipfile.ZipFile(file) as archive:
+        data = archive.read(part)
+    if part == MANIFEST:
+        altered = json.dumps(json.loads(data) | {"threshold": 1e9}).encode()
+    else:
+        altered = data[:-1] + bytes([data[-1] ^ 1])
+    rewrite(file, {part: altered})
+    with pytest.raises(anogan.FormatError, match=f"{part} was altered"):
+        anogan.load(file)
+
+
+@pytest.mark.parametrize("part", [MANIFEST, WEIGHTS, PREPROCESSOR])
+def test_a_missing_part_is_refused(vector_case, file, part):
+    rewrite(file, {part: None})
+    with pytest.raises(anogan.FormatError, match=part):
+        anogan.load(file)
+
+
+def test_another_format_version_is_refused_with_advice(vector_case, file):
+    with zipfile.ZipFile(file) as archive:
+        manifest = json.loads(archive.read(MANIFEST))
+    rewrite(file, {MANIFEST: json.dumps(manifest | {"format_version": FORMAT_VERSION + 1}).encode()})
+    with pytest.raises(
+        anogan.FormatError, match=f"format version {FORMAT_VERSION + 1}.*reads version {FORMAT_VERSION}"
+    ):
+        anogan.load(file)
+
+
+def test_an_unknown_detector_is_named(vector_case, file):
+    model = read_model(file)
+    model.manifest["detector"] = vector_case.name + "x"
+    write_model(file, model)
+    with pytest.raises(anogan.FormatError, match=f"{vector_case.name}x.*Did you mean"):
+        anogan.load(file)
+
+
+def test_every_missing_tensor_is_named(vector_case, file):
+    model = read_model(file)
+    for key in list(model.weights):
+        tensor = model.weights.pop(key)
+        write_model(file, model)
+        with pytest.raises(anogan.FormatError, match=key.removeprefix("module.")):
+            anogan.load(file)
+        model.weights[key] = tensor
+
+
+def test_an_extra_tensor_and_a_wrong_shape_are_refused(vector_case, file):
+    model = read_model(file)
+    model.weights["module.intruder"] = torch.zeros(3)
+    write_model(file, model)
+    with pytest.raises(anogan.FormatError, match="intruder"):
+        anogan.load(file)
+    del model.weights["module.intruder"]
+    key = next(k for k, _ in vector_case.fitted.module_.named_parameters())
+    model.weights[f"module.{key}"] = torch.zeros(1, 2, 3)
+    write_model(file, model)
+    with pytest.raises(anogan.FormatError, match=key):
+        anogan.load(file)
+
+
+@pytest.mark.parametrize(
+    "change", [{"steps": -1}, {"no_such_parameter": 1}, {"backbone": "dcgan"}, {"n_members": "many"}]
+)
+def test_parameters_that_do_not_fit_are_refused(vector_case, file, change):
+    model = read_model(file)
+    model.manifest["parameters"] |= change
+    write_model(file, model)
+    with pytest.raises(anogan.FormatError, match="|".join(change)):
+        anogan.load(file)
+
+
+@pytest.mark.parametrize("keep", [0, 10, 0.5, 0.99])
+def test_a_truncated_file_is_refused(vector_case, file, keep):
+    data = file.read_bytes()
+    file.write_bytes(data[: int(keep * len(data)) if keep < 1 else keep])
+    with pytest.raises(anogan.FormatError, match="is not a model file"):
+        anogan.load(file)
+
+
+def test_another_file_and_no_file_are_told_apart(tmp_path):
+    other = tmp_path / "data.csv"
+    other.write_text("a,b\n1,2\n")
+    with pytest.raises(anogan.FormatError, match=r"data\.csv is not a model file"):
+        anogan.load(other)
+    with pytest.raises(FileNotFoundError):
+        anogan.load(tmp_path / "nowhere.anogan")
+
+
+def test_a_failed_save_leaves_the_old_file(vector_case, file, monkeypatch):
+    before = file.read_bytes()
+
+    def full_disk(*_args, **_kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(zipfile.ZipFile, "writestr", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        vector_case.fitted.save(file)
+    assert file.read_bytes() == before
+    assert list(Path(file.parent).iterdir()) == [file]

@@ -1,0 +1,164 @@
+"""Runs go on where they stopped, failures are recorded, and the report reads what was written."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from sklearn.preprocessing import StandardScaler
+
+from benchmarks.baselines import encoded
+from benchmarks.cell import Cell, key, measure, quality
+from benchmarks.command import main
+from benchmarks.report import current, label, report
+from benchmarks.run import append_record, read_records, unfinished
+
+LIMITS = {"max_rows": 1000}
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path) -> Path:
+    """Two tables: one that can be learnt, and one with a missing value."""
+    folder = tmp_path / "data"
+    (folder / "adbench").mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    y = np.arange(80) < 10
+    X = rng.normal(size=(80, 3)) + 4 * y[:, None]
+    np.savez(folder / "adbench/1_good.npz", X=X, y=y)
+    np.savez(folder / "adbench/2_broken.npz", X=np.where(X > 2, np.nan, X), y=y)
+    return folder
+
+
+def invoke(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments], catch_exceptions=False)
+
+
+def test_a_run_records_failures_goes_on_and_repeats_no_cell(data_dir: Path, tmp_path: Path) -> None:
+    arguments = ["run", "tabular", "--data-dir", data_dir, "--results", tmp_path, "--detectors", "ganomaly"]
+    arguments += ["--baselines", "iforest", "--set", "steps=2"]
+    path = tmp_path / "tabular.jsonl"
+
+    assert invoke(*arguments).exit_code == 0
+    records = {(r["dataset"], r["detector"]): r for r in read_records(path)}
+    assert len(records) == 4
+    assert all("NaN" in records["broken", name]["error"] for name in ("ganomaly", "iforest"))
+    forest, gan = records["good", "iforest"], records["good", "ganomaly"]
+    assert forest["auroc"] > 0.95
+    assert gan["params"] == {"steps": 2}
+    assert (gan["n_train"], gan["n_test"]) == (35, 45)
+    assert gan["peak_mb"] > 50
+    assert str(tmp_path) not in path.read_text()
+
+    before = path.read_text()
+    assert "4 have a record already" in invoke(*arguments).output
+    assert path.read_text() == before
+
+    assert invoke("report", "tabular", "--results", tmp_path).exit_code == 0
+    text = (tmp_path / "tabular.md").read_text()
+    assert "2 failed" in text
+    assert "ganomaly (steps=2)" in text
+    assert "## semi (max_rows = 1000" in text
+
+
+def test_only_cells_without_a_record_are_left(tmp_path: Path) -> None:
+    path = tmp_path / "tabular.jsonl"
+    cells = [Cell("tabular", "toy", "iforest", seed, limits=LIMITS) for seed in range(3)]
+    append_record(path, cells[0].identity() | {"auroc": 1.0})
+    append_record(path, cells[1].identity() | {"error": "no"})
+    assert unfinished(cells, path, retry_failed=False) == cells[2:]
+    assert unfinished(cells, path, retry_failed=True) == cells[1:]
+
+
+def test_a_changed_parameter_or_limit_is_another_cell() -> None:
+    cells = [
+        Cell("tabular", "toy", "ganomaly", 0, limits=LIMITS),
+        Cell("tabular", "toy", "ganomaly", 0, {"steps": 5}, LIMITS),
+        Cell("tabular", "toy", "ganomaly", 0),
+        Cell("tabular", "toy", "knn", 0, limits=LIMITS),
+        Cell("tabular", "toy", "knn", 0, {"scaling": "quantile"}, LIMITS),
+    ]
+    assert len({key(cell.identity()) for cell in cells}) == len(cells)
+
+
+def test_a_line_cut_short_by_a_kill_is_skipped_and_the_next_one_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "tabular.jsonl"
+    append_record(path, {"a": 1})
+    path.write_text(path.read_text() + '{"b":')
+    append_record(path, {"c": 3})
+    assert read_records(path) == [{"a": 1}, {"c": 3}]
+
+
+def test_records_of_another_default_are_left_out() -> None:
+    old = {"suite": "tabular", "dataset": "a", "detector": "x", "seed": 0, "params": {}, "limits": {}, "config": "1"}
+    new = old | {"config": "2", "dataset": "b"}
+    assert current([old, new]) == ([new], 1)
+    assert label(new | {"params": {"n_members": 4, "steps": 9}}) == "x x4 (steps=9)"
+
+
+def test_a_repeated_cell_is_equal(data_dir: Path) -> None:
+    cell = Cell("tabular", "good", "ganomaly", 3, {"steps": 2}, LIMITS)
+    first, second = measure(cell, data_dir), measure(cell, data_dir)
+    assert first["auroc"] == second["auroc"]
+
+
+def test_a_missing_table_is_flagged_in_the_means(data_dir: Path, tmp_path: Path) -> None:
+    path = tmp_path / "tabular.jsonl"
+    record = measure(Cell("tabular", "good", "knn", 0, {}, LIMITS), data_dir)
+    facts = {"versions": {}, "commit": "", "machine": {}}
+    for seed, auroc in ((0, 0.7), (1, 0.9)):
+        append_record(path, record | facts | {"seed": seed, "auroc": auroc})
+        append_record(path, record | facts | {"seed": seed, "dataset": "other", "constant": True})
+    append_record(path, record | facts | {"detector": "ecod"})
+    text = report(path)
+    assert "0.8000 ± 0.1414" in text
+    assert "CONSTANT" in text
+    assert "1 (!)" in text
+
+
+def test_constant_and_infinite_scores_are_seen() -> None:
+    labels = np.array([True, False, False, False, False])
+    assert quality(labels, np.ones(5), "semi")["constant"]
+    with pytest.raises(ValueError, match="1 of 5"):
+        quality(labels, np.array([1.0, 2.0, np.inf, 3.0, 4.0]), "semi")
+
+
+def test_the_gan_papers_threshold_flags_a_fifth() -> None:
+    labels = np.arange(100) < 20
+    scores = np.where(np.arange(100) < 15, 200.0, 0.0) - np.arange(100)  # 15 on top, five in the middle of nowhere
+    found = quality(labels, scores - 100 * (labels & (np.arange(100) >= 15)), "gan-papers")
+    assert (found["precision"], found["recall"], found["f1"]) == (0.75, 0.75, 0.75)
+    assert "f1" not in quality(labels, scores, "semi")
+
+
+def test_the_baselines_encoding_of_a_table_is_plain_standardisation() -> None:
+    rng = np.random.default_rng(0)
+    train, test = rng.normal(3, 7, size=(50, 4)), rng.normal(size=(20, 4))
+    scaler = StandardScaler().fit(train)
+    for rows, expected in zip(encoded(train, test, "standard"), (train, test), strict=True):
+        np.testing.assert_allclose(rows, scaler.transform(expected), atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--set", "stesp=3"],
+        ["--set", "steps=many"],
+        ["--set", "steps=-1"],
+        ["--seeds", "a"],
+        ["--detectors", "nobody"],
+        ["--datasets", "nothing"],
+        ["--max-train", "10"],
+    ],
+)
+def test_a_wrong_option_stops_before_anything_runs(arguments: list[str], data_dir: Path, tmp_path: Path) -> None:
+    result = invoke("run", "tabular", "--data-dir", data_dir, "--results", tmp_path, *arguments)
+    assert result.exit_code == 2
+    assert not (tmp_path / "tabular.jsonl").exists()
+
+
+def test_records_are_single_lines_of_json(tmp_path: Path) -> None:
+    path = tmp_path / "deep/records.jsonl"
+    append_record(path, {"text": "zwei\nZeilen ü"})
+    (line,) = path.read_text(encoding="utf-8").splitlines()
+    assert json.loads(line) == {"text": "zwei\nZeilen ü"}

@@ -1,0 +1,203 @@
+"""Backbones: every network has the promised shapes, ranges and independence of members and rows."""
+
+import pytest
+import torch
+from torch import nn
+from torch.testing import assert_close
+
+from anogan import InputError
+from anogan.data.spec import SampleSpec
+from anogan.nn import dcgan
+from anogan.nn.backbone import BACKBONES, Backbone, backbone_for, critique_both
+
+SPECS = {
+    "vector": SampleSpec((5,)),
+    "one column": SampleSpec((1,)),
+    "one-hot": SampleSpec((6,), spans=((1, 4),)),
+    "8x8": SampleSpec((1, 8, 8), bounded=True),
+    "9x12": SampleSpec((3, 9, 12), bounded=True),
+    "33x8": SampleSpec((1, 33, 8), bounded=True),
+}
+K, B = 2, 4
+
+
+@pytest.fixture(params=SPECS)
+def spec(request):
+    torch.manual_seed(0)
+    return SPECS[request.param]
+
+
+@pytest.fixture
+def x(spec):
+    return torch.rand(K, B, *spec.shape) * 2 - 1
+
+
+@pytest.fixture
+def backbone(spec):
+    return backbone_for("auto", spec, K, 4)
+
+
+def networks(backbone, spec):
+    """name -> (network, its inputs)."""
+    x = torch.rand(K, B, *spec.shape) * 2 - 1
+    z = torch.randn(K, B, 3)
+    made = {"encoder": (backbone.encoder(3), (x,)), "decoder": (backbone.decoder(3), (z,))}
+    made["unet"] = backbone.unet(3), (x,)
+    for normed in (False, True):
+        made[f"critic {normed}"] = backbone.critic(spectral_norm=normed), (x,)
+        made[f"joint {normed}"] = backbone.critic(context_dim=3, spectral_norm=normed), (x, z)
+        made[f"pair {normed}"] = backbone.pair_critic(spectral_norm=normed), (torch.cat([x, x], 2),)
+        made[f"latent {normed}"] = backbone.latent_critic(3, spectral_norm=normed), (z,)
+    return made
+
+
+def test_encoders_and_decoders_have_the_promised_shapes(backbone, spec, x):
+    assert backbone.encoder(3)(x).shape == (K, B, 3)
+    made = backbone.decoder(3)(torch.randn(K, B, 3))
+    assert made.shape == x.shape
+    assert backbone.unet(3)(x).shape == x.shape
+
+
+def test_critics_give_a_logit_and_features(backbone, spec):
+    for name, (network, inputs) in networks(backbone, spec).items():
+        if name in ("encoder", "decoder", "unet"):
+            continue
+        logit, features = network(*inputs)
+        assert logit.shape == (K, B), name
+        assert features.shape[:2] == (K, B), name
+        assert features.dim() == 3, name
+
+
+def test_generated_values_lie_in_the_range_of_the_spec(backbone, spec, x):
+    for made in (backbone.decoder(3)(torch.randn(K, B, 3) * 50), backbone.unet(3)(x * 50)):
+        if spec.bounded:
+            assert made.abs().max() <= 1
+        for start, stop in spec.spans:
+            assert_close(made[..., start:stop].sum(-1), torch.ones(K, B))
+
+
+def test_members_are_independent(backbone, spec):
+    for name, (network, inputs) in networks(backbone, spec).items():
+        network.eval()
+        out = network(*inputs)
+        moved = network(*(torch.cat([i[:1], i[1:] + 1]) for i in inputs))
+        first, first_moved = (o[0] if isinstance(o, tuple) else o for o in (out, moved))
+        assert torch.equal(first[0], first_moved[0]), name
+        assert not torch.equal(first[1], first_moved[1]), name
+
+
+def test_rows_are_independent_in_eval_mode(backbone, spec):
+    for name, (network, inputs) in networks(backbone, spec).items():
+        network.double().eval()
+        inputs = tuple(i.double() for i in inputs)
+        out, alone = network(*inputs), network(*(i[:, 1:2] for i in inputs))
+        whole, single = (o[0] if isinstance(o, tuple) else o for o in (out, alone))
+        assert_close(whole[:, 1:2], single, msg=name)
+
+
+def test_critics_do_not_mix_rows_even_in_training(backbone, spec):
+    for name, (network, inputs) in networks(backbone, spec).items():
+        if name in ("encoder", "decoder", "unet") or "True" in name:  # spectral norm moves with each call
+            continue
+        network.double().train()
+        inputs = tuple(i.double() for i in inputs)
+        assert_close(network(*inputs).logit[:, :1], network(*(i[:, :1] for i in inputs)).logit, msg=name)
+
+
+def test_a_critic_of_two_batches_is_the_critic_of_each(backbone, spec, x):
+    critic = backbone.critic().double().eval()
+    a, b = x.double(), x.double() + 1
+    both = critique_both(critic, a, b)
+    for joint, single in zip(both, (critic(a), critic(b)), strict=True):
+        assert_close(joint.logit, single.logit)
+        assert_close(joint.features, single.features)
+    critic = backbone.critic(context_dim=3).double().eval()
+    z = torch.randn(2, K, B, 3).double()
+    both = critique_both(critic, a, b, z[0], z[1])
+    assert_close(both[0].logit, critic(a, z[0]).logit)
+    assert_close(both[1].logit, critic(b, z[1]).logit)
+
+
+def test_a_joint_critic_uses_its_context(backbone, spec, x):
+    critic = backbone.critic(context_dim=3).eval()
+    z = torch.randn(K, B, 3)
+    assert (critic(x, z).logit != critic(x, z + 1).logit).all()
+
+
+def test_every_network_is_reached_by_gradient(backbone, spec):
+    for name, (network, inputs) in networks(backbone, spec).items():
+        out = network(*inputs)
+        (out.logit if isinstance(out, tuple) else out).square().sum().backward()
+        idle = [k for k, w in network.named_parameters() if w.grad is None or not w.grad.any()]
+        assert not idle, f"{name}: {idle}"
+
+
+def test_width_sets_the_size(spec):
+    small, large = (
+        sum(w.numel() for w in backbone_for("auto", spec, 1, width).critic().parameters()) for width in (4, 8)
+    )
+    assert large > small
+    default = backbone_for("auto", spec, 1, None)
+    assert default.width == default.default_width
+
+
+def test_the_wrong_modality_gets_advice():
+    with pytest.raises(InputError, match=r"needs \(C, H, W\).*X\[:, None\]"):
+        backbone_for("dcgan", SPECS["vector"], 1, None)
+    with pytest.raises(InputError, match=r"needs vectors.*reshape"):
+        backbone_for("mlp", SPECS["8x8"], 1, None)
+    with pytest.raises(InputError, match="7x20 pixels.*at least 8x8"):
+        backbone_for("auto", SampleSpec((1, 7, 20), bounded=True), 1, None)
+    with pytest.raises(InputError, match="Unknown backbone 'resnet'; there are .*mlp"):
+        backbone_for("resnet", SPECS["vector"], 1, None)
+
+
+def test_two_backbones_of_one_name_are_refused():
+    with pytest.raises(TypeError, match="Two backbones are called 'mlp'"):
+        type("Impostor", (Backbone,), {"name": "mlp"})
+    assert BACKBONES["mlp"].__name__ == "MLP"
+
+
+@pytest.mark.parametrize("side", range(8, 70, 3))
+def test_halving_ends_at_three_or_four_pixels(side):
+    sizes = dcgan.level_sizes(side, side + 5)
+    assert sizes[0] == (side, side + 5)
+    assert 3 <= min(sizes[-1]) <= dcgan.COARSEST
+    assert all(b == tuple((n + 1) // 2 for n in a) for a, b in zip(sizes, sizes[1:], strict=False))
+
+
+def test_channels_double_up_to_a_limit():
+    assert dcgan.level_channels(6, 16) == [16, 32, 64, 128, 128, 128]
+
+
+def test_dcgan_weights_are_drawn_from_a_narrow_normal():
+    torch.manual_seed(0)
+    backbone = backbone_for("dcgan", SampleSpec((3, 32, 32), bounded=True), 1, 32)
+    for network in (backbone.encoder(8), backbone.decoder(8), backbone.critic(), backbone.unet(8)):
+        convolutions = [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)]
+        assert convolutions
+        for layer in convolutions:
+            assert abs(layer.weight.std() - 0.02) < 0.002
+            assert not layer.bias.any()
+        for layer in network.modules():
+            if isinstance(layer, nn.BatchNorm2d | nn.GroupNorm):
+                assert abs(layer.weight.mean() - 1) < 0.02
+                assert 0.01 < layer.weight.std() < 0.03
+
+
+def test_the_u_net_uses_its_bottleneck_and_its_skips():
+    torch.manual_seed(0)
+    for spec in (SPECS["8x8"], SPECS["vector"]):
+        network = backbone_for("auto", spec, 1, 4).unet(2).double().eval()
+        x = torch.rand(1, 2, *spec.shape).double()
+        out = network(x)
+        bottleneck = [w for k, w in network.named_parameters() if "squeeze" in k or "bottleneck" in k]
+        assert bottleneck
+        with torch.no_grad():
+            for weight in bottleneck:
+                weight += 1.0
+        assert not torch.equal(network(x), out)
+        with torch.no_grad():
+            for weight in bottleneck:
+                weight.zero_()
+        assert not torch.equal(network(x)[:, 0], network(x)[:, 1])  # the skips still carry the sample
