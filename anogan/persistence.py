@@ -3,6 +3,7 @@
 import json
 import os
 import zipfile
+import zlib
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -18,6 +19,8 @@ from .data.preprocessor import TRUSTED_TYPES, Preprocessor
 from .errors import FormatError
 
 FORMAT_VERSION = 1
+UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, AttributeError, KeyError, RuntimeError, TypeError, ValueError)
+"""What reading damaged bytes as a zip, as JSON or as a preprocessor may raise."""
 MANIFEST, WEIGHTS, PREPROCESSOR = "manifest.json", "weights.safetensors", "preprocessor.skops"
 
 
@@ -74,14 +77,15 @@ def read_model(path: str | os.PathLike[str]) -> ModelFile:
         with zipfile.ZipFile(path) as archive:
             manifest = json.loads(archive.read(MANIFEST))
             version = manifest.get("format_version")
-            if version != FORMAT_VERSION:
-                raise FormatError(
-                    f"{path} has model format version {version}; this anogan reads version {FORMAT_VERSION}. "
-                    "Install the anogan that wrote it, or fit again."
-                )
-            parts = {name: archive.read(name) for name in (WEIGHTS, PREPROCESSOR)}
-    except (zipfile.BadZipFile, KeyError, UnicodeDecodeError, AttributeError, json.JSONDecodeError) as error:
+            if version == FORMAT_VERSION:
+                parts = {name: archive.read(name) for name in (WEIGHTS, PREPROCESSOR)}
+    except UNREADABLE as error:
         raise FormatError(f"{path} is not a model file of anogan ({error}).") from None
+    if version != FORMAT_VERSION:
+        raise FormatError(
+            f"{path} has model format version {version}; this anogan reads version {FORMAT_VERSION}. "
+            "Install the anogan that wrote it, or fit again."
+        )
     written = manifest.pop("sha256", {})
     for name, digest in _digests(manifest, parts).items():
         if digest != written.get(name):
@@ -89,7 +93,7 @@ def read_model(path: str | os.PathLike[str]) -> ModelFile:
     try:
         weights = load_tensors(parts[WEIGHTS])
         preprocessor = skops.io.loads(parts[PREPROCESSOR], trusted=TRUSTED_TYPES)
-    except (SafetensorError, TypeError, ValueError, KeyError) as error:
+    except (SafetensorError, *UNREADABLE) as error:
         raise FormatError(f"{path} is damaged or holds something we never write: {error}") from None
     # skops trusts many of scikit-learn's types; only a preprocessor of ours may stand at the top.
     if not isinstance(preprocessor, Preprocessor):

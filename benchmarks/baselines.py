@@ -12,7 +12,7 @@ from sklearn.neighbors import NearestNeighbors
 
 import anogan
 
-KNN_ROWS = 50_000
+KNN_ROWS = 20_000
 
 
 class Forest(IsolationForest):

@@ -2,11 +2,14 @@
 
 import hashlib
 import json
+import multiprocessing
 import os
 import platform
 import resource
+import signal
 import subprocess
 import sys
+import threading
 import time
 import warnings
 from dataclasses import asdict, dataclass, field
@@ -78,7 +81,8 @@ def measure(cell: Cell, data_dir: Path) -> Record:
     fitted = time.perf_counter()
     scores = detector.anomaly_score(test)
     scored = time.perf_counter()
-    record |= {"n_train": len(train), "n_test": len(test), "anomalous": round(float(labels.mean()), 4)}
+    n_train = getattr(detector, "n_samples_fit_", len(train))  # a baseline may keep only some rows
+    record |= {"n_train": n_train, "n_test": len(test), "anomalous": round(float(labels.mean()), 4)}
     record |= quality(labels, scores, dataset.protocol)
     if cell.detector not in BASELINES:
         flagged = scores > detector.calibration_.threshold
@@ -109,12 +113,22 @@ def quality(labels: Labels, scores: np.ndarray, protocol: str) -> Record:
 
 def run_in_worker(cell: Cell, data_dir: Path, answer: Connection) -> None:
     """Entry of a worker process: send the record, or what went wrong."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's, which ends its workers
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         record = measure(cell, data_dir)
     except Exception as error:
         record = {"error": f"{type(error).__name__}: {error}".replace(str(data_dir), "DATA")}
     answer.send(record)
     answer.close()
+
+
+def _end_with_parent() -> None:
+    """A parent that was killed outright cannot end its workers."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def provenance(jobs: int) -> Record:

@@ -1,5 +1,6 @@
 """The command line of the benchmarks."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,12 @@ from .run import unfinished
 
 RESULTS = Path(__file__).parent / "results"
 DEFAULT_MAX_ROWS = 10_000
+LIMITS = {
+    "tabular": ("max_rows",),
+    "intrusion": ("max_train", "max_test"),
+    "images": ("max_train", "max_test"),
+    "speed": (),
+}
 
 results_option = click.option(
     "--results",
@@ -43,7 +50,7 @@ def main() -> None:
 @click.option("--baselines", help=f"Of {', '.join(BASELINES)}; by default all; '' for none.")
 @click.option("--datasets", help="Comma-separated names; by default all that are in the folder.")
 @click.option("--seeds", default="0", show_default=True, help="Such as 0-4 or 0,3.")
-@click.option("--n-members", default="1", show_default=True, help="Such as 1,4: each gives cells of its own.")
+@click.option("--n-members", help="Such as 1,4: each gives cells of its own; by default the detector's own.")
 @click.option("--set", "changes", multiple=True, metavar="PARAMETER=VALUE", help="Of the detectors that have it.")
 @click.option("--max-rows", type=click.IntRange(10), help=f"Per ADBench table.  [default: {DEFAULT_MAX_ROWS}]")
 @click.option("--max-train", type=click.IntRange(2), help="Training rows, at most (intrusion, images).")
@@ -59,7 +66,7 @@ def run(
     baselines: str | None,
     datasets: str | None,
     seeds: str,
-    n_members: str,
+    n_members: str | None,
     changes: tuple[str, ...],
     max_rows: int | None,
     max_train: int | None,
@@ -82,18 +89,14 @@ def run(
     chosen_baselines = [] if suite == "speed" else _chosen(baselines, list(BASELINES), "--baselines")
     chosen_detectors = _chosen(detectors, list(anogan.list_detectors()), "--detectors")
     given = {"max_rows": max_rows, "max_train": max_train, "max_test": max_test}
-    used = {
-        "tabular": ("max_rows",),
-        "intrusion": ("max_train", "max_test"),
-        "images": ("max_train", "max_test"),
-    }
     for name, value in given.items():
-        if value is not None and name not in used.get(suite, ()):
+        if value is not None and name not in LIMITS[suite]:
             raise click.UsageError(f"--{name.replace('_', '-')} has no meaning in suite {suite}.")
     limits = {name: value for name, value in given.items() if value is not None}
     if suite == "tabular":
         limits.setdefault("max_rows", DEFAULT_MAX_ROWS)
-    variants = _variants(chosen_detectors, chosen_baselines, _numbers(n_members, "--n-members"), changes)
+    members = [None] if n_members is None else list(_numbers(n_members, "--n-members"))
+    variants = _variants(chosen_detectors, chosen_baselines, members, changes)
     cells = [
         Cell(suite, dataset, name, seed, params, limits)
         for seed in _numbers(seeds, "--seeds")
@@ -126,7 +129,7 @@ def report(suites: tuple[str, ...], results: Path) -> None:
 
 
 def _variants(
-    detectors: list[str], baselines: list[str], members: list[int], changes: tuple[str, ...]
+    detectors: list[str], baselines: list[str], members: Sequence[int | None], changes: tuple[str, ...]
 ) -> list[tuple[str, dict[str, Any]]]:
     """Each detector with its changed parameters, once for each number of members; then the baselines."""
     classes = {name: anogan.list_detectors()[name] for name in detectors}

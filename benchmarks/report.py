@@ -44,9 +44,9 @@ def current(records: list[Record]) -> tuple[list[Record], int]:
 def label(record: Record) -> str:
     """The detector and its parameters that differ from the default."""
     params = dict(record["params"])
-    members = params.pop("n_members", 1)
+    members = params.pop("n_members", None)
     others = ", ".join(f"{name}={value}" for name, value in params.items())
-    return record["detector"] + f" x{members}" * (members > 1) + f" ({others})" * bool(others)
+    return record["detector"] + f" x{members}" * (members is not None) + f" ({others})" * bool(others)
 
 
 def _quality_tables(records: list[Record]) -> list[str]:

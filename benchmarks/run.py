@@ -77,7 +77,8 @@ def run(cells: list[Cell], data_dir: Path, path: Path, *, jobs: int, time_limit:
                 failed += 1
             append_record(path, record | facts)
             left = (time.monotonic() - began) / done * (len(cells) - done)
-            progress.console.print(f"{done}/{len(cells)} {_line(cell, record)}; {left / 60:.0f} min left", markup=False)
+            line = f"{done}/{len(cells)} {_line(cell, record)}; {left / 60:.0f} min left"
+            progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
             progress.advance(bar)
     return failed
 

@@ -52,7 +52,7 @@ def _bare(func: Any, args: Any) -> tuple[Any, tuple[Any, ...]] | None:
     if func in (aten.addmm.default, aten.baddbmm.default):
         plain = aten.mm.out if func is aten.addmm.default else aten.bmm.out
         return plain, tuple(map(_layout, args[1:3]))
-    if func is aten._cdist_forward.default:  # |a - b|^2 = |a|^2 - 2 ab + |b|^2, a product inside
+    if func is aten._euclidean_dist.default:  # torch.cdist: |a - b|^2 = |a|^2 - 2 ab + |b|^2, a product inside
         return aten.matmul.out, (_layout(args[0]), _layout(args[1].mT))
     if func in (aten.convolution.default, aten.convolution_backward.default):
         return func, tuple(map(_layout, args))

@@ -95,6 +95,8 @@ def command(
     except KeyboardInterrupt:
         if checkpoint is None:
             raise click.Abort("Nothing was written; --checkpoint DIR would let training go on.") from None
+        if not Path(checkpoint).is_dir():
+            raise click.Abort(f"No checkpoint had been written to {checkpoint} yet.") from None
         raise click.Abort(f"Run the same command again to go on from the checkpoint in {checkpoint}.") from None
     seconds = time.perf_counter() - began
     _save(detector, model_path)

@@ -29,6 +29,7 @@ COMMANDS = {
     "inspect": "Show what a model file holds.",
     "list": "List the detectors.",
 }
+_LONGEST = 600  # characters of a message; some libraries list every tensor
 _BAD_INPUT_ERRNOS = {
     errno.ENOENT,
     errno.EACCES,
@@ -110,7 +111,8 @@ def describe(error: Exception) -> tuple[str, int]:
 
 
 def _one_line(message: str) -> str:
-    return " ".join(message.split())
+    line = " ".join(message.split())
+    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]} ..."
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:

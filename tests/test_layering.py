@@ -37,9 +37,7 @@ def imported(source: str, package: str) -> Iterator[tuple[str, str | None]]:
             module = node.module or ""
             if node.level:
                 parts = package.split(".")
-                anchor = parts[: max(0, len(parts) - node.level + 1)] or [
-                    ""
-                ]  # "": beyond the topmost package
+                anchor = parts[: max(0, len(parts) - node.level + 1)] or [""]  # "": beyond the topmost package
                 module = ".".join([*anchor, module] if module else anchor)
             for alias in node.names:
                 yield module, alias.name
@@ -49,9 +47,7 @@ def library_faults(source: str, module: str, *, is_package: bool = False) -> lis
     """Return what is wrong with the imports of the library module `module`, such as ``anogan.nn.mlp``."""
     layer = module.split(".")[1]
     if layer not in RANK:
-        return [
-            f"{module}: '{layer}' has no place in the order of layers; give it one in {Path(__file__).name}"
-        ]
+        return [f"{module}: '{layer}' has no place in the order of layers; give it one in {Path(__file__).name}"]
     faults = []
     for target, name in imported(source, module if is_package else module.rpartition(".")[0]):
         parts = target.split(".")
@@ -61,9 +57,7 @@ def library_faults(source: str, module: str, *, is_package: bool = False) -> lis
             continue
         below = parts[1] if len(parts) > 1 else name
         if below not in RANK:
-            faults.append(
-                f"{module} imports {target}{f'.{name}' if name else ''}: not a layer of the library"
-            )
+            faults.append(f"{module} imports {target}{f'.{name}' if name else ''}: not a layer of the library")
         elif RANK[below] > RANK[layer]:
             faults.append(f"{module} imports anogan.{below}: upwards, {layer} stands below {below}")
     return faults
@@ -90,9 +84,7 @@ def outside_faults(
         elif target == "anogan.cli" or target.startswith("anogan.cli."):
             faults.append(f"{module} imports {target}: use a relative import")
         elif parts[0] == "" or (parts[0] == "anogan" and len(parts) > 1):
-            faults.append(
-                f"{module} imports {target or 'beyond its own folder'}: only `anogan` itself is public"
-            )
+            faults.append(f"{module} imports {target or 'beyond its own folder'}: only `anogan` itself is public")
         elif target == "anogan" and name is not None and not exported(name):
             faults.append(f"{module} imports anogan.{name}, which anogan does not export")
     for node in ast.walk(ast.parse(source)):

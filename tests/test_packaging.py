@@ -52,9 +52,7 @@ def test_a_wheel_holds_every_file(tmp_path: Path) -> None:
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, copy / name)
     build = "import setuptools.build_meta as b; b.build_wheel('..')"
-    done = subprocess.run(
-        [sys.executable, "-c", build], cwd=copy, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([sys.executable, "-c", build], cwd=copy, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     (wheel,) = tmp_path.glob("anogan-*.whl")
     inside = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
@@ -81,9 +79,7 @@ def test_the_command_is_installed() -> None:
 @pytest.mark.parametrize("module", ["anogan", "anogan.cli.main"])
 def test_importing_does_not_import_torch(module: str) -> None:
     """`anogan --help` and a mistyped option answer at once."""
-    check = (
-        f"import sys, {module}; print(sorted({{'torch', 'sklearn', 'pandas', 'pyod'}} & set(sys.modules)))"
-    )
+    check = f"import sys, {module}; print(sorted({{'torch', 'sklearn', 'pandas', 'pyod'}} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

@@ -213,9 +213,7 @@ class DateColumn:
 Column = NumberColumn | CategoryColumn | DateColumn
 
 
-def learn_column(
-    name: str | int, series: pd.Series, rows: np.ndarray | None
-) -> tuple[Column, np.ndarray | None]:
+def learn_column(name: str | int, series: pd.Series, rows: np.ndarray | None) -> tuple[Column, np.ndarray | None]:
     """The column's kind and what is known of it, and its training values if it needs scaling.
 
     Raises
@@ -243,9 +241,7 @@ def learn_column(
         return CategoryColumn(name, dtype, [False, True], missing, kind="boolean"), None
     codes, values = _distinct(series)
     present = np.bincount(codes, minlength=len(values)) > 0
-    categories = [
-        _plain(value) for value, used in zip(values, present, strict=True) if used and value is not None
-    ]
+    categories = [_plain(value) for value, used in zip(values, present, strict=True) if used and value is not None]
     _check_cardinality(name, categories, len(series))
     levels: list[Category] = []
     ordered = False
@@ -287,9 +283,7 @@ def _kind(name: str | int, series: pd.Series) -> str:
             f"X[{name!r}] = X[{name!r}].astype(str)."
         )
     hint = f" Convert it: X[{name!r}].dt.total_seconds()." if "timedelta" in inferred else ""
-    raise InputError(
-        f"Column {name!r} is of type {dtype} ({inferred}), which is not supported.{hint} {_drop(name)}"
-    )
+    raise InputError(f"Column {name!r} is of type {dtype} ({inferred}), which is not supported.{hint} {_drop(name)}")
 
 
 def _check_cardinality(name: str | int, categories: list[Category], n: int) -> None:
@@ -357,9 +351,7 @@ def _numbers(series: pd.Series) -> np.ndarray:
     x = np.asarray(series.to_numpy(dtype=np.float64, na_value=np.nan))
     infinite = int(np.isinf(x).sum())
     if infinite:
-        raise InputError(
-            f"Column {name!r} contains infinity in {infinite} row(s). Replace or remove those values."
-        )
+        raise InputError(f"Column {name!r} contains infinity in {infinite} row(s). Replace or remove those values.")
     return x
 
 
@@ -374,15 +366,11 @@ def _dates(series: pd.Series) -> pd.Series:
         return pd.Series(np.full(len(series), np.datetime64("NaT"), dtype="datetime64[us]"))
     if types.is_datetime64_any_dtype(series.dtype) and not isinstance(series.dtype, pd.ArrowDtype):
         return series
-    if _is_arrow_date(series.dtype) or (
-        types.is_object_dtype(series.dtype) and _inferred(series) in _DATE_OBJECTS
-    ):
+    if _is_arrow_date(series.dtype) or (types.is_object_dtype(series.dtype) and _inferred(series) in _DATE_OBJECTS):
         try:
             return pd.to_datetime(pd.Series(series.to_numpy(dtype=object, na_value=None)))
         except (TypeError, ValueError) as error:
-            raise InputError(
-                f"Column {name!r} holds dates that cannot be put on one time line: {error}"
-            ) from error
+            raise InputError(f"Column {name!r} holds dates that cannot be put on one time line: {error}") from error
     raise _type_changed(name, "dates", _sample(series))
 
 
@@ -397,8 +385,7 @@ def _seconds(series: pd.Series, zone: str) -> np.ndarray:
     if aware != bool(zone) and not dates.isna().all():
         got, needed = ("with a time zone", "without") if aware else ("without a time zone", "with one")
         raise InputError(
-            f"Column {series.name!r} has dates {got}; the model was fitted on dates {needed}. "
-            "Use .dt.tz_localize."
+            f"Column {series.name!r} has dates {got}; the model was fitted on dates {needed}. Use .dt.tz_localize."
         )
     if aware:
         dates = (dates.dt.tz_convert(zone) if zone else dates).dt.tz_localize(None)

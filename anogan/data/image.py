@@ -375,9 +375,7 @@ def _grey(picture: Image.Image) -> Image.Image:
     first = pixels[..., 0].astype(np.int16)
     apart = max(int(np.abs(first - pixels[..., channel]).max()) for channel in (1, 2))
     if apart > _GREY_TOLERANCE:
-        raise InputError(
-            "is coloured, but the model takes grey pictures. Convert it, or fit on coloured pictures."
-        )
+        raise InputError("is coloured, but the model takes grey pictures. Convert it, or fit on coloured pictures.")
     return picture.convert("L")
 
 
@@ -415,9 +413,7 @@ def _checked(X: Any) -> np.ndarray:
     if X.ndim != 4:
         raise InputError(f"Pictures must be an array (n, C, H, W), got shape {X.shape}.")
     if 0 in X.shape:
-        raise InputError(
-            f"Found array with 0 sample(s) or pixels (shape={X.shape}) while a minimum of 1 is required."
-        )
+        raise InputError(f"Found array with 0 sample(s) or pixels (shape={X.shape}) while a minimum of 1 is required.")
     if X.dtype.kind not in "buif":
         raise InputError(f"Pictures must be numeric, got dtype {X.dtype}.")
     if X.shape[-1] in (1, 3, 4) and X.shape[1] > 4:

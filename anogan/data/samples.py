@@ -156,9 +156,7 @@ class FolderSamples:
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
-    def _start(
-        self, pool: ThreadPoolExecutor, indices: np.ndarray
-    ) -> tuple[torch.Tensor, list[Future[None]]]:
+    def _start(self, pool: ThreadPoolExecutor, indices: np.ndarray) -> tuple[torch.Tensor, list[Future[None]]]:
         batch = torch.empty((len(indices), *self._shape), dtype=self._dtype)
         pictures = self._indices[indices]
         futures = [pool.submit(self._fill, batch[row], int(picture)) for row, picture in enumerate(pictures)]

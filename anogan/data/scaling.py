@@ -71,9 +71,7 @@ class NumericScaler(BaseEstimator):
         """Learn the statistics of each column, given as 1-d float64 arrays (NaN = missing, no infinities)."""
         if self.scaling not in SCALINGS:
             choices = ", ".join(repr(choice) for choice in SCALINGS)
-            raise InputError(
-                f"The 'scaling' parameter must be one of {choices}. Got {self.scaling!r} instead."
-            )
+            raise InputError(f"The 'scaling' parameter must be one of {choices}. Got {self.scaling!r} instead.")
         facts = [_ColumnFacts(np.asarray(column, dtype=np.float64), self.scaling) for column in columns]
         self.exponent_ = np.array([fact.exponent for fact in facts], dtype=np.int64)
         self.center_ = np.array([fact.center for fact in facts], dtype=np.float64)

@@ -90,10 +90,7 @@ class TablePreprocessor(Preprocessor):
     def inverse(self, x: np.ndarray) -> pd.DataFrame:
         """(n, d) in model space -> DataFrame with the user's columns, order and dtypes."""
         x = np.asarray(x, dtype=np.float64)
-        series = [
-            column.decode(code, self.scaler_)
-            for column, code in zip(self.columns_, self._codes(x), strict=True)
-        ]
+        series = [column.decode(code, self.scaler_) for column, code in zip(self.columns_, self._codes(x), strict=True)]
         frame = pd.concat(series, axis=1)
         frame.columns = pd.Index([column.name for column in self.columns_])
         return frame
@@ -101,10 +98,7 @@ class TablePreprocessor(Preprocessor):
     def collapse(self, error: np.ndarray) -> pd.DataFrame:
         """(n, d) error map -> DataFrame with one summed error per user column."""
         error = np.asarray(error, dtype=np.float64)
-        sums = {
-            column.name: code.sum(axis=1)
-            for column, code in zip(self.columns_, self._codes(error), strict=True)
-        }
+        sums = {column.name: code.sum(axis=1) for column, code in zip(self.columns_, self._codes(error), strict=True)}
         return pd.DataFrame(sums)
 
     def unseen_categories(self, X: pd.DataFrame) -> dict[str | int, dict[Any, int]]:
@@ -144,9 +138,7 @@ class TablePreprocessor(Preprocessor):
             got = f"{X.shape[1]} features" if X.ndim == 2 else f"shape {X.shape}"
             raise InputError(f"X has {got}, but the model is expecting {len(names)} features as input.")
         if any(column.kind != "number" for column in self.columns_):
-            raise InputError(
-                "The model was fitted on a DataFrame with columns of several types; give it a DataFrame."
-            )
+            raise InputError("The model was fitted on a DataFrame with columns of several types; give it a DataFrame.")
         return pd.DataFrame(X, columns=pd.Index(names))
 
 
@@ -154,9 +146,7 @@ def _column_names(X: pd.DataFrame) -> list[str | int]:
     names = X.columns.tolist()
     strange = [name for name in names if not isinstance(name, (str, int))]
     if strange:
-        raise InputError(
-            f"Column names must be text, got {strange[0]!r}. Rename: X.columns = X.columns.map(str)."
-        )
+        raise InputError(f"Column names must be text, got {strange[0]!r}. Rename: X.columns = X.columns.map(str).")
     repeated = X.columns[X.columns.duplicated()]
     if len(repeated):
         raise InputError(f"Column {repeated[0]!r} occurs more than once. Rename or drop one of them.")

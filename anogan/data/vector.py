@@ -44,8 +44,7 @@ class VectorPreprocessor(Preprocessor):
         X = _checked(X)
         if X.shape[1] != self.n_features_in_:
             raise InputError(
-                f"X has {X.shape[1]} features, but the model is expecting {self.n_features_in_} features as "
-                "input."
+                f"X has {X.shape[1]} features, but the model is expecting {self.n_features_in_} features as input."
             )
         out = torch.empty(X.shape, dtype=dtype)
         for j in range(X.shape[1]):

@@ -79,8 +79,8 @@ class ALAD(Detector):
     Notes
     -----
     Deviations from the paper: averaged weights; the best weights by the reconstruction of held-out normal rows are
-    kept; no batch norm and no dropout in the critics. Scoring costs one pass of encoder and generator and two of a critic a
-    row.
+    kept; no batch norm and no dropout in the critics. Scoring costs one pass of encoder and generator and two of a
+    critic a row.
 
     References
     ----------

@@ -89,7 +89,7 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
     n_members: int | None = param(
         None,
         at_least(1, optional=True),
-        help="Networks trained side by side from k seeds, whose scores are averaged (default: 4 on tables, 1 on pictures).",
+        help="Networks trained side by side; their scores are averaged (default: 4 on tables, 1 on pictures).",
     )
     steps: int = param(1000, at_least(1), help="Training budget of each stage, in batches.")
     batch_size: int = param(64, at_least(1), help="Rows per training step.")
@@ -108,7 +108,7 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
     contamination: float | str = param(
         "auto",
         Constraint(float, 0.0, 0.5, open_low=True, choices=("auto",)),
-        help="auto: threshold from held-out normal rows and target_fpr; a number: that share of the training rows is flagged.",
+        help="auto: threshold from held-out rows and target_fpr; a number: that share of the training rows is flagged.",
     )
     target_fpr: float = param(
         0.01, between(0.0, 1.0, open_low=True, open_high=True), help="Promised false-alarm rate on normal rows."
@@ -180,9 +180,7 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
         with forked_torch_rng(self.seed_, device):
             module = self._build(device)
             trainer = Trainer(
-                TrainerSettings(
-                    self.steps, self.batch_size, self.learning_rate, self.ema_decay, self.patience
-                ),
+                TrainerSettings(self.steps, self.batch_size, self.learning_rate, self.ema_decay, self.patience),
                 seed=self.seed_,
                 members=self.n_members_,
                 device=device,
@@ -225,6 +223,8 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
             threshold = conformal_threshold(scores, self.target_fpr)
         else:
             threshold = float(np.percentile(scores, 100 * (1 - float(self.contamination))))
+        # Rounding differs between batches; it must not decide on a row that lies exactly at the threshold.
+        threshold += 1e-9 * (abs(threshold) + float(np.ptp(scores)))
         self.calibration_ = Calibration(location, scale, scores, threshold)
         self.offset_ = -threshold
 

@@ -119,6 +119,4 @@ class EGBAD(Detector):
     )
 
     def build(self, backbone: Backbone) -> GANModule:
-        return EGBADModule(
-            backbone, self.latent_dim, self.spectral_norm, self.residual_share, self.critic_score
-        )
+        return EGBADModule(backbone, self.latent_dim, self.spectral_norm, self.residual_share, self.critic_score)

@@ -79,6 +79,4 @@ class WGANGP(Detector):
 
     def build(self, backbone: Backbone) -> GANModule:
         bank = FeatureBank(self.distance, self.neighbours)
-        return WGANGPModule(
-            backbone, self.latent_dim, self.penalty_weight, self.critic_steps, bank, self.bank_size
-        )
+        return WGANGPModule(backbone, self.latent_dim, self.penalty_weight, self.critic_steps, bank, self.bank_size)

@@ -185,9 +185,7 @@ class _StageRun:
                     self.finished = self._look() or self.step == total
                 for callback in self.trainer.callbacks:
                     callback.on_step_end(name, self.step, terms)
-                if at_look and (
-                    self.finished or time.monotonic() - last_written >= self.settings.checkpoint_seconds
-                ):
+                if at_look and (self.finished or time.monotonic() - last_written >= self.settings.checkpoint_seconds):
                     self.write()
                     last_written = time.monotonic()
                 if self.finished:

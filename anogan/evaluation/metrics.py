@@ -47,21 +47,15 @@ class Ranking:
         y = np.asarray(labels)
         s = np.asarray(scores, dtype=np.float64)
         if y.ndim != 1 or s.shape != y.shape:
-            raise InputError(
-                f"labels and scores must be (n,), as long as each other; got {y.shape} and {s.shape}."
-            )
+            raise InputError(f"labels and scores must be (n,), as long as each other; got {y.shape} and {s.shape}.")
         if np.isnan(s).any():
-            raise InputError(
-                f"{int(np.isnan(s).sum())} of {len(s)} scores are NaN; every row needs a number."
-            )
+            raise InputError(f"{int(np.isnan(s).sum())} of {len(s)} scores are NaN; every row needs a number.")
         if not np.isin(y, (0, 1)).all():
             raise InputError("labels must be 0 (normal) or 1 (anomalous).")
         y = y.astype(bool)
         if y.all() or not y.any():
             missing = "normal" if len(y) and y.all() else "anomalous"
-            raise InputError(
-                f"the labels name no {missing} row among {len(y)}; a ranking metric needs both classes."
-            )
+            raise InputError(f"the labels name no {missing} row among {len(y)}; a ranking metric needs both classes.")
         order = np.argsort(-s, kind="stable")
         s, y = s[order], y[order]
         starts = np.flatnonzero(np.concatenate(([True], s[1:] != s[:-1])))  # (G,)
@@ -72,9 +66,7 @@ class Ranking:
     def auroc(self) -> Array:
         """Probability that an anomalous row outranks a normal one, ties counting half; (...,)."""
         total = self.normal.sum(-1)
-        above = (
-            np.cumsum(self.normal, -1) - self.normal / 2
-        )  # normal rows ranked above the middle of each group
+        above = np.cumsum(self.normal, -1) - self.normal / 2  # normal rows ranked above the middle of each group
         return 1 - (self.anomalous * above).sum(-1) / (self.anomalous.sum(-1) * total)
 
     def aupr(self) -> Array:
@@ -186,9 +178,7 @@ def bootstrap_interval(
     values: list[list[Array]] = [[] for _ in metrics]
     for start in range(0, replicates, block):
         count = min(block, replicates - start)
-        drawn = Ranking(
-            _redraw(ranking.anomalous, count, rng), _redraw(ranking.normal, count, rng)
-        )  # (count, G)
+        drawn = Ranking(_redraw(ranking.anomalous, count, rng), _redraw(ranking.normal, count, rng))  # (count, G)
         for one, collected in zip(metrics, values, strict=True):
             collected.append(one(drawn))
     tail = (1 - confidence) / 2
@@ -240,9 +230,7 @@ class PixelCurve:
         defect = np.asarray(mask) != 0
         s = np.asarray(scores, dtype=np.float32)
         if defect.ndim != 2 or s.shape != defect.shape:
-            raise InputError(
-                f"mask and scores must be (H, W) and of one shape; got {defect.shape} and {s.shape}."
-            )
+            raise InputError(f"mask and scores must be (H, W) and of one shape; got {defect.shape} and {s.shape}.")
         if not np.isfinite(s).all():
             raise InputError("pixel scores must be finite.")
         keys = self._keys(s)
@@ -294,9 +282,7 @@ class PixelCurve:
         fpr, overlap = self._curve(self._overlap)
         inside = fpr <= limit
         at_limit = np.interp(limit, fpr, overlap)
-        return float(
-            np.trapezoid(np.append(overlap[inside], at_limit), np.append(fpr[inside], limit)) / limit
-        )
+        return float(np.trapezoid(np.append(overlap[inside], at_limit), np.append(fpr[inside], limit)) / limit)
 
     def _curve(self, gain: Array) -> tuple[Array, Array]:
         """False-positive rate and share of `gain`, from the highest threshold to the lowest; both 0 to 1."""

@@ -54,8 +54,7 @@ class Down(nn.Module):
     def __init__(self, channels: int, plan: list[int], *, spectral_norm: bool = False) -> None:
         super().__init__()
         self.convs = nn.ModuleList(
-            nn.Conv2d(a, b, 4, stride=2, padding=1)
-            for a, b in zip([channels, *plan[:-1]], plan, strict=True)
+            nn.Conv2d(a, b, 4, stride=2, padding=1) for a, b in zip([channels, *plan[:-1]], plan, strict=True)
         )
         # The paper leaves the first layer without normalisation.
         self.norms = nn.ModuleList(nn.GroupNorm(1, c) if i else nn.Identity() for i, c in enumerate(plan))
@@ -188,9 +187,7 @@ class DCGAN(Backbone):
         return self._critic(self.spec.paired(), 0, spectral_norm)
 
     def _critic(self, spec: SampleSpec, context_dim: int, spectral_norm: bool) -> nn.Module:
-        return Members(
-            self.members, lambda: ImageCritic(spec, self.width, context_dim, spectral_norm=spectral_norm)
-        )
+        return Members(self.members, lambda: ImageCritic(spec, self.width, context_dim, spectral_norm=spectral_norm))
 
     def latent_critic(self, in_dim: int, *, spectral_norm: bool = False) -> nn.Module:
         return MLPCritic(self.members, in_dim, MOST_CHANNELS * self.width, spectral_norm=spectral_norm)

@@ -28,7 +28,7 @@ class BatchedLinear(nn.Module):
 class BatchedSpectralNorm(nn.Module):
     """Parametrisation dividing each member's matrix by its largest singular value (Miyato 2018, arXiv:1802.05957).
 
-    One power iteration a training step; the estimate is frozen in eval mode.
+    One power iteration a training step of this network; the estimate is frozen while others train and in eval mode.
     """
 
     u: Tensor
@@ -48,7 +48,7 @@ class BatchedSpectralNorm(nn.Module):
         self.u.copy_(nn.functional.normalize(weight @ self.v, dim=1))  # (K, in, 1)
 
     def forward(self, weight: Tensor) -> Tensor:
-        if self.training:
+        if self.training and weight.requires_grad:
             self._iterate(weight)
         # Clones, since a second forward before the backward changes u and v in place.
         sigma = self.u.clone().mT @ weight @ self.v.clone()  # (K, 1, 1)

@@ -20,8 +20,7 @@ class Hidden(nn.Module):
     def __init__(self, members: int, dims: list[int], *, spectral_norm: bool = False) -> None:
         super().__init__()
         self.layers = nn.ModuleList(
-            batched_linear(members, a, b, spectral_norm=spectral_norm)
-            for a, b in pairwise(dims)
+            batched_linear(members, a, b, spectral_norm=spectral_norm) for a, b in pairwise(dims)
         )
 
     def forward(self, x: Tensor) -> Tensor:

@@ -422,9 +422,10 @@ def interrupted(args: list[object], started) -> subprocess.CompletedProcess[str]
 
 
 def test_interrupted_fit_goes_on_from_its_checkpoint(run, data, tmp_path):
-    steps = ["--steps", "20000", "--patience", "0", "--width", "8", "--random-state", "0", "-q"]
+    steps = ["--steps", "100000", "--patience", "0", "--width", "8", "--random-state", "0", "-q"]
     args = ["fit", data / "normal.csv", "-m", tmp_path / "m", "--checkpoint", tmp_path / "saved", *steps]
     done = interrupted(args, lambda: any((tmp_path / "saved").glob("checkpoint*")))
+    assert any((tmp_path / "saved").glob("checkpoint*")), done.stderr
     assert done.returncode == 130, done.stderr
     assert done.stderr.strip().splitlines()[-1].startswith("Interrupted. Run the same command again")
     assert "Traceback" not in done.stderr
@@ -436,7 +437,7 @@ def test_interrupted_fit_goes_on_from_its_checkpoint(run, data, tmp_path):
             seen.append(step)
             raise KeyboardInterrupt
 
-    detector = anogan.GANomaly(steps=20000, patience=0, width=8, random_state=0)
+    detector = anogan.GANomaly(steps=100000, patience=0, width=8, random_state=0)
     with pytest.raises(KeyboardInterrupt):
         detector.fit(read_as_cli(data / "normal.csv"), callbacks=[First()], checkpoint=tmp_path / "saved")
     assert seen[0] > 1  # it went on, not began

@@ -140,7 +140,7 @@ def test_arrays_round_trip(run, tmp_path, suffix):
     assert "reason_3" in scores
     assert "reason_4" not in scores
     whole = anogan.load(tmp_path / "m").anomaly_score(X)
-    np.testing.assert_allclose(scores["score"], whole, rtol=1e-5)
+    np.testing.assert_allclose(scores["score"], whole, rtol=1e-4)  # float32, other batches
     if suffix == "npz":
         assert json.loads(run("evaluate", path, "-m", tmp_path / "m", "--json").stdout)["anomalous"] == 10
 

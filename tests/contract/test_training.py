@@ -1,5 +1,6 @@
 """What a module declares is what the trainer does: phases, gradients, terms, early stopping, divergence."""
 
+import itertools
 import math
 from dataclasses import replace
 
@@ -56,6 +57,29 @@ def test_one_phase_moves_only_its_networks(case):
         allowed = {name for name, w in module.named_parameters() if id(w) in own}
         assert moved, f"{phase.name} moves nothing"
         assert moved <= allowed, f"{phase.name} moves {moved - allowed}"
+
+
+def test_while_a_phase_plays_only_its_networks_take_gradient(network_case):
+    module, samples = network_case.module()
+    stages = module.stages()
+    played = set()
+
+    def watched(phase):
+        own = {id(w) for network in phase.networks for w in network.parameters()}
+
+        def loss(x):
+            played.add(phase.name)
+            assert {id(w) for w in module.parameters() if w.requires_grad} == own
+            assert all(w.grad is None for w in module.parameters())
+            return phase.loss(x)
+
+        return replace(phase, loss=loss)
+
+    module.stages = lambda: tuple(
+        replace(stage, phases=tuple(watched(phase) for phase in stage.phases)) for stage in stages
+    )
+    trainer().fit(module, samples, None)
+    assert played == {phase.name for stage in stages for phase in stage.phases}
 
 
 def test_a_network_outside_a_stage_is_frozen_whole(network_case):
@@ -144,19 +168,24 @@ def test_an_exploding_training_stops(vector_case):
         vector_case.fit(learning_rate=1e200, steps=50, ema_decay=0.0, patience=0)
 
 
-def test_early_stopping_ends_a_hopeless_stage_before_its_budget(network_case):
+def test_early_stopping_ends_a_hopeless_stage_before_its_budget(network_case, monkeypatch):
+    build = network_case.cls.build
     ended = {}
+
+    def hopeless(self, backbone):
+        """The module as it is, but the held-out rows look worse each time."""
+        module = build(self, backbone)
+        stages, looks = module.stages(), itertools.count(1.0)
+        module.stages = lambda: tuple(replace(stage, monitor=lambda x: torch.tensor([next(looks)])) for stage in stages)
+        return module
 
     class Watch(anogan.Callback):
         def on_stage_end(self, stage, steps):
             ended[stage] = steps
 
-    # At this learning rate the held-out rows cannot get better at each of the 20 looks.
-    detector = network_case.fit(
-        steps=100, learning_rate=3.0, ema_decay=0.0, patience=1, fit_params={"callbacks": [Watch()]}
-    )
-    assert len(ended) == len(detector.module_.stages())
-    assert all(steps < 100 for steps in ended.values()), ended
+    monkeypatch.setattr(network_case.cls, "build", hopeless)
+    network_case.fit(steps=100, patience=3, fit_params={"callbacks": [Watch()]})
+    assert set(ended.values()) == {20}  # looks at steps 5 (the best), 10, 15 and 20
 
 
 def test_the_whole_budget_is_played_without_patience(vector_case):

@@ -162,3 +162,11 @@ def test_records_are_single_lines_of_json(tmp_path: Path) -> None:
     append_record(path, {"text": "zwei\nZeilen ü"})
     (line,) = path.read_text(encoding="utf-8").splitlines()
     assert json.loads(line) == {"text": "zwei\nZeilen ü"}
+
+
+def test_a_cell_beyond_its_time_limit_is_stopped_and_recorded(data_dir: Path, tmp_path: Path) -> None:
+    arguments = ["run", "tabular", "--data-dir", data_dir, "--results", tmp_path, "--datasets", "good"]
+    arguments += ["--detectors", "ganomaly", "--baselines", "", "--set", "steps=1000000", "--set", "patience=0"]
+    assert "1 cells failed" in invoke(*arguments, "--time-limit", 0.5).output
+    (record,) = read_records(tmp_path / "tabular.jsonl")
+    assert record["error"] == "time limit of 0.5 s"

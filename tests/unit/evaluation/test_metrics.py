@@ -111,6 +111,7 @@ def test_bootstrap_interval_is_reproducible_and_takes_several_metrics():
     np.testing.assert_array_equal(first[0], metrics.bootstrap_interval(Ranking.auroc, labels, scores))
 
 
+@pytest.mark.slow
 def test_bootstrap_of_a_million_rows_takes_seconds_and_stays_around_the_estimate():
     rng = np.random.default_rng(0)
     labels = (np.arange(1_000_000) % 2).astype(int)

@@ -1,5 +1,7 @@
 """Backbones: every network has the promised shapes, ranges and independence of members and rows."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 from torch import nn
@@ -146,9 +148,9 @@ def test_the_wrong_modality_gets_advice():
         backbone_for("dcgan", SPECS["vector"], 1, None)
     with pytest.raises(InputError, match=r"needs vectors.*reshape"):
         backbone_for("mlp", SPECS["8x8"], 1, None)
-    with pytest.raises(InputError, match="7x20 pixels.*at least 8x8"):
+    with pytest.raises(InputError, match=r"7x20 pixels.*at least 8x8"):
         backbone_for("auto", SampleSpec((1, 7, 20), bounded=True), 1, None)
-    with pytest.raises(InputError, match="Unknown backbone 'resnet'; there are .*mlp"):
+    with pytest.raises(InputError, match=r"Unknown backbone 'resnet'; there are .*mlp"):
         backbone_for("resnet", SPECS["vector"], 1, None)
 
 
@@ -163,7 +165,7 @@ def test_halving_ends_at_three_or_four_pixels(side):
     sizes = dcgan.level_sizes(side, side + 5)
     assert sizes[0] == (side, side + 5)
     assert 3 <= min(sizes[-1]) <= dcgan.COARSEST
-    assert all(b == tuple((n + 1) // 2 for n in a) for a, b in zip(sizes, sizes[1:], strict=False))
+    assert all(b == tuple((n + 1) // 2 for n in a) for a, b in pairwise(sizes))
 
 
 def test_channels_double_up_to_a_limit():

@@ -48,9 +48,8 @@ def test_a_spectrally_normalised_matrix_has_norm_one_for_each_member():
 
 
 def test_spectral_norm_scales_and_does_not_turn():
-    weight = torch.randn(2, 6, 5).double()
-    normed = BatchedSpectralNorm(weight).double()(weight)
-    ratio = normed / weight
+    weight = torch.randn(2, 6, 5)
+    ratio = BatchedSpectralNorm(weight)(weight) / weight
     for k in range(2):
         assert_close(ratio[k], ratio[k, 0, 0].expand(6, 5))
 
