@@ -87,7 +87,7 @@ def measure(cell: Cell, data_dir: Path) -> Record:
     if cell.detector not in BASELINES:
         flagged = scores > detector.calibration_.threshold
         record["false_alarms"] = round(float(flagged[~labels].mean()), 5)
-        record["healthy"] = detector.diagnosis_.healthy
+        record |= {"members": detector.n_members_, "healthy": detector.diagnosis_.healthy}
     record |= {"fit_s": round(fitted - began, 3), "score_s": round(scored - fitted, 3)} | _peak()
     return record | {"data": _digest([data_dir / file for file in dataset.files])}
 
