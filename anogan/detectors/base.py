@@ -81,7 +81,7 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
     width: int | None = param(
         None,
         at_least(1, optional=True),
-        help="Hidden units (tables, default 64) or channels of the first level (pictures, default 16).",
+        help="Hidden units (tables, default 128) or channels of the first level (pictures, default 16).",
     )
     backbone: str = param(
         "auto", one_of("auto", "mlp", "dcgan"), help="Kind of network; auto: mlp for vectors, dcgan for pictures."

@@ -22,6 +22,7 @@ from .module import GANModule, Phase, Stage
 
 CHECKS = 20  # looks at the held-out rows during a stage
 LOGS = 200  # logged steps during a stage
+RUNNING_STATISTICS = ("running_mean", "running_var")  # of batch norm
 MONITOR_ROWS = 1024  # held-out rows that a look uses
 
 
@@ -328,13 +329,15 @@ class _StageRun:
 
 
 class _Average:
-    """Exponential moving average of a module's weights and buffers, by the update of `torch.optim.swa_utils`.
+    """Exponential moving average of a module's weights and running statistics, by `torch.optim.swa_utils`' update.
 
-    `AveragedModel` walks the module tree at each step, which costs as much as a small network's whole forward.
+    `AveragedModel` walks the module tree at each step, which costs as much as a small network's whole forward. The
+    singular vectors of spectral norm are not averaged: they would lose their length.
     """
 
     def __init__(self, module: torch.nn.Module, decay: float) -> None:
-        live = {name: t for name, t in module.state_dict().items() if t.is_floating_point()}
+        weights = {name for name, _ in module.named_parameters()}
+        live = {k: t for k, t in module.state_dict().items() if k in weights or k.endswith(RUNNING_STATISTICS)}
         self.names, self.live = list(live), list(live.values())
         self.averages = [tensor.clone() for tensor in self.live]
         self.update_averages = get_ema_multi_avg_fn(decay)
