@@ -1,5 +1,6 @@
 """The model file: a zip of manifest.json, weights.safetensors and preprocessor.skops. No pickle anywhere."""
 
+import io
 import json
 import os
 import zipfile
@@ -73,8 +74,9 @@ def read_model(path: str | os.PathLike[str]) -> ModelFile:
     FileNotFoundError
         There is no such file.
     """
+    data = Path(path).read_bytes()  # whole, so that what a damaged file makes zipfile do is no error of the disk
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
             manifest = json.loads(archive.read(MANIFEST))
             version = manifest.get("format_version")
             if version == FORMAT_VERSION:

@@ -167,6 +167,7 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
             A loss became infinite or NaN.
         """
         self.check_parameters()
+        self._fitted_with = self.get_params()
         directory = None if checkpoint is None else Path(checkpoint)
         saved = None if directory is None else read_checkpoint(directory)
         self.seed_ = draw_seed(self.random_state)
@@ -178,7 +179,10 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
         samples = self.preprocessor_.transform(X, self._dtype)
         device = self._device()
         with forked_torch_rng(self.seed_, device):
-            module = self._build(device)
+            backbone = backbone_for(self.backbone, self.preprocessor_.spec_, self.n_members, self.width)
+            self.n_members_ = backbone.members
+            self._network = (backbone.name, backbone.members, backbone.width)
+            module = self.build(backbone).to(device=device, dtype=self._dtype)
             trainer = Trainer(
                 TrainerSettings(self.steps, self.batch_size, self.learning_rate, self.ema_decay, self.patience),
                 seed=self.seed_,
@@ -186,7 +190,7 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
                 device=device,
                 callbacks=callbacks,
                 checkpoint=directory,
-                run_key=self._run_key(samples),
+                run_key=self._run_key(X, samples),
             )
             normal = samples.subset(train)
             held_out = samples.subset(validation) if len(validation) else None
@@ -238,11 +242,14 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
             warnings.warn(f"{type(self).__name__}: {diagnosis.verdict}", TrainingHealthWarning, stacklevel=3)
         return diagnosis
 
-    def _run_key(self, samples: Samples) -> str:
+    def _run_key(self, X: Any, samples: Samples) -> str:
         """Names this run for its checkpoint: the seed, then a digest of parameters and data."""
-        parameters = {k: v for k, v in self.get_params().items() if k not in ("random_state", "device")}
-        digest = hashlib.sha256(json.dumps([parameters, len(samples)], sort_keys=True).encode())
-        digest.update(samples.batch(np.arange(min(len(samples), 64))).numpy().tobytes())
+        parameters = {k: v for k, v in self._fitted_with.items() if k not in ("random_state", "device")}
+        files = [(path.name, path.stat().st_size) for path in getattr(X, "files", ())]
+        digest = hashlib.sha256(json.dumps([parameters, len(samples), files], sort_keys=True).encode())
+        # Of a folder not every picture is decoded for this: names and sizes tell the rest.
+        rows = min(len(samples), 64) if files else len(samples)
+        digest.update(samples.batch(np.arange(rows)).numpy().tobytes())
         return f"{self.seed_}-{digest.hexdigest()}"
 
     # ---------------------------------------------------------------- score
@@ -307,7 +314,7 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
         if n < 1:
             raise InputError(f"n must be at least 1, got {n}.")
         each = -(-n // self.n_members_)
-        with forked_torch_rng(draw_seed(random_state), self._device()), torch.no_grad():
+        with forked_torch_rng(draw_seed(random_state), self._weight.device), torch.no_grad():
             fake = self.module_.sample(each)  # (K, each, *shape)
         rows = fake.transpose(0, 1).flatten(0, 1)[:n]  # every member gives its share
         return self.preprocessor_.inverse(rows.double().cpu().numpy())
@@ -317,11 +324,10 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model file (a zip without pickle); whole or not at all."""
         check_is_fitted(self)
-        parameters = self.get_params()
-        parameters["random_state"] = self.seed_
         manifest = {
             "detector": self.name,
-            "parameters": parameters,
+            "parameters": self._fitted_with | {"random_state": self.seed_},
+            "network": self._network,  # as resolved: a default that changes later does not change this file
             "threshold": self.calibration_.threshold,
             "diagnosis": vars(self.diagnosis_),
             "history": self.history_,
@@ -351,6 +357,8 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
         try:
             self = detector_class(manifest["detector"])(**manifest["parameters"] | {"device": device})
             self.check_parameters()
+            self._fitted_with = self.get_params()
+            self._network = tuple(manifest["network"])
             self.seed_ = self.random_state
             self.preprocessor_ = file.preprocessor
             self._baseline = weights.pop("baseline")
@@ -364,7 +372,7 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
             if manifest["feature_names_in"]:
                 self.feature_names_in_ = np.asarray(manifest["feature_names_in"], dtype=object)
             self._rebuild({k.removeprefix("module."): v for k, v in weights.items()})
-        except (InputError, KeyError, TypeError, RuntimeError) as error:
+        except (ValueError, KeyError, TypeError, RuntimeError) as error:
             raise FormatError(f"{path} does not fit this version of anogan: {error}") from None
         return self
 
@@ -390,10 +398,14 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
             self._rebuild(state["module_"])
 
     def _rebuild(self, weights: dict[str, Tensor]) -> None:
-        """The trained module from its weights."""
+        """The trained module from its weights, by the parameters of `fit`, whatever was set since."""
+        fitted = type(self)(**self._fitted_with)
         device = self._device()
+        name, members, width = self._network
         with forked_torch_rng(0, device):
-            self.module_ = self._build(device)
+            backbone = backbone_for(name, self.preprocessor_.spec_, members, width)
+            self.n_members_ = members
+            self.module_ = fitted.build(backbone).to(device=device, dtype=fitted._dtype)
         self.module_.load_state_dict(weights)
         self.module_.requires_grad_(False).eval()
 
@@ -417,11 +429,6 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
             raise InputError(f"{wanted} cannot be used: {error}") from None
         return device
 
-    def _build(self, device: torch.device) -> GANModule:
-        backbone = backbone_for(self.backbone, self.preprocessor_.spec_, self.n_members, self.width)
-        self.n_members_ = backbone.members
-        return self.build(backbone).to(device=device, dtype=self._dtype)
-
     def _checked(self, X: Any, *, reset: bool) -> Any:
         """scikit-learn's checks for arrays; tables and pictures are checked by their preprocessors."""
         if hasattr(X, "iloc") or hasattr(X, "files") or getattr(X, "ndim", 2) >= 3:
@@ -432,15 +439,22 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
                     self.n_features_in_ = X.shape[1]
                     self.feature_names_in_ = np.asarray(X.columns, dtype=object)
             return X
-        return validate_data(self, X, reset=reset, dtype=np.float64, ensure_min_samples=2 if reset else 1)
+        try:
+            return validate_data(self, X, reset=reset, dtype=np.float64, ensure_min_samples=2 if reset else 1)
+        except ValueError as error:
+            raise InputError(str(error)) from None
 
     def _transform(self, X: Any) -> Samples:
         check_is_fitted(self)
-        return self.preprocessor_.transform(self._checked(X, reset=False), self._dtype)
+        return self.preprocessor_.transform(self._checked(X, reset=False), self._weight.dtype)
+
+    @property
+    def _weight(self) -> Tensor:
+        """A weight of the trained module: it knows device and precision."""
+        return next(self.module_.parameters())
 
     def _expand(self, batch: Tensor) -> Tensor:
-        device = next(self.module_.parameters()).device
-        return batch.to(device).expand(self.n_members_, *batch.shape)  # (K, B, *shape)
+        return batch.to(self._weight.device).expand(self.n_members_, *batch.shape)  # (K, B, *shape)
 
     def _batches(self, samples: Samples) -> Iterator[Tensor]:
         numbers = int(np.prod(self.preprocessor_.spec_.shape)) * self.n_members_

@@ -181,12 +181,11 @@ class _StageRun:
                 terms = self._play_step(self.trainer.expand(batch), log=self.step % every_log == 0)
                 if terms is not None:
                     history_of.append(self.trainer.history, name, self.step, terms)
-                at_look = self.step % every_look == 0 or self.step == total
-                if at_look:
+                if self.step % every_look == 0 or self.step == total:
                     self.finished = self._look() or self.step == total
                 for callback in self.trainer.callbacks:
                     callback.on_step_end(name, self.step, terms)
-                if at_look and (self.finished or time.monotonic() - last_written >= self.settings.checkpoint_seconds):
+                if self.finished or time.monotonic() - last_written >= self.settings.checkpoint_seconds:
                     self.write()
                     last_written = time.monotonic()
                 if self.finished:
