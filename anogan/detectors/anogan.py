@@ -140,7 +140,8 @@ class AnoGAN(Detector):
     -----
     Deviations from the paper: critics of images use layer norm instead of batch norm (a row's score must not
     depend on its batch); the generator's weights are averaged over steps; the best weights by the energy distance
-    of samples to held-out normal rows are kept. Scoring costs ``search_steps`` forward and backward passes a row.
+    of samples to held-out normal rows are kept; 100 search steps at a rate of 0.2 instead of 500, which rank as well
+    as 500 at 0.05 (on six ADBench tables). Scoring costs ``search_steps`` forward and backward passes a row.
 
     References
     ----------
@@ -155,8 +156,8 @@ class AnoGAN(Detector):
     objective: str = param("non_saturating", one_of(*OBJECTIVES), help="The adversarial game.")
     penalty_weight: float = param(10.0, at_least(0.0), help="Of the gradient penalty, with objective wasserstein_gp.")
     critic_steps: int = param(1, at_least(1), help="Critic steps to each generator step.")
-    search_steps: int = param(500, at_least(1), help="Gradient steps of the latent search.")
-    search_learning_rate: float = param(0.05, above(0.0), help="Of the latent search.")
+    search_steps: int = param(100, at_least(1), help="Gradient steps of the latent search.")
+    search_learning_rate: float = param(0.2, above(0.0), help="Of the latent search.")
     feature_weight: float = param(0.1, between(0.0, 1.0), help="w: share of the critic's features in the score.")
 
     def build(self, backbone: Backbone) -> GANModule:
