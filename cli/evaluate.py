@@ -33,12 +33,7 @@ _FIRST_K = (10, 100)
     metavar="VALUE",
     help="The label of normal rows; others are anomalous.  [default: 0 or false, others 1 or true]",
 )
-@options.drop_option
-@options.strict_option
-@options.on_error_option
-@options.chunk_rows_option
-@options.json_option
-@options.quiet_option
+@options.stream_options
 def command(
     data: str,
     model_path: str,

@@ -47,12 +47,7 @@ from .stream import Chunk, Stream, column_names, reasons
     metavar="OUT",
     help="For tables a .csv, .tsv or .parquet file; for pictures a folder (needed).",
 )
-@options.drop_option
-@options.strict_option
-@options.on_error_option
-@options.chunk_rows_option
-@options.json_option
-@options.quiet_option
+@options.stream_options
 def command(
     data: str,
     model_path: str,

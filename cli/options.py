@@ -43,6 +43,13 @@ strict_option = click.option(
 )
 
 
+def stream_options(command: _F) -> _F:
+    """The options of the commands that stream data through a model."""
+    for option in (quiet_option, json_option, chunk_rows_option, on_error_option, strict_option, drop_option):
+        command = option(command)
+    return command
+
+
 def detector_class(name: str) -> type[Any]:
     """The detector of that name.
 

@@ -47,12 +47,7 @@ from .stream import Chunk, Stream, column_names, reasons
 )
 @click.option("--maps", metavar="DIR", help="For pictures: write a heatmap over each picture, and the raw 16-bit map.")
 @click.option("--label", metavar="COLUMN", help="Carry this column over to the output.")
-@options.drop_option
-@options.strict_option
-@options.on_error_option
-@options.chunk_rows_option
-@options.json_option
-@options.quiet_option
+@options.stream_options
 def command(
     data: str,
     model_path: str,

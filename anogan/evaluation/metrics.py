@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from anogan.errors import InputError
+from ..errors import InputError
 
 Array = npt.NDArray[np.float64]
 
