@@ -1,7 +1,7 @@
 # make demo       install into .venv, then see the tool work on real data
 # make test       install into .venv, then format, lint, types and the fast tests
 # make test-slow  the tests that take longer
-# make readme     rewrite the generated table of detectors in README.md
+# make readme     rewrite the generated tables in README.md
 # make clean      remove what these commands made
 
 PYTHON ?= python3

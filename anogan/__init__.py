@@ -13,7 +13,9 @@ _HOMES = {
     "ImageFolder": "data.image",
     "Callback": "engine.callbacks",
     "Detector": "detectors.base",
+    "CalibrationWarning": "detectors.base",
     "TrainingHealthWarning": "detectors.base",
+    "detector_class": "detectors.registry",
     "list_detectors": "detectors.registry",
     "from_pyod": "detectors._pyod",
 }

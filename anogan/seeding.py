@@ -22,8 +22,14 @@ def draw_seed(random_state: Any) -> int:
 
 @contextmanager
 def forked_torch_rng(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed torch inside the block; the global generators are as before when it ends."""
-    devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(seed)
+    """Seed the CPU's generator and the device's inside the block; both are as before when it ends.
+
+    `torch.manual_seed` would reseed all other devices as well.
+    """
+    devices = [] if device.type == "cpu" else [device]
+    with torch.random.fork_rng(devices=devices, device_type=device.type if devices else "cuda"):
+        torch.default_generator.manual_seed(seed)
+        if device.type != "cpu":
+            with torch.device(device):
+                getattr(torch, device.type).manual_seed(seed)
         yield

@@ -13,6 +13,7 @@ from .baselines import BASELINES
 from .cell import Cell
 from .datasets import SUITES, datasets_of
 from .report import report as report_of
+from .report import summary
 from .run import run as run_cells
 from .run import unfinished
 
@@ -115,8 +116,12 @@ def run(
 @main.command()
 @click.argument("suites", nargs=-1, type=click.Choice(SUITES))
 @results_option
-def report(suites: tuple[str, ...], results: Path) -> None:
+@click.option("--summary", "only_summary", is_flag=True, help="Print the README's short table, and write nothing.")
+def report(suites: tuple[str, ...], results: Path, only_summary: bool) -> None:
     """Print the tables of SUITES (all, if none is named) and write them beside the records."""
+    if only_summary:
+        click.echo(summary(results))
+        return
     for suite in suites or SUITES:
         records = results / f"{suite}.jsonl"
         if not records.is_file():

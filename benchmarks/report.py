@@ -33,6 +33,42 @@ def report(path: Path) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
+def summary(results: Path) -> str:
+    """The README's table: AUROC at the defaults on tables, best first; of the cells that have a record."""
+    columns = {"tabular": "semi", "intrusion": "published-split"}
+    found: dict[str, Groups] = {}
+    for suite, protocol in columns.items():
+        records, _ = current(read_records(results / f"{suite}.jsonl"))
+        found[suite] = _grouped(r for r in records if r.get("protocol") == protocol and not r["params"])
+    tables = found["tabular"]
+    rows = [
+        [
+            f"*{name}*" if name in BASELINES else name,
+            *(_percent(found[suite].get(name)) for suite in columns),
+            f"{fmean(r['fit_s'] for seeds in tables[name].values() for r in seeds):.1f}",
+        ]
+        for name in sorted(tables, key=lambda name: -_mean(tables[name], "auroc"))
+    ]
+    sets = {len(sets) for sets in tables.values()}
+    seeds = {len(seeds) for sets in tables.values() for seeds in sets.values()}
+    head = ["detector", f"ADBench, {_range_of(sets)} tables", "NSL-KDD", "fit, s"]
+    caption = f"""\
+Mean AUROC in %, ± its standard deviation over seeds ({_range_of(seeds)} on ADBench; the split is drawn anew for each).
+Fitting time on ADBench, one thread each of two busy cores. *Classical detectors in italics.*"""
+    return f"{_table(head, rows)}\n\n{caption}"
+
+
+def _percent(tables: dict[str, list[Record]] | None) -> str:
+    if not tables:
+        return ""
+    spread = _seed_spread(tables, "auroc")
+    return f"{100 * _mean(tables, 'auroc'):.1f}" + (f" ± {100 * spread:.1f}" if spread is not None else "")
+
+
+def _range_of(numbers: set[int]) -> str:
+    return f"{min(numbers)}" if len(numbers) == 1 else f"{min(numbers)} to {max(numbers)}"
+
+
 def current(records: list[Record]) -> tuple[list[Record], int]:
     """The last record of each cell, and how many are left out because a default has changed since."""
     last = {key(record): record for record in records}

@@ -168,7 +168,7 @@ def write_scores(part: Part, path: Path) -> None:
 
 
 def _print(part: Part) -> None:
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)
     table = Table(
         "method",
         "AUROC",

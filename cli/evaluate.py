@@ -204,7 +204,7 @@ class _Pixels:
 
 
 def _print(facts: dict[str, Any]) -> None:
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)
     console.print(f"{facts['rows']:,} rows, {facts['anomalous']:,} anomalous")
     table = Table("metric", "value", "95 % interval", box=None, pad_edge=False)
     for name, entry in facts["metrics"].items():

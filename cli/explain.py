@@ -74,7 +74,7 @@ def command(
         raise InputError("Explanations of pictures are heatmaps: name a folder for them with -o DIR.")
     writer = MapWriter(str(output)) if is_image else None
     if output is not None and not is_image:
-        check_table_target(output)
+        check_table_target(output, [data, model_path])
     with Reporter(quiet=quiet) as reporter:
         top = _top(detector, stream, count, reporter)
     stream.report()
@@ -86,13 +86,13 @@ def command(
             click.echo(writer.scale_note(), err=as_json)
     else:
         found = _explained(detector, top, columns)
-    if as_json:
-        click.echo(json.dumps(found, default=str))
-    elif writer is None and output is not None:
+    if writer is None and output is not None:
         table = _as_table(found, columns)
         with table_writer(output, table.schema) as file:
             file.write(table)
-    elif not quiet:
+    if as_json:
+        click.echo(json.dumps(found, default=str))
+    elif not quiet and (writer is not None or output is None):
         _print(found)
 
 
@@ -177,7 +177,7 @@ def _print(found: list[dict[str, Any]]) -> None:
             expected = _text(reason["expected"]) if "expected" in reason else "-"
             table.add_row(*head, reason["column"], _text(reason["value"]), expected, f"{reason['share']:.0%}")
             head = ["", "", ""]
-    Console(highlight=False).print(table)
+    Console(highlight=False, markup=False).print(table)
 
 
 def _text(value: Any) -> str:

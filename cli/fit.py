@@ -9,6 +9,7 @@ from typing import Any
 import click
 import numpy as np
 
+import anogan
 from anogan import InputError
 
 from . import options
@@ -79,7 +80,7 @@ def command(
     or --label and --normal must say which rows are.
     """
     detector = _built(name, given)
-    check_target(model_path)
+    check_target(model_path, [data])
     if is_device(model_path):
         raise InputError(f"A model cannot be written to '{model_path}'; name a file.")
     if checkpoint is not None:
@@ -107,7 +108,7 @@ def command(
 
 
 def _built(name: str, given: dict[str, Any]) -> Any:
-    cls = options.detector_class(name)
+    cls = anogan.detector_class(name)
     detector = cls(**options.chosen_parameters(cls, given))
     detector.check_parameters()
     return detector

@@ -7,7 +7,6 @@ from typing import Any
 
 import click
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 import anogan
@@ -80,7 +79,7 @@ def _curve(terms: dict[str, list[float]]) -> dict[str, Any]:
 
 
 def _print(facts: dict[str, Any]) -> None:
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)
     table = Table(box=None, show_header=False, pad_edge=False)
     columns = ", ".join(f"{count} {kind}" for kind, count in facts["columns"].items())
     measures = ", ".join(f"{name} {value:.3f}" for name, value in facts["diagnosis"]["measures"].items())
@@ -92,12 +91,12 @@ def _print(facts: dict[str, Any]) -> None:
         "smallest p-value": f"{facts['smallest_p_value']:.3g}",
         "diagnosis": facts["diagnosis"]["verdict"] + (f" ({measures})" if measures else ""),
     }.items():
-        table.add_row(name, escape(value))
+        table.add_row(name, value)
     console.print(table)
     console.print()
     parameters = Table("parameter", "value", box=None, pad_edge=False)
     for name, value in facts["parameters"].items():
-        parameters.add_row(name, escape(str(value)))
+        parameters.add_row(name, str(value))
     console.print(parameters)
     for stage, curve in facts["training"].items():
         console.print()
@@ -112,7 +111,7 @@ def _print(facts: dict[str, Any]) -> None:
         for column in facts["table"][:_LISTED]:
             notes = [f"{column['categories']} categories"] if "categories" in column else []
             notes += ["missing allowed"] if column["missing_seen"] else []
-            listed.add_row(escape(str(column["name"])), column["kind"], ", ".join(notes))
+            listed.add_row(str(column["name"]), column["kind"], ", ".join(notes))
         console.print(listed)
         if len(facts["table"]) > _LISTED:
             console.print(f"and {len(facts['table']) - _LISTED} more columns (all of them with --json)")

@@ -49,8 +49,9 @@ class TableSource:
             else:
                 self._delimiter = _delimiter(path)
                 schema = pv.open_csv(path, parse_options=self._parse_options()).schema
-        self.names: list[str] = list(schema.names)
-        self._types = {field.name: field.type for field in schema}
+            # The index of the DataFrame that was written is no column of it.
+            index = (schema.pandas_metadata or {}).get("index_columns", [])
+            self.names: list[str] = [name for name in schema.names if name not in index]
         twice = sorted({n for n in self.names if self.names.count(n) > 1})
         if twice:
             raise InputError(f"{path} has column '{twice[0]}' more than once; column names must be unique.")
@@ -124,6 +125,8 @@ class TableSource:
             if "Empty CSV file" in message:
                 raise InputError(f"{self.path} is empty.") from None
             raise InputError(f"{self.path}: {message.rstrip('.')}{where()}.") from None
+        except UnicodeDecodeError:
+            raise InputError(f"{self.path} is not UTF-8 text. Convert the file.") from None
         except OSError as error:
             if error.errno is None:  # Arrow's word for damaged compression
                 raise InputError(f"{self.path} cannot be read: {error}.") from None
@@ -167,7 +170,7 @@ def _cast(table: pa.Table, types: dict[str, pa.DataType], text: Sequence[str]) -
         kind = types.get(name, pa.string())
         if name in types and not _compatible(column.type, kind):
             raise _ColumnTypeError(f"column '{name}' should hold {_kind_words(str(kind))}, but holds {column.type}")
-        table = table.set_column(table.column_names.index(name), name, column.cast(kind))
+        table = table.set_column(table.column_names.index(name), name, column.cast(kind, safe=False))
     return table
 
 
@@ -222,7 +225,7 @@ def to_frame(table: pa.Table, path: Path) -> pd.DataFrame:
             table = table.set_column(index, field.name, table.column(index).cast(pa.float64()))
         elif pa.types.is_dictionary(kind):
             table = table.set_column(index, field.name, table.column(index).cast(kind.value_type))
-    frame: pd.DataFrame = table.to_pandas(date_as_object=False)
+    frame: pd.DataFrame = table.to_pandas(date_as_object=False, ignore_metadata=True)
     return frame
 
 
@@ -460,20 +463,23 @@ def closest(name: str, names: Sequence[str]) -> str:
     return f" There are: {', '.join(names)}." if len(names) <= 20 else ""
 
 
-def check_target(target: str, *, folder: bool = False) -> None:
+def check_target(target: str, inputs: Sequence[str] = (), *, folder: bool = False) -> None:
     """Refuse an output that cannot be written before hours are spent on what goes into it.
 
     Raises
     ------
     InputError
-        If the folder around it does not exist or the target is a folder (or a file, where a folder is
-        needed).
+        If the target is one of the `inputs`; if the folder around it does not exist or the target is a folder
+        (or a file, where a folder is needed).
     PermissionError
         If the folder around it cannot be written to.
     """
     path = Path(target)
     if is_device(target):
         return
+    for source in inputs:
+        if path.exists() and Path(source).exists() and path.samefile(source):
+            raise InputError(f"The output '{target}' would replace the input '{source}'; name another file.")
     if path.is_dir() != folder and path.exists():
         raise InputError(f"{path} is a {'file' if folder else 'folder'}; name a {'folder' if folder else 'file'}.")
     home = path if path.is_dir() else path.absolute().parent
@@ -491,9 +497,9 @@ def is_device(target: str) -> bool:
     return target == "-" or (path.exists() and not path.is_file() and not path.is_dir())
 
 
-def check_table_target(target: str) -> None:
+def check_table_target(target: str, inputs: Sequence[str] = ()) -> None:
     """`check_target` for a table; raises `InputError` too if its name ends in no known kind of table."""
-    check_target(target)
+    check_target(target, inputs)
     if not is_device(target) and not target.lower().endswith(WRITTEN_SUFFIXES):
         raise InputError(f"'{target}' is no kind of table that can be written: {', '.join(WRITTEN_SUFFIXES)}, or -.")
 

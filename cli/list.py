@@ -29,6 +29,4 @@ def command(as_json: bool, markdown: bool) -> None:
         table = Table("name", "what it does", box=None, pad_edge=False)
         for row in rows:
             table.add_row(row["name"], row["summary"])
-        console = Console(highlight=False)
-        console.print(table)
-        console.print("Each takes tables, arrays and pictures.")
+        Console(highlight=False, markup=False).print(table)

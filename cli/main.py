@@ -93,6 +93,8 @@ def describe(error: Exception) -> tuple[str, int]:
     """The line to print and the exit code for an exception that ended a command."""
     if isinstance(error, click.Abort):
         return f"Interrupted. {error}".rstrip(), 130
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        return error.format_message(), 2
     if isinstance(error, click.ClickException):
         ctx = getattr(error, "ctx", None)
         hint = f" (see '{ctx.command_path} --help')" if ctx else ""

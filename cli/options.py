@@ -10,7 +10,7 @@ import click
 import anogan
 from anogan import InputError
 
-DEFAULT_DETECTOR = "ganomaly"
+DEFAULT_DETECTOR = "wgan_gp"  # the best on the tables it was developed on, and it can sample
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -48,22 +48,6 @@ def stream_options(command: _F) -> _F:
     for option in (quiet_option, json_option, chunk_rows_option, on_error_option, strict_option, drop_option):
         command = option(command)
     return command
-
-
-def detector_class(name: str) -> type[Any]:
-    """The detector of that name.
-
-    Raises
-    ------
-    InputError
-        If there is none; names the closest.
-    """
-    known = anogan.list_detectors()
-    if name not in known:
-        close = difflib.get_close_matches(name.lower().replace("-", "_"), known, n=1, cutoff=0.5)
-        hint = f"Did you mean '{close[0]}'? " if close else ""
-        raise InputError(f"There is no detector '{name}'. {hint}Detectors: {', '.join(sorted(known))}.")
-    return known[name]
 
 
 def flag_name(parameter: str) -> str:
@@ -115,14 +99,19 @@ def _option(name: str, by_detector: dict[str, Any]) -> Callable[[_F], _F]:
 
 
 def _help(by_detector: dict[str, Any]) -> str:
-    """The declaration's help, its range, its default (by detector where they differ), and who has it."""
+    """The declaration's help, range and default, by detector where they differ, and who has it."""
     parameters = list(by_detector.values())
     common = max((p.default for p in parameters), key=[p.default for p in parameters].count)
     others = {d: p.default for d, p in by_detector.items() if p.default != common}
     default = "; ".join([_text(common), *(f"{d}: {_text(value)}" for d, value in others.items())])
+    helps = {d: p.help for d, p in by_detector.items()}
+    text = parameters[0].help
+    if len(set(helps.values())) > 1:
+        text = " ".join(f"{detector}: {line}" for detector, line in helps.items())
+    elif len(by_detector) < len(anogan.list_detectors()):
+        text += f" Only {', '.join(by_detector)}."
     allowed = _range(parameters[0].constraint)
-    only = "" if len(by_detector) == len(anogan.list_detectors()) else f" Only {', '.join(by_detector)}."
-    return f"{parameters[0].help}{only}  [{allowed + '; ' if allowed else ''}default: {default}]"
+    return f"{text}  [{allowed + '; ' if allowed else ''}default: {default}]"
 
 
 def _text(value: object) -> str:

@@ -73,7 +73,7 @@ def command(
     A category that the model never saw does not stop scoring: to a detector an unseen value is evidence. It
     is reported at the end; --strict makes it an error.
     """
-    check_table_target(output)
+    check_table_target(output, [data, model_path])
     detector = anogan.load(model_path)
     stream = Stream(detector, data, drop, label, chunk_rows, on_error == "skip", strict)
     kind = detector.preprocessor_.kind

@@ -17,6 +17,7 @@ from .io import ArraySource, PictureSource, TableSource, closest, label_texts, o
 ROWS_AT_ONCE = 32768
 PICTURES_AT_ONCE = 256
 _SKIPPED_LISTED = 20
+_UNSEEN_KEPT = 1000  # different values per column; a column of ever new ones must not fill the memory
 _TYPES = {
     "double": pa.float64(),
     "bool": pa.bool_(),
@@ -105,6 +106,8 @@ class Stream:
             raise InputError(f"--drop names columns of a table; {self.path} is {_describe(self.source)}.")
         elif isinstance(self.source, ArraySource):
             self._check_key(self.source)
+        elif self.label is not None and not self.source.layout:
+            raise InputError(f"--label: {self.path} is a folder of pictures without labels (no MVTec layout).")
 
     def _check_key(self, source: ArraySource) -> None:
         if self.label is not None and (self.label != "y" or source.labels is None):
@@ -173,7 +176,9 @@ class Stream:
             texts = Counter({"(missing)" if v is None else str(v): n for v, n in counts.items()})
             if self.strict:
                 raise InputError(f"{self.path}: {_unseen_message(str(column), texts)}")
-            self.unseen.setdefault(str(column), Counter()).update(texts)
+            kept = self.unseen.setdefault(str(column), Counter())
+            for text, rows in texts.items():
+                kept[text if text in kept or len(kept) < _UNSEEN_KEPT else "(others)"] += rows
 
     def _array_chunks(self, source: ArraySource) -> Iterator[Chunk]:
         is_image = self.detector.preprocessor_.kind == "image"

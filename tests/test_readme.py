@@ -1,6 +1,6 @@
-"""Every code block of README.md is executed as it stands; the generated table is in step with the code.
+"""Every code block of README.md is executed as it stands; the generated tables are in step.
 
-Run as a script (`make readme`), this file rewrites the generated table.
+Run as a script (`make readme`), this file rewrites the generated tables.
 """
 
 import os
@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
-BEGIN, END = "<!-- detectors:begin -->", "<!-- detectors:end -->"
+GENERATED = {"detectors": "anogan list --markdown", "figures": "python -m benchmarks report --summary"}
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -36,9 +36,9 @@ def run(line: str, folder: Path) -> str:
     return done.stdout
 
 
-def table() -> str:
-    """Return the table of detectors as the command prints it."""
-    return run("anogan list --markdown", ROOT).strip()
+def marks(name: str) -> tuple[str, str]:
+    """Return what stands before and after a generated part."""
+    return f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
 
 
 @pytest.mark.timeout(600)
@@ -63,10 +63,12 @@ def test_the_readme_shows_both_languages() -> None:
     assert {"python", "bash"} == {language for language, _ in blocks()}
 
 
-def test_the_table_of_detectors_is_in_step_with_the_code() -> None:
-    text = README.read_text(encoding="utf-8")
-    between = text.partition(BEGIN)[2].partition(END)[0].strip()
-    assert between == table(), "README.md shows an old table of detectors: run `make readme`"
+@pytest.mark.parametrize("name", GENERATED)
+def test_generated_parts_are_in_step(name: str) -> None:
+    """The table of detectors with the code, the figures with the records."""
+    begin, end = marks(name)
+    between = README.read_text(encoding="utf-8").partition(begin)[2].partition(end)[0].strip()
+    assert between == run(GENERATED[name], ROOT).strip(), f"README.md shows old {name}: run `make readme`"
 
 
 def test_links_within_the_repository_lead_somewhere() -> None:
@@ -75,5 +77,8 @@ def test_links_within_the_repository_lead_somewhere() -> None:
 
 
 if __name__ == "__main__":
-    head, _, rest = README.read_text(encoding="utf-8").partition(BEGIN)
-    README.write_text(f"{head}{BEGIN}\n{table()}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
+    for name, command in GENERATED.items():
+        begin, end = marks(name)
+        head, _, rest = README.read_text(encoding="utf-8").partition(begin)
+        whole = f"{head}{begin}\n{run(command, ROOT).strip()}\n{end}{rest.partition(end)[2]}"
+        README.write_text(whole, encoding="utf-8")

@@ -21,8 +21,9 @@ class AsPyOD(BaseDetector):
     """
 
     def __init__(self, detector: "Detector") -> None:
-        contamination = detector.contamination
-        super().__init__(contamination=0.1 if contamination == "auto" else float(contamination))
+        auto = detector.contamination == "auto"
+        share = detector.target_fpr if auto else detector.contamination
+        super().__init__(contamination=min(float(share), 0.5))  # the most that PyOD allows
         self.detector = detector
         if detector.__sklearn_is_fitted__():
             self._take(detector, detector.calibration_.scores)

@@ -8,7 +8,7 @@ from torch import Tensor
 from ..engine.module import GANModule, Phase, Stage, Terms
 from ..losses.adversarial import OBJECTIVES, Objective
 from ..losses.distances import energy_distance, l1
-from ..losses.penalties import gradient_penalty
+from ..losses.penalties import gradient_penalty, r1_penalty
 from ..nn.backbone import Backbone, critique_both
 from ..parameters import above, at_least, between, one_of, param
 from .base import Detector
@@ -27,10 +27,18 @@ class GenerativeModule(GANModule):
         Of the gradient penalty, if the objective has one.
     critic_steps : int
         Critic steps to each generator step.
+    r1_weight : float
+        Gamma of the R1 penalty on real samples; 0 leaves it out.
     """
 
     def __init__(
-        self, backbone: Backbone, latent_dim: int, objective: Objective, penalty_weight: float, critic_steps: int
+        self,
+        backbone: Backbone,
+        latent_dim: int,
+        objective: Objective,
+        penalty_weight: float,
+        critic_steps: int,
+        r1_weight: float = 0.0,
     ) -> None:
         super().__init__()
         self.generator = backbone.decoder(latent_dim)  # (K, B, latent) -> (K, B, *shape)
@@ -40,6 +48,7 @@ class GenerativeModule(GANModule):
         self.objective = objective
         self.penalty_weight = penalty_weight
         self.critic_steps = critic_steps
+        self.r1_weight = r1_weight
 
     def game(self) -> Stage:
         """The adversarial stage."""
@@ -69,6 +78,8 @@ class GenerativeModule(GANModule):
         if self.objective.penalised:
             penalty = gradient_penalty(lambda between: self.critic(between).logit, x, fake)
             terms["gradient_penalty"] = self.penalty_weight * penalty
+        if self.r1_weight:
+            terms["r1"] = self.r1_weight * r1_penalty(lambda real: self.critic(real).logit, x)
         return terms
 
     def generator_loss(self, x: Tensor) -> Terms:
@@ -89,14 +100,14 @@ class AnoGANModule(GenerativeModule):
     start: Tensor
 
     def __init__(
-        self, *args: Any, search_steps: int, search_learning_rate: float, feature_weight: float, **kwargs: Any
+        self, *args: Any, search_steps: int, search_learning_rate: float, residual_share: float, **kwargs: Any
     ) -> None:
         super().__init__(*args, **kwargs)
         # Drawn once and the same for all rows: a row's score depends neither on its position nor on its batch.
         self.register_buffer("start", torch.randn(self.members, 1, self.latent_dim))
         self.search_steps = search_steps
         self.search_learning_rate = search_learning_rate
-        self.feature_weight = feature_weight
+        self.residual_share = residual_share
 
     def stages(self) -> tuple[Stage, ...]:
         return (self.game(),)
@@ -111,9 +122,10 @@ class AnoGANModule(GenerativeModule):
         return self.critic(x).features
 
     def distance(self, x: Tensor, features: Tensor, z: Tensor) -> Tensor:
-        """(1 - w) |x - G(z)| + w |f(x) - f(G(z))|, Schlegl 2017, eq. 5: ``(K, B)``."""
+        """a |x - G(z)| + (1 - a) |f(x) - f(G(z))|, Schlegl 2017, eq. 5: ``(K, B)``."""
         fake = self.generator(z)
-        return (1 - self.feature_weight) * l1(x, fake) + self.feature_weight * l1(features, self.features(fake))
+        residual, discrimination = l1(x, fake), l1(features, self.features(fake))
+        return self.residual_share * residual + (1 - self.residual_share) * discrimination
 
     @torch.enable_grad()
     def search(self, x: Tensor) -> Tensor:
@@ -133,7 +145,7 @@ class AnoGANModule(GenerativeModule):
 class AnoGAN(Detector):
     """Plain GAN; searches the latent space for each sample and scores what cannot be explained.
 
-    Score: the final loss of the search, ``(1 - w) |x - G(z)|_1 + w |f(x) - f(G(z))|_1``, with f the features of the
+    Score: the final loss of the search, ``a |x - G(z)|_1 + (1 - a) |f(x) - f(G(z))|_1``, with f the features of the
     critic's last hidden layer.
 
     Notes
@@ -158,7 +170,8 @@ class AnoGAN(Detector):
     critic_steps: int = param(1, at_least(1), help="Critic steps to each generator step.")
     search_steps: int = param(100, at_least(1), help="Gradient steps of the latent search.")
     search_learning_rate: float = param(0.2, above(0.0), help="Of the latent search.")
-    feature_weight: float = param(0.1, between(0.0, 1.0), help="w: share of the critic's features in the score.")
+    residual_share: float = param(0.9, between(0.0, 1.0), help="Share of the residual in the score.")
+    r1_weight: float = param(0.0, at_least(0.0), help="Gamma of the R1 penalty on the critic at real samples.")
 
     def build(self, backbone: Backbone) -> GANModule:
         return AnoGANModule(
@@ -167,7 +180,8 @@ class AnoGAN(Detector):
             OBJECTIVES[self.objective],
             self.penalty_weight,
             self.critic_steps,
+            self.r1_weight,
             search_steps=self.search_steps,
             search_learning_rate=self.search_learning_rate,
-            feature_weight=self.feature_weight,
+            residual_share=self.residual_share,
         )

@@ -49,6 +49,10 @@ class TrainingHealthWarning(UserWarning):
     """Training ended, but its diagnosis is not healthy."""
 
 
+class CalibrationWarning(UserWarning):
+    """There are too few rows to keep the promised false-alarm rate."""
+
+
 class Detector(Parametrised, OutlierMixin, BaseEstimator):
     """What every detector does; see the subclasses.
 
@@ -145,7 +149,7 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
         callbacks: Sequence[Callback] = (),
         checkpoint: str | os.PathLike[str] | None = None,
     ) -> Self:
-        """Learn what is normal.
+        """Learn what is normal. If that fails or is interrupted, the detector is as it was before.
 
         Parameters
         ----------
@@ -167,7 +171,16 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
             A loss became infinite or NaN.
         """
         self.check_parameters()
-        self._fitted_with = self.get_params()
+        before = dict(self.__dict__)
+        try:
+            return self._fit(X, callbacks, checkpoint)
+        except BaseException:  # Ctrl-C too: parts of two fits together would give scores of neither
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
+
+    def _fit(self, X: Any, callbacks: Sequence[Callback], checkpoint: str | os.PathLike[str] | None) -> Self:
+        self._fitted_with = {k: v.item() if isinstance(v, np.generic) else v for k, v in self.get_params().items()}
         directory = None if checkpoint is None else Path(checkpoint)
         saved = None if directory is None else read_checkpoint(directory)
         self.seed_ = draw_seed(self.random_state)
@@ -177,6 +190,8 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
         train, validation, calibration = self._split(len(X))
         self.preprocessor_ = preprocessor_for(X, scaling=self.scaling).fit(X, rows=train)
         samples = self.preprocessor_.transform(X, self._dtype)
+        if len(samples) < 2:
+            raise InputError(f"X has {len(samples)} samples; at least 2 are needed.")
         device = self._device()
         with forked_torch_rng(self.seed_, device):
             backbone = backbone_for(self.backbone, self.preprocessor_.spec_, self.n_members, self.width)
@@ -190,7 +205,7 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
                 device=device,
                 callbacks=callbacks,
                 checkpoint=directory,
-                run_key=self._run_key(X, samples),
+                run_key="" if directory is None else self._run_key(X, samples),
             )
             normal = samples.subset(train)
             held_out = samples.subset(validation) if len(validation) else None
@@ -210,7 +225,8 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
                 warnings.warn(
                     f"Only {n} rows: none is held out, so threshold and p-values come from the training rows "
                     f"and are too optimistic. Give at least {FEWEST_ROWS_TO_HOLD_OUT}.",
-                    stacklevel=3,
+                    CalibrationWarning,
+                    stacklevel=5,
                 )
             return order, order[:0], order
         watched = min(round(VALIDATION_FRACTION * n), MONITOR_ROWS) if self.patience else 0
@@ -224,22 +240,33 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
         calibration = Calibration(location, scale, np.empty(0), 0.0)
         scores = np.sort(calibration.combine(member_scores))
         if self.contamination == "auto":
+            self._warn_of_few_rows(len(scores))
             threshold = conformal_threshold(scores, self.target_fpr)
         else:
             threshold = float(np.percentile(scores, 100 * (1 - float(self.contamination))))
         # Rounding differs between batches; it must not decide on a row that lies exactly at the threshold.
-        threshold += 1e-9 * (abs(threshold) + float(np.ptp(scores)))
+        threshold += 64 * torch.finfo(self._dtype).eps * (abs(threshold) + float(np.ptp(scores)))
         self.calibration_ = Calibration(location, scale, scores, threshold)
         self.offset_ = -threshold
+
+    def _warn_of_few_rows(self, calibration_rows: int) -> None:
+        least = 1 / (calibration_rows + 1)
+        if least > self.target_fpr:
+            warnings.warn(
+                f"target_fpr={self.target_fpr:g} cannot be promised: with {calibration_rows} calibration rows the "
+                f"smallest rate is {least:.2g}. Give more rows, or raise calibration_fraction or target_fpr.",
+                CalibrationWarning,
+                stacklevel=5,
+            )
 
     def _diagnose(self, samples: Samples) -> Diagnosis:
         n = min(len(samples), DIAGNOSED_ROWS)
         x = self._expand(samples.batch(np.arange(n)))
         with torch.no_grad():
-            fake = self.module_.sample(n)[0].flatten(1).double().cpu().numpy() if self.module_.can("sample") else None
-            diagnosis = diagnose(x[0].flatten(1).double().cpu().numpy(), fake, self.module_.judge(x))
+            fake = self.module_.sample(n)[0].flatten(1).cpu().double().numpy() if self.module_.can("sample") else None
+            diagnosis = diagnose(x[0].flatten(1).cpu().double().numpy(), fake, self.module_.judge(x))
         if not diagnosis.healthy:
-            warnings.warn(f"{type(self).__name__}: {diagnosis.verdict}", TrainingHealthWarning, stacklevel=3)
+            warnings.warn(f"{type(self).__name__}: {diagnosis.verdict}", TrainingHealthWarning, stacklevel=5)
         return diagnosis
 
     def _run_key(self, X: Any, samples: Samples) -> str:
@@ -249,7 +276,8 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
         digest = hashlib.sha256(json.dumps([parameters, len(samples), files], sort_keys=True).encode())
         # Of a folder not every picture is decoded for this: names and sizes tell the rest.
         rows = min(len(samples), 64) if files else len(samples)
-        digest.update(samples.batch(np.arange(rows)).numpy().tobytes())
+        for start in range(0, rows, 4096):
+            digest.update(samples.batch(np.arange(start, min(start + 4096, rows))).numpy().data)
         return f"{self.seed_}-{digest.hexdigest()}"
 
     # ---------------------------------------------------------------- score
@@ -289,7 +317,7 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
         Absolute residuals in the networks' units where the method reconstructs, else integrated gradients.
         """
         error = self._map(X, lambda x: error_map(self.module_, x, self._baseline.to(x)))
-        return self.preprocessor_.collapse(error)
+        return _indexed_as(X, self.preprocessor_.collapse(error))
 
     def reconstruct(self, X: Any) -> "np.ndarray | pd.DataFrame":
         """The most similar normal samples that the model can make, in X's own units.
@@ -300,7 +328,7 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
             The method has no reconstruction.
         """
         self._require("reconstruct")
-        return self.preprocessor_.inverse(self._map(X, self.module_.reconstruct))
+        return _indexed_as(X, self.preprocessor_.inverse(self._map(X, self.module_.reconstruct)))
 
     def sample(self, n: int = 1, random_state: Any = None) -> "np.ndarray | pd.DataFrame":
         """``n`` synthetic normal samples in the units of the training data.
@@ -317,7 +345,7 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
         with forked_torch_rng(draw_seed(random_state), self._weight.device), torch.no_grad():
             fake = self.module_.sample(each)  # (K, each, *shape)
         rows = fake.transpose(0, 1).flatten(0, 1)[:n]  # every member gives its share
-        return self.preprocessor_.inverse(rows.double().cpu().numpy())
+        return self.preprocessor_.inverse(rows.cpu().double().numpy())
 
     # ---------------------------------------------------------------- save, load, other faces
 
@@ -432,6 +460,8 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
     def _checked(self, X: Any, *, reset: bool) -> Any:
         """scikit-learn's checks for arrays; tables and pictures are checked by their preprocessors."""
         if hasattr(X, "iloc") or hasattr(X, "files") or getattr(X, "ndim", 2) >= 3:
+            if hasattr(X, "iloc") and X.ndim != 2:
+                raise InputError("X is a Series; a table is needed: X.to_frame().")
             if reset:
                 for stale in ("n_features_in_", "feature_names_in_"):
                     self.__dict__.pop(stale, None)
@@ -465,16 +495,23 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
 
     @torch.no_grad()
     def _member_scores(self, samples: Samples) -> np.ndarray:
-        parts = [self.module_.score(x).double().cpu().numpy() for x in self._batches(samples)]
+        parts = [self.module_.score(x).cpu().double().numpy() for x in self._batches(samples)]
         return np.concatenate(parts, axis=1)  # (K, n)
 
     @torch.no_grad()
     def _map(self, X: Any, function: Any) -> np.ndarray:
         """A tensor function of each sample, averaged over members: ``(n, *shape)``."""
-        parts = [function(x).mean(0).double().cpu().numpy() for x in self._batches(self._transform(X))]
+        parts = [function(x).mean(0).cpu().double().numpy() for x in self._batches(self._transform(X))]
         return np.concatenate(parts)
 
     def _require(self, method: str) -> None:
         check_is_fitted(self)
         if not self.module_.can(method):
             raise InputError(f"{type(self).__name__} cannot {method}: its networks have no part that does.")
+
+
+def _indexed_as(X: Any, result: Any) -> Any:
+    """A table's answer with the table's own row labels."""
+    if hasattr(result, "iloc") and hasattr(X, "iloc"):
+        result.index = X.index
+    return result

@@ -113,7 +113,7 @@ class EGBAD(Detector):
 
     latent_dim: int = param(32, at_least(1), help="Size of the latent z.")
     spectral_norm: bool = param(False, boolean(), help="Spectral normalisation of the critic.")
-    residual_share: float = param(0.9, between(0.0, 1.0), help="Alpha: share of the residual in the score.")
+    residual_share: float = param(0.9, between(0.0, 1.0), help="Share of the residual in the score.")
     critic_score: str = param(
         "feature_matching", one_of("cross_entropy", "feature_matching"), help="The critic's part of the score."
     )

@@ -82,7 +82,8 @@ class SkipGANomaly(Detector):
     -----
     On vectors the U-Net becomes a multilayer perceptron whose decoder sees the encoder's middle layer; its
     outermost level has no skip, which would copy any input. Deviations from the paper: averaged weights; the best
-    weights by the reconstruction of held-out normal rows are kept; scores are not rescaled by the test set's range.
+    weights by the reconstruction of held-out normal rows are kept; L is a mean square instead of a norm; scores are
+    not rescaled by the test set's range. Scoring costs one pass of the generator and two of the critic.
 
     References
     ----------

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from ..errors import FormatError
@@ -18,12 +18,13 @@ FILE_NAME = "checkpoint.safetensors"
 def write_checkpoint(directory: Path, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
     """Replace the directory's checkpoint in one move."""
     directory.mkdir(parents=True, exist_ok=True)
-    temporary = directory / f".{FILE_NAME}.{os.getpid()}"
+    temporary = directory / f".{FILE_NAME}"  # one name: what a killed process left is written over
     try:
         # Clones, since safetensors refuses tensors that share memory.
         whole = {name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()}
-        save_file(whole, temporary, metadata={"state": json.dumps(state)})
-        with open(temporary, "rb") as file:
+        with open(temporary, "wb") as file:  # not `save_file`, whose word for a full disk is no OSError
+            file.write(save(whole, metadata={"state": json.dumps(state)}))
+            file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, directory / FILE_NAME)
     finally:

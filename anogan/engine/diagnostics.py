@@ -54,8 +54,9 @@ def ranking_accuracy(real_logit: Tensor, fake_logit: Tensor) -> float:
 
 def diagnose(real: np.ndarray, fake: np.ndarray | None, logits: tuple[Tensor, Tensor] | None) -> Diagnosis:
     """Put held-out rows ``(n, d)``, generated rows ``(m, d)`` and critic logits ``(K, B)`` into a verdict."""
+    real = np.unique(real, axis=0)  # a row among its own copies has no neighbourhood that a sample could fall into
     if len(real) < FEWEST_ROWS:
-        return Diagnosis(True, f"not assessed: only {len(real)} held-out rows, {FEWEST_ROWS} are needed")
+        return Diagnosis(True, f"not assessed: only {len(real)} different held-out rows, {FEWEST_ROWS} are needed")
     measures: dict[str, float] = {}
     troubles = []
     if fake is not None:

@@ -155,6 +155,12 @@ class _StageRun:
         self.trainer, self.module, self.stage, self.number = trainer, module, stage, number
         self.train, self.probe = train, probe
         self.settings = trainer.settings
+        for phase in stage.phases:
+            if phase.every > self.settings.steps:
+                raise InputError(
+                    f"steps={self.settings.steps} gives phase '{phase.name}' no step: it takes one in "
+                    f"{phase.every}. Raise steps, or lower critic_steps."
+                )
         module.requires_grad_(False)
         self._train_mode()
         self.weights = [[w for net in phase.networks for w in net.parameters()] for phase in stage.phases]

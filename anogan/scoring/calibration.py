@@ -32,7 +32,8 @@ class Calibration:
         """Probability that a normal row scores at least this, in [1 / (m + 1), 1]: ``(n,)`` -> ``(n,)``.
 
         Split-conformal (Vovk 2005; Bates 2023, arXiv:2104.08279, eq. 2): for a fresh normal row,
-        P(p <= t) <= t holds exactly, whatever the detector.
+        P(p <= t) <= t holds exactly, whatever the detector, as long as it has one member; the scales of several
+        members come from the same rows, which makes it approximate.
         """
         at_least = len(self.scores) - np.searchsorted(self.scores, scores, side="left")
         return (1 + at_least) / (1 + len(self.scores))

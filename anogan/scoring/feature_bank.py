@@ -40,7 +40,7 @@ class FeatureBank(nn.Module):
             return
         # The bank is a whitening matrix W with |W (f - centre)| the distance.
         whitening = []
-        for member in features.double().cpu().numpy():
+        for member in features.cpu().double().numpy():
             precision = LedoitWolf().fit(member).precision_
             values, vectors = np.linalg.eigh(precision)
             whitening.append(vectors * np.sqrt(np.maximum(values, 0.0)))

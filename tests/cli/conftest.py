@@ -12,7 +12,7 @@ from PIL import Image
 import anogan
 from anogan.cli.main import cli
 
-TINY = ["--steps", "3", "--width", "8", "--batch-size", "16", "--random-state", "0", "-q"]
+TINY = ["--detector", "ganomaly", "--steps", "3", "--width", "8", "--batch-size", "16", "--random-state", "0", "-q"]
 
 
 @pytest.fixture(scope="session")

@@ -422,8 +422,21 @@ def interrupted(args: list[object], started) -> subprocess.CompletedProcess[str]
 
 
 def test_interrupted_fit_goes_on_from_its_checkpoint(run, data, tmp_path):
-    steps = ["--steps", "100000", "--patience", "0", "--width", "8", "--random-state", "0", "-q"]
+    steps = [
+        "--detector",
+        "ganomaly",
+        "--steps",
+        "100000",
+        "--patience",
+        "0",
+        "--width",
+        "8",
+        "--random-state",
+        "0",
+        "-q",
+    ]
     args = ["fit", data / "normal.csv", "-m", tmp_path / "m", "--checkpoint", tmp_path / "saved", *steps]
+    args += ["--detector", "ganomaly"]
     done = interrupted(args, lambda: any((tmp_path / "saved").glob("checkpoint*")))
     assert any((tmp_path / "saved").glob("checkpoint*")), done.stderr
     assert done.returncode == 130, done.stderr
@@ -457,3 +470,69 @@ def test_interrupted_score_leaves_no_file(table_model, tmp_path):
     assert done.returncode == 130, done.stderr
     assert done.stderr.strip().splitlines()[-1] == "Interrupted."
     assert sorted(p.name for p in tmp_path.iterdir()) == ["many.csv"]
+
+
+# ------------------------------------------------------------------ what a file holds besides its columns
+
+
+def test_the_index_of_a_parquet_file_is_no_column(run, table_model, tmp_path):
+    frame = mixed_table(40)
+    frame[frame["items"] > 2].to_parquet(tmp_path / "part.parquet")  # stores the row numbers that are left
+    run("fit", tmp_path / "part.parquet", "-m", tmp_path / "m", *TINY)
+    run("score", tmp_path / "part.parquet", "-m", tmp_path / "m", "-o", tmp_path / "s.csv", "-q")
+    assert list(anogan.load(tmp_path / "m").feature_names_in_) == list(frame.columns)
+
+
+def test_wide_integers_and_exact_dates_of_parquet_are_read(run, tmp_path):
+    frame = mixed_table(40)
+    frame["items"] = frame["items"].astype(np.int64) + 2**60
+    frame["day"] += pd.Timedelta(1, "ns")
+    frame.to_parquet(tmp_path / "wide.parquet")
+    run("fit", tmp_path / "wide.parquet", "-m", tmp_path / "m", *TINY)
+    run("score", tmp_path / "wide.parquet", "-m", tmp_path / "m", "-o", tmp_path / "s.csv", "-q")
+
+
+def test_a_header_that_is_not_utf8(refused, tmp_path):
+    (tmp_path / "excel.csv").write_bytes("größe,b\n1,2\n3,4\n".encode("cp1252"))
+    refused("fit", tmp_path / "excel.csv", "-m", tmp_path / "m", *TINY, words=["excel.csv", "UTF-8"])
+
+
+def test_names_and_values_with_brackets_are_shown_as_they_are(run, tmp_path):
+    frame = mixed_table(40).rename(columns={"amount": "weight [kg]"})
+    frame.loc[3, "shop"] = "a[/b]"
+    frame.to_csv(tmp_path / "b.csv", index=False)
+    run("fit", tmp_path / "b.csv", "-m", tmp_path / "m", *TINY)
+    shown = run("explain", tmp_path / "b.csv", "-m", tmp_path / "m", "--rows", 40, "--reasons", 5).stdout
+    assert "weight [kg]" in shown
+    assert "a[/b]" in shown
+
+
+# ------------------------------------------------------------------ outputs
+
+
+def test_an_output_never_replaces_an_input(refused, data, table_model, tmp_path):
+    for name in ("rows.csv", "m.anogan"):
+        shutil.copy({"rows.csv": data / "normal.csv", "m.anogan": table_model}[name], tmp_path / name)
+    rows, model = tmp_path / "rows.csv", tmp_path / "m.anogan"
+    before = rows.read_bytes(), model.read_bytes()
+    refused("score", rows, "-m", model, "-o", rows, words="would replace the input")
+    refused("explain", rows, "-m", model, "-o", rows, words="would replace the input")
+    refused("fit", rows, "-m", rows, *TINY, words="would replace the input")
+    assert (rows.read_bytes(), model.read_bytes()) == before
+
+
+def test_explanations_go_to_the_file_and_to_json(run, data, table_model, tmp_path):
+    done = run("explain", data / "normal.csv", "-m", table_model, "-o", tmp_path / "why.csv", "--json")
+    assert len(json.loads(done.stdout)) == len(pd.read_csv(tmp_path / "why.csv"))
+
+
+def test_labels_of_pictures_without_any(refused, data, picture_model, tmp_path):
+    folder = data / "parts" / "train" / "good"
+    out = ["-m", picture_model, "-o", tmp_path / "s.csv"]
+    refused("score", folder, *out, "--label", "kind", words="without labels")
+
+
+def test_a_bare_command_shows_its_help(run):
+    done = run(code=2)
+    assert done.output.startswith("Usage:")
+    assert done.output.count("\n") > 10

@@ -4,7 +4,6 @@ import gzip
 import json
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pandas as pd
@@ -195,6 +194,4 @@ def test_help_answers_without_loading_torch():
         "try:\n    cli(['--help'])\nexcept SystemExit:\n    pass\n"
         "sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
     )
-    start = time.perf_counter()
     assert subprocess.run([sys.executable, "-c", code], stdout=subprocess.DEVNULL, check=False).returncode == 0
-    assert time.perf_counter() - start < 10  # 0.2 s on an idle machine

@@ -13,6 +13,8 @@ from sklearn.exceptions import NotFittedError
 import anogan
 from anogan.engine.diagnostics import Diagnosis
 
+from .conftest import Case
+
 
 def assert_looks_like(result, X, rows):
     """Shape, columns and dtypes of X."""
@@ -240,3 +242,45 @@ def test_the_class_tells_what_it_is(name, vector_case):
         assert section in cls.__doc__
     for parameter in cls.parameters().values():
         assert parameter.help.endswith((".", "...")), parameter.name
+
+
+def test_a_failed_fit_leaves_the_detector_as_it_was(vector_case):
+    detector = vector_case.fit()
+    scores = detector.anomaly_score(vector_case.new)
+
+    class Stop(anogan.Callback):
+        def on_step_end(self, stage, step, terms):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        detector.fit(vector_case.X * 1000, callbacks=[Stop()])
+    assert_array_equal(detector.anomaly_score(vector_case.new), scores)
+
+
+def test_answers_about_a_table_keep_its_row_labels(name):
+    table = Case(name, "table")
+    new = table.new.set_axis([f"row {i}" for i in range(len(table.new))])
+    assert list(table.fitted.explain(new).index) == list(new.index)
+    if table.fitted.module_.can("reconstruct"):
+        assert list(table.fitted.reconstruct(new).index) == list(new.index)
+
+
+def test_numbers_of_numpy_are_parameters(vector_case, tmp_path):
+    detector = vector_case.fit(latent_dim=np.int64(4), learning_rate=np.float32(0.5**10))
+    detector.save(tmp_path / "m.anogan")
+    assert anogan.load(tmp_path / "m.anogan").latent_dim == 4
+
+
+def test_a_series_is_refused(vector_case):
+    with pytest.raises(anogan.InputError, match="to_frame"):
+        vector_case.make().fit(pd.Series(np.arange(20.0)))
+
+
+def test_a_rate_that_too_few_rows_cannot_promise_is_announced(vector_case):
+    with pytest.warns(anogan.CalibrationWarning, match=r"smallest rate is 0\.14"):
+        vector_case.fit(target_fpr=0.1)
+
+
+def test_a_budget_without_a_step_for_each_network_is_refused():
+    with pytest.raises(anogan.InputError, match="critic_steps"):
+        Case("wgan_gp", "vector").fit(steps=4, critic_steps=5)

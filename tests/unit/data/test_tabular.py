@@ -1,7 +1,6 @@
 """Tables: every kind of column to numbers and back, and clear words for what cannot be used."""
 
 import datetime
-import time
 
 import numpy as np
 import pandas as pd
@@ -303,15 +302,3 @@ def test_texts_with_holes_come_back(values):
     preprocessor = TablePreprocessor().fit(X)
     back = preprocessor.inverse(preprocessor.transform(X, torch.float64).tensor.numpy())
     pd.testing.assert_frame_equal(back, X)
-
-
-def test_a_large_table_is_coded_fast():
-    n = 200_000
-    rng = np.random.default_rng(0)
-    X = pd.DataFrame(rng.normal(size=(n, 20)), columns=[f"x{i}" for i in range(20)])
-    for i in range(10):
-        X[f"c{i}"] = pd.Series(rng.choice(["tcp", "udp", "icmp", "other"], n))
-    preprocessor = TablePreprocessor().fit(X.head(1000))
-    start = time.perf_counter()
-    preprocessor.transform(X, torch.float32)
-    assert time.perf_counter() - start < 10  # about 1 s; per-row Python would take minutes

@@ -1,7 +1,5 @@
 """Metrics against scikit-learn, against cases worked by hand, and under ties."""
 
-import time
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -112,13 +110,11 @@ def test_bootstrap_interval_is_reproducible_and_takes_several_metrics():
 
 
 @pytest.mark.slow
-def test_bootstrap_of_a_million_rows_takes_seconds_and_stays_around_the_estimate():
+def test_bootstrap_of_a_million_rows_stays_around_the_estimate():
     rng = np.random.default_rng(0)
     labels = (np.arange(1_000_000) % 2).astype(int)
     scores = rng.normal(size=len(labels)) + labels
-    start = time.perf_counter()
     low, high = metrics.bootstrap_interval(Ranking.auroc, labels, scores)
-    assert time.perf_counter() - start < 20
     assert low < metrics.auroc(labels, scores) < high
     assert high - low < 0.003
 
