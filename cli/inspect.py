@@ -43,7 +43,7 @@ def _facts(detector: Any, model_path: str) -> dict[str, Any]:
         "format_version": version,
         "detector": detector.name,
         "summary": type(detector).summary(),
-        "parameters": detector.get_params(),
+        "parameters": detector.get_params() | {"n_members": detector.n_members_},
         "kind": preprocessor.kind,
         "sample_shape": list(preprocessor.spec_.shape),
         "columns": column_kinds(detector),
