@@ -226,7 +226,7 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
                     f"Only {n} rows: none is held out, so threshold and p-values come from the training rows "
                     f"and are too optimistic. Give at least {FEWEST_ROWS_TO_HOLD_OUT}.",
                     CalibrationWarning,
-                    stacklevel=5,
+                    stacklevel=4,
                 )
             return order, order[:0], order
         watched = min(round(VALIDATION_FRACTION * n), MONITOR_ROWS) if self.patience else 0
@@ -266,7 +266,7 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
             fake = self.module_.sample(n)[0].flatten(1).cpu().double().numpy() if self.module_.can("sample") else None
             diagnosis = diagnose(x[0].flatten(1).cpu().double().numpy(), fake, self.module_.judge(x))
         if not diagnosis.healthy:
-            warnings.warn(f"{type(self).__name__}: {diagnosis.verdict}", TrainingHealthWarning, stacklevel=5)
+            warnings.warn(f"{type(self).__name__}: {diagnosis.verdict}", TrainingHealthWarning, stacklevel=4)
         return diagnosis
 
     def _run_key(self, X: Any, samples: Samples) -> str:
