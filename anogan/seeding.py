@@ -29,7 +29,9 @@ def forked_torch_rng(seed: int, device: torch.device) -> Iterator[None]:
     devices = [] if device.type == "cpu" else [device]
     with torch.random.fork_rng(devices=devices, device_type=device.type if devices else "cuda"):
         torch.default_generator.manual_seed(seed)
-        if device.type != "cpu":
-            with torch.device(device):
-                getattr(torch, device.type).manual_seed(seed)
+        if device.type == "cuda":
+            with torch.cuda.device(device):  # which need not be the current one
+                torch.cuda.manual_seed(seed)
+        elif device.type == "mps":
+            torch.mps.manual_seed(seed)
         yield

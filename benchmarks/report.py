@@ -54,7 +54,7 @@ def summary(results: Path) -> str:
     head = ["detector", f"ADBench, {_range_of(sets)} tables", "NSL-KDD", "fit, s"]
     caption = f"""\
 Mean AUROC in %, ± its standard deviation over seeds ({_range_of(seeds)} on ADBench; the split is drawn anew for each).
-Fitting time on ADBench, one thread each of two busy cores. *Classical detectors in italics.*"""
+Fitting time on ADBench, on one thread. *Classical detectors in italics.*"""
     return f"{_table(head, rows)}\n\n{caption}"
 
 

@@ -120,6 +120,10 @@ class ImageFolder(Sequence[np.ndarray]):
         folder._channels = int(shape[0])
         return folder
 
+    def identity(self) -> str:
+        """Names and sizes in bytes of the files."""
+        return repr([(file.name, file.stat().st_size) for file in self.files])
+
     def readable(self) -> tuple[ImageFolder, dict[Path, str]]:
         """Decode every file: the folder of those that can be read, and why each other one cannot.
 
@@ -241,7 +245,12 @@ class ImagePreprocessor(Preprocessor):
                 )
             folder = X.resized(shape)
             return FolderSamples(
-                folder.decode, lambda p: self._to_model(_fraction(p)), np.arange(len(folder)), shape, dtype
+                folder.decode,
+                lambda p: self._to_model(_fraction(p)),
+                np.arange(len(folder)),
+                shape,
+                dtype,
+                folder.identity,
             )
         X = _checked(X)
         if X.shape[1:] != shape:

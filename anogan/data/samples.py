@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import threading
 from collections import deque
@@ -12,6 +13,7 @@ from typing import Protocol
 import numpy as np
 import torch
 
+_FINGERPRINTED = 64  # pictures decoded for a fingerprint
 CACHE_BYTES = 64 * 2**20
 """Decoded pictures kept between epochs by one `FolderSamples`, whatever the folder's length."""
 
@@ -29,6 +31,9 @@ class Samples(Protocol):
 
     def batches(self, index_batches: Iterable[np.ndarray]) -> Iterator[torch.Tensor]:
         """One (B, *shape) tensor for each array of indices, in order."""
+
+    def fingerprint(self) -> str:
+        """Tells these samples from others, as far as that is cheap."""
 
 
 class TensorSamples:
@@ -58,6 +63,10 @@ class TensorSamples:
         """One (B, *shape) tensor for each array of indices, in order."""
         for indices in index_batches:
             yield self.batch(indices)
+
+    def fingerprint(self) -> str:
+        """SHA-256 of all values."""
+        return hashlib.sha256(self.tensor.contiguous().numpy().data).hexdigest()
 
 
 class PictureCache:
@@ -108,6 +117,8 @@ class FolderSamples:
         Which pictures these samples are.
     shape : (C, H, W)
     dtype : torch floating-point type
+    identity : function of () -> str
+        Names the pictures without decoding them.
     """
 
     def __init__(
@@ -117,6 +128,7 @@ class FolderSamples:
         indices: np.ndarray,
         shape: tuple[int, ...],
         dtype: torch.dtype,
+        identity: Callable[[], str],
         cache: PictureCache | None = None,
     ) -> None:
         self._decode = decode
@@ -124,6 +136,7 @@ class FolderSamples:
         self._indices = np.asarray(indices, dtype=np.int64)
         self._shape = tuple(shape)
         self._dtype = dtype
+        self._identity = identity
         self._cache = PictureCache(int(self._indices.max(initial=-1)) + 1) if cache is None else cache
 
     def __len__(self) -> int:
@@ -132,7 +145,7 @@ class FolderSamples:
     def subset(self, indices: np.ndarray) -> FolderSamples:
         """Only the pictures at `indices`, in that order; nothing is decoded, the cache is shared."""
         chosen = self._indices[np.asarray(indices)]
-        return FolderSamples(self._decode, self._convert, chosen, self._shape, self._dtype, self._cache)
+        return FolderSamples(self._decode, self._convert, chosen, self._shape, self._dtype, self._identity, self._cache)
 
     def batch(self, indices: np.ndarray) -> torch.Tensor:
         """The pictures at `indices`: (B, C, H, W)."""
@@ -155,6 +168,12 @@ class FolderSamples:
                 yield batch
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+    def fingerprint(self) -> str:
+        """SHA-256 of which files these are, and of the first few pictures."""
+        digest = hashlib.sha256(f"{self._identity()} {self._indices.tolist()}".encode())
+        digest.update(self.batch(np.arange(min(len(self), _FINGERPRINTED))).numpy().data)
+        return digest.hexdigest()
 
     def _start(self, pool: ThreadPoolExecutor, indices: np.ndarray) -> tuple[torch.Tensor, list[Future[None]]]:
         batch = torch.empty((len(indices), *self._shape), dtype=self._dtype)

@@ -205,7 +205,7 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
                 device=device,
                 callbacks=callbacks,
                 checkpoint=directory,
-                run_key="" if directory is None else self._run_key(X, samples),
+                run_key="" if directory is None else self._run_key(samples),
             )
             normal = samples.subset(train)
             held_out = samples.subset(validation) if len(validation) else None
@@ -269,16 +269,11 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
             warnings.warn(f"{type(self).__name__}: {diagnosis.verdict}", TrainingHealthWarning, stacklevel=4)
         return diagnosis
 
-    def _run_key(self, X: Any, samples: Samples) -> str:
+    def _run_key(self, samples: Samples) -> str:
         """Names this run for its checkpoint: the seed, then a digest of parameters and data."""
         parameters = {k: v for k, v in self._fitted_with.items() if k not in ("random_state", "device")}
-        files = [(path.name, path.stat().st_size) for path in getattr(X, "files", ())]
-        digest = hashlib.sha256(json.dumps([parameters, len(samples), files], sort_keys=True).encode())
-        # Of a folder not every picture is decoded for this: names and sizes tell the rest.
-        rows = min(len(samples), 64) if files else len(samples)
-        for start in range(0, rows, 4096):
-            digest.update(samples.batch(np.arange(start, min(start + 4096, rows))).numpy().data)
-        return f"{self.seed_}-{digest.hexdigest()}"
+        facts = json.dumps([parameters, len(samples), samples.fingerprint()], sort_keys=True)
+        return f"{self.seed_}-{hashlib.sha256(facts.encode()).hexdigest()}"
 
     # ---------------------------------------------------------------- score
 

@@ -19,7 +19,7 @@ from PIL import Image
 from anogan import InputError
 from anogan.data.image import ImageFolder, ImagePreprocessor
 from anogan.data.preprocessor import TRUSTED_TYPES, preprocessor_for
-from anogan.data.samples import FolderSamples, PictureCache
+from anogan.data.samples import FolderSamples, PictureCache, TensorSamples
 
 
 def corner_picture(mode: str = "RGB", width: int = 48, height: int = 32) -> Image.Image:
@@ -265,7 +265,9 @@ def test_memory_does_not_grow_with_the_folder():
             started += 1
         return np.zeros((1, 2, 2), dtype=np.uint8)
 
-    samples = FolderSamples(decode, lambda p: p, np.arange(100_000), (1, 2, 2), torch.float32, PictureCache(100_000, 0))
+    samples = FolderSamples(
+        decode, lambda p: p, np.arange(100_000), (1, 2, 2), torch.float32, str, PictureCache(100_000, 0)
+    )
     consumed = 0
     batches = samples.batches(np.arange(i, i + 10) for i in range(0, 100_000, 10))
     for _ in range(50):
@@ -285,7 +287,7 @@ def test_cache_serves_later_epochs_within_a_fixed_budget():
         reads.append(index)
         return np.full((1, 2, 2), index, dtype=np.uint8)
 
-    samples = FolderSamples(decode, lambda p: p, np.arange(10), (1, 2, 2), torch.float32, PictureCache(10, 4 * 6))
+    samples = FolderSamples(decode, lambda p: p, np.arange(10), (1, 2, 2), torch.float32, str, PictureCache(10, 4 * 6))
     for _ in range(3):
         whole = samples.batch(np.arange(10))
         assert whole[:, 0, 0, 0].tolist() == list(range(10))
@@ -377,3 +379,23 @@ def test_skops_keeps_the_preprocessor(tmp_path):
 def test_files_may_be_given_as_an_iterator(tmp_path):
     corner_picture().save(tmp_path / "a.png")
     assert len(ImageFolder(Path(tmp_path).glob("*.png"))) == 1
+
+
+def test_a_fingerprint_tells_other_data_even_behind_the_pictures_it_decodes(tmp_path):
+    for i in range(70):
+        Image.fromarray(np.full((8, 8), i, np.uint8)).save(tmp_path / f"{i:02d}.png")
+
+    def fingerprint():
+        folder = ImageFolder(tmp_path, size=8)
+        return ImagePreprocessor().fit(folder).transform(folder, torch.float32).fingerprint()
+
+    before = fingerprint()
+    assert fingerprint() == before
+    (tmp_path / "69.png").rename(tmp_path / "99.png")
+    assert fingerprint() != before
+    X = np.zeros((5000, 1, 1, 1))
+    whole = ImagePreprocessor().fit(X).transform(X, torch.float32)
+    other = TensorSamples(whole.tensor.clone())
+    assert other.fingerprint() == whole.fingerprint()
+    other.tensor[-1] = 1
+    assert other.fingerprint() != whole.fingerprint()
