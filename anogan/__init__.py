@@ -1,7 +1,12 @@
 """GAN-based anomaly detection: fit on normal data, rank, flag and explain what is unusual."""
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # the others are Any to a type checker: detectors are found at run time
+    from .evaluation import baselines as baselines
+    from .evaluation import metrics as metrics
+    from .evaluation import protocol as protocol
 
 __version__ = "0.1.0"
 
@@ -21,6 +26,9 @@ _HOMES = {
 }
 """Where the public names live; each is imported when it is first used. Detectors are found by their folder."""
 
+_MODULES = {name: f"evaluation.{name}" for name in ("metrics", "protocol", "baselines")}
+"""Public modules."""
+
 
 def load(path: Any, *, device: str = "auto") -> Any:
     """Read a detector from a model file, onto another device if wanted; see `Detector.load`."""
@@ -30,8 +38,8 @@ def load(path: Any, *, device: str = "auto") -> Any:
 
 
 def __getattr__(name: str) -> Any:
-    if name == "metrics":
-        return importlib.import_module(".evaluation.metrics", __name__)
+    if name in _MODULES:
+        return importlib.import_module(f".{_MODULES[name]}", __name__)
     if name in _HOMES:
         return getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
     if not name.startswith("_"):
@@ -46,4 +54,4 @@ def __getattr__(name: str) -> Any:
 def __dir__() -> list[str]:
     from .detectors.registry import list_detectors
 
-    return sorted({*globals(), *_HOMES, *(cls.__name__ for cls in list_detectors().values())})
+    return sorted({*globals(), *_HOMES, *_MODULES, *(cls.__name__ for cls in list_detectors().values())})

@@ -10,8 +10,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-import warnings
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from multiprocessing.connection import Connection
@@ -22,9 +20,9 @@ import numpy as np
 import torch
 
 import anogan
+from anogan import baselines, protocol
 
 from . import speed
-from .baselines import BASELINES, baseline_scaling, build, encoded, settings
 from .datasets import Labels, datasets_of
 
 Record = dict[str, Any]
@@ -43,6 +41,7 @@ class Cell:
     """
 
     suite: str
+    protocol: str
     dataset: str
     detector: str
     seed: int
@@ -51,59 +50,63 @@ class Cell:
 
     def identity(self) -> Record:
         """The start of the cell's record; ``config`` digests all parameters, defaults included."""
-        text = json.dumps(settings(self.detector, self.params, self.suite), sort_keys=True, default=str)
+        parameters = baselines.settings(self.detector, _of_class(self.params))
+        if not baselines.is_ours(self.detector):
+            parameters["scaling"] = baseline_scaling(self)
+        text = json.dumps(parameters, sort_keys=True, default=str)
         return asdict(self) | {"config": hashlib.sha256(text.encode()).hexdigest()[:8]}
 
 
 def key(record: Record) -> str:
     """Equal for two records of the same measurement."""
-    names = ("suite", "dataset", "detector", "seed", "params", "limits", "config")
+    names = ("suite", "protocol", "dataset", "detector", "seed", "params", "limits", "config")
     return json.dumps([record[name] for name in names], sort_keys=True)
+
+
+def baseline_scaling(cell: Cell) -> str:
+    """Plain tables are standardised; mixed ones and pictures are encoded as the detectors do by default."""
+    default = "standard" if cell.suite == "tabular" else anogan.Detector.parameters()["scaling"].default
+    return str(cell.params.get("scaling", default))
+
+
+def _of_class(params: dict[str, Any]) -> dict[str, Any]:
+    """A baseline's ``scaling`` is done for it."""
+    return {name: value for name, value in params.items() if name != "scaling"}
 
 
 def measure(cell: Cell, data_dir: Path) -> Record:
     """Run the cell in this process; its record without the `provenance`."""
-    warnings.simplefilter("ignore", anogan.TrainingHealthWarning)  # recorded as "healthy" instead
-    dataset = datasets_of(cell.suite, data_dir)[cell.dataset]
-    record = cell.identity() | {"protocol": dataset.protocol}
+    dataset = datasets_of(cell.suite, data_dir, cell.protocol)[cell.dataset]
+    record = cell.identity()
     if cell.suite == "speed":
         return record | speed.measure(cell.detector, cell.params, int(cell.dataset[0])) | _peak()
     torch.set_num_threads(1)
-    rng = np.random.default_rng(cell.seed)
-    split = dataset.load(data_dir, rng, cell.limits)
+    split = dataset.load(data_dir, np.random.default_rng(cell.seed), cell.limits)
     train, test, labels = split.train, split.test, split.labels
-    detector = build(cell.detector, cell.params, cell.seed)
-    if cell.detector in BASELINES:
-        record["scaling"] = baseline_scaling(cell.params, cell.suite)
-        train, test = encoded(train, test, record["scaling"])
-    began = time.perf_counter()
-    detector.fit(train)
-    fitted = time.perf_counter()
-    scores = detector.anomaly_score(test)
-    scored = time.perf_counter()
-    n_train = getattr(detector, "n_samples_fit_", len(train))  # a baseline may keep only some rows
-    record |= {"n_train": n_train, "n_test": len(test), "anomalous": round(float(labels.mean()), 4)}
-    record |= quality(labels, scores, dataset.protocol)
-    if cell.detector not in BASELINES:
-        flagged = scores > detector.calibration_.threshold
+    ours = baselines.is_ours(cell.detector)
+    if ours:
+        detector = baselines.build(cell.detector, cell.params, n_features=0, seed=cell.seed)
+    else:
+        record["scaling"] = baseline_scaling(cell)
+        train, test = protocol.encoded(train, test, record["scaling"])
+        train = train[baselines.training_rows(cell.detector, len(train))]
+        params = _of_class(cell.params)
+        detector = baselines.build(cell.detector, params, n_features=train.shape[1], seed=cell.seed)
+    outcome = protocol.run(detector, train, test, cell.seed)
+    record |= {"n_train": len(train), "n_test": len(test), "anomalous": round(float(labels.mean()), 4)}
+    record |= quality(labels, outcome.scores, cell.protocol)
+    if ours:
+        flagged = outcome.scores > detector.calibration_.threshold
         record["false_alarms"] = round(float(flagged[~labels].mean()), 5)
         record |= {"members": detector.n_members_, "healthy": detector.diagnosis_.healthy}
-    record |= {"fit_s": round(fitted - began, 3), "score_s": round(scored - fitted, 3)} | _peak()
+    record |= {"fit_s": outcome.fit_s, "score_s": outcome.score_s} | _peak()
     return record | {"data": _digest([data_dir / file for file in dataset.files])}
 
 
-def quality(labels: Labels, scores: np.ndarray, protocol: str) -> Record:
+def quality(labels: Labels, scores: np.ndarray, protocol_name: str) -> Record:
     """Ranking metrics, and the GAN papers' threshold where the protocol asks for it."""
-    if not np.isfinite(scores).all():
-        raise ValueError(f"{int((~np.isfinite(scores)).sum())} of {len(scores)} scores are not finite")
-    metrics = anogan.metrics
-    found: dict[str, float] = {
-        "auroc": metrics.auroc(labels, scores),
-        "aupr": metrics.aupr(labels, scores),
-        "f1_at_count": metrics.precision_at(labels, scores),  # as many flagged as there are anomalies
-        "fpr95": metrics.fpr_at_recall(labels, scores, 0.95),
-    }
-    if protocol == "gan-papers":
+    found = protocol.quality(labels, scores)
+    if protocol_name == "gan-papers":
         flagged = scores >= np.percentile(scores, 80)
         hits = float((flagged & labels).sum())
         found |= {"precision": hits / float(flagged.sum()), "recall": hits / float(labels.sum())}

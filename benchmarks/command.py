@@ -1,5 +1,6 @@
 """The command line of the benchmarks."""
 
+from ast import literal_eval
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,17 +9,18 @@ import click
 from rich.console import Console
 
 import anogan
+from anogan import baselines, protocol
 
-from .baselines import BASELINES
+from . import adbench
 from .cell import Cell
 from .datasets import SUITES, datasets_of
 from .report import report as report_of
 from .report import summary
+from .run import Limited, unfinished
 from .run import run as run_cells
-from .run import unfinished
 
 RESULTS = Path(__file__).parent / "results"
-DEFAULT_MAX_ROWS = 10_000
+DEFAULT_MAX_ROWS = 50_000
 LIMITS = {
     "tabular": ("max_rows",),
     "intrusion": ("max_train", "max_test"),
@@ -47,8 +49,17 @@ def main() -> None:
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="The folder with the data sets; or the variable ANOGAN_DATA. Not needed for speed.",
 )
-@click.option("--detectors", help="Comma-separated names; by default all.")
-@click.option("--baselines", help=f"Of {', '.join(BASELINES)}; by default all; '' for none.")
+@click.option(
+    "--detectors",
+    help="Comma-separated: names (see `list`), `gans`, `fast` (all but the slow baselines), `all`, import paths such "
+    "as sklearn.svm.OneClassSVM.  [default: all; speed: gans]",
+)
+@click.option(
+    "--protocol",
+    "protocol_name",
+    type=click.Choice(list(protocol.PROTOCOLS)),
+    help="Of the tabular suite.  [default: semi]",
+)
 @click.option("--datasets", help="Comma-separated names; by default all that are in the folder.")
 @click.option("--seeds", default="0", show_default=True, help="Such as 0-4 or 0,3.")
 @click.option("--n-members", help="Such as 1,4: each gives cells of its own; by default the detector's own.")
@@ -58,13 +69,14 @@ def main() -> None:
 @click.option("--max-test", type=click.IntRange(2), help="Test rows, at most (intrusion, images).")
 @click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Cells at a time.")
 @click.option("--time-limit", default=1800.0, show_default=True, help="Seconds for each cell.")
+@click.option("--memory-limit", default=8000, show_default=True, help="MB for each cell's process.")
 @click.option("--retry-failed", is_flag=True, help="Run cells again whose record is an error.")
 @results_option
 def run(
     suite: str,
     data_dir: Path | None,
     detectors: str | None,
-    baselines: str | None,
+    protocol_name: str | None,
     datasets: str | None,
     seeds: str,
     n_members: str | None,
@@ -74,6 +86,7 @@ def run(
     max_test: int | None,
     jobs: int,
     time_limit: float,
+    memory_limit: int,
     retry_failed: bool,
     results: Path,
 ) -> None:
@@ -82,13 +95,13 @@ def run(
         raise click.UsageError("Give --data-dir or set ANOGAN_DATA.")
     if suite == "speed" and jobs > 1:
         raise click.UsageError("The speed suite runs one cell at a time; leave out --jobs.")
-    found = list(datasets_of(suite, data_dir or Path()))
+    if protocol_name is not None and suite != "tabular":
+        raise click.UsageError(f"--protocol has no meaning in suite {suite}.")
+    found = datasets_of(suite, data_dir or Path(), protocol_name or "semi")
     if not found:
         raise click.UsageError(
             f"{data_dir} holds no data of suite {suite}; benchmarks/README.md says where it is from."
         )
-    chosen_baselines = [] if suite == "speed" else _chosen(baselines, list(BASELINES), "--baselines")
-    chosen_detectors = _chosen(detectors, list(anogan.list_detectors()), "--detectors")
     given = {"max_rows": max_rows, "max_train": max_train, "max_test": max_test}
     for name, value in given.items():
         if value is not None and name not in LIMITS[suite]:
@@ -97,20 +110,37 @@ def run(
     if suite == "tabular":
         limits.setdefault("max_rows", DEFAULT_MAX_ROWS)
     members = [None] if n_members is None else list(_numbers(n_members, "--n-members"))
-    variants = _variants(chosen_detectors, chosen_baselines, members, changes)
+    chosen = _detectors(detectors or ("gans" if suite == "speed" else "all"))
+    if suite == "speed" and not all(map(baselines.is_ours, chosen)):
+        raise click.UsageError("The speed suite measures the GAN detectors only.")
+    variants = _variants(chosen, members, changes)
     cells = [
-        Cell(suite, dataset, name, seed, params, limits)
+        Cell(suite, found[dataset].protocol, dataset, name, seed, params, limits)
         for seed in _numbers(seeds, "--seeds")
-        for dataset in _chosen(datasets, found, "--datasets")
+        for dataset in _chosen(datasets, list(found), "--datasets")
         for name, params in variants
     ]
     path = results / f"{suite}.jsonl"
     todo = unfinished(cells, path, retry_failed=retry_failed)
     console = Console(stderr=True)
     console.print(f"{len(cells)} cells, {len(cells) - len(todo)} have a record already")
-    failed = run_cells(todo, (data_dir or Path()).resolve(), path, jobs=jobs, time_limit=time_limit, console=console)
+    limited = Limited(time_limit, memory_limit)
+    failed = run_cells(todo, (data_dir or Path()).resolve(), path, jobs=jobs, limited=limited, console=console)
     if failed:
         console.print(f"{failed} cells failed; their records say why. --retry-failed runs them again.")
+
+
+@main.command(name="list")
+@click.option("--data-dir", envvar="ANOGAN_DATA", type=click.Path(exists=True, file_okay=False, path_type=Path))
+def list_known(data_dir: Path | None) -> None:
+    """List the detectors, and ADBench's tables: which are at hand, and where the others are published."""
+    click.echo(f"GAN detectors: {', '.join(anogan.list_detectors())}")
+    for word, slow in (("Fast baselines", False), ("Slow baselines", True)):
+        click.echo(f"{word}: {', '.join(n for n, entry in baselines.BASELINES.items() if entry.slow == slow)}")
+    for file, digest in adbench.SHA256.items():
+        path = (data_dir or Path()) / "adbench" / file
+        state = "missing" if not path.is_file() else "differs" if adbench.differs(path) else "at hand"
+        click.echo(f"{state:8} {digest or 'SHA-256 unknown':64} {adbench.PUBLISHED.format(file=file)}")
 
 
 @main.command()
@@ -133,32 +163,65 @@ def report(suites: tuple[str, ...], results: Path, only_summary: bool) -> None:
         click.echo(text)
 
 
+def _detectors(text: str) -> list[str]:
+    """Names of detectors from a list of names, groups and import paths."""
+    gans = list(anogan.list_detectors())
+    fast = [name for name, entry in baselines.BASELINES.items() if not entry.slow]
+    groups = {"gans": gans, "fast": gans + fast, "all": gans + list(baselines.BASELINES)}
+    names = [part.strip() for part in text.split(",") if part.strip()]
+    found = [name for part in names for name in groups.get(part, [part])]
+    try:
+        for name in found:
+            if not baselines.is_ours(name):
+                baselines.baseline(name)
+    except anogan.InputError as error:
+        raise click.UsageError(f"--detectors: {error}") from None
+    return list(dict.fromkeys(found))
+
+
 def _variants(
-    detectors: list[str], baselines: list[str], members: Sequence[int | None], changes: tuple[str, ...]
+    detectors: list[str], members: Sequence[int | None], changes: tuple[str, ...]
 ) -> list[tuple[str, dict[str, Any]]]:
-    """Each detector with its changed parameters, once for each number of members; then the baselines."""
-    classes = {name: anogan.list_detectors()[name] for name in detectors}
-    changed: dict[str, dict[str, Any]] = {name: {} for name in [*detectors, *baselines]}
-    for change in changes:
-        name, sign, text = change.partition("=")
-        takers = [detector for detector, cls in classes.items() if name in cls.parameters()]
-        if not sign or not (takers or (name == "scaling" and baselines)):
-            raise click.UsageError(f"--set {change}: needed is PARAMETER=VALUE, of a detector that runs.")
-        for detector in takers:
-            parameter = classes[detector].parameters()[name]
-            changed[detector][name] = _value(text, parameter.constraint)
-        for baseline in baselines if name == "scaling" else []:
-            changed[baseline][name] = text
-    variants = []
-    for name, cls in classes.items():
-        for k in members:
-            params = {p: v for p, v in (changed[name] | {"n_members": k}).items() if v != cls.parameters()[p].default}
+    """Each detector with its changed parameters, the GANs once for each number of members."""
+    pairs = [change.partition("=") for change in changes]
+    variants: list[tuple[str, dict[str, Any]]] = []
+    used: set[str] = set()
+    for name in detectors:
+        ours = baselines.is_ours(name)
+        defaults = baselines.settings(name, {}) | ({} if ours else {"scaling": "standard"})
+        params = {}
+        for parameter, sign, text in pairs:
+            if sign and parameter in defaults:
+                used.add(parameter)
+                if ours:
+                    constraint = anogan.list_detectors()[name].parameters()[parameter].constraint
+                    params[parameter] = _value(text, constraint)
+                else:
+                    params[parameter] = _like(text, defaults[parameter])
+        for k in members if ours else [None]:
+            changed = params | ({} if k is None else {"n_members": k})
+            changed = {p: v for p, v in changed.items() if v != defaults[p] or p == "scaling"}
             try:
-                cls(**params).check_parameters()
+                if ours:
+                    anogan.list_detectors()[name](**changed).check_parameters()
             except anogan.InputError as error:
                 raise click.UsageError(str(error)) from None
-            variants.append((name, params))
-    return variants + [(name, changed[name]) for name in baselines]
+            variants.append((name, changed))
+    for parameter, sign, text in pairs:
+        if parameter not in used:
+            raise click.UsageError(
+                f"--set {parameter}{sign}{text}: needed is PARAMETER=VALUE, of a detector that runs."
+            )
+    return variants
+
+
+def _like(text: str, default: Any) -> Any:
+    """A baseline's parameter of its default's type."""
+    kind = type(default)
+    try:
+        return kind(text) if kind in (int, float, str) else literal_eval(text)
+    except (ValueError, SyntaxError):
+        raise click.UsageError(f"{text!r} is no {kind.__name__}.") from None
 
 
 def _value(text: str, constraint: Any) -> Any:

@@ -2,30 +2,30 @@
 
 A split is made of row numbers, so that a test can see that no row is in both halves. Rows are taken as
 published: none is added, repeated or dropped. (Published tables contain equal rows; ADBench's own loader adds
-more of them before splitting, which puts test rows into the training set.)
+more of them before splitting, which puts test rows into the training set.) Splits of labelled tables are
+`anogan.protocol.PROTOCOLS`; this file adds those that belong to one data set.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-Rows = npt.NDArray[np.intp]
-Labels = npt.NDArray[np.bool_]  # True: anomalous
+from anogan import protocol
+
+from . import adbench
+
+Split = protocol.Split
+Rows = protocol.Rows
+Labels = protocol.Labels
 Limits = dict[str, int]
 Generator = np.random.Generator
 
 SUITES = ("tabular", "intrusion", "images", "speed")
-PROTOCOLS = {
-    "semi": """\
-Per seed, a random half of the normal rows trains; the other half and all anomalies are the test set. A
-table with more than `max_rows` rows is first reduced to a random sample of that many, which keeps the
-share of anomalies.""",
+PROTOCOLS = {name: entry.text for name, entry in protocol.PROTOCOLS.items()} | {
     "published-split": """\
 Trains on the `normal` rows of the published training file, tested on all rows of the published test
 file. The seed is the detector's alone. Baselines see the rows in the detectors' own encoding.""",
@@ -50,21 +50,6 @@ would mean that nothing but the products costs anything.""",
 
 
 @dataclass(frozen=True)
-class Split:
-    """Rows to fit on, rows to score, and whether each scored row is anomalous."""
-
-    train: Any
-    test: Any
-    labels: Labels
-
-    def limited(self, limits: Limits, rng: Generator) -> "Split":
-        """At most ``max_train`` and ``max_test`` random rows, in their order."""
-        train = np.sort(rng.permutation(len(self.train))[: limits.get("max_train")])
-        test = np.sort(rng.permutation(len(self.test))[: limits.get("max_test")])
-        return Split(_take(self.train, train), _take(self.test, test), self.labels[test])
-
-
-@dataclass(frozen=True)
 class Dataset:
     """One data set: its files below the data folder, its protocol, and how to load a split."""
 
@@ -74,17 +59,16 @@ class Dataset:
     load: Callable[[Path, Generator, Limits], Split]
 
 
-def datasets_of(suite: str, data_dir: Path) -> dict[str, Dataset]:
-    """The data sets of a suite whose files are in the data folder, by name."""
-    known = {"tabular": _adbench(data_dir), "intrusion": INTRUSION, "images": IMAGES, "speed": SPEED}[suite]
+def datasets_of(suite: str, data_dir: Path, name: str = "semi") -> dict[str, Dataset]:
+    """The data sets of a suite whose files are in the data folder, by name.
+
+    Parameters
+    ----------
+    name : str
+        The protocol of the tabular suite; in the others each data set has its own.
+    """
+    known = {"tabular": _adbench(data_dir, name), "intrusion": INTRUSION, "images": IMAGES, "speed": SPEED}[suite]
     return {d.name: d for d in known if all((data_dir / file).is_file() for file in d.files)}
-
-
-def semi(labels: Labels, rng: Generator) -> tuple[Rows, Rows]:
-    """Row numbers (train, test): half of the normals; the rest."""
-    normal = rng.permutation(np.flatnonzero(~labels))
-    train = normal[: len(normal) // 2]
-    return np.sort(train), np.setdiff1d(np.arange(len(labels)), train)
 
 
 def gan_papers(labels: Labels, rng: Generator, share: float = 0.2) -> tuple[Rows, Rows]:
@@ -98,27 +82,21 @@ def gan_papers(labels: Labels, rng: Generator, share: float = 0.2) -> tuple[Rows
     return np.sort(first[~labels[first]]), np.sort(np.concatenate([normal, anomalies]))
 
 
-def sample_rows(labels: Labels, max_rows: int, rng: Generator) -> Rows:
-    """At most `max_rows` row numbers with the same share of anomalies (and at least one anomaly)."""
-    if len(labels) <= max_rows:
-        return np.arange(len(labels))
-    anomalies = max(1, round(max_rows * float(labels.mean())))
-    anomalous, normal = (rng.permutation(np.flatnonzero(mask)) for mask in (labels, ~labels))
-    return np.sort(np.concatenate([anomalous[:anomalies], normal[: max_rows - anomalies]]))
+def limited(split: Split, limits: Limits, rng: Generator) -> Split:
+    """At most ``max_train`` and ``max_test`` random rows of a split, in their order."""
+    train = np.sort(rng.permutation(len(split.train))[: limits.get("max_train")])
+    test = np.sort(rng.permutation(len(split.test))[: limits.get("max_test")])
+    return Split(protocol.take(split.train, train), protocol.take(split.test, test), split.labels[test])
 
 
-def _adbench(data_dir: Path) -> list[Dataset]:
+def _adbench(data_dir: Path, name: str) -> list[Dataset]:
     def load(file: str, data_dir: Path, rng: Generator, limits: Limits) -> Split:
         with np.load(data_dir / file, allow_pickle=False) as content:
             X, labels = content["X"].astype(np.float64), content["y"] == 1
-        rows = sample_rows(labels, limits["max_rows"], rng)
-        X, labels = X[rows], labels[rows]
-        train, test = semi(labels, rng)
-        return Split(X[train], X[test], labels[test])
+        return protocol.PROTOCOLS[name].apply(X, labels, rng, limits["max_rows"])
 
-    tables = {path.stem.partition("_")[2]: f"adbench/{path.name}" for path in data_dir.glob("adbench/*.npz")}
-    names = sorted(tables, key=str.lower)
-    return [Dataset(name, (tables[name],), "semi", partial(load, tables[name])) for name in names]
+    tables = {adbench.name_of(path.name): f"adbench/{path.name}" for path in data_dir.glob("adbench/*.npz")}
+    return [Dataset(t, (tables[t],), name, partial(load, tables[t])) for t in sorted(tables, key=str.lower)]
 
 
 NSL_KDD = ("tables/nsl_kdd_train.csv", "tables/nsl_kdd_test.csv")
@@ -130,21 +108,21 @@ def _load_nsl_kdd(data_dir: Path, rng: Generator, limits: Limits) -> Split:
     train, test = (pd.read_csv(data_dir / file) for file in NSL_KDD)
     train = train[train["label"] == "normal"]
     labels = (test["label"] != "normal").to_numpy(bool)
-    return Split(train.drop(columns="label"), test.drop(columns="label"), labels).limited(limits, rng)
+    return limited(Split(train.drop(columns="label"), test.drop(columns="label"), labels), limits, rng)
 
 
 def _load_kdd_cup_99(data_dir: Path, rng: Generator, limits: Limits) -> Split:
     table = pd.read_csv(data_dir / KDD_CUP_99)
     labels = table.pop("label").str.rstrip(".").eq("normal").to_numpy(bool)  # UCI's file writes "normal."
     train, test = gan_papers(labels, rng)
-    return Split(table.iloc[train], table.iloc[test], labels[test]).limited(limits, rng)
+    return limited(Split(table.iloc[train], table.iloc[test], labels[test]), limits, rng)
 
 
 def _load_digit(digit: int, data_dir: Path, rng: Generator, limits: Limits) -> Split:
     with np.load(data_dir / MNIST, allow_pickle=False) as content:
         train = content["X_train"][content["y_train"] == digit]
         test, labels = content["X_test"], content["y_test"] != digit
-    return Split(train[:, None], test[:, None], labels).limited(limits, rng)  # (n, 1, 28, 28)
+    return limited(Split(train[:, None], test[:, None], labels), limits, rng)  # (n, 1, 28, 28)
 
 
 def _load_nothing(data_dir: Path, rng: Generator, limits: Limits) -> Split:
@@ -157,7 +135,3 @@ INTRUSION = [
 ]
 IMAGES = [Dataset(f"mnist-{n}", (MNIST,), "one-versus-rest", partial(_load_digit, n)) for n in range(10)]
 SPEED = [Dataset(name, (), "speed", _load_nothing) for name in ("1-thread", "2-threads")]
-
-
-def _take(rows: Any, chosen: Rows) -> Any:
-    return rows.iloc[chosen] if hasattr(rows, "iloc") else rows[chosen]

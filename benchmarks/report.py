@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from statistics import fmean, stdev
 
-from .baselines import BASELINES
+from anogan import baselines
+
 from .cell import Record, key
 from .datasets import PROTOCOLS
 from .run import read_records
@@ -43,7 +44,7 @@ def summary(results: Path) -> str:
     tables = found["tabular"]
     rows = [
         [
-            f"*{name}*" if name in BASELINES else name,
+            f"*{name}*" if not baselines.is_ours(name) else name,
             *(_percent(found[suite].get(name)) for suite in columns),
             f"{fmean(r['fit_s'] for seeds in tables[name].values() for r in seeds):.1f}",
         ]
@@ -191,7 +192,7 @@ def _flat(value: object) -> str:
 def _grouped(records: Iterable[Record]) -> Groups:
     """Detectors first, by name, then baselines."""
     groups: Groups = defaultdict(lambda: defaultdict(list))
-    for r in sorted(records, key=lambda r: (r["detector"] in BASELINES, label(r), r["seed"])):
+    for r in sorted(records, key=lambda r: (not baselines.is_ours(r["detector"]), label(r), r["seed"])):
         groups[label(r)][r["dataset"]].append(r)
     return groups
 

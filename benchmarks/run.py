@@ -10,6 +10,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+import psutil
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -54,15 +55,33 @@ class _Worker:
     began: float
 
 
-def run(cells: list[Cell], data_dir: Path, path: Path, *, jobs: int, time_limit: float, console: Console) -> int:
+@dataclass(frozen=True)
+class Limited:
+    """What a cell may take before it is stopped and recorded as failed."""
+
+    seconds: float
+    megabytes: int
+
+    def exceeded(self, worker: _Worker) -> str | None:
+        """Which limit a running cell is beyond."""
+        if time.monotonic() - worker.began > self.seconds:
+            return f"time limit of {self.seconds:g} s"
+        try:
+            resident = psutil.Process(worker.process.pid).memory_info().rss
+        except psutil.NoSuchProcess:  # it ends just now
+            return None
+        return f"memory limit of {self.megabytes} MB" if resident > self.megabytes * 2**20 else None
+
+
+def run(cells: list[Cell], data_dir: Path, path: Path, *, jobs: int, limited: Limited, console: Console) -> int:
     """Measure each cell and append its record to the file; the number of cells that failed.
 
     Parameters
     ----------
     jobs : int
         Cells at a time; each has one thread.
-    time_limit : float
-        Seconds after which a cell is stopped and recorded as failed.
+    limited : Limited
+        Of each cell.
     """
     os.environ.update(dict.fromkeys(ONE_THREAD, "1"))  # inherited by the workers before they import torch
     facts = provenance(jobs)
@@ -71,7 +90,7 @@ def run(cells: list[Cell], data_dir: Path, path: Path, *, jobs: int, time_limit:
     began = time.monotonic()
     with Progress(*columns, console=console, speed_estimate_period=3600) as progress:
         bar = progress.add_task(path.stem, total=len(cells))
-        for done, (cell, record) in enumerate(_finished(cells, data_dir, jobs, time_limit), 1):
+        for done, (cell, record) in enumerate(_finished(cells, data_dir, jobs, limited), 1):
             if "error" in record:
                 record = cell.identity() | {"error": " ".join(record["error"].split())[:LONGEST_ERROR]}
                 failed += 1
@@ -83,7 +102,7 @@ def run(cells: list[Cell], data_dir: Path, path: Path, *, jobs: int, time_limit:
     return failed
 
 
-def _finished(cells: list[Cell], data_dir: Path, jobs: int, time_limit: float) -> Iterator[tuple[Cell, Record]]:
+def _finished(cells: list[Cell], data_dir: Path, jobs: int, limited: Limited) -> Iterator[tuple[Cell, Record]]:
     """Cells in the order in which they finish, each with its record or an ``error``."""
     context = multiprocessing.get_context("forkserver")  # imports once, then a fresh process for each cell
     context.set_forkserver_preload(["benchmarks.preload"])
@@ -98,13 +117,13 @@ def _finished(cells: list[Cell], data_dir: Path, jobs: int, time_limit: float) -
                 process.start()
                 theirs.close()
                 workers[ours] = _Worker(cell, process, ours, time.monotonic())
-            wait(list(workers), timeout=1.0)
+            wait(list(workers), timeout=0.5)
             for worker in list(workers.values()):
                 if worker.answer.poll():
                     record = _receive(worker)
-                elif time.monotonic() - worker.began > time_limit:
+                elif beyond := limited.exceeded(worker):
                     worker.process.kill()
-                    record = {"error": f"time limit of {time_limit:g} s"}
+                    record = {"error": beyond}
                 else:
                     continue
                 del workers[worker.answer]

@@ -1,0 +1,162 @@
+"""Detectors to compare with: classical, deep and PyOD's own GANs, and any other one by its import path."""
+
+import importlib
+import inspect
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from pyod.models.base import BaseDetector
+
+from ..detectors._pyod import from_pyod
+from ..detectors.registry import detector_class, list_detectors
+from ..errors import InputError
+
+QUADRATIC_ROWS = 20_000
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A detector at its own defaults.
+
+    Parameters
+    ----------
+    path : str
+        Where its class is imported from.
+    max_train : int or None
+        It is fitted on at most so many random training rows: its cost grows with their square.
+    slow : bool
+        It takes from seconds to minutes on a table on which the others take less than one.
+    """
+
+    path: str
+    max_train: int | None = None
+    slow: bool = False
+
+
+BASELINES: dict[str, Baseline] = {
+    "knn": Baseline("pyod.models.knn.KNN", QUADRATIC_ROWS),
+    "lof": Baseline("pyod.models.lof.LOF", QUADRATIC_ROWS),
+    "iforest": Baseline("pyod.models.iforest.IForest"),
+    "ocsvm": Baseline("pyod.models.ocsvm.OCSVM", QUADRATIC_ROWS),
+    "pca": Baseline("pyod.models.pca.PCA"),
+    "mcd": Baseline("pyod.models.mcd.MCD"),
+    "hbos": Baseline("pyod.models.hbos.HBOS"),
+    "ecod": Baseline("pyod.models.ecod.ECOD"),  # its scores and COPOD's also depend on the other test rows, by design
+    "copod": Baseline("pyod.models.copod.COPOD"),
+    "loda": Baseline("pyod.models.loda.LODA"),
+    "inne": Baseline("pyod.models.inne.INNE"),
+    "gmm": Baseline("pyod.models.gmm.GMM"),
+    "kde": Baseline("pyod.models.kde.KDE", QUADRATIC_ROWS),
+    "auto_encoder": Baseline("pyod.models.auto_encoder.AutoEncoder", slow=True),
+    "vae": Baseline("pyod.models.vae.VAE", slow=True),
+    "deep_svdd": Baseline("pyod.models.deep_svdd.DeepSVDD", slow=True),
+    "lunar": Baseline("pyod.models.lunar.LUNAR", QUADRATIC_ROWS, slow=True),
+    "dif": Baseline("pyod.models.dif.DIF", slow=True),
+    "pyod_anogan": Baseline("pyod.models.anogan.AnoGAN", slow=True),
+    "pyod_alad": Baseline("pyod.models.alad.ALAD", slow=True),
+    "pyod_so_gaal": Baseline("pyod.models.so_gaal.SO_GAAL", slow=True),
+    "pyod_mo_gaal": Baseline("pyod.models.mo_gaal.MO_GAAL", slow=True),
+}
+
+
+def is_ours(name: str) -> bool:
+    """Whether `name` is a GAN detector of this package; those scale for themselves."""
+    return name in list_detectors()
+
+
+def baseline(name: str) -> Baseline:
+    """The baseline of this name, or the class at this import path.
+
+    Raises
+    ------
+    InputError
+        If it is neither.
+    """
+    if name in BASELINES:
+        return BASELINES[name]
+    if "." not in name:
+        raise InputError(
+            f"There is no detector '{name}'. There are: {', '.join([*list_detectors(), *BASELINES])}; or give an "
+            "import path such as sklearn.svm.OneClassSVM."
+        )
+    _class_at(name)
+    return Baseline(name)
+
+
+def build(name: str, params: dict[str, Any], *, n_features: int, seed: int) -> Any:
+    """An unfitted detector with ``fit(X)`` and ``anomaly_score(X)``, higher = more anomalous.
+
+    Parameters
+    ----------
+    name : str
+        Of a detector of this package, of a baseline, or an import path: a PyOD detector, or a scikit-learn
+        estimator with ``score_samples`` or ``decision_function``, higher = more normal.
+    params : dict
+        Of its constructor, where they differ from the defaults.
+    n_features : int
+        Columns, for classes that must be told.
+    seed : int
+        Its ``random_state``, if it has one.
+
+    Raises
+    ------
+    InputError
+        If there is no such class or it scores nothing.
+    """
+    if is_ours(name):
+        return detector_class(name)(**params, random_state=seed)
+    cls = _class_at(baseline(name).path)
+    accepted = inspect.signature(cls).parameters
+    given = {"n_features": n_features, "random_state": seed, "novelty": True}  # novelty: lets scikit-learn's LOF score
+    model = cls(**{key: value for key, value in given.items() if key in accepted} | params)
+    if isinstance(model, BaseDetector):
+        return from_pyod(model)
+    if hasattr(model, "anomaly_score"):
+        return model
+    if not (hasattr(model, "score_samples") or hasattr(model, "decision_function")):
+        raise InputError(f"{name} has none of anomaly_score, score_samples and decision_function.")
+    return _FromSklearn(model)
+
+
+def settings(name: str, params: dict[str, Any]) -> dict[str, Any]:
+    """Every parameter that shapes the scores, defaults included: equal for two equal measurements."""
+    model = build(name, params, n_features=1, seed=0)
+    found = getattr(model, "model", model).get_params()
+    kept = {k: v for k, v in found.items() if k not in ("random_state", "device", "n_features")}
+    return kept if is_ours(name) else kept | {"path": baseline(name).path, "max_train": baseline(name).max_train}
+
+
+def training_rows(name: str, n: int) -> np.ndarray:
+    """Which of `n` training rows the detector is fitted on: row numbers, ascending."""
+    most = None if is_ours(name) else baseline(name).max_train
+    if most is None or n <= most:
+        return np.arange(n)
+    return np.sort(np.random.default_rng(0).permutation(n)[:most])
+
+
+class _FromSklearn:
+    """A scikit-learn estimator whose scores are higher for what is more normal."""
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+
+    def fit(self, X: np.ndarray) -> Self:
+        self.model.fit(X)
+        return self
+
+    def anomaly_score(self, X: np.ndarray) -> np.ndarray:
+        score = getattr(self.model, "score_samples", None) or self.model.decision_function
+        return -np.asarray(score(X), dtype=np.float64)
+
+
+def _class_at(path: str) -> Any:
+    module, _, name = path.rpartition(".")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except ModuleNotFoundError as error:
+        missing = error.name or module
+        hint = "" if module.startswith(missing) else f" pip install {missing}"
+        raise InputError(f"{path} cannot be imported: there is no module '{missing}'.{hint}") from None
+    except AttributeError:
+        raise InputError(f"{module} has no class '{name}'.") from None

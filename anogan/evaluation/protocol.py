@@ -1,0 +1,200 @@
+"""How detectors are compared: how rows are split, what the baselines see, and what is measured.
+
+A split is made of row numbers, so that a test can see that no row is in both halves. Rows are taken as they
+are: none is added, repeated or dropped.
+"""
+
+import contextlib
+import io
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from ..data.preprocessor import preprocessor_for
+from ..detectors.base import CalibrationWarning, TrainingHealthWarning
+from ..errors import InputError
+from ..seeding import forked_torch_rng
+from . import metrics
+
+Rows = npt.NDArray[np.intp]
+Labels = npt.NDArray[np.bool_]  # True: anomalous
+Generator = np.random.Generator
+
+CONTAMINATION = 0.05
+
+
+@dataclass(frozen=True)
+class Split:
+    """Rows to fit on, rows to score, and whether each scored row is anomalous."""
+
+    train: Any
+    test: Any
+    labels: Labels
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """A way to split labelled rows: ``split(labels, rng) -> (train, test)`` row numbers, and its description."""
+
+    split: Callable[[Labels, Generator], tuple[Rows, Rows]]
+    text: str
+
+    def apply(self, X: Any, labels: Labels, rng: Generator, max_rows: int | None = None) -> Split:
+        """Split an array or DataFrame X (n, ...) after sampling at most `max_rows` of its rows.
+
+        Raises
+        ------
+        InputError
+            If there are fewer than four normal rows or no anomalous one.
+        """
+        rows = sample_rows(labels, max_rows or len(labels), rng)
+        kept = labels[rows]
+        if int((~kept).sum()) < 4 or not kept.any():
+            raise InputError(
+                f"{int((~kept).sum())} normal and {int(kept.sum())} anomalous rows; needed are at least 4 and 1."
+            )
+        train, test = (rows[part] for part in self.split(kept, rng))
+        return Split(take(X, train), take(X, test), labels[test])
+
+
+def semi(labels: Labels, rng: Generator) -> tuple[Rows, Rows]:
+    """Row numbers (train, test): half of the normals; the rest."""
+    normal = rng.permutation(np.flatnonzero(~labels))
+    train = normal[: len(normal) // 2]
+    return np.sort(train), np.setdiff1d(np.arange(len(labels)), train)
+
+
+def contaminated(labels: Labels, rng: Generator) -> tuple[Rows, Rows]:
+    """Row numbers (train, test): as `semi`, with anomalies among the training rows; see `PROTOCOLS`."""
+    train, _ = semi(labels, rng)
+    anomalous = rng.permutation(np.flatnonzero(labels))
+    wanted = round(CONTAMINATION / (1 - CONTAMINATION) * len(train))
+    train = np.concatenate([train, anomalous[: min(wanted, len(anomalous) // 2)]])
+    return np.sort(train), np.setdiff1d(np.arange(len(labels)), train)
+
+
+PROTOCOLS = {
+    "semi": Protocol(
+        semi,
+        """\
+Per seed, a random half of the normal rows trains; the other half and all anomalies are the test set. A
+table with more than `max_rows` rows is first reduced to a random sample of that many, which keeps the
+share of anomalies.""",
+    ),
+    "contaminated": Protocol(
+        contaminated,
+        """\
+As `semi`, with anomalies that nobody noticed among the training rows: 5 % of them, but at most half of
+all anomalies of the table. Those are not in the test set.""",
+    ),
+}
+
+
+def sample_rows(labels: Labels, max_rows: int, rng: Generator) -> Rows:
+    """At most `max_rows` row numbers with the same share of anomalies (and at least one anomaly)."""
+    if len(labels) <= max_rows:
+        return np.arange(len(labels))
+    anomalies = max(1, round(max_rows * float(labels.mean())))
+    anomalous, normal = (rng.permutation(np.flatnonzero(mask)) for mask in (labels, ~labels))
+    return np.sort(np.concatenate([anomalous[:anomalies], normal[: max_rows - anomalies]]))
+
+
+def take(X: Any, rows: Rows) -> Any:
+    """The rows of a DataFrame, or the items of anything else that takes an array of numbers."""
+    return X.iloc[rows] if hasattr(X, "iloc") else X[rows]
+
+
+def encoded(train: Any, test: Any, scaling: str = "standard") -> tuple[np.ndarray, np.ndarray]:
+    """Training and test rows as float64 (n, d), for detectors that take plain numbers.
+
+    Parameters
+    ----------
+    train, test : DataFrame, (n, d) array, (n, C, H, W) array or ImageFolder
+    scaling : {"standard", "quantile", "asinh"}
+        Of numeric columns, fitted on the training rows alone. Categories are one-hot, missing values are
+        filled and marked, as the GAN detectors' networks see them.
+    """
+    preprocessor = preprocessor_for(train, scaling=scaling).fit(train)
+
+    def numbers(X: Any) -> np.ndarray:
+        samples = preprocessor.transform(X, torch.float64)
+        return samples.batch(np.arange(len(samples))).flatten(1).numpy()
+
+    return numbers(train), numbers(test)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a detector did with a split: its scores of the test rows (n,), and how long that took."""
+
+    scores: npt.NDArray[np.float64]
+    fit_s: float
+    score_s: float
+
+
+def run(detector: Any, train: Any, test: Any, seed: int) -> Outcome:
+    """Fit and score.
+
+    Parameters
+    ----------
+    detector : has ``fit(X)`` and ``anomaly_score(X)``; see `baselines.build`
+    train, test : rows as the detector takes them
+    seed : int
+        Of the global random states, for detectors that draw from those; they are put back afterwards.
+
+    Raises
+    ------
+    ValueError
+        If a score is not finite.
+    """
+    with _seeded(seed), _silent():
+        began = time.perf_counter()
+        detector.fit(train)
+        fitted = time.perf_counter()
+        scores = np.asarray(detector.anomaly_score(test), dtype=np.float64)
+        scored = time.perf_counter()
+    if not np.isfinite(scores).all():
+        raise ValueError(f"{int((~np.isfinite(scores)).sum())} of {len(scores)} scores are not finite")
+    return Outcome(scores, round(fitted - began, 3), round(scored - fitted, 3))
+
+
+def quality(labels: Labels, scores: np.ndarray) -> dict[str, float]:
+    """AUROC, AUPR, F1 with as many flagged as there are anomalies, and FPR at 95 % recall."""
+    return {
+        "auroc": metrics.auroc(labels, scores),
+        "aupr": metrics.aupr(labels, scores),
+        "f1_at_count": metrics.precision_at(labels, scores),
+        "fpr95": metrics.fpr_at_recall(labels, scores, 0.95),
+    }
+
+
+@contextlib.contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """PyOD's networks draw from the global states of torch and numpy."""
+    state = np.random.get_state()  # noqa: NPY002
+    np.random.seed(seed)  # noqa: NPY002
+    try:
+        with forked_torch_rng(seed, torch.device("cpu")):
+            yield
+    finally:
+        np.random.set_state(state)  # noqa: NPY002
+
+
+@contextlib.contextmanager
+def _silent() -> Iterator[None]:
+    """PyOD's networks print their progress; ours warn of what the comparison tells anyway."""
+    with (
+        contextlib.redirect_stdout(io.StringIO()),
+        contextlib.redirect_stderr(io.StringIO()),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore", TrainingHealthWarning)
+        warnings.simplefilter("ignore", CalibrationWarning)
+        warnings.filterwarnings("ignore", module="pyod|sklearn|torch")
+        yield
