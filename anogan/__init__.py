@@ -16,6 +16,7 @@ _HOMES = {
     "FormatError": "errors",
     "TrainingDivergedError": "errors",
     "ImageFolder": "data.image",
+    "MVTecFolder": "data.mvtec",
     "Callback": "engine.callbacks",
     "Detector": "detectors.base",
     "CalibrationWarning": "detectors.base",

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from multiprocessing.connection import Connection
@@ -99,6 +100,9 @@ def measure(cell: Cell, data_dir: Path) -> Record:
         flagged = outcome.scores > detector.calibration_.threshold
         record["false_alarms"] = round(float(flagged[~labels].mean()), 5)
         record |= {"members": detector.n_members_, "healthy": detector.diagnosis_.healthy}
+    if dataset.masks is not None and hasattr(detector, "explain"):
+        maps = np.asarray(detector.explain(test), dtype=np.float64)
+        record |= pixel_quality(dataset.masks(data_dir, split), maps.reshape(len(maps), *split.test.shape).sum(axis=1))
     record |= {"fit_s": outcome.fit_s, "score_s": outcome.score_s} | _peak()
     return record | {"data": _digest([data_dir / file for file in dataset.files])}
 
@@ -112,6 +116,15 @@ def quality(labels: Labels, scores: np.ndarray, protocol_name: str) -> Record:
         found |= {"precision": hits / float(flagged.sum()), "recall": hits / float(labels.sum())}
         found["f1"] = 2 * hits / float(flagged.sum() + labels.sum())
     return {name: round(value, 6) for name, value in found.items()} | {"constant": bool(np.ptp(scores) == 0)}
+
+
+def pixel_quality(masks: Iterator[np.ndarray | None], maps: np.ndarray) -> Record:
+    """Pixel AUROC and AUPRO of maps (n, h, w) against masks of any sizes; nothing if no mask marks a defect."""
+    curve = anogan.metrics.PixelCurve()
+    for mask, values in zip(masks, maps, strict=True):
+        if mask is not None:
+            curve.add(mask, anogan.metrics.resized_map(values, mask.shape))
+    return {"pixel_auroc": round(curve.auroc(), 6), "aupro": round(curve.aupro(), 6)} if curve.regions else {}
 
 
 def run_in_worker(cell: Cell, data_dir: Path, answer: Connection) -> None:

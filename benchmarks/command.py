@@ -51,8 +51,8 @@ def main() -> None:
 )
 @click.option(
     "--detectors",
-    help="Comma-separated: names (see `list`), `gans`, `fast` (all but the slow baselines), `all`, import paths such "
-    "as sklearn.svm.OneClassSVM.  [default: all; speed: gans]",
+    help="Comma-separated: names (see `list`), `gans`, `fast` (gans and classical baselines), `all`, import paths "
+    "such as sklearn.svm.OneClassSVM.  [default: all; speed: gans]",
 )
 @click.option(
     "--protocol",
@@ -110,7 +110,10 @@ def run(
     if suite == "tabular":
         limits.setdefault("max_rows", DEFAULT_MAX_ROWS)
     members = [None] if n_members is None else list(_numbers(n_members, "--n-members"))
-    chosen = _detectors(detectors or ("gans" if suite == "speed" else "all"))
+    try:
+        chosen = baselines.chosen(detectors or ("gans" if suite == "speed" else "all"))
+    except anogan.InputError as error:
+        raise click.UsageError(f"--detectors: {error}") from None
     if suite == "speed" and not all(map(baselines.is_ours, chosen)):
         raise click.UsageError("The speed suite measures the GAN detectors only.")
     variants = _variants(chosen, members, changes)
@@ -135,8 +138,8 @@ def run(
 def list_known(data_dir: Path | None) -> None:
     """List the detectors, and ADBench's tables: which are at hand, and where the others are published."""
     click.echo(f"GAN detectors: {', '.join(anogan.list_detectors())}")
-    for word, slow in (("Fast baselines", False), ("Slow baselines", True)):
-        click.echo(f"{word}: {', '.join(n for n, entry in baselines.BASELINES.items() if entry.slow == slow)}")
+    for kind in dict.fromkeys(entry.kind for entry in baselines.BASELINES.values()):
+        click.echo(f"{kind} baselines: {', '.join(n for n, e in baselines.BASELINES.items() if e.kind == kind)}")
     for file, digest in adbench.SHA256.items():
         path = (data_dir or Path()) / "adbench" / file
         state = "missing" if not path.is_file() else "differs" if adbench.differs(path) else "at hand"
@@ -161,22 +164,6 @@ def report(suites: tuple[str, ...], results: Path, only_summary: bool) -> None:
         text = report_of(records)
         records.with_suffix(".md").write_text(text, encoding="utf-8")
         click.echo(text)
-
-
-def _detectors(text: str) -> list[str]:
-    """Names of detectors from a list of names, groups and import paths."""
-    gans = list(anogan.list_detectors())
-    fast = [name for name, entry in baselines.BASELINES.items() if not entry.slow]
-    groups = {"gans": gans, "fast": gans + fast, "all": gans + list(baselines.BASELINES)}
-    names = [part.strip() for part in text.split(",") if part.strip()]
-    found = [name for part in names for name in groups.get(part, [part])]
-    try:
-        for name in found:
-            if not baselines.is_ours(name):
-                baselines.baseline(name)
-    except anogan.InputError as error:
-        raise click.UsageError(f"--detectors: {error}") from None
-    return list(dict.fromkeys(found))
 
 
 def _variants(

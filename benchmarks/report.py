@@ -1,6 +1,7 @@
 """Markdown tables from the records."""
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -10,23 +11,37 @@ from anogan import baselines
 
 from .cell import Record, key
 from .datasets import PROTOCOLS
+from .figures import ALPHA, Point, costs, critical_differences
+from .ranking import REFERENCE, TIE, Ranking
 from .run import read_records
+
+SHOWN = 8
+"""Baselines in the README's table, besides PyOD's GANs."""
+PIXEL_METRICS = {"pixel_auroc": "pixel AUROC", "aupro": "AUPRO"}
+MIN_SECONDS = 0.001  # times in records are rounded to this
 
 Groups = dict[str, dict[str, list[Record]]]  # label of the detector -> data set -> records of its seeds
 
 
 def report(path: Path) -> str:
-    """The tables of one file of records, a section for each protocol and setting of its limits."""
+    """The tables of one file of records, a section for each protocol and setting of its limits.
+
+    Its figures are written beside it.
+    """
     records, stale = current(read_records(path))
     sections: dict[tuple[str, str], list[Record]] = defaultdict(list)
-    protocol_of = {r["dataset"]: r["protocol"] for r in records if "protocol" in r}
     for record in records:
         limits = ", ".join(f"{name} = {value}" for name, value in sorted(record["limits"].items()))
-        sections[protocol_of.get(record["dataset"], "failed"), limits].append(record)
+        sections[record["protocol"], limits].append(record)
     parts = [f"# {path.stem}", f"Made by `python -m benchmarks report` from {path.name}; see ../README.md."]
     for (protocol, limits), chosen in sections.items():
-        parts += [f"## {protocol}{f' ({limits})' if limits else ''}", PROTOCOLS.get(protocol, "")]
-        parts += _speed_table(chosen) if protocol == "speed" else _quality_tables(chosen)
+        parts += [f"## {protocol}{f' ({limits})' if limits else ''}", PROTOCOLS[protocol]]
+        if protocol == "speed":
+            parts += _speed_table(chosen)
+        else:
+            parts += _quality_tables(chosen)
+            stem = "-".join([path.stem, protocol, *re.findall(r"\d+", limits)])
+            parts += _figures(_grouped(r for r in chosen if "error" not in r), path.parent, stem)
         parts += _failures(chosen)
     if stale:
         parts.append(f"{stale} records made with other default parameters are left out.")
@@ -35,27 +50,38 @@ def report(path: Path) -> str:
 
 
 def summary(results: Path) -> str:
-    """The README's table: AUROC at the defaults on tables, best first; of the cells that have a record."""
+    """The README's table: AUROC at the defaults on tables, best first; of the cells that have a record.
+
+    All GANs, ours and PyOD's, and the `SHOWN` best of the others.
+    """
     columns = {"tabular": "semi", "intrusion": "published-split"}
     found: dict[str, Groups] = {}
     for suite, protocol in columns.items():
         records, _ = current(read_records(results / f"{suite}.jsonl"))
-        found[suite] = _grouped(r for r in records if r.get("protocol") == protocol and not r["params"])
+        found[suite] = _grouped(
+            r for r in records if r["protocol"] == protocol and not r["params"] and "error" not in r
+        )
     tables = found["tabular"]
+    complete = _ranking(tables, "auroc")
+    ranks = complete.mean_ranks
+    ordered = sorted(ranks.index, key=lambda name: -complete.values[name].mean())
+    others = [name for name in ordered if _kind(name) in ("classical", "deep")][:SHOWN]
     rows = [
         [
-            f"*{name}*" if not baselines.is_ours(name) else name,
+            name if baselines.is_ours(name) else f"*{name}*",
             *(_percent(found[suite].get(name)) for suite in columns),
+            f"{ranks[name]:.1f}",
             f"{fmean(r['fit_s'] for seeds in tables[name].values() for r in seeds):.1f}",
         ]
-        for name in sorted(tables, key=lambda name: -_mean(tables[name], "auroc"))
+        for name in ordered
+        if name in others or _kind(name) not in ("classical", "deep")
     ]
-    sets = {len(sets) for sets in tables.values()}
-    seeds = {len(seeds) for sets in tables.values() for seeds in sets.values()}
-    head = ["detector", f"ADBench, {_range_of(sets)} tables", "NSL-KDD", "fit, s"]
+    seeds = {len(seeds) for name in ordered for seeds in tables[name].values()}
+    head = ["detector", f"ADBench, {len(complete.values)} tables", "NSL-KDD", "mean rank", "fit, s"]
     caption = f"""\
 Mean AUROC in %, ± its standard deviation over seeds ({_range_of(seeds)} on ADBench; the split is drawn anew for each).
-Fitting time on ADBench, on one thread. *Classical detectors in italics.*"""
+Mean rank on ADBench among {len(ranks)} detectors. Fitting time on ADBench, on one thread. *In italics: not of this
+package*; of those the {SHOWN} best and PyOD's GANs."""
     return f"{_table(head, rows)}\n\n{caption}"
 
 
@@ -89,23 +115,30 @@ def label(record: Record) -> str:
 def _quality_tables(records: list[Record]) -> list[str]:
     groups = _grouped(r for r in records if "error" not in r)
     datasets = list(dict.fromkeys(r["dataset"] for r in records if "error" not in r))
-    most = max((len(tables) for tables in groups.values()), default=0)
+    complete = _ranking(groups, "auroc")
+    by_aupr = _ranking(groups, "aupr").mean_ranks
     rows = []
     for name, tables in groups.items():
         everything = [r for seeds in tables.values() for r in seeds]
         alarms = [r["false_alarms"] for r in everything if "false_alarms" in r]
         healthy = [r["healthy"] for r in everything if "healthy" in r]
+        ranked = name in complete.values
         rows.append(
             [
                 name,
-                f"{len(tables)}{'' if len(tables) == most else ' (!)'}",
+                f"{len(tables)}{'' if ranked else ' (!)'}",
                 str(len(everything)),
-                f"{_mean(tables, 'auroc'):.4f}",
+                f"{100 * _mean(tables, 'auroc'):.2f}",
                 _points(_seed_spread(tables, "auroc")),
-                f"{_mean(tables, 'aupr'):.4f}",
-                f"{_mean(tables, 'f1_at_count'):.4f}",
-                f"{_mean(tables, 'fpr95'):.4f}",
-                f"{100 * fmean(alarms):.2f} %" if alarms else "",
+                _points(_spread_of_mean(tables)),
+                f"{complete.mean_ranks[name]:.2f}" if ranked else "",
+                "/".join(map(str, complete.against(name))) if ranked and REFERENCE in complete.values else "",
+                f"{100 * _mean(tables, 'aupr'):.2f}",
+                f"{by_aupr[name]:.2f}" if ranked else "",
+                f"{100 * _mean(tables, 'f1_at_count'):.2f}",
+                f"{100 * _mean(tables, 'fpr95'):.2f}",
+                *(f"{100 * _mean(tables, m):.2f}" if _has(everything, m) else "" for m in PIXEL_METRICS),
+                f"{100 * fmean(alarms):.2f}" if alarms else "",
                 f"{sum(healthy)}/{len(healthy)}" if healthy else "",
                 str(sum(r["constant"] for r in everything)),
                 f"{fmean(r['fit_s'] for r in everything):.2f}",
@@ -118,35 +151,90 @@ def _quality_tables(records: list[Record]) -> list[str]:
         "sets",
         "cells",
         "AUROC",
-        "seed s.d. (points)",
-        "AUPR",
-        "F1 at count",
-        "FPR at 95 % recall",
+        "seed s.d.",
+        "s.d. of mean",
+        "mean rank",
+        f"won/tied/lost ({REFERENCE})",
     ]
+    head += ["AUPR", "mean rank (AUPR)", "F1 at count", "FPR at 95 % recall", *PIXEL_METRICS.values()]
     head += ["false alarms", "healthy", "constant", "fit s", "score s", "peak MB"]
-    explained = """\
-Means over data sets of the mean over seeds. Seed s.d.: mean over data sets of the standard deviation
-over seeds, split included. False alarms: normal test rows above the detector's own threshold (1 %
-promised). Constant: cells whose scores were all equal. (!): some data sets are missing, so the mean is
-not comparable."""
-    parts = [_table(head, rows), explained]
-    for metric, title in (("auroc", "AUROC"), ("f1", "F1"), ("precision", "Precision"), ("recall", "Recall")):
-        if metric == "auroc" or any(metric in r for r in records):
-            parts += [f"### {title}, mean ± s.d. over seeds", _per_dataset(groups, datasets, metric)]
+    order = sorted(range(len(rows)), key=lambda i: ("(!)" in rows[i][1], -float(rows[i][3])))
+    rows = [rows[i] for i in order]
+    explained = f"""\
+Best first; metrics in %. AUROC and so on: means over data sets of the mean over seeds. Seed s.d.: mean over data sets
+of the standard deviation over seeds, split included; s.d. of mean: standard deviation over seeds of the mean over data
+sets. Mean rank: by AUROC on each data set, 1 is best. Won/tied/lost: data sets on which AUROC is above, within
+{100 * TIE:g} points of, or below {REFERENCE}'s. False alarms: normal test rows above the detector's own threshold (1 %
+promised). Constant: cells whose scores were all equal. (!): some data sets are missing, so means are not comparable and
+there is no rank."""
+    parts = [_table(*_without_empty(head, rows)), explained]
+    names = {"auroc": "AUROC", "aupr": "AUPR", "f1": "F1", "precision": "Precision", "recall": "Recall"} | PIXEL_METRICS
+    for metric, title in names.items():
+        if _has(records, metric):
+            parts += [f"### {title} in %, mean ± s.d. over seeds", _per_dataset(groups, datasets, metric)]
     return parts
+
+
+def _has(records: list[Record], metric: str) -> bool:
+    return any(metric in r for r in records)
+
+
+def _without_empty(head: list[str], rows: list[list[str]]) -> tuple[list[str], list[list[str]]]:
+    """Leave out columns that no row fills."""
+    filled = [i for i in range(len(head)) if any(row[i] for row in rows)]
+    return [head[i] for i in filled], [[row[i] for i in filled] for row in rows]
+
+
+def _ranking(groups: Groups, metric: str) -> Ranking:
+    return Ranking.of(
+        {name: {d: fmean(r[metric] for r in seeds) for d, seeds in tables.items()} for name, tables in groups.items()}
+    )
+
+
+def _kind(name: str) -> str:
+    """Of a detector or baseline, by the name in its records."""
+    return "gan" if baselines.is_ours(name.split(" ")[0]) else baselines.baseline(name.split(" ")[0]).kind
+
+
+def _figures(groups: Groups, folder: Path, stem: str) -> list[str]:
+    """Draw and link what there is enough data for."""
+    complete = _ranking(groups, "auroc")
+    if not complete.testable:
+        return []
+    critical_differences(complete, folder / f"{stem}-ranks.png")
+    points = [
+        Point(
+            name,
+            _kind(name),
+            max(MIN_SECONDS, fmean(r["fit_s"] for seeds in groups[name].values() for r in seeds)),
+            _mean(groups[name], "auroc"),
+        )
+        for name in complete.values
+    ]
+    costs(points, folder / f"{stem}-costs.png")
+    return [
+        "### Ranks and costs",
+        f"![Critical differences]({stem}-ranks.png)",
+        "A bar joins the detectors (dots) that Wilcoxon's signed-rank test over the data sets, adjusted by Holm for "
+        f"all pairs, does not tell apart at {ALPHA:g}. Friedman's test of all: p = {complete.friedman_p():.1e}.",
+        f"![AUROC against time of fitting]({stem}-costs.png)",
+    ]
 
 
 def _per_dataset(groups: Groups, datasets: list[str], metric: str) -> str:
     rows = []
     for dataset in datasets:
         row = [dataset]
-        for tables in groups.values():
+        means = {}
+        for name, tables in groups.items():
             seeds = tables.get(dataset, [])
-            values = [r[metric] for r in seeds if metric in r]
-            spread = f" ± {stdev(values):.4f}" if len(values) > 1 else ""
+            values = [100 * r[metric] for r in seeds if metric in r]
+            spread = f" ± {stdev(values):.1f}" if len(values) > 1 else ""
             flag = " CONSTANT" if any(r["constant"] for r in seeds) else ""
-            row.append(f"{fmean(values):.4f}{spread}{flag}" if values else "")
-        rows.append(row)
+            row.append(f"{fmean(values):.1f}{spread}{flag}" if values else "")
+            means[name] = fmean(values) if values else -1.0
+        best = max(means.values())
+        rows.append([row[0], *(f"**{t}**" if m == best else t for t, m in zip(row[1:], means.values(), strict=True))])
     return _table(["data set", *groups], rows)
 
 
@@ -204,6 +292,13 @@ def _mean(tables: dict[str, list[Record]], metric: str) -> float:
 def _seed_spread(tables: dict[str, list[Record]], metric: str) -> float | None:
     spreads = [stdev(r[metric] for r in seeds) for seeds in tables.values() if len(seeds) > 1]
     return fmean(spreads) if spreads else None
+
+
+def _spread_of_mean(tables: dict[str, list[Record]]) -> float | None:
+    """Standard deviation over seeds of the mean over data sets, of the seeds that all data sets have."""
+    by_seed = [{r["seed"]: r["auroc"] for r in seeds} for seeds in tables.values()]
+    common = set.intersection(*(set(values) for values in by_seed))
+    return stdev(fmean(values[seed] for values in by_seed) for seed in common) if len(common) > 1 else None
 
 
 def _points(value: float | None) -> str:

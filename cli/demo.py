@@ -1,7 +1,6 @@
 """`anogan demo`: two parts on real data that ships with scikit-learn, end to end."""
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 import anogan
+from anogan import baselines, protocol
 
 from . import options
 from .io import check_target, table_writer, written_whole
@@ -20,6 +20,7 @@ from .maps import overlaid, pixel_maps
 from .progress import Reporter
 
 DETECTORS = ("ganomaly", "wgan_gp")
+CLASSICAL = {"isolation forest": "iforest", "nearest neighbours": "knn"}
 DIGIT = 0  # the normal one
 # With a hundred rows a false-alarm rate of 1 % cannot be promised; 5 % can, from 30 % of them.
 _PROMISE = {"target_fpr": 0.05, "calibration_fraction": 0.3}
@@ -33,20 +34,18 @@ class Part:
 
     Attributes
     ----------
-    train, test : data as detectors take it
-    flat_train, flat_test : (n, d) arrays, standardised, for the classical detectors
-    anomalous : (n,) bool, of the test rows
+    split : Split
+        Rows as detectors take them, and which test rows are anomalous.
+    plain : (array (n, d), array (m, d))
+        Training and test rows for the classical detectors.
     scores : dict of str to (n,) array
         By method, filled while running.
     """
 
     name: str
     what: str
-    train: Any
-    test: Any
-    flat_train: np.ndarray
-    flat_test: np.ndarray
-    anomalous: np.ndarray
+    split: protocol.Split
+    plain: tuple[np.ndarray, np.ndarray]
     scores: dict[str, np.ndarray] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     detectors: dict[str, Any] = field(default_factory=dict)
@@ -86,17 +85,7 @@ def breast_cancer() -> Part:
     from sklearn.datasets import load_breast_cancer
 
     table, benign = load_breast_cancer(return_X_y=True, as_frame=True)
-    train, test = _halved(benign.to_numpy() == 1)
-    scaled = _standardised(table.to_numpy(), train)
-    return Part(
-        name="breast_cancer",
-        what=f"breast cancer: {len(train)} benign rows to learn from; 30 measurements each",
-        train=table.iloc[train],
-        test=table.iloc[test],
-        flat_train=scaled[train],
-        flat_test=scaled[test],
-        anomalous=benign.to_numpy()[test] == 0,
-    )
+    return _part("breast_cancer", "{} benign rows to learn from; 30 measurements each", table, benign.to_numpy() == 0)
 
 
 def digits() -> Part:
@@ -105,57 +94,36 @@ def digits() -> Part:
 
     bunch = load_digits()
     pictures = (bunch.images[:, None] / 16.0).astype(np.float32)  # (n, 1, 8, 8) in [0, 1]
-    train, test = _halved(bunch.target == DIGIT)
-    flat = pictures.reshape(len(pictures), -1).astype(np.float64)
-    return Part(
-        name="digits",
-        what=f"digits: {len(train)} pictures of the digit {DIGIT} to learn from; 8x8 pixels each",
-        train=pictures[train],
-        test=pictures[test],
-        flat_train=flat[train],
-        flat_test=flat[test],
-        anomalous=bunch.target[test] != DIGIT,
-    )
+    what = f"{{}} pictures of the digit {DIGIT} to learn from; 8x8 pixels each"
+    return _part("digits", what, pictures, bunch.target != DIGIT)
 
 
-def _halved(normal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A random half of the normal rows, and all other rows in their order."""
-    rows = np.random.default_rng(0).permutation(np.flatnonzero(normal))
-    train = np.sort(rows[: len(rows) // 2])
-    return train, np.setdiff1d(np.arange(len(normal)), train)
-
-
-def _standardised(values: np.ndarray, train: np.ndarray) -> np.ndarray:
-    scaled: np.ndarray = (values - values[train].mean(axis=0)) / values[train].std(axis=0)
-    return scaled
+def _part(name: str, what: str, X: Any, anomalous: np.ndarray) -> Part:
+    split = protocol.PROTOCOLS["semi"].apply(X, anomalous, np.random.default_rng(0))
+    what = f"{name.replace('_', ' ')}: {what.format(len(split.train))}"
+    return Part(name, what, split, protocol.encoded(split.train, split.test))
 
 
 def run(part: Part, reporter: Reporter) -> None:
     """Fit and score every method."""
-    from pyod.models.iforest import IForest
-    from pyod.models.knn import KNN
-
-    makers: dict[str, Callable[[], Any]] = {
-        "isolation forest": lambda: anogan.from_pyod(IForest(random_state=0)),
-        "nearest neighbours": lambda: anogan.from_pyod(KNN(n_neighbors=5)),
-    }
-    known = anogan.list_detectors()
+    train, test = part.split.train, part.split.test
     for name in DETECTORS:
         began = time.perf_counter()
-        detector = known[name](random_state=0, **_PROMISE)
-        detector.fit(part.train, callbacks=(reporter,))
-        part.scores[name] = detector.anomaly_score(part.test)
+        detector = baselines.build(name, _PROMISE, n_features=0, seed=0)
+        detector.fit(train, callbacks=(reporter,))
+        part.scores[name] = detector.anomaly_score(test)
         part.detectors[name] = detector
         part.seconds[name] = time.perf_counter() - began
-    for name, make in makers.items():
-        began = time.perf_counter()
-        part.scores[name] = make().fit(part.flat_train).anomaly_score(part.flat_test)
-        part.seconds[name] = time.perf_counter() - began
+    for title, name in CLASSICAL.items():
+        baseline = baselines.build(name, {}, n_features=0, seed=0)
+        outcome = protocol.run(baseline, *part.plain, seed=0)
+        part.scores[title] = outcome.scores
+        part.seconds[title] = outcome.fit_s + outcome.score_s
 
 
 def write_scores(part: Part, path: Path) -> None:
     """One line per test row: the truth, every method's score, the detectors' p-values and flags."""
-    columns: dict[str, Any] = {"row": np.arange(len(part.anomalous)), "anomalous": part.anomalous}
+    columns: dict[str, Any] = {"row": np.arange(len(part.split.labels)), "anomalous": part.split.labels}
     for name, scores in part.scores.items():
         columns[f"{name.replace(' ', '_')}_score"] = scores
         if name in part.detectors:
@@ -181,12 +149,12 @@ def _print(part: Part) -> None:
         pad_edge=False,
     )
     for name, scores in part.scores.items():
-        ranking = anogan.metrics.Ranking.of(part.anomalous, scores)
-        low, high = anogan.metrics.bootstrap_interval(anogan.metrics.Ranking.auroc, part.anomalous, scores)
+        ranking = anogan.metrics.Ranking.of(part.split.labels, scores)
+        low, high = anogan.metrics.bootstrap_interval(anogan.metrics.Ranking.auroc, part.split.labels, scores)
         recall = alarms = "-"
         if name in part.detectors:
             flags = scores > part.detectors[name].calibration_.threshold
-            recall, alarms = f"{flags[part.anomalous].mean():.3f}", f"{flags[~part.anomalous].mean():.3f}"
+            recall, alarms = f"{flags[part.split.labels].mean():.3f}", f"{flags[~part.split.labels].mean():.3f}"
         table.add_row(
             name,
             f"{float(ranking.auroc()):.3f}",
@@ -196,8 +164,8 @@ def _print(part: Part) -> None:
             alarms,
             f"{part.seconds[name]:.1f}",
         )
-    count = int(part.anomalous.sum())
-    console.print(f"{part.what}; {len(part.anomalous) - count} normal and {count} anomalous ones to tell apart")
+    count = int(part.split.labels.sum())
+    console.print(f"{part.what}; {len(part.split.labels) - count} normal and {count} anomalous ones to tell apart")
     console.print(table)
     console.print()
 
@@ -207,7 +175,7 @@ def draw(part: Part, path: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    is_image = isinstance(part.test, np.ndarray)
+    is_image = isinstance(part.split.test, np.ndarray)
     figure = Figure(figsize=(13, 6.4 if is_image else 4.2), layout="constrained")
     FigureCanvasAgg(figure)
     upper: Any = figure
@@ -217,7 +185,7 @@ def draw(part: Part, path: Path) -> None:
         _draw_strip(halves[1], part)
     axes = upper.subplots(1, len(part.detectors) + 1)
     for ax, (name, detector) in zip(axes, part.detectors.items(), strict=False):
-        _draw_distribution(ax, name, part.scores[name], part.anomalous, detector.calibration_.threshold)
+        _draw_distribution(ax, name, part.scores[name], part.split.labels, detector.calibration_.threshold)
     _draw_roc(axes[-1], part)
     with written_whole(path) as file:
         figure.savefig(file, format="png", dpi=120)
@@ -248,8 +216,8 @@ def _draw_roc(ax: Any, part: Part) -> None:
     from sklearn.metrics import roc_curve
 
     for (name, scores), style in zip(part.scores.items(), _LINES, strict=True):
-        fpr, recall, _ = roc_curve(part.anomalous, scores)
-        auroc = anogan.metrics.auroc(part.anomalous, scores)
+        fpr, recall, _ = roc_curve(part.split.labels, scores)
+        auroc = anogan.metrics.auroc(part.split.labels, scores)
         shade = "black" if name in part.detectors else "0.45"
         ax.plot(fpr, recall, color=shade, linestyle=style, label=f"{name} ({auroc:.3f})")
     ax.set(title="ROC (area)", xlabel="false alarms", ylabel="recall", xlim=(-0.01, 1), ylim=(0, 1.01))
@@ -259,13 +227,13 @@ def _draw_roc(ax: Any, part: Part) -> None:
 def _draw_strip(figure: Any, part: Part) -> None:
     name, detector = next(iter(part.detectors.items()))
     rows = np.argsort(-part.scores[name])[:_STRIP]
-    pictures = part.test[rows]
+    pictures = part.split.test[rows]
     maps = pixel_maps(detector.explain(pictures))  # (n, 8, 8)
     axes = figure.subplots(2, _STRIP)
     for column, (row, picture, values) in enumerate(zip(rows, pictures, maps, strict=True)):
         axes[0, column].imshow(picture[0], cmap="gray", vmin=0, vmax=1)
         axes[1, column].imshow(overlaid(picture, values / maps.max()))
-        axes[0, column].set_title(f"{part.scores[name][row]:.3g}" + ("" if part.anomalous[row] else " (normal)"))
+        axes[0, column].set_title(f"{part.scores[name][row]:.3g}" + ("" if part.split.labels[row] else " (normal)"))
     for ax in axes.flat:
         ax.set(xticks=[], yticks=[])
     figure.suptitle(f"Highest scores of {name}, and where the error lies (lighter = more)")

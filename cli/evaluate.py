@@ -7,7 +7,6 @@ from typing import Any
 
 import click
 import numpy as np
-from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
@@ -15,8 +14,8 @@ import anogan
 from anogan import InputError
 
 from . import options
-from .io import TABLE_SUFFIXES, PictureSource, equals
-from .maps import pixel_maps, resize_map
+from .io import TABLE_SUFFIXES, PictureSource, anomalous_rows
+from .maps import pixel_maps
 from .progress import Reporter
 from .stream import Stream
 
@@ -62,15 +61,17 @@ def command(
     if label is None and data.lower().endswith(TABLE_SUFFIXES):
         raise InputError(f"--label COLUMN is needed: it says which rows of {data} are anomalous.")
     stream = Stream(detector, data, drop, label, chunk_rows, on_error == "skip", strict)
+    pixels = None
     if isinstance(stream.source, PictureSource):
-        _check_layout(stream.source, label, normal)
+        if label is not None or normal is not None:
+            raise InputError("--label and --normal are for tables; in a folder in MVTec layout test/good is normal.")
         normal = "good"
+        pixels = _Pixels(stream.source.layout or anogan.MVTecFolder(data))  # which says what is missing
     elif label is None:
         raise InputError(f"{data} has no labels; evaluate needs a table, a .npz with y, or an MVTec folder.")
-    pixels = _Pixels(stream.source) if isinstance(stream.source, PictureSource) else None
     with Reporter(quiet=quiet) as reporter:
         scores, labels = _scored(detector, stream, pixels, reporter)
-        anomalous = _anomalous(labels, normal, data)
+        anomalous = anomalous_rows(labels, normal, data)
         facts = measure(detector, scores, anomalous)
     facts["kinds"] = _per_kind(scores, labels, anomalous)
     if pixels is not None:
@@ -82,16 +83,6 @@ def command(
         click.echo(json.dumps(facts))
     else:
         _print(facts)
-
-
-def _check_layout(source: PictureSource, label: str | None, normal: str | None) -> None:
-    if not source.layout:
-        raise InputError(
-            f"{source.path} is not in MVTec layout: needed are the folders train/good, test/good and "
-            "test/<kind of defect>."
-        )
-    if label is not None or normal is not None:
-        raise InputError("--label and --normal are for tables; in a folder in MVTec layout test/good is normal.")
 
 
 def _scored(
@@ -107,24 +98,6 @@ def _scored(
             pixels.add(chunk, pixel_maps(detector.explain(chunk.X)))
         reporter.advance(len(chunk))
     return np.concatenate(scores), np.concatenate(labels)
-
-
-def _anomalous(labels: np.ndarray, normal: str | None, data: str) -> np.ndarray:
-    found = np.unique(labels)
-    if normal is not None:
-        anomalous = ~equals(labels, normal)
-        if anomalous.all():
-            listed = ", ".join(f"'{v}'" for v in found[:10])
-            raise InputError(f"No row of {data} has the label '{normal}'. Labels are {listed}.")
-    else:
-        anomalous = equals(labels, "1") | equals(labels, "true")
-        if not (anomalous | equals(labels, "0") | equals(labels, "false")).all():
-            listed = ", ".join(f"'{v}'" for v in found[:10])
-            raise InputError(f"The labels of {data} are {listed}; say which one is normal: --normal VALUE.")
-    if not anomalous.any() or anomalous.all():
-        only = "anomalous" if anomalous.all() else "normal"
-        raise InputError(f"All {len(labels)} rows of {data} are {only}; measuring needs both kinds.")
-    return anomalous
 
 
 def measure(detector: Any, scores: np.ndarray, anomalous: np.ndarray) -> dict[str, Any]:
@@ -172,23 +145,17 @@ def _per_kind(scores: np.ndarray, labels: np.ndarray, anomalous: np.ndarray) -> 
 class _Pixels:
     """Maps against masks, picture by picture at the masks' own size."""
 
-    def __init__(self, source: PictureSource) -> None:
-        self.source = source
-        self.has_masks = (source.path / "ground_truth").is_dir()
+    def __init__(self, layout: Any) -> None:
+        self.layout = layout
+        self.has_masks = (layout.path / "ground_truth").is_dir()
         self.curve = anogan.metrics.PixelCurve()
 
     def add(self, chunk: Any, maps: np.ndarray) -> None:
         """Count a chunk's pictures; a defective one without a folder of masks for its kind is left out."""
-        for index, (name, values) in enumerate(zip(chunk.names, maps, strict=True)):
-            file = self.source.mask_of(name)
-            if file is not None:
-                with Image.open(file) as picture:
-                    mask = np.asarray(picture.convert("L")) > 0
-            elif self.source.kind_of(name) == "good":
-                mask = np.zeros(chunk.X.original_size(index), dtype=bool)
-            else:
-                continue
-            self.curve.add(mask, resize_map(values, (mask.shape[0], mask.shape[1])))
+        for file, values in zip(chunk.X.files, maps, strict=True):
+            mask = self.layout.mask_of(file)
+            if mask is not None:
+                self.curve.add(mask, anogan.metrics.resized_map(values, mask.shape))
 
     def facts(self) -> dict[str, Any]:
         """Pixel metrics, none if no mask marks anything."""

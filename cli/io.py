@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pv
 import pyarrow.parquet as pq
 
-from anogan import ImageFolder, InputError
+from anogan import ImageFolder, InputError, MVTecFolder
 
 TABLE_SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet")
 WRITTEN_SUFFIXES = (".csv", ".tsv", ".parquet")
@@ -335,9 +335,6 @@ def _array_header(member: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[An
 class PictureSource:
     """A folder of pictures, plain or in MVTec layout, or a single picture.
 
-    MVTec layout is ``train/good``, ``test/good``, ``test/<kind of defect>`` and masks in
-    ``ground_truth/<kind>/<name>_mask.png``.
-
     Parameters
     ----------
     path : Path
@@ -349,46 +346,25 @@ class PictureSource:
     root : Path
         Names of pictures are relative to it.
     pictures : ImageFolder
-    layout : bool
-        Whether the folder is in MVTec layout.
+    layout : MVTecFolder or None
+        Where the kinds and masks of an MVTec layout are.
     """
 
     def __init__(self, path: Path, *, part: str, size: int | tuple[int, int] | None = None) -> None:
         self.path = path
-        self.layout = (path / "train" / "good").is_dir()
-        self.root = path
-        if self.layout:
-            self.root = path / "train" / "good" if part == "train" else path / "test"
-        elif path.is_file():
-            self.root = path.parent
-        source: Any = [path] if path.is_file() else self.root
-        self.pictures = ImageFolder(source) if size is None else ImageFolder(source, size=size)
+        given: dict[str, Any] = {} if size is None else {"size": size}
+        self.layout = MVTecFolder(path, **given) if MVTecFolder.is_at(path) else None
+        self.root = path.parent if path.is_file() else path
+        if self.layout is None:
+            self.pictures = ImageFolder([path] if path.is_file() else path, **given)
+        elif part == "train":
+            self.root, self.pictures = path / "train" / "good", self.layout.train
+        else:
+            self.root, self.pictures = path / "test", self.layout.test
 
     def name_of(self, file: Path) -> str:
         """Path of a picture relative to the root, with forward slashes."""
         return file.relative_to(self.root).as_posix()
-
-    def kind_of(self, name: str) -> str:
-        """In MVTec layout, the folder in ``test`` that holds the picture: "good" or a kind of defect."""
-        return name.split("/")[0]
-
-    def mask_of(self, name: str) -> Path | None:
-        """In MVTec layout, the mask of a picture in ``test``, None for a good one.
-
-        Raises
-        ------
-        InputError
-            If a defective picture has no mask although there is a folder of masks.
-        """
-        kind = self.kind_of(name)
-        folder = self.path / "ground_truth" / kind
-        if kind == "good" or not folder.is_dir():
-            return None
-        stem = Path(name).stem
-        for candidate in (f"{stem}_mask.png", f"{stem}.png"):
-            if (folder / candidate).is_file():
-                return folder / candidate
-        raise InputError(f"{folder} has no mask {stem}_mask.png for the picture {name}.")
 
 
 Source: TypeAlias = TableSource | ArraySource | PictureSource
@@ -438,6 +414,31 @@ def _same(text: str, value: str) -> bool:
         return float(text) == float(value)
     except ValueError:
         return False
+
+
+def anomalous_rows(labels: np.ndarray, normal: str | None, data: str) -> np.ndarray:
+    """Which rows (n,) are anomalous: those without the label `normal`, or with a label that means 1 or true.
+
+    Raises
+    ------
+    InputError
+        If the labels say nothing, or there are not rows of both kinds; `data` names the file.
+    """
+    found = np.unique(labels)
+    if normal is not None:
+        anomalous = ~equals(labels, normal)
+        if anomalous.all():
+            listed = ", ".join(f"'{v}'" for v in found[:10])
+            raise InputError(f"No row of {data} has the label '{normal}'. Labels are {listed}.")
+    else:
+        anomalous = equals(labels, "1") | equals(labels, "true")
+        if not (anomalous | equals(labels, "0") | equals(labels, "false")).all():
+            listed = ", ".join(f"'{v}'" for v in found[:10])
+            raise InputError(f"The labels of {data} are {listed}; say which one is normal: --normal VALUE.")
+    if not anomalous.any() or anomalous.all():
+        only = "anomalous" if anomalous.all() else "normal"
+        raise InputError(f"All {len(labels)} rows of {data} are {only}; both kinds are needed.")
+    return anomalous
 
 
 def label_texts(column: pa.ChunkedArray, name: str, path: Path) -> np.ndarray:

@@ -14,8 +14,17 @@ from . import options
 @click.command()
 @options.json_option
 @click.option("--markdown", is_flag=True, help="Print a Markdown table.")
-def command(as_json: bool, markdown: bool) -> None:
+@click.option("--baselines", "of_baselines", is_flag=True, help="List what `anogan compare` compares with instead.")
+def command(as_json: bool, markdown: bool, of_baselines: bool) -> None:
     """List the detectors."""
+    if of_baselines:
+        found = {name: vars(entry) for name, entry in anogan.baselines.BASELINES.items()}
+        if as_json:
+            click.echo(json.dumps(found))
+            return
+        for name, entry in found.items():
+            click.echo(f"{name:14}{entry['kind']:11}{entry['path']}")
+        return
     rows = [
         {"name": name, "class": cls.__name__, "summary": cls.summary()} for name, cls in anogan.list_detectors().items()
     ]

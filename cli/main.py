@@ -24,6 +24,7 @@ COMMANDS = {
     "fit": "Fit a detector on normal data and save it.",
     "score": "Score new data: anomaly score, p-value and flag per row or picture.",
     "evaluate": "Measure a fitted model on labelled data.",
+    "compare": "Compare detectors, GANs and classical ones, on labelled data of your own.",
     "explain": "Show what made the most anomalous rows or pictures anomalous.",
     "sample": "Write synthetic normal rows or pictures.",
     "inspect": "Show what a model file holds.",

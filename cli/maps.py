@@ -10,6 +10,8 @@ import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+import anogan
+
 from .io import check_target, written_whole
 
 _QUANTILE = 0.999  # of the first pictures' pixels: the top of the colour scale
@@ -20,12 +22,6 @@ _OPACITY = 0.7
 def pixel_maps(explanation: Any) -> np.ndarray:
     """Errors (n, C, H, W) -> one map per picture (n, H, W), summed over channels."""
     return np.asarray(explanation, dtype=np.float64).sum(axis=1)
-
-
-def resize_map(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """A map (H, W) at another size (height, width), bilinear; float32."""
-    picture = Image.fromarray(values.astype(np.float32))
-    return np.asarray(picture.resize((size[1], size[0]), Image.Resampling.BILINEAR))
 
 
 class MapWriter:
@@ -65,7 +61,7 @@ class MapWriter:
                 height, width = chunk.X.original_size(index)
                 one = chunk.X[index : index + 1]
                 picture = one.resized((one.channels, height, width))[0]
-            at_size = resize_map(values, (picture.shape[1], picture.shape[2]))
+            at_size = anogan.metrics.resized_map(values, (picture.shape[1], picture.shape[2]))
             overlay = overlaid(picture, at_size / self.top)
             self._save(f"{name}_overlay.png", Image.fromarray(np.rint(255 * overlay).astype(np.uint8)))
             raw = np.clip(np.rint(at_size / (self.top * _HEADROOM) * 65535), 0, 65535)

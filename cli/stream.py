@@ -199,7 +199,7 @@ class Stream:
             if not len(pictures):
                 continue
             names = [source.name_of(file) for file in pictures.files]
-            labels = np.array([source.kind_of(name) for name in names]) if source.layout else None
+            labels = None if source.layout is None else np.array([source.layout.kind_of(f) for f in pictures.files])
             yield Chunk(first, pictures, names, labels)
 
     def _readable(self, pictures: Any) -> Any:

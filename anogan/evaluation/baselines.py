@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 from pyod.models.base import BaseDetector
+from sklearn.decomposition import PCA
 
 from ..detectors._pyod import from_pyod
 from ..detectors.registry import detector_class, list_detectors
@@ -25,13 +26,13 @@ class Baseline:
         Where its class is imported from.
     max_train : int or None
         It is fitted on at most so many random training rows: its cost grows with their square.
-    slow : bool
-        It takes from seconds to minutes on a table on which the others take less than one.
+    kind : {"classical", "deep", "pyod-gan"}
+        The networks take from seconds to minutes where the classical ones take less than one.
     """
 
     path: str
     max_train: int | None = None
-    slow: bool = False
+    kind: str = "classical"
 
 
 BASELINES: dict[str, Baseline] = {
@@ -40,6 +41,7 @@ BASELINES: dict[str, Baseline] = {
     "iforest": Baseline("pyod.models.iforest.IForest"),
     "ocsvm": Baseline("pyod.models.ocsvm.OCSVM", QUADRATIC_ROWS),
     "pca": Baseline("pyod.models.pca.PCA"),
+    "pca_reconstruction": Baseline(f"{__name__}.PCAReconstruction"),
     "mcd": Baseline("pyod.models.mcd.MCD"),
     "hbos": Baseline("pyod.models.hbos.HBOS"),
     "ecod": Baseline("pyod.models.ecod.ECOD"),  # its scores and COPOD's also depend on the other test rows, by design
@@ -48,21 +50,44 @@ BASELINES: dict[str, Baseline] = {
     "inne": Baseline("pyod.models.inne.INNE"),
     "gmm": Baseline("pyod.models.gmm.GMM"),
     "kde": Baseline("pyod.models.kde.KDE", QUADRATIC_ROWS),
-    "auto_encoder": Baseline("pyod.models.auto_encoder.AutoEncoder", slow=True),
-    "vae": Baseline("pyod.models.vae.VAE", slow=True),
-    "deep_svdd": Baseline("pyod.models.deep_svdd.DeepSVDD", slow=True),
-    "lunar": Baseline("pyod.models.lunar.LUNAR", QUADRATIC_ROWS, slow=True),
-    "dif": Baseline("pyod.models.dif.DIF", slow=True),
-    "pyod_anogan": Baseline("pyod.models.anogan.AnoGAN", slow=True),
-    "pyod_alad": Baseline("pyod.models.alad.ALAD", slow=True),
-    "pyod_so_gaal": Baseline("pyod.models.so_gaal.SO_GAAL", slow=True),
-    "pyod_mo_gaal": Baseline("pyod.models.mo_gaal.MO_GAAL", slow=True),
+    "auto_encoder": Baseline("pyod.models.auto_encoder.AutoEncoder", kind="deep"),
+    "vae": Baseline("pyod.models.vae.VAE", kind="deep"),
+    "deep_svdd": Baseline("pyod.models.deep_svdd.DeepSVDD", kind="deep"),
+    "lunar": Baseline("pyod.models.lunar.LUNAR", QUADRATIC_ROWS, kind="deep"),
+    "dif": Baseline("pyod.models.dif.DIF", kind="deep"),
+    "pyod_anogan": Baseline("pyod.models.anogan.AnoGAN", kind="pyod-gan"),
+    "pyod_alad": Baseline("pyod.models.alad.ALAD", kind="pyod-gan"),
+    "pyod_so_gaal": Baseline("pyod.models.so_gaal.SO_GAAL", kind="pyod-gan"),
+    "pyod_mo_gaal": Baseline("pyod.models.mo_gaal.MO_GAAL", kind="pyod-gan"),
 }
 
 
 def is_ours(name: str) -> bool:
     """Whether `name` is a GAN detector of this package; those scale for themselves."""
     return name in list_detectors()
+
+
+def chosen(text: str) -> list[str]:
+    """Names of detectors from a comma-separated list of names, groups and import paths, each once.
+
+    Groups are ``gans`` (the detectors of this package), ``fast`` (those and the classical baselines) and ``all``.
+
+    Raises
+    ------
+    InputError
+        If there is no such detector, or none is named.
+    """
+    gans = list(list_detectors())
+    classical = [name for name, entry in BASELINES.items() if entry.kind == "classical"]
+    groups = {"gans": gans, "fast": gans + classical, "all": gans + list(BASELINES)}
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    names = list(dict.fromkeys(name for part in parts for name in groups.get(part, [part])))
+    if not names:
+        raise InputError("No detector is named.")
+    for name in names:
+        if not is_ours(name):
+            baseline(name)
+    return names
 
 
 def baseline(name: str) -> Baseline:
@@ -133,6 +158,37 @@ def training_rows(name: str, n: int) -> np.ndarray:
     if most is None or n <= most:
         return np.arange(n)
     return np.sort(np.random.default_rng(0).permutation(n)[:most])
+
+
+class PCAReconstruction:
+    """Squared distance to the hyperplane that keeps a share of the training rows' variance.
+
+    Parameters
+    ----------
+    variance : float in (0, 1)
+    """
+
+    def __init__(self, variance: float = 0.95) -> None:
+        self.variance = variance
+
+    def get_params(self) -> dict[str, float]:
+        """As scikit-learn's estimators."""
+        return {"variance": self.variance}
+
+    def fit(self, X: np.ndarray) -> Self:
+        """Learn from (n, d) rows."""
+        self.pca_ = PCA(self.variance, svd_solver="full").fit(X)
+        return self
+
+    def anomaly_score(self, X: np.ndarray) -> np.ndarray:
+        """float64 (n,)."""
+        total: np.ndarray = self.explain(X).sum(axis=1)
+        return total
+
+    def explain(self, X: np.ndarray) -> np.ndarray:
+        """Squared residual of each column: (n, d)."""
+        residual: np.ndarray = (X - self.pca_.inverse_transform(self.pca_.transform(X))) ** 2
+        return residual
 
 
 class _FromSklearn:

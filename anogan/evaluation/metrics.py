@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 from scipy import ndimage
 
 from ..errors import InputError
@@ -293,6 +294,12 @@ class PixelCurve:
         fpr = np.concatenate(([0.0], np.cumsum(self._normal[used]))) / self._normal.sum()
         reached = np.concatenate(([0.0], np.cumsum(gain[used]))) / gain.sum()
         return fpr, reached
+
+
+def resized_map(values: npt.NDArray[np.floating], size: tuple[int, int]) -> npt.NDArray[np.float32]:
+    """A map (h, w) at another size (height, width), bilinear."""
+    picture = Image.fromarray(values.astype(np.float32))
+    return np.asarray(picture.resize((size[1], size[0]), Image.Resampling.BILINEAR))
 
 
 def pixel_auroc(masks: Iterable[npt.ArrayLike], maps: Iterable[npt.ArrayLike]) -> float:

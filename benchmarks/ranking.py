@@ -1,0 +1,62 @@
+"""Detectors against each other over data sets: ranks, wins and losses, and which differences are more than chance."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+from scipy.stats import friedmanchisquare, rankdata
+
+TIE = 0.001  # AUROC; a difference below a tenth of a point is no win
+REFERENCE = "knn"
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Values (data sets, detectors), higher = better, of the detectors that have all data sets."""
+
+    values: pd.DataFrame
+
+    @classmethod
+    def of(cls, means: dict[str, dict[str, float]]) -> "Ranking":
+        """Keep the complete ones of detector -> data set -> mean over seeds."""
+        table = pd.DataFrame(means)
+        return cls(table.dropna(axis="columns"))
+
+    @cached_property
+    def mean_ranks(self) -> pd.Series:
+        """1 is best; tied detectors share the mean of their ranks. Ascending."""
+        ranks = rankdata(-self.values.to_numpy(), axis=1)
+        return pd.Series(ranks.mean(axis=0), index=self.values.columns).sort_values()
+
+    def against(self, name: str, reference: str = REFERENCE) -> tuple[int, int, int]:
+        """Data sets (won, tied, lost) against another detector."""
+        gain = (self.values[name] - self.values[reference]).to_numpy()
+        return int((gain >= TIE).sum()), int((np.abs(gain) < TIE).sum()), int((gain <= -TIE).sum())
+
+    def friedman_p(self) -> float:
+        """P of mean ranks as different as these if all detectors were equal."""
+        return float(friedmanchisquare(*self.values.to_numpy().T).pvalue)
+
+    def pairwise_p(self) -> pd.DataFrame:
+        """Wilcoxon's signed-rank test of each pair over the data sets, adjusted by Holm; (detectors, detectors)."""
+        import scikit_posthocs
+
+        return scikit_posthocs.posthoc_wilcoxon(
+            self.values.melt(), val_col="value", group_col="variable", p_adjust="holm", zero_method="zsplit"
+        )
+
+    @property
+    def testable(self) -> bool:
+        """Whether there is enough to test: three detectors on five data sets."""
+        return self.values.shape[0] >= 5 and self.values.shape[1] >= 3
+
+
+def pareto(points: Sequence[tuple[float, float]]) -> list[int]:
+    """Which of (cost, value) are on the front: no other is at most as costly and better; cheapest first."""
+    front: list[int] = []
+    for i in sorted(range(len(points)), key=lambda i: (points[i][0], -points[i][1])):
+        if not front or points[i][1] > points[front[-1]][1]:
+            front.append(i)
+    return front

@@ -1,0 +1,212 @@
+"""`anogan compare`: GANs beside classical detectors, on the user's own labelled data."""
+
+import json
+import os
+import sys
+from collections import defaultdict
+from statistics import fmean, stdev
+from typing import Any
+
+import click
+import numpy as np
+import pyarrow as pa
+from rich.console import Console
+from rich.table import Table
+
+import anogan
+from anogan import InputError, baselines, protocol
+
+from . import options
+from .io import (
+    ArraySource,
+    TableSource,
+    anomalous_rows,
+    check_table_target,
+    closest,
+    label_texts,
+    open_source,
+    table_writer,
+    to_frame,
+    warn,
+)
+from .progress import Reporter
+
+DETECTORS = "wgan_gp,ganomaly,skip_ganomaly,knn,lof,iforest,ocsvm,ecod"
+METRICS = {"auroc": "AUROC", "aupr": "AUPR", "f1_at_count": "F1", "fpr95": "FPR95"}
+SECONDS = {"fit_s": "fit s", "score_s": "score s"}
+
+
+@click.command()
+@click.argument("data")
+@click.option("--label", metavar="COLUMN", help="Column with the labels; y in a .npz.")
+@click.option(
+    "--normal",
+    metavar="VALUE",
+    help="The label of normal rows; others are anomalous.  [default: 0 or false, others 1 or true]",
+)
+@click.option(
+    "--detectors",
+    default=DETECTORS,
+    show_default=True,
+    metavar="NAMES",
+    help="Comma-separated: names (`anogan list`, `anogan list --baselines`), gans, fast (gans and classical "
+    "baselines), all, or import paths of PyOD or scikit-learn detectors such as sklearn.svm.OneClassSVM.",
+)
+@click.option(
+    "--protocol",
+    "protocol_name",
+    type=click.Choice(list(protocol.PROTOCOLS)),
+    default="semi",
+    show_default=True,
+    help="semi: a random half of the normal rows trains. contaminated: with 5 % of anomalies among them.",
+)
+@click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="Splits, each fitted anew.")
+@click.option(
+    "--max-rows",
+    type=click.IntRange(20),
+    default=20_000,
+    show_default=True,
+    help="Take at most so many random rows, which keep the share of anomalies.",
+)
+@options.drop_option
+@click.option("-o", "--output", metavar="FILE", help="Write one line per detector and seed (.csv, .tsv, .parquet).")
+@options.json_option
+@options.quiet_option
+def command(
+    data: str,
+    label: str | None,
+    normal: str | None,
+    detectors: str,
+    protocol_name: str,
+    seeds: int,
+    max_rows: int,
+    drop: tuple[str, ...],
+    output: str | None,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Compare detectors on labelled DATA: a table with a --label column, or a .npz with X and y.
+
+    Each detector is fitted on the same training rows and scores the same test rows, once per seed; all run at
+    their defaults. Detectors that do not scale for themselves get standardised numbers and one-hot categories,
+    fitted on the training rows. The labels only choose the split and measure; no detector sees them.
+    """
+    sys.path.insert(0, os.getcwd())  # import paths may name a module beside the data
+    names = baselines.chosen(detectors)
+    if output is not None:
+        check_table_target(output, [data])
+    X, anomalous = _read(data, label, normal, drop)
+    records = []
+    with Reporter(quiet=quiet) as reporter:
+        reporter.begin("comparing", seeds * len(names))
+        for seed in range(seeds):
+            split = protocol.PROTOCOLS[protocol_name].apply(X, anomalous, np.random.default_rng(seed), max_rows)
+            plain = protocol.encoded(split.train, split.test)
+            for name in names:
+                records.append(_measured(name, split, plain, seed))
+                reporter.advance()
+    if output is not None:
+        _write(records, output)
+    facts = {
+        "data": data,
+        "protocol": protocol_name,
+        "seeds": seeds,
+        "n_train": len(split.train),
+        "n_test": len(split.test),
+        "anomalous": int(split.labels.sum()),
+        "detectors": _summarised(records),
+    }
+    if as_json:
+        click.echo(json.dumps(facts))
+    elif not quiet:
+        _print(facts)
+    if not any("auroc" in record for record in records):
+        raise anogan.AnoganError(f"Every detector failed; the first: {records[0]['error']}")
+
+
+def _read(data: str, label: str | None, normal: str | None, drop: tuple[str, ...]) -> tuple[Any, np.ndarray]:
+    source = open_source(data, part="train")
+    if isinstance(source, ArraySource):
+        if source.labels is None or label not in (None, "y"):
+            raise InputError(f"{data} has no labels '{label or 'y'}'; a .npz holds them under the key y.")
+        if drop:
+            raise InputError(f"--drop names columns of a table; {data} is none.")
+        return source.read(), anomalous_rows(source.labels, normal, data)
+    if not isinstance(source, TableSource):
+        raise InputError(f"{data} holds pictures; compare takes tables (and .npz files).")
+    if label is None:
+        raise InputError(f"--label COLUMN is needed: it says which rows of {data} are anomalous.")
+    for option, columns in (("--label", (label,)), ("--drop", drop)):
+        for column in columns:
+            if column not in source.names:
+                raise InputError(f"{option}: {data} has no column '{column}'.{closest(column, source.names)}")
+    table = source.read(without=drop, text=(label,))
+    labels = label_texts(table.column(label), label, source.path)
+    return to_frame(table.drop_columns([label]), source.path), anomalous_rows(labels, normal, data)
+
+
+def _measured(name: str, split: protocol.Split, plain: tuple[np.ndarray, np.ndarray], seed: int) -> dict[str, Any]:
+    """Metrics and seconds of one detector on one split, or the ``error`` that ended it."""
+    train, test = (split.train, split.test) if baselines.is_ours(name) else plain
+    train = protocol.take(train, baselines.training_rows(name, len(train)))
+    record: dict[str, Any] = {"detector": name, "seed": seed}
+    try:
+        detector = baselines.build(name, {}, n_features=train.shape[1], seed=seed)
+        outcome = protocol.run(detector, train, test, seed)
+    except Exception as error:  # one that fails must not take the others' results with it
+        return record | {"error": f"{type(error).__name__}: {error}"}
+    return (
+        record | protocol.quality(split.labels, outcome.scores) | {"fit_s": outcome.fit_s, "score_s": outcome.score_s}
+    )
+
+
+def _summarised(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Mean and standard deviation over seeds of each detector, best AUROC first, failed ones last."""
+    groups: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for record in records:
+        groups[record["detector"]].append(record)
+    rows = []
+    for name, group in groups.items():
+        good = [record for record in group if "error" not in record]
+        row: dict[str, Any] = {"detector": name, "ours": baselines.is_ours(name), "seeds": len(good)}
+        for metric in (*METRICS, *SECONDS) if good else ():
+            values = [record[metric] for record in good]
+            row[metric] = {"mean": fmean(values), "sd": stdev(values) if len(values) > 1 else None}
+        errors = [record["error"] for record in group if "error" in record]
+        rows.append(row | ({"error": errors[0]} if errors else {}))
+    return sorted(rows, key=lambda row: -row["auroc"]["mean"] if "auroc" in row else 0.0)
+
+
+def _print(facts: dict[str, Any]) -> None:
+    console = Console(highlight=False, markup=False)
+    console.print(
+        f"{facts['n_train']:,} rows train, {facts['n_test']:,} test, {facts['anomalous']:,} of them anomalous; "
+        f"{facts['seeds']} seeds. In %, ± standard deviation over seeds; F1 with as many flagged as there are "
+        "anomalies, FPR95: false alarms at a recall of 95 %.",
+        soft_wrap=True,
+    )
+    table = Table(box=None, pad_edge=False)
+    table.add_column("detector", overflow="fold")
+    for title in (METRICS | SECONDS).values():
+        table.add_column(title, justify="right")
+    for row in facts["detectors"]:
+        if "auroc" in row:
+            table.add_row(row["detector"], *(_cell(metric, row[metric]) for metric in METRICS | SECONDS))
+    console.print(table)
+    for row in facts["detectors"]:
+        if "error" in row:
+            warn(f"{row['detector']} failed: {' '.join(row['error'].split())[:300]}")
+
+
+def _cell(metric: str, value: dict[str, float | None]) -> str:
+    mean, sd = value["mean"] or 0.0, value["sd"]
+    if metric in SECONDS:
+        return f"{mean:.2f}"
+    return f"{100 * mean:.1f}" + ("" if sd is None else f" ± {100 * sd:.1f}")
+
+
+def _write(records: list[dict[str, Any]], output: str) -> None:
+    columns = ("detector", "seed", *METRICS, *SECONDS, "error")
+    table = pa.table({name: pa.array([record.get(name) for record in records]) for name in columns})
+    with table_writer(output, table.schema) as writer:
+        writer.write(table)
