@@ -60,7 +60,8 @@ SHA256 = {
 
 def name_of(file: str) -> str:
     """``22_magic.gamma.npz`` -> ``magic.gamma``."""
-    return file.removesuffix(".npz").partition("_")[2]
+    stem = file.removesuffix(".npz")
+    return stem.partition("_")[2] or stem
 
 
 def differs(path: Path) -> bool:

@@ -53,7 +53,8 @@ class Cell:
         """The start of the cell's record; ``config`` digests all parameters, defaults included."""
         parameters = baselines.settings(self.detector, _of_class(self.params))
         if not baselines.is_ours(self.detector):
-            parameters["scaling"] = baseline_scaling(self)
+            entry = baselines.baseline(self.detector)
+            parameters |= {"path": entry.path, "max_train": entry.max_train, "scaling": baseline_scaling(self)}
         text = json.dumps(parameters, sort_keys=True, default=str)
         return asdict(self) | {"config": hashlib.sha256(text.encode()).hexdigest()[:8]}
 
@@ -65,8 +66,8 @@ def key(record: Record) -> str:
 
 
 def baseline_scaling(cell: Cell) -> str:
-    """Plain tables are standardised; mixed ones and pictures are encoded as the detectors do by default."""
-    default = "standard" if cell.suite == "tabular" else anogan.Detector.parameters()["scaling"].default
+    """Plain tables are standardised; mixed ones are encoded as the detectors do by default."""
+    default = anogan.Detector.parameters()["scaling"].default if cell.suite == "intrusion" else "standard"
     return str(cell.params.get("scaling", default))
 
 

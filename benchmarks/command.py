@@ -1,7 +1,6 @@
 """The command line of the benchmarks."""
 
 from ast import literal_eval
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from .cell import Cell
 from .datasets import SUITES, datasets_of
 from .report import report as report_of
 from .report import summary
-from .run import Limited, unfinished
+from .run import CellBudget, unfinished
 from .run import run as run_cells
 
 RESULTS = Path(__file__).parent / "results"
@@ -62,7 +61,6 @@ def main() -> None:
 )
 @click.option("--datasets", help="Comma-separated names; by default all that are in the folder.")
 @click.option("--seeds", default="0", show_default=True, help="Such as 0-4 or 0,3.")
-@click.option("--n-members", help="Such as 1,4: each gives cells of its own; by default the detector's own.")
 @click.option("--set", "changes", multiple=True, metavar="PARAMETER=VALUE", help="Of the detectors that have it.")
 @click.option("--max-rows", type=click.IntRange(10), help=f"Per ADBench table.  [default: {DEFAULT_MAX_ROWS}]")
 @click.option("--max-train", type=click.IntRange(2), help="Training rows, at most (intrusion, images).")
@@ -79,7 +77,6 @@ def run(
     protocol_name: str | None,
     datasets: str | None,
     seeds: str,
-    n_members: str | None,
     changes: tuple[str, ...],
     max_rows: int | None,
     max_train: int | None,
@@ -107,28 +104,30 @@ def run(
         if value is not None and name not in LIMITS[suite]:
             raise click.UsageError(f"--{name.replace('_', '-')} has no meaning in suite {suite}.")
     limits = {name: value for name, value in given.items() if value is not None}
+    console = Console(stderr=True)
     if suite == "tabular":
         limits.setdefault("max_rows", DEFAULT_MAX_ROWS)
-    members = [None] if n_members is None else list(_numbers(n_members, "--n-members"))
     try:
         chosen = baselines.chosen(detectors or ("gans" if suite == "speed" else "all"))
+        variants = _variants(chosen, changes)
     except anogan.InputError as error:
-        raise click.UsageError(f"--detectors: {error}") from None
+        raise click.UsageError(str(error)) from None
     if suite == "speed" and not all(map(baselines.is_ours, chosen)):
         raise click.UsageError("The speed suite measures the GAN detectors only.")
-    variants = _variants(chosen, members, changes)
     cells = [
         Cell(suite, found[dataset].protocol, dataset, name, seed, params, limits)
         for seed in _numbers(seeds, "--seeds")
         for dataset in _chosen(datasets, list(found), "--datasets")
         for name, params in variants
     ]
+    for dataset in {cell.dataset for cell in cells} if suite == "tabular" else ():
+        if adbench.differs((data_dir or Path()) / found[dataset].files[0]):
+            console.print(f"{dataset}: this file is not the one of the committed records (SHA-256 differs)")
     path = results / f"{suite}.jsonl"
     todo = unfinished(cells, path, retry_failed=retry_failed)
-    console = Console(stderr=True)
     console.print(f"{len(cells)} cells, {len(cells) - len(todo)} have a record already")
-    limited = Limited(time_limit, memory_limit)
-    failed = run_cells(todo, (data_dir or Path()).resolve(), path, jobs=jobs, limited=limited, console=console)
+    budget = CellBudget(time_limit, memory_limit)
+    failed = run_cells(todo, (data_dir or Path()).resolve(), path, jobs=jobs, budget=budget, console=console)
     if failed:
         console.print(f"{failed} cells failed; their records say why. --retry-failed runs them again.")
 
@@ -166,49 +165,35 @@ def report(suites: tuple[str, ...], results: Path, only_summary: bool) -> None:
         click.echo(text)
 
 
-def _variants(
-    detectors: list[str], members: Sequence[int | None], changes: tuple[str, ...]
-) -> list[tuple[str, dict[str, Any]]]:
-    """Each detector with its changed parameters, the GANs once for each number of members."""
-    pairs = [change.partition("=") for change in changes]
+def _variants(detectors: list[str], changes: tuple[str, ...]) -> list[tuple[str, dict[str, Any]]]:
+    """Each detector with those of its parameters that `changes` (PARAMETER=VALUE) bring away from the default."""
+    pairs = [(name, text) for name, sign, text in (change.partition("=") for change in changes) if sign]
     variants: list[tuple[str, dict[str, Any]]] = []
-    used: set[str] = set()
+    known: set[str] = set()
     for name in detectors:
-        ours = baselines.is_ours(name)
-        defaults = baselines.settings(name, {}) | ({} if ours else {"scaling": "standard"})
-        params = {}
-        for parameter, sign, text in pairs:
-            if sign and parameter in defaults:
-                used.add(parameter)
-                if ours:
-                    constraint = anogan.list_detectors()[name].parameters()[parameter].constraint
-                    params[parameter] = _value(text, constraint)
-                else:
-                    params[parameter] = _like(text, defaults[parameter])
-        for k in members if ours else [None]:
-            changed = params | ({} if k is None else {"n_members": k})
-            changed = {p: v for p, v in changed.items() if v != defaults[p] or p == "scaling"}
-            try:
-                if ours:
-                    anogan.list_detectors()[name](**changed).check_parameters()
-            except anogan.InputError as error:
-                raise click.UsageError(str(error)) from None
-            variants.append((name, changed))
-    for parameter, sign, text in pairs:
-        if parameter not in used:
-            raise click.UsageError(
-                f"--set {parameter}{sign}{text}: needed is PARAMETER=VALUE, of a detector that runs."
-            )
+        if baselines.is_ours(name):
+            declared = anogan.list_detectors()[name].parameters()
+            defaults = {p: parameter.default for p, parameter in declared.items()}
+            params = {p: _value(text, declared[p].constraint) for p, text in pairs if p in declared}
+            anogan.list_detectors()[name](**params).check_parameters()
+        else:
+            defaults = baselines.settings(name, {}) | {"scaling": None}
+            params = {p: _literal(text) for p, text in pairs if p in defaults}
+        known |= set(defaults)
+        variants.append((name, {p: v for p, v in params.items() if v != defaults[p]}))
+    for change in changes:
+        name, sign, _ = change.partition("=")
+        if not sign or name not in known:
+            raise click.UsageError(f"--set {change}: needed is PARAMETER=VALUE, of a detector that runs.")
     return variants
 
 
-def _like(text: str, default: Any) -> Any:
-    """A baseline's parameter of its default's type."""
-    kind = type(default)
+def _literal(text: str) -> Any:
+    """A baseline's parameter: a Python literal, else text."""
     try:
-        return kind(text) if kind in (int, float, str) else literal_eval(text)
+        return literal_eval(text)
     except (ValueError, SyntaxError):
-        raise click.UsageError(f"{text!r} is no {kind.__name__}.") from None
+        return text
 
 
 def _value(text: str, constraint: Any) -> Any:
@@ -225,16 +210,21 @@ def _value(text: str, constraint: Any) -> Any:
 def _chosen(text: str | None, known: list[str], option: str) -> list[str]:
     if text is None:
         return known
-    names = [name.strip() for name in text.split(",") if name.strip()]
+    names = list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
     for name in names:
         if name not in known:
             raise click.UsageError(f"{option}: {name!r} is not one of {', '.join(known)}.")
+    if not names:
+        raise click.UsageError(f"{option} names nothing.")
     return names
 
 
 def _numbers(text: str, option: str) -> list[int]:
     try:
         ranges = [part.split("-") for part in text.split(",")]
-        return [n for first, *last in ranges for n in range(int(first), int(last[0] if last else first) + 1)]
+        numbers = [n for first, *last in ranges for n in range(int(first), int(last[0] if last else first) + 1)]
     except ValueError:
-        raise click.UsageError(f"{option}: {text!r} is not like 0-4 or 0,3.") from None
+        numbers = []
+    if not numbers:
+        raise click.UsageError(f"{option}: {text!r} is not like 0-4 or 0,3.")
+    return list(dict.fromkeys(numbers))

@@ -26,7 +26,7 @@ Limits = dict[str, int]
 Generator = np.random.Generator
 
 SUITES = ("tabular", "intrusion", "images", "speed")
-PROTOCOLS = {name: entry.text for name, entry in protocol.PROTOCOLS.items()} | {
+DESCRIPTIONS = {name: entry.text for name, entry in protocol.PROTOCOLS.items()} | {
     "published-split": """\
 Trains on the `normal` rows of the published training file, tested on all rows of the published test
 file. The seed is the detector's alone. Baselines see the rows in the detectors' own encoding.""",
@@ -157,6 +157,7 @@ def _mvtec(data_dir: Path) -> list[Dataset]:
             file.relative_to(data_dir).as_posix()
             for part in ("train", "test", "ground_truth")
             for file in sorted((folder / part).rglob("*.*"))
+            if file.is_file()
         )
         name = f"images/{folder.name}"
         found.append(Dataset(folder.name, files, "mvtec", partial(load, name), partial(masks, name)))

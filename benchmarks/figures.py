@@ -9,11 +9,10 @@ import numpy as np
 from matplotlib import pyplot
 from matplotlib.axes import Axes
 
-from .ranking import Ranking, pareto
+from .ranking import ALPHA, Ranking, pareto
 
 matplotlib.use("agg")
 
-ALPHA = 0.05
 _KINDS = {"gan": ("o", "black"), "pyod-gan": ("X", "white"), "deep": ("^", "white"), "classical": ("s", "white")}
 _WORDS = {"gan": "GAN of this package", "pyod-gan": "PyOD's GAN", "deep": "other network", "classical": "classical"}
 
@@ -47,7 +46,7 @@ def critical_differences(ranking: Ranking, path: Path) -> None:
         crossbar_props={"color": "black", "linewidth": 1.5, "marker": "o", "markersize": 4},
         marker_props={"s": 12},
     )
-    axes.set_title(f"Mean rank of AUROC over {len(ranking.values)} tables (1 = best)", fontsize=9)
+    axes.set_title(f"Mean rank of AUROC over {len(ranking.values)} data sets (1 = best)", fontsize=9)
     _save(figure, path)
 
 
@@ -63,8 +62,8 @@ def costs(points: Sequence[Point], path: Path) -> None:
     front = [points[i] for i in pareto([(p.seconds, p.auroc) for p in points])]
     axes.step([p.seconds for p in front], [100 * p.auroc for p in front], where="post", color="0.5", label="front")
     _label_at_the_margin(axes, points)
-    axes.set_xlabel("seconds of fitting, mean over tables and seeds, one thread")
-    axes.set_ylabel("AUROC in %, mean over tables")
+    axes.set_xlabel("seconds of fitting, mean over data sets and seeds, one thread")
+    axes.set_ylabel("AUROC in %, mean over data sets")
     axes.grid(True, color="0.9")
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=5, fontsize=8, frameon=False)
     _save(figure, path)

@@ -10,6 +10,7 @@ from scipy.stats import friedmanchisquare, rankdata
 
 TIE = 0.001  # AUROC; a difference below a tenth of a point is no win
 REFERENCE = "knn"
+ALPHA = 0.05
 
 
 @dataclass(frozen=True)
@@ -20,9 +21,12 @@ class Ranking:
 
     @classmethod
     def of(cls, means: dict[str, dict[str, float]]) -> "Ranking":
-        """Keep the complete ones of detector -> data set -> mean over seeds."""
+        """Keep the complete ones of detector -> data set -> mean over seeds.
+
+        Complete is who has every data set that half of the detectors have.
+        """
         table = pd.DataFrame(means)
-        return cls(table.dropna(axis="columns"))
+        return cls(table[table.notna().mean(axis="columns") >= 0.5].dropna(axis="columns"))
 
     @cached_property
     def mean_ranks(self) -> pd.Series:
@@ -49,8 +53,10 @@ class Ranking:
 
     @property
     def testable(self) -> bool:
-        """Whether there is enough to test: three detectors on five data sets."""
-        return self.values.shape[0] >= 5 and self.values.shape[1] >= 3
+        """Whether the data sets are enough for any pair of three detectors or more to be told apart."""
+        sets, detectors = self.values.shape
+        least = 2 * 0.5**sets  # P of a detector that wins on every data set
+        return detectors >= 3 and least * (detectors * (detectors - 1) / 2) < ALPHA
 
 
 def pareto(points: Sequence[tuple[float, float]]) -> list[int]:

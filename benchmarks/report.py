@@ -10,11 +10,16 @@ from statistics import fmean, stdev
 from anogan import baselines
 
 from .cell import Record, key
-from .datasets import PROTOCOLS
-from .figures import ALPHA, Point, costs, critical_differences
-from .ranking import REFERENCE, TIE, Ranking
+from .datasets import DESCRIPTIONS
+from .figures import Point, costs, critical_differences
+from .ranking import ALPHA, REFERENCE, TIE, Ranking
 from .run import read_records
 
+PUBLISHED: dict[str, Record] = {
+    "tabular": {"protocol": "semi", "limits": {"max_rows": 5000}},
+    "intrusion": {"protocol": "published-split", "limits": {}},
+}
+"""Suites in the README's table, and which of their records."""
 SHOWN = 8
 """Baselines in the README's table, besides PyOD's GANs."""
 PIXEL_METRICS = {"pixel_auroc": "pixel AUROC", "aupro": "AUPRO"}
@@ -35,13 +40,13 @@ def report(path: Path) -> str:
         sections[record["protocol"], limits].append(record)
     parts = [f"# {path.stem}", f"Made by `python -m benchmarks report` from {path.name}; see ../README.md."]
     for (protocol, limits), chosen in sections.items():
-        parts += [f"## {protocol}{f' ({limits})' if limits else ''}", PROTOCOLS[protocol]]
+        parts += [f"## {protocol}{f' ({limits})' if limits else ''}", DESCRIPTIONS[protocol]]
         if protocol == "speed":
             parts += _speed_table(chosen)
         else:
             parts += _quality_tables(chosen)
             stem = "-".join([path.stem, protocol, *re.findall(r"\d+", limits)])
-            parts += _figures(_grouped(r for r in chosen if "error" not in r), path.parent, stem)
+            parts += _figures(chosen, path.parent, stem)
         parts += _failures(chosen)
     if stale:
         parts.append(f"{stale} records made with other default parameters are left out.")
@@ -54,22 +59,21 @@ def summary(results: Path) -> str:
 
     All GANs, ours and PyOD's, and the `SHOWN` best of the others.
     """
-    columns = {"tabular": "semi", "intrusion": "published-split"}
-    found: dict[str, Groups] = {}
-    for suite, protocol in columns.items():
-        records, _ = current(read_records(results / f"{suite}.jsonl"))
-        found[suite] = _grouped(
-            r for r in records if r["protocol"] == protocol and not r["params"] and "error" not in r
-        )
+    records: dict[str, list[Record]] = {}
+    for suite, published in PUBLISHED.items():
+        everything, _ = current(read_records(results / f"{suite}.jsonl"))
+        records[suite] = [r for r in everything if not r["params"] and published.items() <= r.items()]
+    found = {suite: _grouped(r for r in chosen if "error" not in r) for suite, chosen in records.items()}
     tables = found["tabular"]
-    complete = _ranking(tables, "auroc")
+    complete = _ranking(records["tabular"], "auroc")
+    left_out = [name for name in tables if name not in complete.values]
     ranks = complete.mean_ranks
     ordered = sorted(ranks.index, key=lambda name: -complete.values[name].mean())
     others = [name for name in ordered if _kind(name) in ("classical", "deep")][:SHOWN]
     rows = [
         [
             name if baselines.is_ours(name) else f"*{name}*",
-            *(_percent(found[suite].get(name)) for suite in columns),
+            *(_percent(found[suite].get(name)) for suite in PUBLISHED),
             f"{ranks[name]:.1f}",
             f"{fmean(r['fit_s'] for seeds in tables[name].values() for r in seeds):.1f}",
         ]
@@ -81,8 +85,12 @@ def summary(results: Path) -> str:
     caption = f"""\
 Mean AUROC in %, ± its standard deviation over seeds ({_range_of(seeds)} on ADBench; the split is drawn anew for each).
 Mean rank on ADBench among {len(ranks)} detectors. Fitting time on ADBench, on one thread. *In italics: not of this
-package*; of those the {SHOWN} best and PyOD's GANs."""
+package*; of those the {SHOWN} best and PyOD's GANs.{_left_out(left_out)}"""
     return f"{_table(head, rows)}\n\n{caption}"
+
+
+def _left_out(names: list[str]) -> str:
+    return f" Left out, since cells failed or are missing: {', '.join(names)}." if names else ""
 
 
 def _percent(tables: dict[str, list[Record]] | None) -> str:
@@ -98,7 +106,10 @@ def _range_of(numbers: set[int]) -> str:
 
 def current(records: list[Record]) -> tuple[list[Record], int]:
     """The last record of each cell, and how many are left out because a default has changed since."""
-    last = {key(record): record for record in records}
+    last: dict[str, Record] = {}
+    for record in records:
+        last.pop(key(record), None)  # so that the order is that of the last ones
+        last[key(record)] = record
     newest = {(r["detector"], json.dumps(r["params"], sort_keys=True)): r["config"] for r in last.values()}
     kept = [r for r in last.values() if newest[r["detector"], json.dumps(r["params"], sort_keys=True)] == r["config"]]
     return kept, len(last) - len(kept)
@@ -115,8 +126,8 @@ def label(record: Record) -> str:
 def _quality_tables(records: list[Record]) -> list[str]:
     groups = _grouped(r for r in records if "error" not in r)
     datasets = list(dict.fromkeys(r["dataset"] for r in records if "error" not in r))
-    complete = _ranking(groups, "auroc")
-    by_aupr = _ranking(groups, "aupr").mean_ranks
+    complete = _ranking(records, "auroc")
+    by_aupr = _ranking(records, "aupr").mean_ranks
     rows = []
     for name, tables in groups.items():
         everything = [r for seeds in tables.values() for r in seeds]
@@ -126,7 +137,7 @@ def _quality_tables(records: list[Record]) -> list[str]:
         rows.append(
             [
                 name,
-                f"{len(tables)}{'' if ranked else ' (!)'}",
+                f"{len(tables)}{'' if ranked or any(r['params'] for r in everything) else ' (!)'}",
                 str(len(everything)),
                 f"{100 * _mean(tables, 'auroc'):.2f}",
                 _points(_seed_spread(tables, "auroc")),
@@ -165,8 +176,8 @@ Best first; metrics in %. AUROC and so on: means over data sets of the mean over
 of the standard deviation over seeds, split included; s.d. of mean: standard deviation over seeds of the mean over data
 sets. Mean rank: by AUROC on each data set, 1 is best. Won/tied/lost: data sets on which AUROC is above, within
 {100 * TIE:g} points of, or below {REFERENCE}'s. False alarms: normal test rows above the detector's own threshold (1 %
-promised). Constant: cells whose scores were all equal. (!): some data sets are missing, so means are not comparable and
-there is no rank."""
+promised). Constant: cells whose scores were all equal. (!): data sets are missing or seeds failed there, so means are
+not comparable and there is no rank. Ranked are detectors at their defaults."""
     parts = [_table(*_without_empty(head, rows)), explained]
     names = {"auroc": "AUROC", "aupr": "AUPR", "f1": "F1", "precision": "Precision", "recall": "Recall"} | PIXEL_METRICS
     for metric, title in names.items():
@@ -185,22 +196,29 @@ def _without_empty(head: list[str], rows: list[list[str]]) -> tuple[list[str], l
     return [head[i] for i in filled], [[row[i] for i in filled] for row in rows]
 
 
-def _ranking(groups: Groups, metric: str) -> Ranking:
-    return Ranking.of(
-        {name: {d: fmean(r[metric] for r in seeds) for d, seeds in tables.items()} for name, tables in groups.items()}
-    )
+def _ranking(records: list[Record], metric: str) -> Ranking:
+    """Of the detectors at their defaults; a data set on which any seed failed is missing."""
+    failed = {(r["detector"], r["dataset"]) for r in records if "error" in r}
+    groups = _grouped(r for r in records if "error" not in r and not r["params"])
+    means = {
+        name: {d: fmean(r[metric] for r in seeds) for d, seeds in tables.items() if (name, d) not in failed}
+        for name, tables in groups.items()
+    }
+    return Ranking.of(means)
 
 
 def _kind(name: str) -> str:
-    """Of a detector or baseline, by the name in its records."""
-    return "gan" if baselines.is_ours(name.split(" ")[0]) else baselines.baseline(name.split(" ")[0]).kind
+    """Of a detector at its defaults, by its name."""
+    known = baselines.BASELINES.get(name)  # an import path may not be importable here
+    return "gan" if baselines.is_ours(name) else known.kind if known else "classical"
 
 
-def _figures(groups: Groups, folder: Path, stem: str) -> list[str]:
+def _figures(records: list[Record], folder: Path, stem: str) -> list[str]:
     """Draw and link what there is enough data for."""
-    complete = _ranking(groups, "auroc")
+    complete = _ranking(records, "auroc")
     if not complete.testable:
         return []
+    groups = _grouped(r for r in records if "error" not in r)
     critical_differences(complete, folder / f"{stem}-ranks.png")
     points = [
         Point(
@@ -234,7 +252,9 @@ def _per_dataset(groups: Groups, datasets: list[str], metric: str) -> str:
             row.append(f"{fmean(values):.1f}{spread}{flag}" if values else "")
             means[name] = fmean(values) if values else -1.0
         best = max(means.values())
-        rows.append([row[0], *(f"**{t}**" if m == best else t for t, m in zip(row[1:], means.values(), strict=True))])
+        rows.append(
+            [row[0], *(f"**{t}**" if t and m == best else t for t, m in zip(row[1:], means.values(), strict=True))]
+        )
     return _table(["data set", *groups], rows)
 
 
@@ -286,7 +306,8 @@ def _grouped(records: Iterable[Record]) -> Groups:
 
 
 def _mean(tables: dict[str, list[Record]], metric: str) -> float:
-    return fmean(fmean(r[metric] for r in seeds) for seeds in tables.values())
+    """Over the data sets that have the metric, of the mean over seeds."""
+    return fmean(fmean(r[metric] for r in seeds) for seeds in tables.values() if _has(seeds, metric))
 
 
 def _seed_spread(tables: dict[str, list[Record]], metric: str) -> float | None:

@@ -18,12 +18,13 @@ from .cell import Cell, Record, key, provenance, run_in_worker
 
 ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 LONGEST_ERROR = 300  # characters
+GRACE = 10.0  # seconds for a process to end after its answer
 
 
 def read_records(path: Path) -> list[Record]:
     """The records of a file, without a line that a killed run left unfinished."""
     records = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []:
         try:
             records.append(json.loads(line))
         except json.JSONDecodeError:
@@ -56,7 +57,7 @@ class _Worker:
 
 
 @dataclass(frozen=True)
-class Limited:
+class CellBudget:
     """What a cell may take before it is stopped and recorded as failed."""
 
     seconds: float
@@ -73,14 +74,14 @@ class Limited:
         return f"memory limit of {self.megabytes} MB" if resident > self.megabytes * 2**20 else None
 
 
-def run(cells: list[Cell], data_dir: Path, path: Path, *, jobs: int, limited: Limited, console: Console) -> int:
+def run(cells: list[Cell], data_dir: Path, path: Path, *, jobs: int, budget: CellBudget, console: Console) -> int:
     """Measure each cell and append its record to the file; the number of cells that failed.
 
     Parameters
     ----------
     jobs : int
         Cells at a time; each has one thread.
-    limited : Limited
+    budget : CellBudget
         Of each cell.
     """
     os.environ.update(dict.fromkeys(ONE_THREAD, "1"))  # inherited by the workers before they import torch
@@ -90,7 +91,7 @@ def run(cells: list[Cell], data_dir: Path, path: Path, *, jobs: int, limited: Li
     began = time.monotonic()
     with Progress(*columns, console=console, speed_estimate_period=3600) as progress:
         bar = progress.add_task(path.stem, total=len(cells))
-        for done, (cell, record) in enumerate(_finished(cells, data_dir, jobs, limited), 1):
+        for done, (cell, record) in enumerate(_finished(cells, data_dir, jobs, budget), 1):
             if "error" in record:
                 record = cell.identity() | {"error": " ".join(record["error"].split())[:LONGEST_ERROR]}
                 failed += 1
@@ -102,7 +103,7 @@ def run(cells: list[Cell], data_dir: Path, path: Path, *, jobs: int, limited: Li
     return failed
 
 
-def _finished(cells: list[Cell], data_dir: Path, jobs: int, limited: Limited) -> Iterator[tuple[Cell, Record]]:
+def _finished(cells: list[Cell], data_dir: Path, jobs: int, budget: CellBudget) -> Iterator[tuple[Cell, Record]]:
     """Cells in the order in which they finish, each with its record or an ``error``."""
     context = multiprocessing.get_context("forkserver")  # imports once, then a fresh process for each cell
     context.set_forkserver_preload(["benchmarks.preload"])
@@ -121,13 +122,14 @@ def _finished(cells: list[Cell], data_dir: Path, jobs: int, limited: Limited) ->
             for worker in list(workers.values()):
                 if worker.answer.poll():
                     record = _receive(worker)
-                elif beyond := limited.exceeded(worker):
+                elif beyond := budget.exceeded(worker):
                     worker.process.kill()
                     record = {"error": beyond}
                 else:
                     continue
                 del workers[worker.answer]
-                worker.process.join()
+                worker.process.join(GRACE)
+                worker.process.kill()
                 yield worker.cell, record
     finally:
         for worker in workers.values():

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 from rich.console import Console
 from rich.table import Table
@@ -58,7 +59,7 @@ SECONDS = {"fit_s": "fit s", "score_s": "score s"}
     type=click.Choice(list(protocol.PROTOCOLS)),
     default="semi",
     show_default=True,
-    help="semi: a random half of the normal rows trains. contaminated: with 5 % of anomalies among them.",
+    help="semi: a random half of the normal rows trains. contaminated: with anomalies among them, 5 % or half of all.",
 )
 @click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="Splits, each fitted anew.")
 @click.option(
@@ -89,26 +90,30 @@ def command(
 
     Each detector is fitted on the same training rows and scores the same test rows, once per seed; all run at
     their defaults. Detectors that do not scale for themselves get standardised numbers and one-hot categories,
-    fitted on the training rows. The labels only choose the split and measure; no detector sees them.
+    fitted on the training rows; those whose cost grows with the square of the rows keep at most 20,000 of them.
+    The labels only choose the split and measure; no detector sees them. Networks use all cores, most others one.
     """
-    sys.path.insert(0, os.getcwd())  # import paths may name a module beside the data
+    if "." in detectors:
+        sys.path.append(os.getcwd())  # import paths may name a module of the user's
     names = baselines.chosen(detectors)
     if output is not None:
         check_table_target(output, [data])
     X, anomalous = _read(data, label, normal, drop)
+    baselines.warm_up(names)
     records = []
     with Reporter(quiet=quiet) as reporter:
         reporter.begin("comparing", seeds * len(names))
         for seed in range(seeds):
             split = protocol.PROTOCOLS[protocol_name].apply(X, anomalous, np.random.default_rng(seed), max_rows)
+            split = _without_new_gaps(split, seed)
             plain = protocol.encoded(split.train, split.test)
             for name in names:
                 records.append(_measured(name, split, plain, seed))
                 reporter.advance()
-    if output is not None:
-        _write(records, output)
-    facts = {
+    facts: dict[str, Any] = {
         "data": data,
+        "rows": len(anomalous),
+        "sampled": min(len(anomalous), max_rows),
         "protocol": protocol_name,
         "seeds": seeds,
         "n_train": len(split.train),
@@ -116,12 +121,16 @@ def command(
         "anomalous": int(split.labels.sum()),
         "detectors": _summarised(records),
     }
-    if as_json:
-        click.echo(json.dumps(facts))
-    elif not quiet:
-        _print(facts)
     if not any("auroc" in record for record in records):
         raise anogan.AnoganError(f"Every detector failed; the first: {records[0]['error']}")
+    if output is not None:
+        _write(records, output)
+    if as_json:
+        click.echo(json.dumps(facts), err=output == "-")
+    elif not quiet:
+        _print(facts, err=output == "-")
+    for row in facts["detectors"]:
+        _warn_of(row, seeds)
 
 
 def _read(data: str, label: str | None, normal: str | None, drop: tuple[str, ...]) -> tuple[Any, np.ndarray]:
@@ -141,8 +150,23 @@ def _read(data: str, label: str | None, normal: str | None, drop: tuple[str, ...
             if column not in source.names:
                 raise InputError(f"{option}: {data} has no column '{column}'.{closest(column, source.names)}")
     table = source.read(without=drop, text=(label,))
+    if table.num_columns == 1:
+        raise InputError(f"{data} has no columns left besides '{label}'.")
     labels = label_texts(table.column(label), label, source.path)
     return to_frame(table.drop_columns([label]), source.path), anomalous_rows(labels, normal, data)
+
+
+def _without_new_gaps(split: protocol.Split, seed: int) -> protocol.Split:
+    """Fill columns of a table that miss values in test rows alone: detectors refuse gaps that they never saw."""
+    train, test = split.train, split.test
+    if not isinstance(train, pd.DataFrame):
+        return split
+    new = [c for c in train.columns if test[c].isna().any() and not train[c].isna().any()]
+    if not new:
+        return split
+    warn(f"split {seed}: no training row misses {', '.join(map(str, new))}; gaps there are filled with usual values.")
+    usual = {c: train[c].median() if pd.api.types.is_float_dtype(train[c]) else train[c].mode()[0] for c in new}
+    return protocol.Split(train, test.fillna(usual), split.labels)
 
 
 def _measured(name: str, split: protocol.Split, plain: tuple[np.ndarray, np.ndarray], seed: int) -> dict[str, Any]:
@@ -153,11 +177,12 @@ def _measured(name: str, split: protocol.Split, plain: tuple[np.ndarray, np.ndar
     try:
         detector = baselines.build(name, {}, n_features=train.shape[1], seed=seed)
         outcome = protocol.run(detector, train, test, seed)
+        record |= protocol.quality(split.labels, outcome.scores)
     except Exception as error:  # one that fails must not take the others' results with it
         return record | {"error": f"{type(error).__name__}: {error}"}
-    return (
-        record | protocol.quality(split.labels, outcome.scores) | {"fit_s": outcome.fit_s, "score_s": outcome.score_s}
-    )
+    if baselines.is_ours(name):
+        record["healthy"] = detector.diagnosis_.healthy
+    return record | {"fit_s": outcome.fit_s, "score_s": outcome.score_s}
 
 
 def _summarised(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -173,16 +198,20 @@ def _summarised(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
             values = [record[metric] for record in good]
             row[metric] = {"mean": fmean(values), "sd": stdev(values) if len(values) > 1 else None}
         errors = [record["error"] for record in group if "error" in record]
+        row |= {"failed": len(errors), "unhealthy": sum(not record.get("healthy", True) for record in good)}
         rows.append(row | ({"error": errors[0]} if errors else {}))
     return sorted(rows, key=lambda row: -row["auroc"]["mean"] if "auroc" in row else 0.0)
 
 
-def _print(facts: dict[str, Any]) -> None:
-    console = Console(highlight=False, markup=False)
+def _print(facts: dict[str, Any], *, err: bool) -> None:
+    console = Console(highlight=False, markup=False, stderr=err)
+    several = facts["seeds"] > 1
     console.print(
-        f"{facts['n_train']:,} rows train, {facts['n_test']:,} test, {facts['anomalous']:,} of them anomalous; "
-        f"{facts['seeds']} seeds. In %, ± standard deviation over seeds; F1 with as many flagged as there are "
-        "anomalies, FPR95: false alarms at a recall of 95 %.",
+        f"{facts['rows']:,} rows"
+        + (f", of which {facts['sampled']:,} random ones are taken" if facts["sampled"] < facts["rows"] else "")
+        + f": {facts['n_train']:,} train, {facts['n_test']:,} test, {facts['anomalous']:,} of them anomalous"
+        + (f"; {facts['seeds']} splits. Means in %, ± standard deviation over splits. " if several else ". In %. ")
+        + "F1: with as many flagged as there are anomalies. FPR95: false alarms at a recall of 95 %.",
         soft_wrap=True,
     )
     table = Table(box=None, pad_edge=False)
@@ -193,9 +222,13 @@ def _print(facts: dict[str, Any]) -> None:
         if "auroc" in row:
             table.add_row(row["detector"], *(_cell(metric, row[metric]) for metric in METRICS | SECONDS))
     console.print(table)
-    for row in facts["detectors"]:
-        if "error" in row:
-            warn(f"{row['detector']} failed: {' '.join(row['error'].split())[:300]}")
+
+
+def _warn_of(row: dict[str, Any], seeds: int) -> None:
+    if row["failed"]:
+        warn(f"{row['detector']} failed on {row['failed']} of {seeds} splits: {' '.join(row['error'].split())[:300]}")
+    if row["unhealthy"]:
+        warn(f"{row['detector']} trained badly on {row['unhealthy']} of {seeds} splits; `anogan fit` says how.")
 
 
 def _cell(metric: str, value: dict[str, float | None]) -> str:

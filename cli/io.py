@@ -272,6 +272,8 @@ class ArraySource:
             raise InputError(f"{path} holds values of type {self._dtype}; numbers are needed.")
         if not self.shape or not self.shape[0]:
             raise InputError(f"{path} is empty: its array has shape {self.shape}.")
+        if self.labels is not None and (self.labels == "nan").any():
+            raise InputError(f"{path}: y has missing labels (first at row {int(np.argmax(self.labels == 'nan'))}).")
         if self.labels is not None and len(self.labels) != self.shape[0]:
             raise InputError(f"{path}: y has {len(self.labels)} labels, X has {self.shape[0]} rows.")
 
@@ -449,9 +451,10 @@ def label_texts(column: pa.ChunkedArray, name: str, path: Path) -> np.ndarray:
     InputError
         If a label is missing.
     """
-    if column.null_count:
-        row = pc.index(pc.is_null(column), True).as_py()
-        raise InputError(f"{path}: label column '{name}' has {column.null_count} missing values (first at row {row}).")
+    missing = pc.is_null(column, nan_is_null=True)
+    if pc.any(missing).as_py():
+        row, count = pc.index(missing, True).as_py(), pc.sum(missing).as_py()
+        raise InputError(f"{path}: label column '{name}' has {count} missing values (first at row {row}).")
     texts: np.ndarray = column.cast(pa.string()).to_numpy(zero_copy_only=False).astype(str)
     return texts
 

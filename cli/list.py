@@ -23,7 +23,7 @@ def command(as_json: bool, markdown: bool, of_baselines: bool) -> None:
             click.echo(json.dumps(found))
             return
         for name, entry in found.items():
-            click.echo(f"{name:14}{entry['kind']:11}{entry['path']}")
+            click.echo(f"{name:20}{entry['kind']:11}{entry['path']}")
         return
     rows = [
         {"name": name, "class": cls.__name__, "summary": cls.summary()} for name, cls in anogan.list_detectors().items()

@@ -145,11 +145,18 @@ def build(name: str, params: dict[str, Any], *, n_features: int, seed: int) -> A
 
 
 def settings(name: str, params: dict[str, Any]) -> dict[str, Any]:
-    """Every parameter that shapes the scores, defaults included: equal for two equal measurements."""
+    """Every parameter that shapes the scores, defaults included."""
     model = build(name, params, n_features=1, seed=0)
     found = getattr(model, "model", model).get_params()
-    kept = {k: v for k, v in found.items() if k not in ("random_state", "device", "n_features")}
-    return kept if is_ours(name) else kept | {"path": baseline(name).path, "max_train": baseline(name).max_train}
+    return {k: v for k, v in found.items() if k not in ("random_state", "device", "n_features")}
+
+
+def warm_up(names: list[str]) -> None:
+    """Fit classical baselines on a few rows, so that no import or compilation falls into a measured time."""
+    toy = np.random.default_rng(0).normal(size=(64, 3))
+    for name in names:
+        if name in BASELINES and BASELINES[name].kind == "classical":
+            build(name, {}, n_features=3, seed=0).fit(toy).anomaly_score(toy)
 
 
 def training_rows(name: str, n: int) -> np.ndarray:
@@ -209,10 +216,11 @@ class _FromSklearn:
 def _class_at(path: str) -> Any:
     module, _, name = path.rpartition(".")
     try:
-        return getattr(importlib.import_module(module), name)
-    except ModuleNotFoundError as error:
-        missing = error.name or module
-        hint = "" if module.startswith(missing) else f" pip install {missing}"
-        raise InputError(f"{path} cannot be imported: there is no module '{missing}'.{hint}") from None
-    except AttributeError:
-        raise InputError(f"{module} has no class '{name}'.") from None
+        found = getattr(importlib.import_module(module), name, None)
+    except Exception as error:  # whatever a module does on import, it is the path that does not serve
+        missing = error.name if isinstance(error, ModuleNotFoundError) else None
+        hint = f" pip install {missing}" if missing and not module.startswith(missing) else ""
+        raise InputError(f"{path} cannot be imported: {error}.{hint}") from None
+    if not inspect.isclass(found):
+        raise InputError(f"{module} has no class '{name}'.")
+    return found

@@ -22,6 +22,8 @@ def labelled(tmp_path_factory):
     table.loc[70, "a"] = np.nan
     table.to_csv(folder / "mixed.csv", index=False)
     np.savez(folder / "numbers.npz", X=X, y=y.astype(int))
+    np.savez(folder / "nan.npz", X=X, y=np.where(np.arange(80) == 3, np.nan, y))
+    table[["kind"]].to_csv(folder / "only.csv", index=False)
     return folder
 
 
@@ -41,13 +43,37 @@ def test_a_mixed_table_is_compared(run, labelled, tmp_path):
 
 def test_numbers_and_the_contaminated_protocol(run, labelled):
     options = ["--detectors", "knn", "--seeds", 1, "--protocol", "contaminated"]
-    assert "37 rows train, 43 test, 8 of them anomalous" in run("compare", labelled / "numbers.npz", *options).output
+    output = run("compare", labelled / "numbers.npz", *options).output
+    assert "80 rows: 37 train, 43 test, 8 of them anomalous. In %. F1" in output
+    assert "±" not in output
+    options += ["--max-rows", 40]
+    assert "80 rows, of which 40 random ones are taken" in run("compare", labelled / "numbers.npz", *options).output
 
 
 def test_a_gan_runs_beside_them(run, labelled):
     result = run("compare", labelled / "mixed.csv", "--label", "kind", "--normal", "ok", "--detectors", "wgan_gp,knn")
     assert "wgan_gp" in result.output
     assert "failed" not in result.output
+    assert "no training row misses a" in result.output  # in some split the only gap is among the test rows
+
+
+def test_scores_of_the_wrong_shape_take_nothing_else_along(run, labelled, tmp_path, monkeypatch):
+    (tmp_path / "wrong_shape.py").write_text(
+        "class Column:\n"
+        "    def get_params(self): return {}\n"
+        "    def fit(self, X): return self\n"
+        "    def score_samples(self, X): return X[:, :1]\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    result = run("compare", labelled / "numbers.npz", "--detectors", "wrong_shape.Column,knn", "--seeds", 2)
+    assert "wrong_shape.Column failed on 2 of 2 splits" in result.output
+    assert "knn" in result.output
+
+
+def test_the_table_goes_to_stdout_and_words_do_not(run, labelled):
+    result = run("compare", labelled / "numbers.npz", "--detectors", "knn", "--seeds", 1, "-o", "-")
+    assert result.stdout.splitlines()[0].startswith('"detector"') or result.stdout.startswith("detector,")
+    assert len(result.stdout.splitlines()) == 2
 
 
 def test_a_detector_of_the_users_own_module(run, labelled, tmp_path, monkeypatch):
@@ -64,7 +90,7 @@ def test_a_detector_of_the_users_own_module(run, labelled, tmp_path, monkeypatch
 
 def test_one_that_fails_is_named_and_the_others_go_on(run, labelled):
     result = run("compare", labelled / "numbers.npz", "--detectors", "knn,sklearn.cluster.DBSCAN", "--seeds", 1)
-    assert "sklearn.cluster.DBSCAN failed: InputError" in result.output
+    assert "sklearn.cluster.DBSCAN failed on 1 of 1 splits: InputError" in result.output
     assert "knn" in result.output
 
 
@@ -82,7 +108,11 @@ def test_if_all_fail_the_command_does(run, labelled):
         ("mixed.csv", ["--label", "kind", "--normal", "no"], "has the label 'no'"),
         ("mixed.csv", ["--label", "kind", "--normal", "ok", "--detectors", "nobody"], "no detector 'nobody'"),
         ("mixed.csv", ["--label", "kind", "--normal", "ok", "--detectors", ","], "No detector is named"),
-        ("numbers.npz", ["--detectors", "nobody.Here"], "no module 'nobody'"),
+        ("numbers.npz", ["--detectors", "nobody.Here"], "No module named 'nobody'"),
+        ("numbers.npz", ["--detectors", "math.pi"], "has no class 'pi'"),
+        ("numbers.npz", ["--detectors", ".X"], "cannot be imported"),
+        ("nan.npz", [], "y has missing labels (first at row 3)"),
+        ("only.csv", ["--label", "kind", "--normal", "ok"], "no columns left"),
         ("numbers.npz", ["--label", "z"], "has no labels 'z'"),
         ("numbers.npz", ["--drop", "a"], "--drop names columns of a table"),
     ],

@@ -13,7 +13,7 @@ from benchmarks.cell import pixel_quality
 from benchmarks.datasets import datasets_of
 from benchmarks.figures import Point, _spread, costs, critical_differences
 from benchmarks.ranking import Ranking, pareto
-from benchmarks.report import report, summary
+from benchmarks.report import current, report, summary
 from benchmarks.run import append_record
 
 
@@ -31,14 +31,21 @@ def test_ranks_wins_and_losses() -> None:
     assert [found.against(name) for name in ("good", "same", "bad")] == [(12, 0, 0), (0, 12, 0), (0, 0, 12)]
 
 
+def test_few_data_sets_are_not_tested() -> None:
+    assert Ranking(ranking().values.iloc[:8]).testable
+    assert not Ranking(ranking().values.iloc[:6]).testable  # six pairs, and 2/64 is the least p of any
+
+
 def test_ties_share_a_rank() -> None:
     table = pd.DataFrame({"a": [0.9, 0.5], "b": [0.9, 0.6], "c": [0.1, 0.1]})
     assert Ranking(table).mean_ranks.to_dict() == {"b": 1.25, "a": 1.75, "c": 3.0}
 
 
 def test_incomplete_detectors_are_not_ranked() -> None:
-    means = {"a": {"x": 0.5, "y": 0.6}, "b": {"x": 0.7}}
-    assert list(Ranking.of(means).values) == ["a"]
+    means = {"a": {"x": 0.5, "y": 0.6}, "b": {"x": 0.7}, "c": {"x": 0.1, "y": 0.2, "z": 0.3}}
+    found = Ranking.of(means).values
+    assert list(found) == ["a", "c"]
+    assert list(found.index) == ["x", "y"]  # z is a set that hardly anybody has
 
 
 def test_pairs_are_tested_by_wilcoxon_and_holm() -> None:
@@ -78,19 +85,63 @@ def record(dataset: str, detector: str, seed: int, auroc: float) -> dict[str, ob
 
 
 def test_the_report_orders_by_auroc_and_draws(tmp_path: Path) -> None:
-    for i in range(6):
+    for i in range(8):
         for seed in (0, 1):
             for name, auroc in (("knn", 0.7), ("ganomaly", 0.8), ("ecod", 0.6)):
-                append_record(tmp_path / "tabular.jsonl", record(f"t{i}", name, seed, auroc + 0.01 * seed))
+                published = {"limits": {"max_rows": 5000}}
+                append_record(tmp_path / "tabular.jsonl", record(f"t{i}", name, seed, auroc + 0.01 * seed) | published)
     text = report(tmp_path / "tabular.jsonl")
     assert text.index("| ganomaly |") < text.index("| knn |") < text.index("| ecod |")
-    assert "| 6/0/0 |" in text
+    assert "| 8/0/0 |" in text
     assert "| 80.50 | 0.71 | 0.71 | 1.00 |" in text
-    assert (tmp_path / "tabular-semi-ranks.png").is_file()
-    assert (tmp_path / "tabular-semi-costs.png").is_file()
+    assert (tmp_path / "tabular-semi-5000-ranks.png").is_file()
+    assert (tmp_path / "tabular-semi-5000-costs.png").is_file()
     short = summary(tmp_path)
     assert "| ganomaly | 80.5 ± 0.7 |" in short
     assert "| *knn* |" in short
+
+
+def test_a_failed_seed_takes_the_rank_away_and_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "tabular.jsonl"
+    for dataset in "abc":
+        for name in ("knn", "ganomaly", "pca"):
+            append_record(path, record(dataset, name, 0, 0.7) | {"limits": {"max_rows": 5000}})
+    failed = {"error": "no", "seed": 1, "limits": {"max_rows": 5000}}
+    good = record("b", "pca", 1, 0.7)
+    append_record(path, {k: v for k, v in good.items() if k not in ("auroc", "aupr", "f1_at_count", "fpr95")} | failed)
+    assert "| pca | 3 (!) |" in report(path)
+    assert "Left out, since cells failed or are missing: pca." in summary(tmp_path)
+
+
+def test_the_readme_takes_the_published_limits_alone(tmp_path: Path) -> None:
+    for rows, auroc in ((5000, 0.5), (50_000, 0.9)):
+        for name in ("knn", "ganomaly"):
+            limits = {"limits": {"max_rows": rows}}
+            append_record(tmp_path / "tabular.jsonl", record("a", name, 0, auroc) | limits)
+    assert "| *knn* | 50.0 |" in summary(tmp_path)
+
+
+def test_a_default_that_came_back_counts_again(tmp_path: Path) -> None:
+    old, new = record("a", "knn", 0, 0.5), record("b", "knn", 0, 0.5) | {"config": "2"}
+    assert current([old, new, old]) == ([old], 1)
+
+
+def test_folders_without_masks_stand_beside_others(tmp_path: Path) -> None:
+    path = tmp_path / "images.jsonl"
+    for dataset, pixels in (("with", {"pixel_auroc": 0.9, "aupro": 0.8}), ("without", {})):
+        changed = {"suite": "images", "protocol": "mvtec"} | pixels
+        append_record(path, record(dataset, "ganomaly", 0, 0.7) | changed)
+    text = report(path)
+    assert "| 90.00 | 80.00 |" in text
+    assert "****" not in text
+
+
+def test_a_record_of_a_class_that_is_not_here_is_no_obstacle(tmp_path: Path) -> None:
+    path = tmp_path / "tabular.jsonl"
+    for i in range(8):
+        for name, auroc in (("knn", 0.7), ("nobody.here.Detector", 0.8), ("ecod", 0.6)):
+            append_record(path, record(f"t{i}", name, 0, auroc))
+    assert "| nobody.here.Detector |" in report(path)
 
 
 def test_adbench_is_known_whole() -> None:

@@ -1,6 +1,9 @@
 """Runs go on where they stopped, failures are recorded, and the report reads what was written."""
 
 import json
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -110,7 +113,7 @@ def test_a_missing_table_is_flagged_in_the_means(data_dir: Path, tmp_path: Path)
         append_record(path, record | facts | {"seed": seed, "dataset": "other", "constant": True})
     append_record(path, record | facts | {"detector": "ecod"})
     text = report(path)
-    assert "0.8000 ± 0.1414" in text
+    assert "| 80.0 ± 14.1 |" in text
     assert "CONSTANT" in text
     assert "1 (!)" in text
 
@@ -136,6 +139,10 @@ def test_the_gan_papers_threshold_flags_a_fifth() -> None:
         ["--set", "steps=many"],
         ["--set", "steps=-1"],
         ["--seeds", "a"],
+        ["--seeds", "3-1"],
+        ["--datasets", ","],
+        ["--detectors", "sklearn.cluster.DBSCAN"],
+        ["--set", "max_train=5"],
         ["--detectors", "nobody"],
         ["--datasets", "nothing"],
         ["--max-train", "10"],
@@ -145,6 +152,75 @@ def test_a_wrong_option_stops_before_anything_runs(arguments: list[str], data_di
     result = invoke("run", "tabular", "--data-dir", data_dir, "--results", tmp_path, *arguments)
     assert result.exit_code == 2
     assert not (tmp_path / "tabular.jsonl").exists()
+
+
+def test_set_reaches_those_that_have_the_parameter(data_dir: Path, tmp_path: Path) -> None:
+    arguments = [
+        "run",
+        "tabular",
+        "--data-dir",
+        data_dir,
+        "--results",
+        tmp_path,
+        "--datasets",
+        "good",
+        "--set",
+        "steps=2",
+    ]
+    arguments += ["--detectors", "ganomaly,knn,iforest", "--set", "n_members=2", "--set", "n_neighbors=5"]
+    assert invoke(*arguments, "--set", "max_samples=16").exit_code == 0
+    found = {r["detector"]: r for r in read_records(tmp_path / "tabular.jsonl")}
+    assert found["ganomaly"]["params"] == {"steps": 2, "n_members": 2}
+    assert found["ganomaly"]["members"] == 2
+    assert found["knn"]["params"] == {}  # 5 is the default
+    assert found["iforest"]["params"] == {"max_samples": 16}
+
+
+def test_a_killed_run_goes_on_where_it_stopped(data_dir: Path, tmp_path: Path) -> None:
+    arguments = ["-m", "benchmarks", "run", "tabular", "--data-dir", str(data_dir), "--results", str(tmp_path)]
+    arguments += [
+        "--datasets",
+        "good",
+        "--detectors",
+        "iforest,ganomaly",
+        "--set",
+        "patience=0",
+        "--set",
+        "steps=100000",
+    ]
+    root = Path(__file__).parents[3]
+    process = subprocess.Popen([sys.executable, *arguments], cwd=root, stderr=subprocess.DEVNULL)
+    path = tmp_path / "tabular.jsonl"
+    while not read_records(path):
+        assert process.poll() is None
+        time.sleep(0.1)
+    process.kill()
+    process.wait()
+    (record,) = read_records(path)
+    assert record["detector"] == "iforest"
+    output = invoke(*arguments[2:], "--time-limit", 0.5).output
+    assert "2 cells, 1 have a record already" in output
+    assert [r["detector"] for r in read_records(path)] == ["iforest", "ganomaly"]
+
+
+def test_a_worker_that_dies_without_a_word_is_recorded(data_dir: Path, tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "deadly.py").write_text(
+        "import os\n"
+        "class Detector:\n"
+        "    def get_params(self): return {}\n"
+        "    def fit(self, X): os._exit(7)\n"
+        "    def score_samples(self, X): return X[:, 0]\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    arguments = ["run", "tabular", "--data-dir", data_dir, "--results", tmp_path, "--datasets", "good"]
+    assert "1 cells failed" in invoke(*arguments, "--detectors", "deadly.Detector").output
+    (record,) = read_records(tmp_path / "tabular.jsonl")
+    assert "process ended with code 7" in record["error"]
+
+
+def test_a_repeated_seed_is_run_once(data_dir: Path, tmp_path: Path) -> None:
+    arguments = ["run", "tabular", "--data-dir", data_dir, "--results", tmp_path, "--detectors", "iforest"]
+    assert "2 cells" in invoke(*arguments, "--datasets", "good,good", "--seeds", "0-1,1").output
 
 
 def test_records_are_single_lines_of_json(tmp_path: Path) -> None:

@@ -35,14 +35,18 @@ def test_obvious_outliers_rank_high(name: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name, entry in BASELINES.items() if entry.kind != "classical"])
 def test_the_slow_ones_run(name: str) -> None:
-    assert 0 <= auroc(name, {}) <= 1
+    found = auroc(name, {})
+    assert 0 <= found <= 1
+    assert found > 0.9 or BASELINES[name].kind == "pyod-gan"  # of which we promise nothing
 
 
 @pytest.mark.parametrize(
     ("name", "message"),
     [
         ("nobody", "There is no detector 'nobody'"),
-        ("nobody.here.Detector", "no module 'nobody'"),
+        ("nobody.here.Detector", "No module named 'nobody'"),
+        ("math.pi", "has no class 'pi'"),
+        ("..X", "cannot be imported"),
         ("sklearn.svm.Nothing", "has no class 'Nothing'"),
     ],
 )
@@ -56,10 +60,9 @@ def test_what_scores_nothing_is_refused() -> None:
         build("sklearn.cluster.DBSCAN", {}, n_features=2, seed=0)
 
 
-def test_settings_tell_parameters_and_classes_apart() -> None:
+def test_settings_hold_defaults_and_changes() -> None:
     assert settings("knn", {}) != settings("knn", {"n_neighbors": 1})
     assert settings("knn", {}) == settings("knn", {"n_neighbors": 5})
-    assert settings("lof", {})["path"] != settings("knn", {})["path"]
     assert settings("sklearn.ensemble.IsolationForest", {})["n_estimators"] == IsolationForest().n_estimators
 
 
