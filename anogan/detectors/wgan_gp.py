@@ -59,7 +59,9 @@ class WGANGP(Detector):
     Notes
     -----
     The critic's own output is not used: it ranks worse than chance on many tables, since at equilibrium it is flat
-    on normal rows and unconstrained elsewhere. Deviations from the paper: a rate of 1e-3 instead of 1e-4; averaged
+    on normal rows and unconstrained elsewhere. Most of the score's strength is no merit of the game: features of a
+    critic that was never trained, whitened in the same way, rank nearly as well on average (benchmarks/README.md has
+    the figures). Deviations from the paper: a rate of 1e-3 instead of 1e-4; averaged
     weights; the best weights by the energy distance of samples to held-out normal rows are kept. Scoring costs one
     pass of the critic and one product with the bank.
 
