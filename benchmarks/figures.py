@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib import pyplot
 from matplotlib.axes import Axes
 
-from .ranking import ALPHA, Ranking, pareto
+from .ranking import ALPHA, DRAWN, Ranking, pareto
 
 matplotlib.use("agg")
 
@@ -28,14 +28,14 @@ class Point:
 
 
 def critical_differences(ranking: Ranking, path: Path) -> None:
-    """Mean ranks on a line; a bar joins detectors whose difference may be chance (Wilcoxon-Holm at `ALPHA`)."""
+    """Mean ranks of the best on a line; a bar joins those whose difference may be chance (Wilcoxon-Holm)."""
     import scikit_posthocs
 
-    ranks = ranking.mean_ranks
+    ranks = ranking.mean_ranks[:DRAWN]
     figure, axes = pyplot.subplots(figsize=(9, 1.2 + 0.17 * len(ranks)), layout="constrained")
     scikit_posthocs.critical_difference_diagram(
         ranks,
-        ranking.pairwise_p(),
+        ranking.pairwise_p(list(ranks.index)),
         ax=axes,
         alpha=ALPHA,
         label_fmt_left="{label}  {rank:.1f}",
@@ -46,7 +46,9 @@ def critical_differences(ranking: Ranking, path: Path) -> None:
         crossbar_props={"color": "black", "linewidth": 1.5, "marker": "o", "markersize": 4},
         marker_props={"s": 12},
     )
-    axes.set_title(f"Mean rank of AUROC over {len(ranking.values)} data sets (1 = best)", fontsize=9)
+    among = len(ranking.mean_ranks)
+    title = f"Mean rank of AUROC among {among} detectors over {len(ranking.values)} data sets; the best {len(ranks)}"
+    axes.set_title(title, fontsize=9)
     _save(figure, path)
 
 

@@ -11,6 +11,7 @@ from scipy.stats import friedmanchisquare, rankdata
 TIE = 0.001  # AUROC; a difference below a tenth of a point is no win
 REFERENCE = "knn"
 ALPHA = 0.05
+DRAWN = 15  # detectors in the diagram of critical differences; with more nobody could read it
 
 
 @dataclass(frozen=True)
@@ -43,18 +44,18 @@ class Ranking:
         """P of mean ranks as different as these if all detectors were equal."""
         return float(friedmanchisquare(*self.values.to_numpy().T).pvalue)
 
-    def pairwise_p(self) -> pd.DataFrame:
-        """Wilcoxon's signed-rank test of each pair over the data sets, adjusted by Holm; (detectors, detectors)."""
+    def pairwise_p(self, names: list[str]) -> pd.DataFrame:
+        """Wilcoxon's signed-rank test of each pair of `names` over the data sets, adjusted by Holm; square."""
         import scikit_posthocs
 
         return scikit_posthocs.posthoc_wilcoxon(
-            self.values.melt(), val_col="value", group_col="variable", p_adjust="holm", zero_method="zsplit"
+            self.values[names].melt(), val_col="value", group_col="variable", p_adjust="holm", zero_method="zsplit"
         )
 
     @property
     def testable(self) -> bool:
         """Whether the data sets are enough for any pair of three detectors or more to be told apart."""
-        sets, detectors = self.values.shape
+        sets, detectors = len(self.values), min(self.values.shape[1], DRAWN)
         least = 2 * 0.5**sets  # P of a detector that wins on every data set
         return detectors >= 3 and least * (detectors * (detectors - 1) / 2) < ALPHA
 

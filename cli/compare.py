@@ -149,6 +149,8 @@ def _read(data: str, label: str | None, normal: str | None, drop: tuple[str, ...
         for column in columns:
             if column not in source.names:
                 raise InputError(f"{option}: {data} has no column '{column}'.{closest(column, source.names)}")
+    if label in drop:
+        raise InputError(f"--drop {label}: that column holds the labels.")
     table = source.read(without=drop, text=(label,))
     if table.num_columns == 1:
         raise InputError(f"{data} has no columns left besides '{label}'.")

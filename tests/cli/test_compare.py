@@ -112,6 +112,7 @@ def test_if_all_fail_the_command_does(run, labelled):
         ("numbers.npz", ["--detectors", "math.pi"], "has no class 'pi'"),
         ("numbers.npz", ["--detectors", ".X"], "cannot be imported"),
         ("nan.npz", [], "y has missing labels (first at row 3)"),
+        ("mixed.csv", ["--label", "kind", "--drop", "kind"], "holds the labels"),
         ("only.csv", ["--label", "kind", "--normal", "ok"], "no columns left"),
         ("numbers.npz", ["--label", "z"], "has no labels 'z'"),
         ("numbers.npz", ["--drop", "a"], "--drop names columns of a table"),

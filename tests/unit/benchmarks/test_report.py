@@ -49,7 +49,7 @@ def test_incomplete_detectors_are_not_ranked() -> None:
 
 
 def test_pairs_are_tested_by_wilcoxon_and_holm() -> None:
-    found = ranking().pairwise_p()
+    found = ranking().pairwise_p(list(ranking().values))
     values = ranking().values
     raw = wilcoxon(values["good"], values["bad"]).pvalue
     assert found.loc["good", "bad"] == pytest.approx(min(1, 6 * raw))  # the smallest of six, with its ties
