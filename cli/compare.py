@@ -99,7 +99,7 @@ def command(
     if output is not None:
         check_table_target(output, [data])
     X, anomalous = _read(data, label, normal, drop)
-    baselines.warm_up(names)
+    protocol.warm_up(names)
     records = []
     with Reporter(quiet=quiet) as reporter:
         reporter.begin("comparing", seeds * len(names))

@@ -151,14 +151,6 @@ def settings(name: str, params: dict[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in found.items() if k not in ("random_state", "device", "n_features")}
 
 
-def warm_up(names: list[str]) -> None:
-    """Fit classical baselines on a few rows, so that no import or compilation falls into a measured time."""
-    toy = np.random.default_rng(0).normal(size=(64, 3))
-    for name in names:
-        if name in BASELINES and BASELINES[name].kind == "classical":
-            build(name, {}, n_features=3, seed=0).fit(toy).anomaly_score(toy)
-
-
 def training_rows(name: str, n: int) -> np.ndarray:
     """Which of `n` training rows the detector is fitted on: row numbers, ascending."""
     most = None if is_ours(name) else baseline(name).max_train
