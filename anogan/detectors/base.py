@@ -208,12 +208,15 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
                 run_key="" if directory is None else self._run_key(samples),
             )
             normal = samples.subset(train)
+            module.before_training(normal)
             held_out = samples.subset(validation) if len(validation) else None
             self.history_: History = trainer.fit(module, normal, held_out)
             module.after_training(normal)
             self.module_ = module
             self._baseline = samples.batch(train[:DIAGNOSED_ROWS]).mean(0)
             self._calibrate(samples, calibration)
+            if not np.isin(calibration[:1], train).any():
+                module.after_calibration(samples.subset(calibration))
             self.diagnosis_ = self._diagnose(samples.subset(validation if len(validation) else train))
         return self
 

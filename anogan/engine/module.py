@@ -69,10 +69,19 @@ class GANModule(nn.Module, ABC):
 
     @abstractmethod
     def score(self, x: Tensor) -> Tensor:
-        """``(K, B, *shape)`` -> ``(K, B)``, higher = more anomalous; called in eval mode without gradients."""
+        """``(K, B, *shape)`` -> ``(K, B)``, higher = more anomalous; called in eval mode without gradients.
+
+        ``(1, B)`` if the members judge together.
+        """
+
+    def before_training(self, normal: Samples) -> None:
+        """Look at the training rows, for what must suit the data before the first step. Default: nothing."""
 
     def after_training(self, normal: Samples) -> None:
         """Learn what training does not, such as a bank of features of normal rows. Default: nothing."""
+
+    def after_calibration(self, held_out: Samples) -> None:
+        """Learn from the rows that set the threshold. No score may rise by it, or the promise is broken."""
 
     def reconstruct(self, x: Tensor) -> Tensor:
         """The nearest sample the model can make: ``(K, B, *shape)`` -> same."""

@@ -22,6 +22,18 @@ class Critique(NamedTuple):
     features: Tensor
 
 
+class Restoration(NamedTuple):
+    """What a denoising critic says of a batch of corrupted samples.
+
+    ``noise (K, B, *shape)``: what was added, in units of its standard deviation; ``level (K, B, L)``: logits of how
+    much was added; ``features (K, B, F)``: its last hidden layer.
+    """
+
+    noise: Tensor
+    level: Tensor
+    features: Tensor
+
+
 def critique_both(
     critic: nn.Module,
     a: Tensor,
@@ -90,6 +102,14 @@ class Backbone(ABC):
     @abstractmethod
     def latent_critic(self, in_dim: int, *, spectral_norm: bool = False) -> nn.Module:
         """A critic of plain vectors ``(K, B, in_dim)``, such as pairs of latents -> `Critique`."""
+
+    @abstractmethod
+    def denoising_critic(self, levels: int) -> nn.Module:
+        """``(K, B, *shape)`` -> `Restoration`, for corruption of so many levels."""
+
+    @abstractmethod
+    def corruptor(self, latent_dim: int) -> nn.Module:
+        """A direction from a sample and noise: ``(K, B, *shape), (K, B, latent_dim)`` -> ``(K, B, *shape)``."""
 
     @abstractmethod
     def unet(self, latent_dim: int) -> nn.Module:

@@ -192,6 +192,16 @@ class DCGAN(Backbone):
     def latent_critic(self, in_dim: int, *, spectral_norm: bool = False) -> nn.Module:
         return MLPCritic(self.members, in_dim, MOST_CHANNELS * self.width, spectral_norm=spectral_norm)
 
+    def denoising_critic(self, levels: int) -> nn.Module:
+        from .unet import UNetDenoisingCritic
+
+        return Members(self.members, lambda: UNetDenoisingCritic(self.spec, self.width, levels))
+
+    def corruptor(self, latent_dim: int) -> nn.Module:
+        from .unet import UNetCorruptor
+
+        return Members(self.members, lambda: UNetCorruptor(self.spec, self.width, latent_dim))
+
     def unet(self, latent_dim: int) -> nn.Module:
         from .unet import UNet
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from .backbone import Critique
+from .backbone import Critique, Restoration
 
 
 class Members(nn.Module):
@@ -15,8 +15,9 @@ class Members(nn.Module):
         super().__init__()
         self.nets = nn.ModuleList(make() for _ in range(members))
 
-    def forward(self, x: Tensor, *context: Tensor) -> Tensor | Critique:
+    def forward(self, x: Tensor, *context: Tensor) -> Tensor | Critique | Restoration:
         outputs = [net(x[k], *(c[k] for c in context)) for k, net in enumerate(self.nets)]
-        if isinstance(outputs[0], Critique):
-            return Critique(*(torch.stack(part) for part in zip(*outputs, strict=True)))
+        for kind in (Critique, Restoration):
+            if isinstance(outputs[0], kind):
+                return kind(*(torch.stack(part) for part in zip(*outputs, strict=True)))
         return torch.stack(outputs)

@@ -8,7 +8,7 @@ from torch.nn.functional import leaky_relu
 
 from ..data.spec import SampleSpec
 from ..errors import InputError
-from .backbone import Backbone, Critique
+from .backbone import Backbone, Critique, Restoration
 from .layers import OutputRange, batched_linear
 
 SLOPE = 0.2  # of the leaky ReLU, as in DCGAN
@@ -42,6 +42,39 @@ class MLPCritic(nn.Module):
             x = torch.cat([x, context], dim=-1)  # (K, B, in + context)
         features = self.hidden(x)  # (K, B, width)
         return Critique(self.head(features).squeeze(-1), features)
+
+
+class MLPDenoisingCritic(nn.Module):
+    """Two hidden layers and two heads.
+
+    Weights start at N(0, 1 / in), with zero biases: a random projection that keeps distances. The features then begin
+    as a picture of the input and are bent by training as far as it has something to say.
+    """
+
+    def __init__(self, members: int, dim: int, width: int, levels: int) -> None:
+        super().__init__()
+        self.hidden = Hidden(members, [dim, width, width])
+        self.noise = batched_linear(members, width, dim)
+        self.level = batched_linear(members, width, levels)
+        for layer in (*self.hidden.layers, self.noise, self.level):
+            nn.init.normal_(layer.weight, std=layer.weight.shape[1] ** -0.5)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, x: Tensor) -> Restoration:
+        features = self.hidden(x)  # (K, B, width)
+        return Restoration(self.noise(features), self.level(features), features)
+
+
+class MLPCorruptor(nn.Module):
+    """Two hidden layers that see sample and noise."""
+
+    def __init__(self, members: int, dim: int, width: int, latent_dim: int) -> None:
+        super().__init__()
+        self.hidden = Hidden(members, [dim + latent_dim, width, width])
+        self.out = batched_linear(members, width, dim)
+
+    def forward(self, x: Tensor, z: Tensor) -> Tensor:
+        return self.out(self.hidden(torch.cat([x, z], dim=-1)))
 
 
 class SkipMLP(nn.Module):
@@ -106,6 +139,12 @@ class MLP(Backbone):
 
     def latent_critic(self, in_dim: int, *, spectral_norm: bool = False) -> nn.Module:
         return MLPCritic(self.members, in_dim, self.width, spectral_norm=spectral_norm)
+
+    def denoising_critic(self, levels: int) -> nn.Module:
+        return MLPDenoisingCritic(self.members, *self.spec.shape, self.width, levels)
+
+    def corruptor(self, latent_dim: int) -> nn.Module:
+        return MLPCorruptor(self.members, *self.spec.shape, self.width, latent_dim)
 
     def unet(self, latent_dim: int) -> nn.Module:
         return SkipMLP(self.spec, self.members, self.width, latent_dim)

@@ -1,6 +1,6 @@
 """Distance of a feature vector to those of normal rows: nearest neighbours or Mahalanobis, differentiable."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -10,7 +10,36 @@ from torch import Tensor, nn
 ROWS_AT_ONCE = 1024  # bounds the (rows, bank) distance matrix
 
 
-class FeatureBank(nn.Module):
+def nearest_distances(rows: Tensor, bank: Tensor, neighbours: int) -> Tensor:
+    """Euclidean distances to the nearest rows of a bank, ascending: ``(..., B, F), (..., m, F)`` -> ``(..., B, k)``."""
+    return torch.cat(
+        [
+            torch.cdist(part, bank).topk(neighbours, dim=-1, largest=False).values
+            for part in rows.split(ROWS_AT_ONCE, dim=-2)
+        ],
+        dim=-2,
+    )
+
+
+class LearnedBuffers(nn.Module):
+    """A module whose buffers get their sizes from data, so that a fresh one takes those of a file."""
+
+    learned: ClassVar[tuple[str, ...]]
+
+    def __init__(self) -> None:
+        super().__init__()
+        for name in self.learned:
+            self.register_buffer(name, torch.zeros(0))
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        for name in self.learned:
+            if prefix + name in state_dict:
+                device = getattr(self, name).device
+                setattr(self, name, torch.empty_like(state_dict[prefix + name], device=device))
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+class FeatureBank(LearnedBuffers):
     """Remembers features of normal rows, one bank per ensemble member.
 
     Parameters
@@ -22,6 +51,7 @@ class FeatureBank(nn.Module):
         For ``"neighbours"``.
     """
 
+    learned = ("centre", "bank")
     centre: Tensor
     bank: Tensor
 
@@ -29,8 +59,6 @@ class FeatureBank(nn.Module):
         super().__init__()
         self.distance = distance
         self.neighbours = neighbours
-        self.register_buffer("centre", torch.zeros(0))
-        self.register_buffer("bank", torch.zeros(0))
 
     def fit(self, features: Tensor) -> None:
         """Learn from normal rows' features ``(K, n, F)``."""
@@ -50,18 +78,4 @@ class FeatureBank(nn.Module):
         """``(K, B, F)`` -> ``(K, B)``, >= 0."""
         if self.distance == "mahalanobis":
             return torch.linalg.vector_norm((features - self.centre) @ self.bank, dim=-1)
-        k = min(self.neighbours, self.bank.shape[1])
-        return torch.cat(
-            [
-                torch.cdist(rows, self.bank).topk(k, dim=-1, largest=False, sorted=False).values.mean(-1)
-                for rows in features.split(ROWS_AT_ONCE, dim=1)
-            ],
-            dim=1,
-        )
-
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        # The sizes of the buffers are learned, so a fresh bank takes those of the file.
-        for name in ("centre", "bank"):
-            if prefix + name in state_dict:
-                setattr(self, name, torch.empty_like(state_dict[prefix + name], device=self.centre.device))
-        super()._load_from_state_dict(state_dict, prefix, *args)
+        return nearest_distances(features, self.bank, min(self.neighbours, self.bank.shape[1])).mean(-1)

@@ -1,0 +1,99 @@
+"""How far a row lies from the normal rows in the space that the features of all members span together."""
+
+import torch
+from torch import Tensor
+
+from .feature_bank import LearnedBuffers, nearest_distances
+
+FEW_ROWS = 500
+NEIGHBOURS = (1, 2, 4)
+NEIGHBOURS_OF_FEW = (4, 8, 16)  # among few rows the nearest one is near by luck
+SOFTENING = 0.01  # of the typical distance; tables hold equal rows, whose distance is zero
+CLUSTER = 20  # the fence notices anomalies that lie together, up to one in so many rows
+FEWEST_ROWS_TO_FENCE = 20
+
+
+class NeighbourBank(LearnedBuffers):
+    """Geometric mean of the distances to the nearest normal rows, in one embedding for all ensemble members.
+
+    The features of the k members are put side by side and projected onto their leading principal components, so that
+    one search serves the whole ensemble. A distance's logarithm is, up to a constant and the dimension, minus the
+    log density that nearest neighbours estimate (Loftsgaarden & Quesenberry 1965); the geometric mean averages
+    these, where an arithmetic mean would listen to the largest distance alone.
+
+    Parameters
+    ----------
+    size : int
+        Most rows that are remembered: the first ones, so they should come in random order.
+    dimensions : int
+        Of the embedding.
+    fence : float or None
+        Rows that lie far from the bulk are left out: those whose log distance to the (m / 20)-th of m rows is more
+        than this many interquartile ranges above the upper quartile (Tukey 1977). Otherwise a few anomalies among
+        the training rows would call their like normal. None keeps every row.
+    """
+
+    learned = ("centre", "directions", "bank", "neighbours", "softening", "limit")
+    centre: Tensor  # (1, K * F)
+    directions: Tensor  # (K * F, q)
+    bank: Tensor  # (m, q)
+    neighbours: Tensor  # int64, which nearest rows count, such as 1, 2, 4
+    softening: Tensor  # of the same length, added to their distances
+    limit: Tensor  # (1,), the greatest log distance within the fence
+
+    def __init__(self, size: int, dimensions: int, fence: float | None) -> None:
+        super().__init__()
+        self.size = size
+        self.dimensions = dimensions
+        self.fence = fence
+
+    def fit(self, features: Tensor) -> None:
+        """Learn embedding and bank from normal rows' features ``(K, n, F)``, n >= 2."""
+        joined = _side_by_side(features)
+        self.centre = joined.mean(0, keepdim=True)
+        centred = (joined - self.centre).cpu().double()
+        _, directions = torch.linalg.eigh(centred.T @ centred)  # ascending
+        # Further directions than the rows span would be arbitrary.
+        dimensions = min(self.dimensions, max(len(joined) - 1, 1))
+        self.directions = directions.flip(1)[:, :dimensions].to(features).contiguous()
+        rows = self.embed(features[:, : self.size])
+        self.limit = rows.new_full((1,), torch.inf)
+        self.bank = rows
+        if self.fence is not None and len(rows) >= FEWEST_ROWS_TO_FENCE:
+            remoteness = self._remoteness(rows)
+            lower, upper = remoteness.quantile(0.25), remoteness.quantile(0.75)
+            if upper > lower:  # else most rows are equal, which says nothing about the others
+                self.limit = (upper + self.fence * (upper - lower)).reshape(1)
+                self.bank = rows[remoteness <= self.limit]
+        wanted = NEIGHBOURS if len(self.bank) > FEW_ROWS else NEIGHBOURS_OF_FEW
+        self.neighbours = torch.tensor(wanted, device=rows.device).clamp(max=len(self.bank) - 1)
+        # Every row of the bank is its own nearest, hence one more.
+        nearest = nearest_distances(self.bank, self.bank, int(self.neighbours[-1]) + 1)[:, self.neighbours]
+        spread = rows.square().sum(-1).mean().sqrt()
+        # Without the last two terms, equal rows would have the logarithm of zero.
+        self.softening = SOFTENING * nearest.median(0).values + 1e-6 * spread + torch.finfo(rows.dtype).tiny
+
+    def extend(self, features: Tensor) -> None:
+        """Remember more normal rows ``(K, n, F)``, as far as there is room. No row's score rises by that."""
+        rows = self.embed(features)
+        rows = rows[self._remoteness(rows) <= self.limit]
+        self.bank = torch.cat([self.bank, rows[: max(self.size - len(self.bank), 0)]])
+
+    def embed(self, features: Tensor) -> Tensor:
+        """``(K, B, F)`` -> ``(B, q)``."""
+        return (_side_by_side(features) - self.centre) @ self.directions
+
+    def forward(self, features: Tensor) -> Tensor:
+        """``(K, B, F)`` -> ``(1, B)``, > 0: one judgement of all members."""
+        nearest = nearest_distances(self.embed(features), self.bank, int(self.neighbours[-1]))[:, self.neighbours - 1]
+        return (nearest + self.softening).log().mean(-1).exp().unsqueeze(0)
+
+    def _remoteness(self, rows: Tensor) -> Tensor:
+        """Log distance to the (m / `CLUSTER`)-th nearest row of the bank: ``(B, q)`` -> ``(B,)``."""
+        neighbours = min(max(len(self.bank) // CLUSTER, 5) + 1, len(self.bank))
+        return nearest_distances(rows, self.bank, neighbours)[:, -1].clamp_min(torch.finfo(rows.dtype).tiny).log()
+
+
+def _side_by_side(features: Tensor) -> Tensor:
+    """``(K, B, F)`` -> ``(B, K * F)``."""
+    return features.transpose(0, 1).flatten(1)
