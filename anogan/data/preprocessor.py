@@ -70,7 +70,7 @@ def preprocessor_for(X: Any, *, scaling: str = "standard") -> Preprocessor:
     Parameters
     ----------
     X : DataFrame, (n, d) array, (n, C, H, W) array or ImageFolder
-    scaling : {"standard", "quantile", "asinh"}
+    scaling : {"standard", "quantile", "asinh", "soft"}
         How numeric columns are scaled; pictures are always scaled by their value range.
 
     Raises

@@ -11,13 +11,16 @@ from sklearn.base import BaseEstimator
 
 from ..errors import InputError
 
-SCALINGS = ("standard", "quantile", "asinh")
+SCALINGS = ("standard", "quantile", "asinh", "soft")
 
 CONSTANT_STEP = 5.0
 """What a constant training column becomes when its value differs: it has no scale to measure by."""
 
 LINEAR_LIMIT = 1e4
 """Standardised values grow linearly up to here, then logarithmically: squares stay finite in float32."""
+
+LEAST_SPREAD = 0.2
+"""What "soft" divides by at least; a normal column has 0.34. Else a column of rare values would outgrow all others."""
 
 N_QUANTILES = 1000
 _LARGEST = 1e150  # a value this many times beyond the training magnitude is as far as any other
@@ -50,10 +53,12 @@ class NumericScaler(BaseEstimator):
 
     Parameters
     ----------
-    scaling : {"standard", "quantile", "asinh"}
+    scaling : {"standard", "quantile", "asinh", "soft"}
         "standard": distance from the mean in standard deviations.
         "asinh": ``arcsinh((x - median) / scale)``, scale the interquartile range or, where that is 0, the
         standard deviation; unbounded, but far-out values grow logarithmically.
+        "soft": ``arcsinh((x - median) / (2 scale))``, then standardised: nearly linear for the bulk, and all columns
+        spread alike.
         "quantile": the normal score of the value's rank among the training values, interpolated between up to
         1000 quantiles; beyond the training range it keeps growing with ``arcsinh`` of the value.
 
@@ -77,6 +82,9 @@ class NumericScaler(BaseEstimator):
         self.center_ = np.array([fact.center for fact in facts], dtype=np.float64)
         self.scale_ = np.array([fact.scale for fact in facts], dtype=np.float64)
         self.constant_ = np.array([fact.constant for fact in facts], dtype=bool)
+        if self.scaling == "soft":
+            self.middle_ = np.array([fact.middle for fact in facts], dtype=np.float64)
+            self.spread_ = np.array([fact.spread for fact in facts], dtype=np.float64)
         if self.scaling == "quantile":
             self.offset_ = np.cumsum([0] + [len(fact.knots) for fact in facts])
             self.knots_ = np.concatenate([fact.knots for fact in facts] or [np.empty(0)])
@@ -100,6 +108,8 @@ class NumericScaler(BaseEstimator):
         if self.scaling == "standard":
             return tame(u)
         v = np.arcsinh(u)
+        if self.scaling == "soft":
+            return (v - self.middle_[j]) / self.spread_[j]
         return self._rank(j, v) if self.scaling == "quantile" else v
 
     def transform(self, X: np.ndarray) -> np.ndarray:
@@ -117,7 +127,11 @@ class NumericScaler(BaseEstimator):
         elif self.scaling == "standard":
             y = untame(z) * self.scale_[j] + self.center_[j]
         else:
-            v = self._unrank(j, z) if self.scaling == "quantile" else z
+            v = z
+            if self.scaling == "soft":
+                v = z * self.spread_[j] + self.middle_[j]
+            elif self.scaling == "quantile":
+                v = self._unrank(j, z)
             y = np.sinh(np.clip(v, -690.0, 690.0)) * self.scale_[j] + self.center_[j]
         largest = np.finfo(np.float64).max
         with np.errstate(over="ignore"):
@@ -161,6 +175,7 @@ class _ColumnFacts:
         largest = float(np.abs(x).max()) if len(x) else 0.0
         self.exponent = int(np.frexp(largest)[1])
         self.center, self.scale = 0.0, 1.0
+        self.middle, self.spread = 0.0, 1.0
         self.knots, self.ranks, self.slopes = np.empty(0), np.empty(0), (1.0, 1.0)
         if not len(x):
             self.constant, self.center, self.median = True, np.nan, np.nan
@@ -177,6 +192,10 @@ class _ColumnFacts:
         else:
             low, high = np.quantile(y, [0.25, 0.75])
             self.center, self.scale = median, float(high - low) or float(y.std())
+            if scaling == "soft":
+                self.scale *= 2
+                v = np.arcsinh((y - self.center) / self.scale)
+                self.middle, self.spread = float(v.mean()), max(float(v.std()), LEAST_SPREAD)
             if scaling == "quantile":
                 self._rank_table(np.arcsinh((y - self.center) / self.scale))
 

@@ -29,7 +29,7 @@ class TablePreprocessor(Preprocessor):
 
     Parameters
     ----------
-    scaling : {"standard", "quantile", "asinh"}
+    scaling : {"standard", "quantile", "asinh", "soft"}
         See `anogan.data.scaling.NumericScaler`.
 
     Attributes

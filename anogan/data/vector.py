@@ -19,7 +19,7 @@ class VectorPreprocessor(Preprocessor):
 
     Parameters
     ----------
-    scaling : {"standard", "quantile", "asinh"}
+    scaling : {"standard", "quantile", "asinh", "soft"}
         See `anogan.data.scaling.NumericScaler`.
     """
 

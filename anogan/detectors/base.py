@@ -18,6 +18,7 @@ from torch import Tensor
 
 from ..data.preprocessor import preprocessor_for
 from ..data.samples import Samples
+from ..data.scaling import SCALINGS
 from ..engine.callbacks import Callback
 from ..engine.checkpoint import read_checkpoint
 from ..engine.diagnostics import Diagnosis, diagnose
@@ -106,9 +107,7 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
         at_least(0),
         help="Looks at held-out rows (20 in a stage) without improvement until training stops; 0: never.",
     )
-    scaling: str = param(
-        "asinh", one_of("standard", "quantile", "asinh"), help="How numeric columns are brought to one scale."
-    )
+    scaling: str = param("asinh", one_of(*SCALINGS), help="How numeric columns are brought to one scale.")
     contamination: float | str = param(
         "auto",
         Constraint(float, 0.0, 0.5, open_low=True, choices=("auto",)),

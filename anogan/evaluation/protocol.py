@@ -116,7 +116,7 @@ def encoded(train: Any, test: Any, scaling: str = "standard") -> tuple[np.ndarra
     Parameters
     ----------
     train, test : DataFrame, (n, d) array, (n, C, H, W) array or ImageFolder
-    scaling : {"standard", "quantile", "asinh"}
+    scaling : {"standard", "quantile", "asinh", "soft"}
         Of numeric columns, fitted on the training rows alone. Categories are one-hot, missing values are
         filled and marked, as the GAN detectors' networks see them.
     """
