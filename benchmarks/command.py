@@ -10,12 +10,13 @@ from rich.console import Console
 import anogan
 from anogan import baselines, protocol
 
+from . import ablation as ablations
 from . import adbench
 from .cell import Cell
 from .datasets import SUITES, datasets_of
+from .report import current, summary
 from .report import report as report_of
-from .report import summary
-from .run import CellBudget, unfinished
+from .run import CellBudget, read_records, unfinished
 from .run import run as run_cells
 
 RESULTS = Path(__file__).parent / "results"
@@ -27,6 +28,12 @@ LIMITS = {
     "speed": (),
 }
 
+data_option = click.option(
+    "--data-dir",
+    envvar="ANOGAN_DATA",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="The folder with the data sets; or the variable ANOGAN_DATA. Not needed for speed.",
+)
 results_option = click.option(
     "--results",
     type=click.Path(file_okay=False, path_type=Path),
@@ -42,12 +49,7 @@ def main() -> None:
 
 @main.command()
 @click.argument("suite", type=click.Choice(SUITES))
-@click.option(
-    "--data-dir",
-    envvar="ANOGAN_DATA",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="The folder with the data sets; or the variable ANOGAN_DATA. Not needed for speed.",
-)
+@data_option
 @click.option(
     "--detectors",
     help="Comma-separated: names (see `list`), `gans`, `fast` (gans and classical baselines), `all`, import paths "
@@ -132,8 +134,34 @@ def run(
         console.print(f"{failed} cells failed; their records say why. --retry-failed runs them again.")
 
 
+@main.command()
+@data_option
+@click.option("--datasets", help="Comma-separated names; by default all that are in the folder.")
+@click.option("--seeds", default="0", show_default=True, help="Such as 0-4 or 0,3.")
+@click.option("--max-rows", type=click.IntRange(10), default=DEFAULT_MAX_ROWS, show_default=True, help="Per table.")
+@click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Cells at a time.")
+@results_option
+def ablation(data_dir: Path, datasets: str | None, seeds: str, max_rows: int, jobs: int, results: Path) -> None:
+    """Measure DenoisingGAN with one part changed at a time, and write ablation.md."""
+    if data_dir is None:
+        raise click.UsageError("Give --data-dir or set ANOGAN_DATA.")
+    names = _chosen(datasets, list(datasets_of("tabular", data_dir)), "--datasets")
+    cells = [
+        Cell("tabular", "semi", dataset, ablations.DETECTOR, seed, params, {"max_rows": max_rows})
+        for params in ablations.VARIANTS.values()
+        for seed in _numbers(seeds, "--seeds")
+        for dataset in names
+    ]
+    path = results / "ablation.jsonl"
+    todo = unfinished(cells, path, retry_failed=True)
+    run_cells(todo, data_dir.resolve(), path, jobs=jobs, budget=CellBudget(1800.0, 8000), console=Console(stderr=True))
+    text = ablations.report(current(read_records(path))[0])
+    path.with_suffix(".md").write_text(text, encoding="utf-8")
+    click.echo(text)
+
+
 @main.command(name="list")
-@click.option("--data-dir", envvar="ANOGAN_DATA", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@data_option
 def list_known(data_dir: Path | None) -> None:
     """List the detectors, and ADBench's tables: which are at hand, and where the others are published."""
     click.echo(f"GAN detectors: {', '.join(anogan.list_detectors())}")

@@ -195,9 +195,9 @@ class DenoisingGAN(Detector):
     *Score.* The last hidden layers of all members side by side, projected onto their 64 leading principal
     components; in that space the geometric mean of the distances to the 1st, 2nd and 4th nearest normal rows (4th,
     8th, 16th among less than 500). Hidden weights start as a random projection that keeps distances, so that the
-    space begins as that of the columns. The bank leaves out training rows that lie far from all others
-    (`fence`), and takes in the rows that set the threshold afterwards: by more rows no score rises, so the promised
-    false-alarm rate holds.
+    space begins as that of the columns. Training rows far from the bulk may be anomalies, and vouch for their like
+    with reserve only (`fence`). The bank takes in the rows that set the threshold afterwards: by more rows no score
+    rises, so the promised false-alarm rate holds.
 
     *Reasons.* ``explain`` is |σ̂ ε̂|, what R would take away, column by column; ``reconstruct`` is x - σ̂ ε̂.
 
@@ -222,7 +222,9 @@ class DenoisingGAN(Detector):
     embedding_dim: int = param(64, at_least(1), help="Principal components of the features that are compared.")
     bank_size: int = param(4096, at_least(2), help="Most normal rows that are remembered.")
     fence: float | None = param(
-        1.5, at_least(0.0, optional=True), help="Interquartile ranges from which a far training row is forgotten."
+        1.0,
+        at_least(0.0, optional=True),
+        help="Interquartile ranges from which a far training row vouches with reserve.",
     )
     scaling: str = param("soft", one_of(*SCALINGS), help="How numeric columns are brought to one scale.")
     patience: int = param(0, at_least(0), help="Looks at held-out rows without improvement until it stops; 0: never.")

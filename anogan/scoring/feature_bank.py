@@ -10,15 +10,19 @@ from torch import Tensor, nn
 ROWS_AT_ONCE = 1024  # bounds the (rows, bank) distance matrix
 
 
-def nearest_distances(rows: Tensor, bank: Tensor, neighbours: int) -> Tensor:
-    """Euclidean distances to the nearest rows of a bank, ascending: ``(..., B, F), (..., m, F)`` -> ``(..., B, k)``."""
-    return torch.cat(
-        [
-            torch.cdist(part, bank).topk(neighbours, dim=-1, largest=False).values
-            for part in rows.split(ROWS_AT_ONCE, dim=-2)
-        ],
-        dim=-2,
-    )
+def nearest_distances(rows: Tensor, bank: Tensor, neighbours: int, least: Tensor | None = None) -> Tensor:
+    """Euclidean distances to the nearest rows of a bank, ascending: ``(..., B, F), (..., m, F)`` -> ``(..., B, k)``.
+
+    ``least (m,)`` says at which distance each row of the bank counts at least.
+    """
+
+    def of(part: Tensor) -> Tensor:
+        distances = torch.cdist(part, bank)
+        if least is not None:
+            distances = distances.maximum(least)
+        return distances.topk(neighbours, dim=-1, largest=False).values
+
+    return torch.cat([of(part) for part in rows.split(ROWS_AT_ONCE, dim=-2)], dim=-2)
 
 
 class LearnedBuffers(nn.Module):

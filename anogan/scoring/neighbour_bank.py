@@ -9,6 +9,7 @@ FEW_ROWS = 500
 NEIGHBOURS = (1, 2, 4)
 NEIGHBOURS_OF_FEW = (4, 8, 16)  # among few rows the nearest one is near by luck
 SOFTENING = 0.01  # of the typical distance; tables hold equal rows, whose distance is zero
+RESERVE = 0.99
 CLUSTER = 20  # the fence notices anomalies that lie together, up to one in so many rows
 FEWEST_ROWS_TO_FENCE = 20
 
@@ -28,18 +29,21 @@ class NeighbourBank(LearnedBuffers):
     dimensions : int
         Of the embedding.
     fence : float or None
-        Rows that lie far from the bulk are left out: those whose log distance to the (m / 20)-th of m rows is more
-        than this many interquartile ranges above the upper quartile (Tukey 1977). Otherwise a few anomalies among
-        the training rows would call their like normal. None keeps every row.
+        A few anomalies among the training rows would call their like normal. So rows that lie far from the bulk vouch
+        for others with reserve only: those whose log distance to the (m / 20)-th of m rows is more than this many
+        interquartile ranges above the upper quartile (Tukey 1977) count as never nearer than `RESERVE` of the other
+        rows score. What lies near them thus scores like the most unusual normal rows, but below what nothing
+        supports. None trusts every row alike.
     """
 
-    learned = ("centre", "directions", "bank", "neighbours", "softening", "limit")
+    learned = ("centre", "directions", "bank", "least", "neighbours", "softening", "limit")
     centre: Tensor  # (1, K * F)
     directions: Tensor  # (K * F, q)
     bank: Tensor  # (m, q)
+    least: Tensor  # (m,), the distance at which each row of the bank counts at least
     neighbours: Tensor  # int64, which nearest rows count, such as 1, 2, 4
     softening: Tensor  # of the same length, added to their distances
-    limit: Tensor  # (1,), the greatest log distance within the fence
+    limit: Tensor  # (2,), the greatest log distance within the fence, and `least` beyond it
 
     def __init__(self, size: int, dimensions: int, fence: float | None) -> None:
         super().__init__()
@@ -56,28 +60,30 @@ class NeighbourBank(LearnedBuffers):
         # Further directions than the rows span would be arbitrary.
         dimensions = min(self.dimensions, max(len(joined) - 1, 1))
         self.directions = directions.flip(1)[:, :dimensions].to(features).contiguous()
-        rows = self.embed(features[:, : self.size])
-        self.limit = rows.new_full((1,), torch.inf)
-        self.bank = rows
+        self.bank = rows = self.embed(features[:, : self.size])
+        self.least = rows.new_zeros(len(rows))
+        self.limit = rows.new_tensor([torch.inf, 0.0])
+        wanted = NEIGHBOURS if len(rows) > FEW_ROWS else NEIGHBOURS_OF_FEW
+        self.neighbours = torch.tensor(wanted, device=rows.device).clamp(max=len(rows) - 1)
+        # Every row of the bank is its own nearest, hence one more.
+        nearest = nearest_distances(rows, rows, int(self.neighbours[-1]) + 1)[:, self.neighbours]
+        spread = rows.square().sum(-1).mean().sqrt()
+        # Without the last two terms, equal rows would have the logarithm of zero.
+        self.softening = SOFTENING * nearest.median(0).values + 1e-6 * spread + torch.finfo(rows.dtype).tiny
         if self.fence is not None and len(rows) >= FEWEST_ROWS_TO_FENCE:
             remoteness = self._remoteness(rows)
             lower, upper = remoteness.quantile(0.25), remoteness.quantile(0.75)
             if upper > lower:  # else most rows are equal, which says nothing about the others
-                self.limit = (upper + self.fence * (upper - lower)).reshape(1)
-                self.bank = rows[remoteness <= self.limit]
-        wanted = NEIGHBOURS if len(self.bank) > FEW_ROWS else NEIGHBOURS_OF_FEW
-        self.neighbours = torch.tensor(wanted, device=rows.device).clamp(max=len(self.bank) - 1)
-        # Every row of the bank is its own nearest, hence one more.
-        nearest = nearest_distances(self.bank, self.bank, int(self.neighbours[-1]) + 1)[:, self.neighbours]
-        spread = rows.square().sum(-1).mean().sqrt()
-        # Without the last two terms, equal rows would have the logarithm of zero.
-        self.softening = SOFTENING * nearest.median(0).values + 1e-6 * spread + torch.finfo(rows.dtype).tiny
+                limit = upper + self.fence * (upper - lower)
+                inside = remoteness <= limit
+                self.limit = torch.stack([limit, self._mean(nearest[inside]).quantile(RESERVE)])
+                self.least = torch.where(inside, 0.0, self.limit[1])
 
     def extend(self, features: Tensor) -> None:
         """Remember more normal rows ``(K, n, F)``, as far as there is room. No row's score rises by that."""
-        rows = self.embed(features)
-        rows = rows[self._remoteness(rows) <= self.limit]
-        self.bank = torch.cat([self.bank, rows[: max(self.size - len(self.bank), 0)]])
+        rows = self.embed(features)[: max(self.size - len(self.bank), 0)]
+        least = torch.where(self._remoteness(rows) <= self.limit[0], 0.0, self.limit[1])
+        self.bank, self.least = torch.cat([self.bank, rows]), torch.cat([self.least, least])
 
     def embed(self, features: Tensor) -> Tensor:
         """``(K, B, F)`` -> ``(B, q)``."""
@@ -85,8 +91,12 @@ class NeighbourBank(LearnedBuffers):
 
     def forward(self, features: Tensor) -> Tensor:
         """``(K, B, F)`` -> ``(1, B)``, > 0: one judgement of all members."""
-        nearest = nearest_distances(self.embed(features), self.bank, int(self.neighbours[-1]))[:, self.neighbours - 1]
-        return (nearest + self.softening).log().mean(-1).exp().unsqueeze(0)
+        nearest = nearest_distances(self.embed(features), self.bank, int(self.neighbours[-1]), self.least)
+        return self._mean(nearest[:, self.neighbours - 1]).unsqueeze(0)
+
+    def _mean(self, nearest: Tensor) -> Tensor:
+        """Geometric mean: ``(B, number of neighbours)`` -> ``(B,)``."""
+        return (nearest + self.softening).log().mean(-1).exp()
 
     def _remoteness(self, rows: Tensor) -> Tensor:
         """Log distance to the (m / `CLUSTER`)-th nearest row of the bank: ``(B, q)`` -> ``(B,)``."""
