@@ -42,7 +42,9 @@ def table(records: list[Record]) -> str:
             continue
         gains = _by_table({cell: cells[cell]["auroc"] - whole[cell]["auroc"] for cell in common})
         rest = np.delete(gains, np.abs(gains).argmax())
-        differences = f"{100 * gains.mean():+.2f} | {100 * rest.mean():+.2f}" if cells is not whole else " | "
+        differences = (
+            f"{100 * gains.mean():+.2f} | {100 * rest.mean():+.2f}" if len(rest) and cells is not whole else " | "
+        )
         sides = f"{(gains >= 0.001).sum()} / {(gains <= -0.001).sum()}" if cells is not whole else ""
         auroc, aupr = (_by_table({cell: cells[cell][metric] for cell in common}).mean() for metric in ("auroc", "aupr"))
         seconds = np.mean([cells[cell]["fit_s"] for cell in common])

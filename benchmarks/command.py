@@ -12,7 +12,7 @@ from anogan import baselines, protocol
 
 from . import ablation as ablations
 from . import adbench
-from .cell import Cell
+from .cell import Cell, key
 from .datasets import SUITES, datasets_of
 from .report import current, summary
 from .report import report as report_of
@@ -155,7 +155,8 @@ def ablation(data_dir: Path, datasets: str | None, seeds: str, max_rows: int, jo
     path = results / "ablation.jsonl"
     todo = unfinished(cells, path, retry_failed=True)
     run_cells(todo, data_dir.resolve(), path, jobs=jobs, budget=CellBudget(1800.0, 8000), console=Console(stderr=True))
-    text = ablations.report(current(read_records(path))[0])
+    asked = {key(cell.identity()) for cell in cells}
+    text = ablations.report([record for record in current(read_records(path))[0] if key(record) in asked])
     path.with_suffix(".md").write_text(text, encoding="utf-8")
     click.echo(text)
 

@@ -32,7 +32,7 @@ from .io import (
 )
 from .progress import Reporter
 
-DETECTORS = "wgan_gp,ganomaly,skip_ganomaly,knn,lof,iforest,ocsvm,ecod"
+DETECTORS = "denoising_gan,wgan_gp,ganomaly,skip_ganomaly,knn,lof,iforest,ocsvm,ecod"
 METRICS = {"auroc": "AUROC", "aupr": "AUPR", "f1_at_count": "F1", "fpr95": "FPR95"}
 SECONDS = {"fit_s": "fit s", "score_s": "score s"}
 

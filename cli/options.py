@@ -10,7 +10,7 @@ import click
 import anogan
 from anogan import InputError
 
-DEFAULT_DETECTOR = "wgan_gp"  # the best on the tables it was developed on, and it can sample
+DEFAULT_DETECTOR = "denoising_gan"  # the best on the tables it was developed on
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 

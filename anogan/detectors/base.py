@@ -94,7 +94,7 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
     n_members: int | None = param(
         None,
         at_least(1, optional=True),
-        help="Networks trained side by side; their scores are averaged (default: 4 on tables, 1 on pictures).",
+        help="Networks trained side by side; they judge together (default: 4 on tables, 1 on pictures).",
     )
     steps: int = param(1000, at_least(1), help="Training budget of each stage, in batches.")
     batch_size: int = param(64, at_least(1), help="Rows per training step.")
@@ -214,8 +214,8 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
             self.module_ = module
             self._baseline = samples.batch(train[:DIAGNOSED_ROWS]).mean(0)
             self._calibrate(samples, calibration)
-            if not np.isin(calibration[:1], train).any():
-                module.after_calibration(samples.subset(calibration))
+            if not np.isin(calibration, train).any():
+                module.after_calibration(samples.subset(np.concatenate([calibration, validation])))
             self.diagnosis_ = self._diagnose(samples.subset(validation if len(validation) else train))
         return self
 

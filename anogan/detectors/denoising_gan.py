@@ -4,6 +4,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize
 
@@ -17,8 +18,9 @@ from ..scoring.feature_bank import nearest_distances
 from ..scoring.neighbour_bank import NeighbourBank
 from .base import Detector
 
-BATCH = 512  # rows encoded at once for the bank
-MEASURED_ROWS = 2048  # rows whose distances give the bandwidth
+VALUES_AT_ONCE = 2**20  # numbers encoded at once for the bank, over all members
+MEASURED_ROWS = 2048  # rows whose distances give the bandwidth, at most
+MEASURED_VALUES = 2**24  # numbers in them, at most
 LEVELS = 8  # of corruption, the first of them none
 LEAST_LEVEL = 1.5  # in bandwidths
 GREATEST_LEVEL = 2.0  # in units of the scaled data, where normal values spread over about one
@@ -32,6 +34,7 @@ class DenoisingGANModule(GANModule):
     x̃ = x + j ε₀ + σ δ, where δ is normal noise or √d G(x, z) / |G(x, z)|.
     """
 
+    joint = True
     bandwidth: Tensor  # (1,), s
     levels: Tensor  # (LEVELS,), the values of σ
 
@@ -59,9 +62,10 @@ class DenoisingGANModule(GANModule):
 
     def before_training(self, normal: Samples) -> None:
         """Match the corruption to the data: s is the median distance of nearest neighbours, divided by √d."""
-        rows = normal.batch(np.arange(min(len(normal), MEASURED_ROWS))).flatten(1).double()
-        nearest = nearest_distances(rows, rows, 2)[:, 1].median()
-        self.set_bandwidth(max(float(nearest) / rows.shape[1] ** 0.5, LEAST_BANDWIDTH))
+        values = normal.batch(np.arange(1))[0].numel()
+        rows = normal.batch(np.arange(min(len(normal), MEASURED_ROWS, max(MEASURED_VALUES // values, 2)))).flatten(1)
+        nearest = nearest_distances(rows, rows, min(2, len(rows)))[:, -1].median()
+        self.set_bandwidth(max(float(nearest) / values**0.5, LEAST_BANDWIDTH))
 
     def set_bandwidth(self, s: float) -> None:
         """The levels rise geometrically from just above the distance of neighbours to the spread of all rows."""
@@ -123,12 +127,15 @@ class DenoisingGANModule(GANModule):
 
     @torch.no_grad()
     def after_calibration(self, held_out: Samples) -> None:
-        self.bank.extend(self.features(held_out))
+        if len(self.bank.bank) < self.bank.size:
+            self.bank.extend(self.features(held_out))
 
     def features(self, samples: Samples) -> Tensor:
         """Of at most as many rows as the bank holds: ``(K, n, F)``."""
         rows = np.arange(min(len(samples), self.bank.size))  # the rows come in random order
-        batches = samples.batches(rows[i : i + BATCH] for i in range(0, len(rows), BATCH))
+        values = samples.batch(rows[:1]).numel() * self.members
+        batch = int(np.clip(VALUES_AT_ONCE // values, 1, 512))
+        batches = samples.batches(rows[i : i + batch] for i in range(0, len(rows), batch))
         return torch.cat(
             [self.critic(x.to(self.levels).expand(self.members, *x.shape)).features for x in batches], dim=1
         )
@@ -147,7 +154,7 @@ class DenoisingGANModule(GANModule):
         return said.level.softmax(-1) @ self.levels
 
     def reconstruct(self, x: Tensor) -> Tensor:
-        """x without the corruption that R sees in it: ``x - σ̂ ε̂``."""
+        """x without the corruption that R sees in it beyond the jitter of every training row: ``x - σ̂ ε̂``."""
         said = self.critic(x)
         return x - _per_row(self.sigma(said), x) * said.noise
 
@@ -189,21 +196,23 @@ class DenoisingGAN(Detector):
     G finds the directions in which R is still blind. No equilibrium is needed, and none of R's outputs is the score.
 
     *Bandwidth.* Corruption must suit the data: s is the median distance of nearest neighbours divided by √d. All rows
-    are jittered by j = 0.7 s, so that R cannot learn them by heart, and the levels rise geometrically from 1.5 s to 2,
-    the spread of the scaled data.
+    are jittered by j = 0.7 s, so that R cannot learn them by heart, and the levels rise geometrically from 1.5 s to 2
+    (3 s if that is more), the spread of the scaled data.
 
     *Score.* The last hidden layers of all members side by side, projected onto their 64 leading principal
     components; in that space the geometric mean of the distances to the 1st, 2nd and 4th nearest normal rows (4th,
-    8th, 16th among less than 500). Hidden weights start as a random projection that keeps distances, so that the
-    space begins as that of the columns. Training rows far from the bulk may be anomalies, and vouch for their like
+    8th, 16th among at most 500). On tables hidden weights start as a random projection that keeps distances, so that
+    the space begins as that of the columns. Training rows far from the bulk may be anomalies, and vouch for their like
     with reserve only (`fence`). The bank takes in the rows that set the threshold afterwards: by more rows no score
-    rises, so the promised false-alarm rate holds.
+    rises, so the promised false-alarm rate holds (and p-values are a little too large, rather than too small).
+    No row vouches for itself, so that rows of `fit` score like others.
 
-    *Reasons.* ``explain`` is |σ̂ ε̂|, what R would take away, column by column; ``reconstruct`` is x - σ̂ ε̂.
+    *Reasons.* ``explain`` is |σ̂ ε̂|, what R would take away, column by column; ``reconstruct`` is x - σ̂ ε̂. The jitter
+    that every training row has is left in.
 
     *Cost.* A training step is one pass of R and G over a batch for each of them; scoring one pass of R and the search
-    among at most `bank_size` rows. What each part contributes, and where the method fails, is measured in
-    benchmarks/README.md ("Ablation").
+    among at most `bank_size` rows. What each part contributes is measured in benchmarks/results/ablation.md, where
+    the method fails in benchmarks/README.md.
 
     References
     ----------
@@ -217,7 +226,7 @@ class DenoisingGAN(Detector):
 
     latent_dim: int = param(8, at_least(1), help="Size of the noise z that G takes.")
     adversarial_share: float = param(0.5, between(0.0, 1.0), help="Share of the rows whose corruption G chooses.")
-    level_weight: float = param(0.3, at_least(0.0), help="Of the cross entropy of the level, against the noise's 1.")
+    level_weight: float = param(0.3, at_least(0.0), help="Of the level's loss; at 0 reasons say nothing.")
     jitter: float = param(0.7, at_least(0.0), help="Noise on every training row, in bandwidths.")
     embedding_dim: int = param(64, at_least(1), help="Principal components of the features that are compared.")
     bank_size: int = param(4096, at_least(2), help="Most normal rows that are remembered.")
@@ -229,8 +238,11 @@ class DenoisingGAN(Detector):
     scaling: str = param("soft", one_of(*SCALINGS), help="How numeric columns are brought to one scale.")
     patience: int = param(0, at_least(0), help="Looks at held-out rows without improvement until it stops; 0: never.")
 
-    components_ = COMPONENTS
-    """Names of what `components` tells."""
+    @property
+    def components_(self) -> tuple[str, ...]:
+        """Names of what `components` tells."""
+        check_is_fitted(self)
+        return COMPONENTS
 
     def components(self, X: Any) -> dict[str, np.ndarray]:
         """What the critic says of each sample, by name: float64 ``(n,)`` each, higher = more unusual.

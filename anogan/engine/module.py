@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -63,6 +64,9 @@ class GANModule(nn.Module, ABC):
     Every ``x`` is ``(K, B, *shape)`` with the ensemble member leading.
     """
 
+    joint: ClassVar[bool] = False
+    """Whether the members make one score together, so that `score` gives ``(1, B)``."""
+
     @abstractmethod
     def stages(self) -> tuple[Stage, ...]:
         """The training, in order."""
@@ -71,7 +75,7 @@ class GANModule(nn.Module, ABC):
     def score(self, x: Tensor) -> Tensor:
         """``(K, B, *shape)`` -> ``(K, B)``, higher = more anomalous; called in eval mode without gradients.
 
-        ``(1, B)`` if the members judge together.
+        ``(1, B)`` if the members judge together (`joint`).
         """
 
     def before_training(self, normal: Samples) -> None:
@@ -81,7 +85,10 @@ class GANModule(nn.Module, ABC):
         """Learn what training does not, such as a bank of features of normal rows. Default: nothing."""
 
     def after_calibration(self, held_out: Samples) -> None:
-        """Learn from the rows that set the threshold. No score may rise by it, or the promise is broken."""
+        """Learn from the rows that set the threshold. No score may rise by it, or the promise is broken.
+
+        Default: nothing.
+        """
 
     def reconstruct(self, x: Tensor) -> Tensor:
         """The nearest sample the model can make: ``(K, B, *shape)`` -> same."""

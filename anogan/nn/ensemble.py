@@ -17,7 +17,6 @@ class Members(nn.Module):
 
     def forward(self, x: Tensor, *context: Tensor) -> Tensor | Critique | Restoration:
         outputs = [net(x[k], *(c[k] for c in context)) for k, net in enumerate(self.nets)]
-        for kind in (Critique, Restoration):
-            if isinstance(outputs[0], kind):
-                return kind(*(torch.stack(part) for part in zip(*outputs, strict=True)))
+        if isinstance(outputs[0], tuple):  # named
+            return type(outputs[0])(*map(torch.stack, zip(*outputs, strict=True)))
         return torch.stack(outputs)

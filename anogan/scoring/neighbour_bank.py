@@ -1,6 +1,8 @@
 """How far a row lies from the normal rows in the space that the features of all members span together."""
 
+import numpy as np
 import torch
+from sklearn.decomposition import PCA
 from torch import Tensor
 
 from .feature_bank import LearnedBuffers, nearest_distances
@@ -9,9 +11,10 @@ FEW_ROWS = 500
 NEIGHBOURS = (1, 2, 4)
 NEIGHBOURS_OF_FEW = (4, 8, 16)  # among few rows the nearest one is near by luck
 SOFTENING = 0.01  # of the typical distance; tables hold equal rows, whose distance is zero
-RESERVE = 0.99
+RESERVE = 0.99  # share of the other rows
 CLUSTER = 20  # the fence notices anomalies that lie together, up to one in so many rows
 FEWEST_ROWS_TO_FENCE = 20
+LARGEST_COVARIANCE = 2048  # features; of more, principal components are approximated
 
 
 class NeighbourBank(LearnedBuffers):
@@ -36,14 +39,15 @@ class NeighbourBank(LearnedBuffers):
         supports. None trusts every row alike.
     """
 
-    learned = ("centre", "directions", "bank", "least", "neighbours", "softening", "limit")
+    learned = ("centre", "directions", "bank", "least", "neighbours", "softening", "limit", "reserve")
     centre: Tensor  # (1, K * F)
     directions: Tensor  # (K * F, q)
     bank: Tensor  # (m, q)
     least: Tensor  # (m,), the distance at which each row of the bank counts at least
     neighbours: Tensor  # int64, which nearest rows count, such as 1, 2, 4
     softening: Tensor  # of the same length, added to their distances
-    limit: Tensor  # (2,), the greatest log distance within the fence, and `least` beyond it
+    limit: Tensor  # (1,), the greatest log distance within the fence
+    reserve: Tensor  # (1,), `least` of the rows beyond it
 
     def __init__(self, size: int, dimensions: int, fence: float | None) -> None:
         super().__init__()
@@ -52,37 +56,38 @@ class NeighbourBank(LearnedBuffers):
         self.fence = fence
 
     def fit(self, features: Tensor) -> None:
-        """Learn embedding and bank from normal rows' features ``(K, n, F)``, n >= 2."""
-        joined = _side_by_side(features)
-        self.centre = joined.mean(0, keepdim=True)
-        centred = (joined - self.centre).cpu().double()
-        _, directions = torch.linalg.eigh(centred.T @ centred)  # ascending
-        # Further directions than the rows span would be arbitrary.
-        dimensions = min(self.dimensions, max(len(joined) - 1, 1))
-        self.directions = directions.flip(1)[:, :dimensions].to(features).contiguous()
+        """Learn embedding and bank from normal rows' features ``(K, n, F)``."""
+        self._fit_embedding(_side_by_side(features))
         self.bank = rows = self.embed(features[:, : self.size])
-        self.least = rows.new_zeros(len(rows))
-        self.limit = rows.new_tensor([torch.inf, 0.0])
+        others = max(len(rows) - 1, 1)
         wanted = NEIGHBOURS if len(rows) > FEW_ROWS else NEIGHBOURS_OF_FEW
-        self.neighbours = torch.tensor(wanted, device=rows.device).clamp(max=len(rows) - 1)
+        self.neighbours = torch.tensor(wanted, device=rows.device).clamp(max=others)
+        self.least, self.limit, self.reserve = (
+            rows.new_zeros(len(rows)),
+            rows.new_full((1,), torch.inf),
+            rows.new_zeros(1),
+        )
         # Every row of the bank is its own nearest, hence one more.
-        nearest = nearest_distances(rows, rows, int(self.neighbours[-1]) + 1)[:, self.neighbours]
+        ranks = self.neighbours.clamp(max=len(rows) - 1)
+        nearest = nearest_distances(rows, rows, int(ranks[-1]) + 1)[:, ranks]
         spread = rows.square().sum(-1).mean().sqrt()
         # Without the last two terms, equal rows would have the logarithm of zero.
         self.softening = SOFTENING * nearest.median(0).values + 1e-6 * spread + torch.finfo(rows.dtype).tiny
-        if self.fence is not None and len(rows) >= FEWEST_ROWS_TO_FENCE:
-            remoteness = self._remoteness(rows)
-            lower, upper = remoteness.quantile(0.25), remoteness.quantile(0.75)
-            if upper > lower:  # else most rows are equal, which says nothing about the others
-                limit = upper + self.fence * (upper - lower)
-                inside = remoteness <= limit
-                self.limit = torch.stack([limit, self._mean(nearest[inside]).quantile(RESERVE)])
-                self.least = torch.where(inside, 0.0, self.limit[1])
+        if self.fence is None or len(rows) < FEWEST_ROWS_TO_FENCE:
+            return
+        remoteness = self._remoteness(rows)
+        apart = remoteness[remoteness > -torch.inf]  # of many equal rows the others' spread cannot be told
+        if len(apart):
+            lower, upper = apart.quantile(0.25), apart.quantile(0.75)
+            self.limit = (upper + self.fence * (upper - lower)).reshape(1)
+            inside = remoteness <= self.limit
+            self.reserve = self._mean(nearest[inside]).quantile(RESERVE).reshape(1)
+            self.least = torch.where(inside, 0.0, self.reserve)
 
     def extend(self, features: Tensor) -> None:
         """Remember more normal rows ``(K, n, F)``, as far as there is room. No row's score rises by that."""
         rows = self.embed(features)[: max(self.size - len(self.bank), 0)]
-        least = torch.where(self._remoteness(rows) <= self.limit[0], 0.0, self.limit[1])
+        least = torch.where(self._remoteness(rows) <= self.limit, 0.0, self.reserve)
         self.bank, self.least = torch.cat([self.bank, rows]), torch.cat([self.least, least])
 
     def embed(self, features: Tensor) -> Tensor:
@@ -90,18 +95,38 @@ class NeighbourBank(LearnedBuffers):
         return (_side_by_side(features) - self.centre) @ self.directions
 
     def forward(self, features: Tensor) -> Tensor:
-        """``(K, B, F)`` -> ``(1, B)``, > 0: one judgement of all members."""
-        nearest = nearest_distances(self.embed(features), self.bank, int(self.neighbours[-1]), self.least)
-        return self._mean(nearest[:, self.neighbours - 1]).unsqueeze(0)
+        """``(K, B, F)`` -> ``(1, B)``, > 0: one judgement of all members.
+
+        A row does not vouch for itself: a nearest one that is no farther than the softening is passed over.
+        """
+        most = min(int(self.neighbours[-1]) + 1, len(self.bank))
+        nearest = nearest_distances(self.embed(features), self.bank, most, self.least)
+        itself = (nearest[:, :1] <= self.softening[0]).long()
+        return self._mean(nearest.gather(1, (self.neighbours - 1 + itself).clamp(max=most - 1))).unsqueeze(0)
+
+    def _fit_embedding(self, joined: Tensor) -> None:
+        """Principal components of ``(n, K * F)``; further ones than the rows span would be arbitrary."""
+        dimensions = min(self.dimensions, max(len(joined) - 1, 1), joined.shape[1])
+        solver = "covariance_eigh" if joined.shape[1] <= LARGEST_COVARIANCE else "randomized"
+        rows = joined.cpu().double().numpy()
+        with np.errstate(invalid="ignore"):  # shares of a variance of zero, which nobody asks for
+            pca = PCA(dimensions, svd_solver=solver, random_state=0).fit(
+                rows if len(rows) > 1 else np.repeat(rows, 2, 0)
+            )
+        self.centre = torch.as_tensor(pca.mean_[None]).to(joined)
+        self.directions = torch.as_tensor(pca.components_.T.copy()).to(joined)
 
     def _mean(self, nearest: Tensor) -> Tensor:
         """Geometric mean: ``(B, number of neighbours)`` -> ``(B,)``."""
         return (nearest + self.softening).log().mean(-1).exp()
 
     def _remoteness(self, rows: Tensor) -> Tensor:
-        """Log distance to the (m / `CLUSTER`)-th nearest row of the bank: ``(B, q)`` -> ``(B,)``."""
+        """Log distance to the (m / `CLUSTER`)-th nearest row of the bank, at least the 5th: ``(B, q)`` -> ``(B,)``.
+
+        One more is counted for the row itself, which a row that comes later finds a little too far.
+        """
         neighbours = min(max(len(self.bank) // CLUSTER, 5) + 1, len(self.bank))
-        return nearest_distances(rows, self.bank, neighbours)[:, -1].clamp_min(torch.finfo(rows.dtype).tiny).log()
+        return nearest_distances(rows, self.bank, neighbours)[:, -1].log()
 
 
 def _side_by_side(features: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from sklearn.exceptions import NotFittedError
 import anogan
 from anogan.engine.diagnostics import Diagnosis
 
-from .conftest import Case
+from .conftest import Case, sample_data
 
 
 def assert_looks_like(result, X, rows):
@@ -72,6 +72,13 @@ def test_flag_refuses_a_rate_that_is_none(vector_case, fdr):
 def test_a_float_contamination_flags_exactly_that_share_of_the_training_rows(case, contamination):
     detector = case.fit(contamination=contamination)
     assert (detector.predict(case.X) == -1).sum() == contamination * len(case.X)
+
+
+@pytest.mark.parametrize("patience", [0, 5])
+def test_a_float_contamination_flags_about_that_share_of_fresh_rows(vector_case, patience):
+    X = sample_data("vector", 300, seed=1)
+    detector = vector_case.fit(X[:150], contamination=0.125, patience=patience)
+    assert (detector.predict(X[150:]) == -1).mean() < 0.4
 
 
 def test_fit_predict_is_fit_and_predict(vector_case):

@@ -38,10 +38,11 @@ def test_the_score_is_the_geometric_mean_distance_among_the_principal_components
     np.testing.assert_allclose(scores[0], expected, rtol=0.02)
 
 
-def test_remembering_more_rows_raises_no_score():
-    bank = fitted(rows=300)
+@pytest.mark.parametrize("fence", [None, 1.0])
+def test_remembering_more_rows_raises_no_score(fence):
+    bank = fitted(rows=300, fence=fence)
     before = bank(NEW)
-    bank.extend(NORMAL[:, 300:])
+    bank.extend(torch.cat([NORMAL[:, 300:599], NEW[:, :1] * 10], dim=1))
     assert len(bank.bank) == 600
     after = bank(NEW)
     assert (after <= before).all()
@@ -78,7 +79,7 @@ def test_the_state_goes_into_a_fresh_bank_bit_for_bit():
     assert torch.equal(fresh(NEW), bank(NEW))
 
 
-@pytest.mark.parametrize("rows", [2, 3, 10])
+@pytest.mark.parametrize("rows", [1, 2, 3, 10])
 def test_few_rows_are_enough(rows):
     scores = fitted(rows, fence=1.5)(NEW)
     assert torch.isfinite(scores).all()
@@ -91,7 +92,23 @@ def test_rows_that_are_all_equal_give_finite_scores():
     alike, other = bank(torch.ones(MEMBERS, 1, FEATURES)), bank(torch.full((MEMBERS, 1, FEATURES), 5.0))
     assert torch.isfinite(alike).all()
     assert torch.isfinite(other).all()
-    assert alike <= other
+    assert alike < other
+
+
+def test_equal_rows_do_not_open_the_fence():
+    features = NORMAL.clone()
+    features[:, ::30] = 50 + 0.01 * features[:, ::30]
+    features[:, 1:600:3] = features[:, 1:2]
+    bank = NeighbourBank(1000, 4, 1.5)
+    bank.fit(features)
+    assert (bank.least[::30] > 0).all()
+
+
+def test_a_row_does_not_vouch_for_itself():
+    bank = fitted()
+    distances, _ = NearestNeighbors(n_neighbors=5).fit(bank.bank.numpy()).kneighbors(bank.bank.numpy())
+    expected = np.exp(np.log(distances[:, [1, 2, 4]]).mean(1))
+    np.testing.assert_allclose(bank(NORMAL)[0], expected, rtol=0.1)
 
 
 def test_the_score_has_a_gradient():

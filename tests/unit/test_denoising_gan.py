@@ -1,0 +1,150 @@
+"""The game of DenoisingGAN, and what a user reads off its critic."""
+
+import numpy as np
+import pytest
+import torch
+from torch.testing import assert_close
+
+import anogan
+from anogan.data.samples import TensorSamples
+from anogan.data.spec import SampleSpec
+from anogan.detectors.denoising_gan import COMPONENTS, LEVELS
+from anogan.nn.backbone import backbone_for
+
+DIM, ROWS = 4, 64
+
+
+def make_module(members=2, **changes):
+    torch.manual_seed(0)
+    backbone = backbone_for("mlp", SampleSpec((DIM,)), members, 16)
+    return anogan.DenoisingGAN(**changes).build(backbone).double()
+
+
+def batch(members=2):
+    return torch.randn(members, ROWS, DIM, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+
+
+def related(rows, seed):
+    """Six columns of two causes; each column follows from the others but for a little noise."""
+    rng = np.random.default_rng(seed)
+    mixing = np.random.default_rng(0).normal(size=(2, 6))
+    return rng.normal(size=(rows, 2)) @ mixing + 0.05 * rng.normal(size=(rows, 6))
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    torch.set_num_threads(1)
+    return anogan.DenoisingGAN(random_state=0, device="cpu", steps=400, width=64).fit(related(600, 1))
+
+
+def test_the_levels_start_at_nothing_and_rise_from_the_bandwidth_to_the_spread():
+    module = make_module()
+    grid = torch.cartesian_prod(*[torch.arange(5.0)] * 2) * 0.1  # neighbours are 0.1 apart
+    module.before_training(TensorSamples(grid))
+    s = 0.1 / 2**0.5
+    assert_close(module.bandwidth, torch.tensor([s], dtype=torch.float64), rtol=1e-5, atol=0.0)
+    assert module.levels[0] == 0
+    assert_close(module.levels[1], torch.tensor(1.5 * s, dtype=torch.float64), rtol=1e-5, atol=0.0)
+    assert_close(module.levels[-1], torch.tensor(2.0, dtype=torch.float64))
+    ratios = module.levels[2:] / module.levels[1:-1]
+    assert_close(ratios, ratios[:1].expand(LEVELS - 2))
+
+
+def test_the_generator_s_noise_is_as_long_as_normal_noise():
+    x = batch()
+    assert_close(make_module().direction(x).square().mean(-1), torch.ones(x.shape[:2], dtype=torch.float64))
+
+
+def test_what_was_added_is_told_in_its_standard_deviation():
+    module, x = make_module(jitter=0.7), batch()
+    level = torch.full(x.shape[:2], 3)
+    corrupted, added = module.corrupt(x, level, torch.randn_like(x))
+    unit = (corrupted - x)[0, 0, 0] / added[0, 0, 0]
+    assert_close(corrupted - x, unit * added)
+    expected = (0.7 * module.bandwidth).square() + module.levels[3].square()
+    assert_close(unit.square(), expected.squeeze())
+
+
+def test_without_jitter_and_noise_nothing_is_added():
+    module, x = make_module(jitter=0.0), batch()
+    corrupted, added = module.corrupt(x, torch.zeros(x.shape[:2], dtype=torch.int64), torch.randn_like(x))
+    assert torch.equal(corrupted, x)
+    assert not added.any()
+
+
+def test_the_generator_makes_the_critic_err():
+    module, x = make_module(), batch()
+    optimizer = torch.optim.Adam(module.corruptor.parameters(), lr=1e-2)
+
+    def error():
+        torch.manual_seed(3)
+        return -module.generator_loss(x)["noise"].sum()
+
+    before = error().item()
+    for _ in range(50):
+        optimizer.zero_grad()
+        (-error()).backward()
+        optimizer.step()
+    assert error().item() > 1.05 * before
+
+
+def test_the_share_of_the_generator_s_choices(monkeypatch):
+    x = batch()
+    for share in (0.0, 1.0):
+        module, seen = make_module(adversarial_share=share), []
+        corrupt = module.corrupt
+        monkeypatch.setattr(
+            module, "corrupt", lambda x, level, noise, seen=seen, c=corrupt: seen.append(noise) or c(x, level, noise)
+        )
+        module.critic_loss(x)
+        unit_length = torch.isclose(seen[0].square().mean(-1), torch.ones(x.shape[:2], dtype=torch.float64))
+        assert unit_length.all() if share else not unit_length.any()
+
+
+def test_reconstruction_takes_corruption_away(fitted):
+    clean, rng = related(300, 2), np.random.default_rng(3)
+    corrupted = clean + 0.8 * rng.normal(size=clean.shape)
+    restored = fitted.reconstruct(corrupted)
+    assert np.square(restored - clean).mean() < 0.7 * np.square(corrupted - clean).mean()
+
+
+def test_the_column_that_was_changed_is_named(fitted):
+    changed, rng = related(300, 2), np.random.default_rng(3)
+    columns = rng.integers(changed.shape[1], size=len(changed))
+    changed[np.arange(len(changed)), columns] += 2.0 * rng.choice([-1, 1], size=len(changed))
+    assert (fitted.explain(changed).argmax(1) == columns).mean() > 0.8
+
+
+def test_components_are_what_the_critic_says(fitted):
+    clean = related(200, 2)
+    corrupted = clean + np.random.default_rng(3).normal(size=clean.shape)
+    told, of_corrupted = fitted.components(clean), fitted.components(corrupted)
+    assert fitted.components_ == COMPONENTS == tuple(told)
+    np.testing.assert_allclose(told["distance"], fitted.anomaly_score(clean))
+    for name in COMPONENTS:
+        assert told[name].shape == (len(clean),)
+        assert np.median(of_corrupted[name]) > np.median(told[name]), name
+
+
+def test_fresh_normal_rows_keep_the_promise():
+    rates = []
+    for seed in range(3):
+        detector = anogan.DenoisingGAN(
+            random_state=seed, device="cpu", steps=30, width=16, target_fpr=0.1, calibration_fraction=0.5
+        ).fit(related(300, seed))
+        rates.append((detector.predict(related(2000, 100 + seed)) == -1).mean())
+    assert np.mean(rates) < 0.1 + 3 * (0.1 * 0.9 / 150 / 3) ** 0.5
+    assert np.mean(rates) > 0.02
+
+
+def test_anomalies_in_training_do_not_vouch_for_their_like():
+    X = related(600, 1)
+    X[::40] = 8 + 0.01 * X[::40]  # 15 rows that lie together
+    new = np.concatenate([related(200, 2), 8 + 0.01 * related(50, 3)])
+    labels = np.arange(250) >= 200
+    quick = {"random_state": 0, "device": "cpu", "steps": 100, "width": 32}
+    auroc = [
+        anogan.metrics.auroc(labels, anogan.DenoisingGAN(fence=f, **quick).fit(X).anomaly_score(new))
+        for f in (1.0, None)
+    ]
+    assert auroc[0] > 0.9 > auroc[1]
