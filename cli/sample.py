@@ -31,7 +31,8 @@ from .io import WRITTEN_SUFFIXES, check_target, is_device, table_writer, written
 def command(model_path: str, count: int, output: str, random_state: int | None, quiet: bool) -> None:
     """Write synthetic normal rows in the training data's own columns and units, or pictures.
 
-    Tables go to .csv, .tsv or .parquet, arrays also to .npy, pictures to .npy or, as PNGs, to a folder.
+    Tables go to .csv, .tsv or .parquet, arrays also to .npy, pictures to .npy or, as PNGs, to a folder. The model must
+    be one that generates, such as wgan_gp; denoising_gan, the default of `anogan fit`, does not.
     """
     detector = anogan.load(model_path)
     kind = detector.preprocessor_.kind
