@@ -1,6 +1,6 @@
 """DenoisingGAN: a critic that undoes corruption, and a generator that chooses it."""
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
@@ -81,7 +81,7 @@ class DenoisingGANModule(GANModule):
                     Phase("critic", (self.critic,), self.critic_loss),
                     Phase("generator", (self.corruptor,), self.generator_loss),
                 ),
-                monitor=lambda x: sum(self.critic_loss(x).values()),
+                monitor=lambda x: torch.stack([*self.critic_loss(x).values()]).sum(0),
             ),
         )
 
@@ -250,7 +250,9 @@ class DenoisingGAN(Detector):
         ``distance``: the score. ``level``: how much corruption it sees, in bandwidths. ``noise``: root mean square of
         the corruption it sees, in units of its standard deviation; about 1 for a corrupted row.
         """
-        parts = [self.module_.components(x) for x in self._batches(self._transform(X))]
+        samples = self._transform(X)  # says so if this is not fitted
+        module = cast(DenoisingGANModule, self.module_)
+        parts = [module.components(x) for x in self._batches(samples)]
         return {name: torch.cat([part[name].mean(0) for part in parts]).cpu().double().numpy() for name in COMPONENTS}
 
     def build(self, backbone: Backbone) -> GANModule:

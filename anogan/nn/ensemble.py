@@ -17,6 +17,7 @@ class Members(nn.Module):
 
     def forward(self, x: Tensor, *context: Tensor) -> Tensor | Critique | Restoration:
         outputs = [net(x[k], *(c[k] for c in context)) for k, net in enumerate(self.nets)]
-        if isinstance(outputs[0], tuple):  # named
-            return type(outputs[0])(*map(torch.stack, zip(*outputs, strict=True)))
+        first = outputs[0]
+        if isinstance(first, Critique | Restoration):
+            return type(first)(*map(torch.stack, zip(*outputs, strict=True)))
         return torch.stack(outputs)

@@ -141,10 +141,12 @@ class MLP(Backbone):
         return MLPCritic(self.members, in_dim, self.width, spectral_norm=spectral_norm)
 
     def denoising_critic(self, levels: int) -> nn.Module:
-        return MLPDenoisingCritic(self.members, *self.spec.shape, self.width, levels)
+        (dim,) = self.spec.shape
+        return MLPDenoisingCritic(self.members, dim, self.width, levels)
 
     def corruptor(self, latent_dim: int) -> nn.Module:
-        return MLPCorruptor(self.members, *self.spec.shape, self.width, latent_dim)
+        (dim,) = self.spec.shape
+        return MLPCorruptor(self.members, dim, self.width, latent_dim)
 
     def unet(self, latent_dim: int) -> nn.Module:
         return SkipMLP(self.spec, self.members, self.width, latent_dim)
