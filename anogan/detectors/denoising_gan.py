@@ -14,11 +14,10 @@ from ..engine.module import GANModule, Phase, Stage, Terms
 from ..losses.distances import mean_l2_squared
 from ..nn.backbone import Backbone, Restoration
 from ..parameters import at_least, between, one_of, param
-from ..scoring.feature_bank import nearest_distances
+from ..scoring.feature_bank import features_of, nearest_distances
 from ..scoring.neighbour_bank import NeighbourBank
 from .base import Detector
 
-VALUES_AT_ONCE = 2**20  # numbers encoded at once for the bank, over all members
 MEASURED_ROWS = 2048  # rows whose distances give the bandwidth, at most
 MEASURED_VALUES = 2**24  # numbers in them, at most
 LEVELS = 8  # of corruption, the first of them none
@@ -123,22 +122,13 @@ class DenoisingGANModule(GANModule):
 
     @torch.no_grad()
     def after_training(self, normal: Samples) -> None:
-        self.bank.fit(self.features(normal))
+        # The rows come in random order.
+        self.bank.fit(features_of(self.critic, normal, self.bank.size, self.members))
 
     @torch.no_grad()
     def after_calibration(self, held_out: Samples) -> None:
         if len(self.bank.bank) < self.bank.size:
-            self.bank.extend(self.features(held_out))
-
-    def features(self, samples: Samples) -> Tensor:
-        """Of at most as many rows as the bank holds: ``(K, n, F)``."""
-        rows = np.arange(min(len(samples), self.bank.size))  # the rows come in random order
-        values = samples.batch(rows[:1]).numel() * self.members
-        batch = int(np.clip(VALUES_AT_ONCE // values, 1, 512))
-        batches = samples.batches(rows[i : i + batch] for i in range(0, len(rows), batch))
-        return torch.cat(
-            [self.critic(x.to(self.levels).expand(self.members, *x.shape)).features for x in batches], dim=1
-        )
+            self.bank.extend(features_of(self.critic, held_out, self.bank.size, self.members))
 
     def score(self, x: Tensor) -> Tensor:
         return self.bank(self.critic(x).features)

@@ -2,7 +2,6 @@
 
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -11,11 +10,9 @@ from ..engine.module import GANModule, Stage
 from ..losses.adversarial import OBJECTIVES
 from ..nn.backbone import Backbone
 from ..parameters import at_least, one_of, param
-from ..scoring.feature_bank import FeatureBank
+from ..scoring.feature_bank import FeatureBank, features_of
 from .anogan import GenerativeModule
 from .base import Detector
-
-BATCH = 512  # rows encoded at once for the bank
 
 
 class WGANGPModule(GenerativeModule):
@@ -39,13 +36,8 @@ class WGANGPModule(GenerativeModule):
 
     @torch.no_grad()
     def after_training(self, normal: Samples) -> None:
-        weight = next(self.critic.parameters())
-        rows = np.arange(min(len(normal), self.bank_size))  # the rows come in random order
-        features = [
-            self.critic(x.to(weight).expand(self.members, *x.shape)).features
-            for x in normal.batches(rows[i : i + BATCH] for i in range(0, len(rows), BATCH))
-        ]
-        self.bank.fit(torch.cat(features, dim=1))
+        # The rows come in random order.
+        self.bank.fit(features_of(self.critic, normal, self.bank_size, self.members))
 
     def score(self, x: Tensor) -> Tensor:
         return self.bank(self.critic(x).features)

@@ -7,6 +7,9 @@ import torch
 from sklearn.covariance import LedoitWolf
 from torch import Tensor, nn
 
+from ..data.samples import Samples
+
+VALUES_AT_ONCE = 2**20  # numbers encoded at once, over all members
 ROWS_AT_ONCE = 1024  # bounds the (rows, bank) distance matrix
 
 
@@ -23,6 +26,16 @@ def nearest_distances(rows: Tensor, bank: Tensor, neighbours: int, least: Tensor
         return distances.topk(neighbours, dim=-1, largest=False).values
 
     return torch.cat([of(part) for part in rows.split(ROWS_AT_ONCE, dim=-2)], dim=-2)
+
+
+def features_of(critic: nn.Module, samples: Samples, most: int, members: int) -> Tensor:
+    """A critic's features of the first ``most`` samples, as a bank takes them: ``(K, n, F)``."""
+    weight = next(critic.parameters())
+    rows = np.arange(min(len(samples), most))
+    values = samples.batch(rows[:1]).numel() * members
+    batch = int(np.clip(VALUES_AT_ONCE // values, 1, 512))
+    batches = samples.batches(rows[i : i + batch] for i in range(0, len(rows), batch))
+    return torch.cat([critic(x.to(weight).expand(members, *x.shape)).features for x in batches], dim=1)
 
 
 class LearnedBuffers(nn.Module):
