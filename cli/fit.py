@@ -49,7 +49,7 @@ class ImageSize(click.ParamType):
 @click.option("--label", metavar="COLUMN", help="Column that says what each row is; it is not learned from.")
 @click.option("--normal", metavar="VALUE", help="Keep only the rows (of --label, or of y in a .npz) with this value.")
 @options.drop_option
-@click.option("--image-size", type=ImageSize(), help="Resize pictures to this.  [default: 64]")
+@click.option("--image-size", type=ImageSize(), help="Resize pictures to this.  [default: 64, for feature_gan 384]")
 @click.option(
     "--checkpoint",
     metavar="DIR",
@@ -85,7 +85,7 @@ def command(
         raise InputError(f"A model cannot be written to '{model_path}'; name a file.")
     if checkpoint is not None:
         check_target(checkpoint, folder=True)
-    source = open_source(data, part="train", size=image_size)
+    source = open_source(data, part="train", size=image_size or detector.image_size)
     if image_size is not None and not isinstance(source, PictureSource):
         raise InputError(f"--image-size is for folders of pictures; {data} is none.")
     X = _read(source, label, normal, drop, skip=on_error == "skip")

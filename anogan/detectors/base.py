@@ -82,6 +82,8 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
     name: ClassVar[str]
     tiny: ClassVar[dict[str, Any]] = {}
     """Parameters that make this detector cheap, for tests."""
+    image_size: ClassVar[int] = 64
+    """Side in pixels to which the command line resizes a folder's pictures, unless told otherwise."""
 
     width: int | None = param(
         None,
@@ -207,9 +209,9 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
                 run_key="" if directory is None else self._run_key(samples),
             )
             normal = samples.subset(train)
-            module.before_training(normal)
-            held_out = samples.subset(validation) if len(validation) else None
-            self.history_: History = trainer.fit(module, normal, held_out)
+            trained_on = module.before_training(normal)
+            held_out = module.as_trained_on(samples.subset(validation)) if len(validation) else None
+            self.history_: History = trainer.fit(module, trained_on, held_out)
             module.after_training(normal)
             self.module_ = module
             self._baseline = samples.batch(train[:DIAGNOSED_ROWS]).mean(0)

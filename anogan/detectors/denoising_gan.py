@@ -27,13 +27,12 @@ LEAST_BANDWIDTH = 0.02  # of rows that are (nearly) all alike
 COMPONENTS = ("distance", "level", "noise")
 
 
-class DenoisingGANModule(GANModule):
+class DenoisingGame(GANModule):
     """R sees a corrupted row and tells how much was added, and what; G chooses what to add.
 
     x̃ = x + j ε₀ + σ δ, where δ is normal noise or √d G(x, z) / |G(x, z)|.
     """
 
-    joint = True
     bandwidth: Tensor  # (1,), s
     levels: Tensor  # (LEVELS,), the values of σ
 
@@ -44,12 +43,10 @@ class DenoisingGANModule(GANModule):
         adversarial_share: float,
         level_weight: float,
         jitter: float,
-        bank: NeighbourBank,
     ) -> None:
         super().__init__()
         self.critic = backbone.denoising_critic(LEVELS)  # R
         self.corruptor = backbone.corruptor(latent_dim)  # G
-        self.bank = bank
         self.members = backbone.members
         self.latent_dim = latent_dim
         self.adversarial_share = adversarial_share
@@ -58,13 +55,6 @@ class DenoisingGANModule(GANModule):
         self.register_buffer("bandwidth", torch.zeros(1))
         self.register_buffer("levels", torch.zeros(LEVELS))
         self.set_bandwidth(1.0)
-
-    def before_training(self, normal: Samples) -> None:
-        """Match the corruption to the data: s is the median distance of nearest neighbours, divided by √d."""
-        values = normal.batch(np.arange(1))[0].numel()
-        rows = normal.batch(np.arange(min(len(normal), MEASURED_ROWS, max(MEASURED_VALUES // values, 2)))).flatten(1)
-        nearest = nearest_distances(rows, rows, min(2, len(rows)))[:, -1].median()
-        self.set_bandwidth(max(float(nearest) / values**0.5, LEAST_BANDWIDTH))
 
     def set_bandwidth(self, s: float) -> None:
         """The levels rise geometrically from just above the distance of neighbours to the spread of all rows."""
@@ -120,6 +110,39 @@ class DenoisingGANModule(GANModule):
         corrupted, added = self.corrupt(x, self.draw_levels(x), self.direction(x))
         return {"noise": -mean_l2_squared(self.critic(corrupted).noise, added)}
 
+    def sigma(self, said: Restoration) -> Tensor:
+        """The σ that R expects: ``(K, B)``, from 0 to the greatest level."""
+        return said.level.softmax(-1) @ self.levels
+
+    def judge(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """R's log odds of no corruption, for rows as they are and for rows that G corrupted at the lowest level."""
+        lowest = torch.ones(x.shape[:2], dtype=torch.int64, device=x.device)
+        corrupted, _ = self.corrupt(x, lowest, self.direction(x))
+        return self.log_odds(x), self.log_odds(corrupted)
+
+    def log_odds(self, x: Tensor) -> Tensor:
+        """That nothing was added: ``(K, B)``."""
+        level = self.critic(x).level
+        return level[..., 0] - level[..., 1:].logsumexp(-1)
+
+
+class DenoisingGANModule(DenoisingGame):
+    """The game among rows, and the distances to the nearest normal ones in R's features."""
+
+    joint = True
+
+    def __init__(self, *args: Any, bank: NeighbourBank) -> None:
+        super().__init__(*args)
+        self.bank = bank
+
+    def before_training(self, normal: Samples) -> Samples:
+        """Match the corruption to the data: s is the median distance of nearest neighbours, divided by √d."""
+        values = normal.batch(np.arange(1))[0].numel()
+        rows = normal.batch(np.arange(min(len(normal), MEASURED_ROWS, max(MEASURED_VALUES // values, 2)))).flatten(1)
+        nearest = nearest_distances(rows, rows, min(2, len(rows)))[:, -1].median()
+        self.set_bandwidth(max(float(nearest) / values**0.5, LEAST_BANDWIDTH))
+        return normal
+
     @torch.no_grad()
     def after_training(self, normal: Samples) -> None:
         # The rows come in random order.
@@ -139,25 +162,10 @@ class DenoisingGANModule(GANModule):
         spread = said.noise.square().flatten(2).mean(-1).sqrt()
         return dict(zip(COMPONENTS, (self.bank(said.features), self.sigma(said) / self.bandwidth, spread), strict=True))
 
-    def sigma(self, said: Restoration) -> Tensor:
-        """The σ that R expects: ``(K, B)``, from 0 to the greatest level."""
-        return said.level.softmax(-1) @ self.levels
-
     def reconstruct(self, x: Tensor) -> Tensor:
         """x without the corruption that R sees in it beyond the jitter of every training row: ``x - σ̂ ε̂``."""
         said = self.critic(x)
         return x - _per_row(self.sigma(said), x) * said.noise
-
-    def judge(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """R's log odds of no corruption, for rows as they are and for rows that G corrupted at the lowest level."""
-        lowest = torch.ones(x.shape[:2], dtype=torch.int64, device=x.device)
-        corrupted, _ = self.corrupt(x, lowest, self.direction(x))
-        return self.log_odds(x), self.log_odds(corrupted)
-
-    def log_odds(self, x: Tensor) -> Tensor:
-        """That nothing was added: ``(K, B)``."""
-        level = self.critic(x).level
-        return level[..., 0] - level[..., 1:].logsumexp(-1)
 
 
 def _per_row(values: Tensor, x: Tensor) -> Tensor:
@@ -248,5 +256,5 @@ class DenoisingGAN(Detector):
     def build(self, backbone: Backbone) -> GANModule:
         bank = NeighbourBank(self.bank_size, self.embedding_dim, self.fence)
         return DenoisingGANModule(
-            backbone, self.latent_dim, self.adversarial_share, self.level_weight, self.jitter, bank
+            backbone, self.latent_dim, self.adversarial_share, self.level_weight, self.jitter, bank=bank
         )

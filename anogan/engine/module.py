@@ -78,8 +78,17 @@ class GANModule(nn.Module, ABC):
         ``(1, B)`` if the members judge together (`joint`).
         """
 
-    def before_training(self, normal: Samples) -> None:
-        """Look at the training rows, for what must suit the data before the first step. Default: nothing."""
+    def before_training(self, normal: Samples) -> Samples:
+        """Look at the training rows, for what must suit the data before the first step.
+
+        Returns what the stages train on, whose batches are the ``x`` of losses and monitors; by default the rows
+        themselves.
+        """
+        return normal
+
+    def as_trained_on(self, held_out: Samples) -> Samples:
+        """Other rows in the form that `before_training` returned; by default as they are."""
+        return held_out
 
     def after_training(self, normal: Samples) -> None:
         """Learn what training does not, such as a bank of features of normal rows. Default: nothing."""
@@ -94,6 +103,10 @@ class GANModule(nn.Module, ABC):
         """The nearest sample the model can make: ``(K, B, *shape)`` -> same."""
         raise NotImplementedError
 
+    def anomaly_map(self, x: Tensor) -> Tensor:
+        """How unusual each value is: ``(K, B, *shape)`` -> same, >= 0. For modules that localise what they score."""
+        raise NotImplementedError
+
     def sample(self, rows: int) -> Tensor:
         """Synthetic normal samples: ``(K, rows, *shape)``."""
         raise NotImplementedError
@@ -104,5 +117,5 @@ class GANModule(nn.Module, ABC):
 
     @classmethod
     def can(cls, method: str) -> bool:
-        """Whether this module has its own ``reconstruct`` or ``sample``."""
+        """Whether this module has its own ``reconstruct``, ``anomaly_map`` or ``sample``."""
         return getattr(cls, method) is not getattr(GANModule, method)

@@ -50,6 +50,31 @@ def critique_both(
     return Critique(logit[:, :rows], features[:, :rows]), Critique(logit[:, rows:], features[:, rows:])
 
 
+class PatchFeatures(nn.Module, ABC):
+    """Feature maps of samples, ``(B, *shape)`` -> ``(B, F, h, w)``, and the way back for explanations."""
+
+    features: int
+    """F."""
+
+    @abstractmethod
+    def spread(self, distances: Tensor, patches: Tensor, shape: tuple[int, ...]) -> Tensor:
+        """What each value of a sample has to do with the scores of its patches.
+
+        Parameters
+        ----------
+        distances : (B, h, w)
+            Score of each patch.
+        patches : (B, F, h, w)
+            How each feature deviates.
+        shape : tuple of int
+            Of a sample.
+
+        Returns
+        -------
+        (B, *shape), >= 0
+        """
+
+
 class Backbone(ABC):
     """Makes networks for samples of one spec; the only place that knows vectors from images.
 
@@ -110,6 +135,14 @@ class Backbone(ABC):
     @abstractmethod
     def corruptor(self, latent_dim: int) -> nn.Module:
         """A direction from a sample and noise: ``(K, B, *shape), (K, B, latent_dim)`` -> ``(K, B, *shape)``."""
+
+    @abstractmethod
+    def patch_features(self, name: str) -> "PatchFeatures":
+        """The frozen extractor of feature maps of this name; a vector is its own only patch."""
+
+    @abstractmethod
+    def patch_networks(self, features: int) -> "Backbone":
+        """A backbone whose samples are patches: vectors of so many features."""
 
     @abstractmethod
     def unet(self, latent_dim: int) -> nn.Module:

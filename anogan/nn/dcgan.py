@@ -9,14 +9,15 @@ from torch.nn.utils.parametrizations import spectral_norm as torch_spectral_norm
 
 from ..data.spec import SampleSpec
 from ..errors import InputError
-from .backbone import Backbone, Critique
+from .backbone import Backbone, Critique, PatchFeatures
 from .ensemble import Members
 from .layers import OutputRange
-from .mlp import SLOPE, MLPCritic
+from .mlp import MLP, SLOPE, MLPCritic
 
 SMALLEST = 8  # pixels; below it there is no level to halve
 COARSEST = 4  # halving stops once the shorter side is this small
 MOST_CHANNELS = 8  # times the width
+PATCH_WIDTH = 16  # times the width: hidden units of networks for patches of features
 
 
 def init_dcgan(module: nn.Module) -> None:
@@ -201,6 +202,14 @@ class DCGAN(Backbone):
         from .unet import UNetCorruptor
 
         return Members(self.members, lambda: UNetCorruptor(self.spec, self.width, latent_dim))
+
+    def patch_features(self, name: str) -> PatchFeatures:
+        from .frozen import pretrained
+
+        return pretrained(name)
+
+    def patch_networks(self, features: int) -> Backbone:
+        return MLP(SampleSpec((features,)), self.members, PATCH_WIDTH * self.width)
 
     def unet(self, latent_dim: int) -> nn.Module:
         from .unet import UNet

@@ -8,7 +8,7 @@ from torch.nn.functional import leaky_relu
 
 from ..data.spec import SampleSpec
 from ..errors import InputError
-from .backbone import Backbone, Critique, Restoration
+from .backbone import Backbone, Critique, PatchFeatures, Restoration
 from .layers import OutputRange, batched_linear
 
 SLOPE = 0.2  # of the leaky ReLU, as in DCGAN
@@ -100,6 +100,20 @@ class SkipMLP(nn.Module):
         return self.range(self.out(self.up_2(level)))  # (K, B, d)
 
 
+class WholeVector(PatchFeatures):
+    """A vector as a map with one place: ``(B, d)`` -> ``(B, d, 1, 1)``."""
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.features = features
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x[..., None, None]
+
+    def spread(self, distances: Tensor, patches: Tensor, shape: tuple[int, ...]) -> Tensor:
+        return patches.flatten(1).abs()
+
+
 class MLP(Backbone):
     """Two hidden layers of equal width with leaky ReLU, no normalisation."""
 
@@ -147,6 +161,12 @@ class MLP(Backbone):
     def corruptor(self, latent_dim: int) -> nn.Module:
         (dim,) = self.spec.shape
         return MLPCorruptor(self.members, dim, self.width, latent_dim)
+
+    def patch_features(self, name: str) -> PatchFeatures:
+        return WholeVector(self.spec.shape[0])
+
+    def patch_networks(self, features: int) -> Backbone:
+        return MLP(SampleSpec((features,)), self.members, self.width)
 
     def unet(self, latent_dim: int) -> nn.Module:
         return SkipMLP(self.spec, self.members, self.width, latent_dim)

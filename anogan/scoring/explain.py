@@ -11,7 +11,8 @@ PATH_STEPS = 16
 def error_map(module: GANModule, x: Tensor, baseline: Tensor) -> Tensor:
     """How much each value of a sample speaks for an anomaly: ``(K, B, *shape)`` -> same, >= 0.
 
-    The absolute residual where the module reconstructs, else integrated gradients of its score.
+    The module's own map if it localises, the absolute residual where it reconstructs, else integrated gradients of
+    its score.
 
     Parameters
     ----------
@@ -19,6 +20,8 @@ def error_map(module: GANModule, x: Tensor, baseline: Tensor) -> Tensor:
     baseline : (*shape)
         A typical normal sample, where the path of integrated gradients starts.
     """
+    if module.can("anomaly_map"):
+        return module.anomaly_map(x).detach()
     if module.can("reconstruct"):
         return (x - module.reconstruct(x)).abs().detach()
     return integrated_gradients(module, x, baseline)

@@ -38,6 +38,11 @@ def features_of(critic: nn.Module, samples: Samples, most: int, members: int) ->
     return torch.cat([critic(x.to(weight).expand(members, *x.shape)).features for x in batches], dim=1)
 
 
+def side_by_side(features: Tensor) -> Tensor:
+    """All members' features of a row: ``(K, B, F)`` -> ``(B, K * F)``."""
+    return features.transpose(0, 1).flatten(1)
+
+
 class LearnedBuffers(nn.Module):
     """A module whose buffers get their sizes from data, so that a fresh one takes those of a file."""
 

@@ -1,11 +1,10 @@
 """How far a row lies from the normal rows in the space that the features of all members span together."""
 
-import numpy as np
 import torch
-from sklearn.decomposition import PCA
 from torch import Tensor
 
-from .feature_bank import LearnedBuffers, nearest_distances
+from .feature_bank import LearnedBuffers, nearest_distances, side_by_side
+from .principal import principal_components
 
 FEW_ROWS = 500
 NEIGHBOURS = (1, 2, 4)
@@ -14,7 +13,6 @@ SOFTENING = 0.01  # of the typical distance; tables hold equal rows, whose dista
 RESERVE = 0.99  # share of the other rows
 CLUSTER = 20  # the fence notices anomalies that lie together, up to one in so many rows
 FEWEST_ROWS_TO_FENCE = 20
-LARGEST_COVARIANCE = 2048  # features; of more, principal components are approximated
 
 
 class NeighbourBank(LearnedBuffers):
@@ -57,7 +55,7 @@ class NeighbourBank(LearnedBuffers):
 
     def fit(self, features: Tensor) -> None:
         """Learn embedding and bank from normal rows' features ``(K, n, F)``."""
-        self._fit_embedding(_side_by_side(features))
+        self.centre, self.directions = principal_components(side_by_side(features), self.dimensions)
         self.bank = rows = self.embed(features[:, : self.size])
         others = max(len(rows) - 1, 1)
         wanted = NEIGHBOURS if len(rows) > FEW_ROWS else NEIGHBOURS_OF_FEW
@@ -92,7 +90,7 @@ class NeighbourBank(LearnedBuffers):
 
     def embed(self, features: Tensor) -> Tensor:
         """``(K, B, F)`` -> ``(B, q)``."""
-        return (_side_by_side(features) - self.centre) @ self.directions
+        return (side_by_side(features) - self.centre) @ self.directions
 
     def forward(self, features: Tensor) -> Tensor:
         """``(K, B, F)`` -> ``(1, B)``, > 0: one judgement of all members.
@@ -103,18 +101,6 @@ class NeighbourBank(LearnedBuffers):
         nearest = nearest_distances(self.embed(features), self.bank, most, self.least)
         itself = (nearest[:, :1] <= self.softening[0]).long()
         return self._mean(nearest.gather(1, (self.neighbours - 1 + itself).clamp(max=most - 1))).unsqueeze(0)
-
-    def _fit_embedding(self, joined: Tensor) -> None:
-        """Principal components of ``(n, K * F)``; further ones than the rows span would be arbitrary."""
-        dimensions = min(self.dimensions, max(len(joined) - 1, 1), joined.shape[1])
-        solver = "covariance_eigh" if joined.shape[1] <= LARGEST_COVARIANCE else "randomized"
-        rows = joined.cpu().double().numpy()
-        with np.errstate(invalid="ignore"):  # shares of a variance of zero, which nobody asks for
-            pca = PCA(dimensions, svd_solver=solver, random_state=0).fit(
-                rows if len(rows) > 1 else np.repeat(rows, 2, 0)
-            )
-        self.centre = torch.as_tensor(pca.mean_[None]).to(joined)
-        self.directions = torch.as_tensor(pca.components_.T.copy()).to(joined)
 
     def _mean(self, nearest: Tensor) -> Tensor:
         """Geometric mean: ``(B, number of neighbours)`` -> ``(B,)``."""
@@ -127,8 +113,3 @@ class NeighbourBank(LearnedBuffers):
         """
         neighbours = min(max(len(self.bank) // CLUSTER, 5) + 1, len(self.bank))
         return nearest_distances(rows, self.bank, neighbours)[:, -1].log()
-
-
-def _side_by_side(features: Tensor) -> Tensor:
-    """``(K, B, F)`` -> ``(B, K * F)``."""
-    return features.transpose(0, 1).flatten(1)

@@ -90,13 +90,14 @@ class Case:
         return _fitted(self)
 
     def module(self, **changes: Any) -> tuple[Any, Any]:
-        """An untrained module in float64, and the training samples (32, *shape) that it takes."""
+        """An untrained module in float64, and what its stages train on."""
         detector = self.make(**changes)
         preprocessor = preprocessor_for(self.X, scaling=detector.scaling).fit(self.X)
         samples = preprocessor.transform(self.X, torch.float64)
         torch.manual_seed(0)
         backbone = backbone_for(detector.backbone, preprocessor.spec_, detector.n_members, detector.width)
-        return detector.build(backbone).double(), samples
+        module = detector.build(backbone).double()
+        return module, module.before_training(samples)
 
 
 @cache

@@ -1,0 +1,192 @@
+"""FeatureGAN: the denoising game among patches of a pretrained network's feature maps."""
+
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..data.samples import Samples, TensorSamples
+from ..engine.module import GANModule
+from ..nn.backbone import Backbone
+from ..parameters import Constraint, at_least, between, param
+from ..scoring.feature_bank import side_by_side
+from ..scoring.patch_bank import Grid, LocalWhitening, PatchBank
+from ..scoring.principal import Projection
+from .base import Detector
+from .denoising_gan import DenoisingGame
+
+MOST_SAMPLES = 512  # normal pictures whose patches are remembered
+MOST_PATCHES = 2**18  # patches that R and G are trained on
+PROJECTED_PATCHES = 2**14  # patches that the principal components are learned from
+SAMPLES_AT_ONCE = 32
+FOLDS, FEWEST_SAMPLES_TO_FOLD = 4, 16
+BANDWIDTH = 0.07  # of whitened patches, which spread over one: levels from 0.1 to 2
+FEATURE_SHARE = 0.25  # of a squared distance, R's features beside the whitened patch
+TOP_SHARE, LEAST_TOP = 0.01, 4  # the patches that make a sample's score
+JUDGED_PATCHES = 512
+
+
+class FeatureGANModule(DenoisingGame):
+    """The game among whitened patches u, and the distance to the nearest normal patches at the same place."""
+
+    joint = True
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        features: str,
+        latent_dim: int,
+        adversarial_share: float,
+        level_weight: float,
+        projection: Projection,
+        bank: PatchBank,
+    ) -> None:
+        extractor = backbone.patch_features(features)
+        networks = backbone.patch_networks(extractor.features)
+        super().__init__(networks, latent_dim, adversarial_share, level_weight, jitter=0.0)
+        self.extractor = extractor
+        self.whitening = LocalWhitening()
+        self.projection = projection
+        self.bank = bank
+        self.set_bandwidth(BANDWIDTH)
+        self._normal: tuple[Tensor, Grid] | None = None  # patches of the normal samples, while training lasts
+
+    def patches(self, x: Tensor) -> tuple[Tensor, Grid]:
+        """Of samples ``(B, *shape)``: ``(B, h * w, F)``, and (h, w)."""
+        maps = self.extractor(x)
+        return maps.flatten(2).transpose(1, 2), (maps.shape[-2], maps.shape[-1])
+
+    @torch.no_grad()
+    def before_training(self, normal: Samples) -> Samples:
+        """Extract all patches once, learn what is usual at each place, and return whitened patches to train on.
+
+        A sample that has taken part in the statistics looks more usual than a new one, so training patches are
+        whitened by the statistics of the other `FOLDS` - 1 parts.
+        """
+        patches, grid = self._normal = self._extract(normal, MOST_SAMPLES)
+        if len(patches) < FEWEST_SAMPLES_TO_FOLD:
+            self.whitening.fit(patches, grid)
+            return TensorSamples(self.whitening(patches, grid).flatten(0, 1))
+        fold = torch.arange(len(patches)) % FOLDS
+        each = MOST_PATCHES // FOLDS
+        parts = []
+        for number in range(FOLDS):
+            inside = fold == number
+            self.whitening.fit(patches[~inside], grid)
+            part = self.whitening(patches[inside], grid).flatten(0, 1)
+            parts.append(part[torch.randperm(len(part))[:each]])
+        self.whitening.fit(patches, grid)
+        return TensorSamples(torch.cat(parts))
+
+    @torch.no_grad()
+    def as_trained_on(self, held_out: Samples) -> Samples:
+        patches, grid = self._extract(held_out, MOST_SAMPLES)
+        return TensorSamples(self.whitening(patches, grid).flatten(0, 1))
+
+    def _extract(self, samples: Samples, most: int) -> tuple[Tensor, Grid]:
+        weight = next(self.critic.parameters())
+        rows = np.arange(min(len(samples), most))
+        batches = samples.batches(np.array_split(rows, -(-len(rows) // SAMPLES_AT_ONCE)))
+        parts, grids = zip(*(self.patches(x.to(weight)) for x in batches), strict=True)
+        return torch.cat(parts), grids[0]
+
+    @torch.no_grad()
+    def after_training(self, normal: Samples) -> None:
+        patches, grid = self._normal or self._extract(normal, MOST_SAMPLES)
+        self._normal = None
+        white = torch.cat([self.whitening(part, grid) for part in patches.split(SAMPLES_AT_ONCE)])
+        some = white.flatten(0, 1)[torch.randperm(white[..., 0].numel())[:PROJECTED_PATCHES]]
+        square = float(some.square().sum(-1).mean()) * FEATURE_SHARE
+        self.projection.fit(self.features(some), square)
+        self.bank.fit(white, grid, self.embed)
+
+    def features(self, patches: Tensor) -> Tensor:
+        """R's last hidden layers of all members: ``(B, F)`` -> ``(B, K * width)``."""
+        return side_by_side(self.critic(patches.expand(self.members, *patches.shape)).features)
+
+    def embed(self, patches: Tensor) -> Tensor:
+        """Whitened patches with what R makes of them: ``(B, F)`` -> ``(B, E)``."""
+        return torch.cat([patches, self.projection(self.features(patches))], dim=1)
+
+    def distances(self, x: Tensor) -> tuple[Tensor, Tensor, Grid]:
+        """Of samples ``(B, *shape)``: score ``(B, h * w)`` and whitened form ``(B, h * w, F)`` of patches, (h, w)."""
+        patches, grid = self.patches(x)
+        white = self.whitening(patches, grid)
+        embedded = self.embed(white.flatten(0, 1)).unflatten(0, white.shape[:2])
+        return self.bank(embedded, grid), white, grid
+
+    def score(self, x: Tensor) -> Tensor:
+        distances, _, _ = self.distances(x[0])  # all members see the same samples
+        top = max(LEAST_TOP, round(TOP_SHARE * distances.shape[1]))
+        return distances.topk(min(top, distances.shape[1])).values.mean(-1).unsqueeze(0)
+
+    def anomaly_map(self, x: Tensor) -> Tensor:
+        distances, white, grid = self.distances(x[0])
+        spread = self.extractor.spread(
+            distances.unflatten(1, grid), white.transpose(1, 2).unflatten(2, grid), tuple(x.shape[2:])
+        )
+        return spread.expand_as(x)
+
+    def judge(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """As the game judges, on patches of these samples."""
+        white = self.whitening(*self.patches(x[0])).flatten(0, 1)
+        some = white[:: max(len(white) // JUDGED_PATCHES, 1)]
+        return super().judge(some.expand(self.members, *some.shape))
+
+
+class FeatureGAN(Detector):
+    """Adversarial denoising of a pretrained network's patches; scores their distance to normal ones at their place.
+
+    Score: mean over the most unusual 1 % of the patches (at least 4) of the distance to the nearest normal patch.
+
+    Notes
+    -----
+    *Idea.* Pixel GANs fail on real defects, since a change of light weighs more in pixels than a scratch. Features
+    that a network learned from millions of pictures know better what is similar. Here a GAN is trained in that space.
+
+    *Patches.* The frozen network's maps of stride 8 and 16 make one vector for each place of the finer grid. It is
+    whitened with the mean of its place and the covariance of its cell of 3x3 places, u = S^(-1/2) (f - m), as the
+    position of a part tells what is normal there.
+
+    *Game.* That of `DenoisingGAN`, among the patches u of all places: the generator chooses near-normal patches
+    u + σδ, the critic R tells how much was added and what. σ runs from 0.1 to 2.
+
+    *Score.* Each patch is compared with the normal ones of its cell and the ring around it (256 of them, a k-centre
+    coreset), in u beside the 64 leading principal components of R's features, which have a quarter of u's weight in
+    squared distances. ``explain`` is the map of these distances at the picture's size, and for plain vectors |u|.
+
+    *Cost.* One pass of the frozen network a picture, and distances to 256 patches for each place. The model file
+    holds whitening and bank: 40 MB for 384x384 pixels.
+
+    References
+    ----------
+    The combination is this package's own. Defard: PaDiM, ICPR 2021, arXiv:2011.08785 (statistics of a place). Roth:
+    Towards total recall in industrial anomaly detection, CVPR 2022, arXiv:2106.08265 (nearest neighbours, coreset).
+    Liu: SimpleNet, CVPR 2023, arXiv:2303.15140 (a critic of noised features). Tan, Le: EfficientNet, ICML 2019,
+    arXiv:1905.11946.
+    """
+
+    name = "feature_gan"
+    image_size = 384
+    tiny: ClassVar[dict[str, Any]] = {"width": 8, "steps": 3, "batch_size": 16, "latent_dim": 4, "bank_size": 64}
+
+    features: str = param("efficientnet_lite0", Constraint(str), help="Frozen network for pictures, or timm:NAME.")
+    latent_dim: int = param(32, at_least(1), help="Size of the noise z that G takes.")
+    adversarial_share: float = param(0.5, between(0.0, 1.0), help="Share of the patches whose corruption G chooses.")
+    level_weight: float = param(0.3, at_least(0.0), help="Of the level's loss.")
+    embedding_dim: int = param(64, at_least(1), help="Principal components of the features that are compared.")
+    bank_size: int = param(256, at_least(1), help="Normal patches that each cell of 3x3 places remembers.")
+    batch_size: int = param(1024, at_least(1), help="Patches per training step.")
+    patience: int = param(0, at_least(0), help="Looks at held-out rows without improvement until it stops; 0: never.")
+
+    def build(self, backbone: Backbone) -> GANModule:
+        return FeatureGANModule(
+            backbone,
+            self.features,
+            self.latent_dim,
+            self.adversarial_share,
+            self.level_weight,
+            Projection(self.embedding_dim),
+            PatchBank(self.bank_size),
+        )

