@@ -16,6 +16,7 @@ from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
+from ..data.condition import Conditioned
 from ..data.preprocessor import preprocessor_for
 from ..data.samples import Samples
 from ..data.scaling import SCALINGS
@@ -187,7 +188,8 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
             self.seed_ = int(saved[1]["run_key"].split("-")[0])
         X = self._checked(X, reset=True)
         train, validation, calibration = self._split(len(X))
-        self.preprocessor_ = preprocessor_for(X, scaling=self.scaling).fit(X, rows=train)
+        condition = getattr(self, "condition", None)  # a parameter of those that know what that is
+        self.preprocessor_ = preprocessor_for(X, scaling=self.scaling, condition=condition).fit(X, rows=train)
         samples = self.preprocessor_.transform(X, self._dtype)
         if len(samples) < 2:
             raise InputError(f"X has {len(samples)} samples; at least 2 are needed.")
@@ -456,6 +458,12 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
 
     def _checked(self, X: Any, *, reset: bool) -> Any:
         """scikit-learn's checks for arrays; tables and pictures are checked by their preprocessors."""
+        if isinstance(X, Conditioned):
+            if "condition" not in self.parameters():
+                raise InputError(f"{type(self).__name__} takes no condition; ConditionalGAN does.")
+            if not reset and not self.preprocessor_.spec_.classes:
+                raise InputError("X has a condition, but the model was fitted without one.")
+            return Conditioned(self._checked(X.X, reset=reset), X.labels)
         if hasattr(X, "iloc") or hasattr(X, "files") or getattr(X, "ndim", 2) >= 3:
             if hasattr(X, "iloc") and X.ndim != 2:
                 raise InputError("X is a Series; a table is needed: X.to_frame().")

@@ -67,6 +67,9 @@ class GANModule(nn.Module, ABC):
     joint: ClassVar[bool] = False
     """Whether the members make one score together, so that `score` gives ``(1, B)``."""
 
+    conditioned: bool = False
+    """Whether the last entry of x along its first own axis is the condition: given, not judged."""
+
     @abstractmethod
     def stages(self) -> tuple[Stage, ...]:
         """The training, in order."""

@@ -17,6 +17,8 @@ NOT_APPLICABLE = {
     ): "each modality has one backbone so far; the test below sees the other ones refused",
     ("backbone", "grey"): "each modality has one backbone so far; the test below sees the other ones refused",
     ("scaling", "grey"): "pictures have no columns to scale",
+    ("condition", "vector"): "names a column of a table; tests/unit/data/test_condition.py sees it",
+    ("condition", "grey"): "pictures here lie in no folders; tests/unit/data/test_condition.py sees it",
 }
 
 
