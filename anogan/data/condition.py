@@ -121,7 +121,7 @@ class ConditionPreprocessor(Preprocessor):
     @property
     def columns_(self) -> list[Column]:
         """Of a table, the condition among them."""
-        columns: list[Column] = list(self.inner.columns_)  # type: ignore[attr-defined]
+        columns: list[Column] = list(self.inner.columns_)
         columns.insert(self.position_, self.condition_)
         return columns
 
@@ -165,7 +165,7 @@ class ConditionPreprocessor(Preprocessor):
     def unseen_categories(self, X: pd.DataFrame) -> dict[str | int, dict[Any, int]]:
         """Of the other columns; an unknown class is an error, not a finding."""
         rest, _ = split_condition(X, self.column)
-        found: dict[str | int, dict[Any, int]] = self.inner.unseen_categories(rest)  # type: ignore[attr-defined]
+        found: dict[str | int, dict[Any, int]] = self.inner.unseen_categories(rest)
         return found
 
     def column_types(self) -> dict[str | int, str]:
@@ -227,7 +227,7 @@ def _learn_classes(labels: pd.Series) -> CategoryColumn:
             f"The condition '{labels.name}' is missing in {labels.isna().sum():,} row(s). Fill or drop them."
         )
     categorical = labels if isinstance(labels.dtype, pd.CategoricalDtype) else labels.astype("category")
-    column, _ = learn_column(labels.name, categorical, None)  # type: ignore[arg-type]
+    column, _ = learn_column(labels.name, categorical, None)
     assert isinstance(column, CategoryColumn)
     column.dtype = str(labels.dtype)
     return column

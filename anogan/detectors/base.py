@@ -83,6 +83,8 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
     name: ClassVar[str]
     tiny: ClassVar[dict[str, Any]] = {}
     """Parameters that make this detector cheap, for tests."""
+    takes_pool: ClassVar[bool] = False
+    """Whether `fit` takes X_other."""
 
     width: int | None = param(
         None,
@@ -146,6 +148,7 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
         X: Any,
         y: None = None,
         *,
+        X_other: Any = None,
         callbacks: Sequence[Callback] = (),
         checkpoint: str | os.PathLike[str] | None = None,
     ) -> Self:
@@ -157,6 +160,8 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
             Normal samples only, n >= 2.
         y : None
             Ignored.
+        X_other : like X, optional
+            Samples that nobody has labelled, for detectors that learn from such a pool too (`takes_pool`).
         callbacks : sequence of Callback
             Told of each step.
         checkpoint : path, optional
@@ -171,15 +176,19 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
             A loss became infinite or NaN.
         """
         self.check_parameters()
+        if X_other is not None and not self.takes_pool:
+            raise InputError(f"{type(self).__name__} learns from normal samples alone; X_other is for CycleGAN.")
         before = dict(self.__dict__)
         try:
-            return self._fit(X, callbacks, checkpoint)
+            return self._fit(X, X_other, callbacks, checkpoint)
         except BaseException:  # Ctrl-C too: parts of two fits together would give scores of neither
             self.__dict__.clear()
             self.__dict__.update(before)
             raise
 
-    def _fit(self, X: Any, callbacks: Sequence[Callback], checkpoint: str | os.PathLike[str] | None) -> Self:
+    def _fit(
+        self, X: Any, X_other: Any, callbacks: Sequence[Callback], checkpoint: str | os.PathLike[str] | None
+    ) -> Self:
         self._fitted_with = {k: v.item() if isinstance(v, np.generic) else v for k, v in self.get_params().items()}
         directory = None if checkpoint is None else Path(checkpoint)
         saved = None if directory is None else read_checkpoint(directory)
@@ -199,6 +208,8 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
             self.n_members_ = backbone.members
             self._network = (backbone.name, backbone.members, backbone.width)
             module = self.build(backbone).to(device=device, dtype=self._dtype)
+            if X_other is not None:
+                module.pool = self.preprocessor_.transform(self._checked(X_other, reset=False), self._dtype)
             trainer = Trainer(
                 TrainerSettings(self.steps, self.batch_size, self.learning_rate, self.ema_decay, self.patience),
                 seed=self.seed_,
@@ -206,7 +217,7 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
                 device=device,
                 callbacks=callbacks,
                 checkpoint=directory,
-                run_key="" if directory is None else self._run_key(samples),
+                run_key="" if directory is None else self._run_key(samples, module.pool),
             )
             normal = samples.subset(train)
             module.before_training(normal)
@@ -219,6 +230,7 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
             if not np.isin(calibration, train).any():
                 module.after_calibration(samples.subset(np.concatenate([calibration, validation])))
             self.diagnosis_ = self._diagnose(samples.subset(validation if len(validation) else train))
+            module.pool = None  # the model does not keep the user's data
         return self
 
     def _split(self, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -273,10 +285,11 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
             warnings.warn(f"{type(self).__name__}: {diagnosis.verdict}", TrainingHealthWarning, stacklevel=4)
         return diagnosis
 
-    def _run_key(self, samples: Samples) -> str:
+    def _run_key(self, samples: Samples, pool: Samples | None) -> str:
         """Names this run for its checkpoint: the seed, then a digest of parameters and data."""
         parameters = {k: v for k, v in self._fitted_with.items() if k not in ("random_state", "device")}
-        facts = json.dumps([parameters, len(samples), samples.fingerprint()], sort_keys=True)
+        data = [(len(part), part.fingerprint()) for part in (samples, pool) if part is not None]
+        facts = json.dumps([parameters, data], sort_keys=True)
         return f"{self.seed_}-{hashlib.sha256(facts.encode()).hexdigest()}"
 
     # ---------------------------------------------------------------- score

@@ -1,5 +1,6 @@
 """ConditionalGAN: normal given its context, by a critic that is also shown normal samples in the wrong one."""
 
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import numpy as np
@@ -41,19 +42,14 @@ class ProjectionCritic(nn.Module):
             nn.init.zeros_(self.projection.bias)
 
     def forward(self, x: Tensor) -> Critique:
-        sample, c = self.parts(x)
-        judged = self.critic(sample)
-        return Critique(self.in_context(judged, c), judged.features)
-
-    def parts(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
-        """The samples themselves, and their classes: int64 ``(K, B)``."""
         if not self.classes:
-            return x, None
-        return x[:, :, :-1], x[:, :, -1:].flatten(2)[..., 0].long()
+            return self.critic(x)
+        judged = self.critic(x[:, :, :-1])
+        return Critique(judged.logit + self.suits(judged.features, class_of(x)), judged.features)
 
-    def in_context(self, judged: Critique, c: Tensor | None) -> Tensor:
-        """The logit ``(K, B)`` of what was judged, as a sample of class c."""
-        return judged.logit if c is None else judged.logit + _chosen(self.projection(judged.features), c)
+    def suits(self, features: Tensor, c: Tensor) -> Tensor:
+        """<v_c, f(x)>: ``(K, B)``."""
+        return _chosen(self.projection(features), c)
 
 
 class ConditionalGANModule(GANModule):
@@ -88,7 +84,7 @@ class ConditionalGANModule(GANModule):
         if self.conditioned:
             counts = torch.ones(self.classes)
             for x in _batches(normal, len(normal)):
-                counts += self.critic.parts(x[None])[1].flatten().bincount(minlength=self.classes)
+                counts += class_of(x[None]).flatten().bincount(minlength=self.classes)
             self.frequency.copy_(counts / counts.sum())
 
     def stages(self) -> tuple[Stage, ...]:
@@ -123,7 +119,7 @@ class ConditionalGANModule(GANModule):
 
     def counterparts(self, x: Tensor) -> Tensor:
         """As many generated samples, of the same classes."""
-        return self.generate(x.shape[1], self.critic.parts(x)[1])
+        return self.generate(x.shape[1], class_of(x) if self.conditioned else None)
 
     def critic_loss(self, x: Tensor) -> Terms:
         """Of real, generated and misplaced samples, Reed 2016, algorithm 1."""
@@ -132,9 +128,8 @@ class ConditionalGANModule(GANModule):
         real, made = self.critic(x), self.critic(fake)
         terms = {"real": softplus(-real.logit).mean(-1), "fake": softplus(made.logit).mean(-1)}
         if self.conditioned:
-            own = _chosen(self.critic.projection(real.features), self.critic.parts(x)[1])
-            unplaced = Critique(real.logit - own, real.features)
-            misplaced = self.critic.in_context(unplaced, self.draw_classes(x.shape[1]))
+            elsewhere = self.critic.suits(real.features, self.draw_classes(x.shape[1]))
+            misplaced = real.logit - self.critic.suits(real.features, class_of(x)) + elsewhere
             terms |= {"fake": terms["fake"] / 2, "misplaced": softplus(misplaced).mean(-1) / 2}
         if self.r1_weight:
             terms["r1"] = self.r1_weight * r1_penalty(lambda real: self.critic(real).logit, x)
@@ -164,7 +159,7 @@ class ConditionalGANModule(GANModule):
         features = self.critic(x).features
         distance = self.bank(features).log()  # (1, B)
         posterior = (self.critic.projection(features) + self.frequency.log()).log_softmax(-1)  # (K, B, classes)
-        _, c = self.critic.parts(x)
+        c = class_of(x)
         misfit = self.frequency[c].log() - _chosen(posterior, c)  # (K, B)
         return torch.cat([distance, misfit.mean(0, keepdim=True)])
 
@@ -177,12 +172,17 @@ class ConditionalGANModule(GANModule):
         return self.critic(x).logit, self.critic(self.counterparts(x)).logit
 
 
+def class_of(x: Tensor) -> Tensor:
+    """The class of each sample, the last entry along axis 2: ``(K, B, C + 1, ...)`` -> int64 ``(K, B)``."""
+    return x[:, :, -1:].flatten(2)[..., 0].long()
+
+
 def _chosen(values: Tensor, c: Tensor) -> Tensor:
     """``(K, B, classes)`` at the classes ``(K, B)``."""
     return values.gather(-1, c.unsqueeze(-1)).squeeze(-1)
 
 
-def _batches(samples: Samples, most: int) -> Any:
+def _batches(samples: Samples, most: int) -> Iterator[Tensor]:
     """The first ``most`` samples, some at a time."""
     rows = np.arange(min(len(samples), most))
     return samples.batches(rows[i : i + ROWS_AT_ONCE] for i in range(0, len(rows), ROWS_AT_ONCE))

@@ -70,6 +70,9 @@ class GANModule(nn.Module, ABC):
     conditioned: bool = False
     """Whether the last entry of x along its first own axis is the condition: given, not judged."""
 
+    pool: Samples | None = None
+    """Unlabelled rows, where the user gave some; for modules that learn from such."""
+
     @abstractmethod
     def stages(self) -> tuple[Stage, ...]:
         """The training, in order."""

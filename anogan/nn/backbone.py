@@ -50,6 +50,11 @@ def critique_both(
     return Critique(logit[:, :rows], features[:, :rows]), Critique(logit[:, rows:], features[:, rows:])
 
 
+def random_rows(x: Tensor) -> Tensor:
+    """A row number for each row of a batch ``(K, B, ...)``: int64 ``(K, B)``."""
+    return (torch.rand(x.shape[:2], dtype=x.dtype, device=x.device) * x.shape[1]).long()
+
+
 class Backbone(ABC):
     """Makes networks for samples of one spec; the only place that knows vectors from images.
 
@@ -110,6 +115,14 @@ class Backbone(ABC):
     @abstractmethod
     def corruptor(self, latent_dim: int) -> nn.Module:
         """A direction from a sample and noise: ``(K, B, *shape), (K, B, latent_dim)`` -> ``(K, B, *shape)``."""
+
+    @abstractmethod
+    def damage(self, x: Tensor) -> Tensor:
+        """What could be an anomaly, made of a batch of normal samples: ``(K, B, *shape)`` -> same."""
+
+    @abstractmethod
+    def translator(self) -> nn.Module:
+        """From a sample to one like it, as the sample and a change: ``(K, B, *shape)`` -> ``(K, B, *shape)``."""
 
     @abstractmethod
     def unet(self, latent_dim: int) -> nn.Module:

@@ -9,7 +9,7 @@ from torch.nn.utils.parametrizations import spectral_norm as torch_spectral_norm
 
 from ..data.spec import SampleSpec
 from ..errors import InputError
-from .backbone import Backbone, Critique
+from .backbone import Backbone, Critique, random_rows
 from .ensemble import Members
 from .layers import OutputRange
 from .mlp import SLOPE, MLPCritic
@@ -17,6 +17,7 @@ from .mlp import SLOPE, MLPCritic
 SMALLEST = 8  # pixels; below it there is no level to halve
 COARSEST = 4  # halving stops once the shorter side is this small
 MOST_CHANNELS = 8  # times the width
+LIGHT = 0.5  # standard deviation of a damaged piece's change of brightness, in [-1, 1]
 
 
 def init_dcgan(module: nn.Module) -> None:
@@ -154,6 +155,18 @@ class ImageCritic(nn.Module):
         return Critique(self.head(features).squeeze(-1), features)
 
 
+def _pieces(x: Tensor, side: int) -> tuple[Tensor, Tensor]:
+    """Along one side of each picture ``(K, B, ...)``: what lies in the piece, and where each pixel comes from.
+
+    bool and int64 ``(K, B, side)``; the source is moved at random, around the edge if need be.
+    """
+    length, place, shift = torch.rand(*x.shape[:2], 3, 1, dtype=x.dtype, device=x.device).unbind(2)  # (K, B, 1)
+    length = (side * 2 ** (-1 - 3 * length)).ceil()
+    start = (place * (side - length + 1)).floor()
+    at = torch.arange(side, device=x.device)
+    return (at >= start) & (at < start + length), (at + (shift * side).long()) % side
+
+
 class DCGAN(Backbone):
     """Halves by strided convolutions to at least 3 and at most 4 pixels on the shorter side, and doubles back."""
 
@@ -201,6 +214,26 @@ class DCGAN(Backbone):
         from .unet import UNetCorruptor
 
         return Members(self.members, lambda: UNetCorruptor(self.spec, self.width, latent_dim))
+
+    def translator(self) -> nn.Module:
+        from .unet import UNetTranslator
+
+        return Members(self.members, lambda: UNetTranslator(self.spec, self.width))
+
+    def damage(self, x: Tensor) -> Tensor:
+        """A rectangle is replaced by a piece of another picture, from anywhere in it, of another brightness.
+
+        Each side is 1/16 to 1/2 of the picture's, drawn evenly by its logarithm, so that some are long and thin.
+        """
+        _, _, _, height, width = x.shape
+        inside_y, from_y = _pieces(x, height)  # (K, B, H)
+        inside_x, from_x = _pieces(x, width)  # (K, B, W)
+        pixel = from_y.unsqueeze(-1) * width + from_x.unsqueeze(-2)  # (K, B, H, W)
+        donors = x.gather(1, random_rows(x)[..., None, None, None].expand_as(x)).flatten(3)
+        pasted = donors.gather(3, pixel.flatten(2).unsqueeze(2).expand_as(donors)).view_as(x)
+        light = torch.randn(*x.shape[:2], 1, 1, 1, dtype=x.dtype, device=x.device) * LIGHT
+        inside = (inside_y.unsqueeze(-1) & inside_x.unsqueeze(-2)).unsqueeze(2)  # (K, B, 1, H, W)
+        return torch.where(inside, (pasted + light).clamp(-1, 1), x)
 
     def unet(self, latent_dim: int) -> nn.Module:
         from .unet import UNet

@@ -8,7 +8,7 @@ from torch.nn.functional import leaky_relu
 
 from ..data.spec import SampleSpec
 from ..errors import InputError
-from .backbone import Backbone, Critique, Restoration
+from .backbone import Backbone, Critique, Restoration, random_rows
 from .layers import OutputRange, batched_linear
 
 SLOPE = 0.2  # of the leaky ReLU, as in DCGAN
@@ -75,6 +75,18 @@ class MLPCorruptor(nn.Module):
 
     def forward(self, x: Tensor, z: Tensor) -> Tensor:
         return self.out(self.hidden(torch.cat([x, z], dim=-1)))
+
+
+class MLPTranslator(nn.Module):
+    """The sample and what two hidden layers would change in it."""
+
+    def __init__(self, members: int, dim: int, width: int) -> None:
+        super().__init__()
+        self.hidden = Hidden(members, [dim, width, width])
+        self.out = batched_linear(members, width, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.out(self.hidden(x))
 
 
 class SkipMLP(nn.Module):
@@ -147,6 +159,20 @@ class MLP(Backbone):
     def corruptor(self, latent_dim: int) -> nn.Module:
         (dim,) = self.spec.shape
         return MLPCorruptor(self.members, dim, self.width, latent_dim)
+
+    def translator(self) -> nn.Module:
+        (dim,) = self.spec.shape
+        return MLPTranslator(self.members, dim, self.width)
+
+    def damage(self, x: Tensor) -> Tensor:
+        """Up to half of the columns, a one-hot group being one, take the values of another row."""
+        donors = x.gather(1, random_rows(x).unsqueeze(-1).expand_as(x))
+        column = torch.arange(x.shape[-1], device=x.device)
+        for start, stop in self.spec.spans:
+            column[start:stop] = start
+        chances = torch.rand(x.shape, dtype=x.dtype, device=x.device)[..., column]
+        share = torch.rand(*x.shape[:2], 1, dtype=x.dtype, device=x.device) / 2
+        return torch.where(chances < share, donors, x)
 
     def unet(self, latent_dim: int) -> nn.Module:
         return SkipMLP(self.spec, self.members, self.width, latent_dim)

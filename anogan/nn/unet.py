@@ -76,3 +76,15 @@ class UNetCorruptor(UNetBody):
     def forward(self, x: Tensor, z: Tensor) -> Tensor:
         levels = self.down.levels(x)
         return self.up(self.expand(z), levels)
+
+
+class UNetTranslator(UNetBody):
+    """``(B, C, H, W)`` -> same: the picture and a change; what it leaves alone stays sharp."""
+
+    def __init__(self, spec: SampleSpec, width: int) -> None:
+        super().__init__(spec, width)
+        init_dcgan(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        levels = self.down.levels(x)
+        return x + self.up(levels[-1].flatten(1), levels)

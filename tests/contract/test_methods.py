@@ -273,9 +273,9 @@ def test_answers_about_a_table_keep_its_row_labels(name):
 
 
 def test_numbers_of_numpy_are_parameters(vector_case, tmp_path):
-    detector = vector_case.fit(latent_dim=np.int64(4), learning_rate=np.float32(0.5**10))
+    detector = vector_case.fit(width=np.int64(8), learning_rate=np.float32(0.5**10))
     detector.save(tmp_path / "m.anogan")
-    assert anogan.load(tmp_path / "m.anogan").latent_dim == 4
+    assert anogan.load(tmp_path / "m.anogan").width == 8
 
 
 def test_a_series_is_refused(vector_case):

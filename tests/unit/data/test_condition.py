@@ -150,7 +150,7 @@ def test_folders_name_the_classes_of_their_pictures(tmp_path):
     assert fitted.preprocessor_.condition_.categories == ["blue", "red"]
     assert fitted.explain(folder).shape == (12, 1, 8, 8)
     (tmp_path / "red").rename(tmp_path / "reds")
-    with pytest.raises(anogan.InputError, match="'reds'.*Did you mean 'red'"):
+    with pytest.raises(anogan.InputError, match=r"'reds'.*Did you mean 'red'"):
         fitted.anomaly_score(anogan.ImageFolder(tmp_path, size=8))
 
 
