@@ -120,13 +120,18 @@ class CycleGAN(Detector):
     *Pool.* ``fit(X, X_other=pool)`` takes a second set that nobody has labelled, such as the parts that came back or
     last month's production: mostly normal, some not. Since most of it is normal, G must leave most of what it
     sees alone, which the identity loss asks for; ``explain`` then shows the counterfactual difference |x - G(x)|.
-    Without a pool, damaged normal samples take its place: in pictures a rectangle (each side 1/16 to 1/2 of the
+    Two things keep the few anomalies of the pool from drowning: of `choices` times as many samples of it as a batch
+    needs, those are used that the critic of normal samples believes least; and the cycle's loss of each is
+    weighted by that critic's belief that it is normal. Without the latter G leaves everything alone, since F cannot
+    know which normal sample was an anomaly before, and of what kind.
+
+    *Without a pool* damaged normal samples take its place: in pictures a rectangle (each side 1/16 to 1/2 of the
     picture's, drawn evenly by its logarithm) is replaced by a piece of another normal picture of changed brightness;
     in vectors up to half of the columns take the values of another normal row.
 
-    *Deviations from the paper.* U-Nets instead of residual networks as generators, critics of the whole picture
-    instead of its patches, no history of generated pictures; averaged weights; the best weights by how well
-    damaged held-out rows are repaired are kept. A training step costs eight passes of the generators.
+    *Deviations from the paper* besides: generators make a change that is added to the sample, by a U-Net on
+    pictures, so that what they leave alone stays sharp; critics of the whole picture instead of its patches; no
+    history of generated pictures; averaged weights. A training step costs eight passes of generators.
 
     References
     ----------
@@ -142,6 +147,8 @@ class CycleGAN(Detector):
     cycle_weight: float = param(10.0, at_least(0.0), help="Of the cycle's reconstruction loss.")
     identity_weight: float = param(5.0, at_least(0.0), help="Of what a generator changes in samples of its own kind.")
     residual_share: float = param(0.9, between(0.0, 1.0), help="Share of the residual in the score.")
+
+    patience: int = param(0, at_least(0), help="Looks at held-out rows without improvement until it stops; 0: never.")
 
     def build(self, backbone: Backbone) -> GANModule:
         return CycleGANModule(backbone, self.choices, self.cycle_weight, self.identity_weight, self.residual_share)

@@ -80,8 +80,8 @@ class Backbone(ABC):
     def __init__(self, spec: SampleSpec, members: int | None = None, width: int | None = None) -> None:
         self.check(spec)
         self.spec = spec
-        self.members = members or self.default_members
-        self.width = width or self.default_width
+        self.members = int(members or self.default_members)
+        self.width = int(width or self.default_width)
 
     @classmethod
     @abstractmethod
