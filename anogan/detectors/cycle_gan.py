@@ -73,7 +73,10 @@ class CycleGANModule(GANModule):
         }
 
     def generator_loss(self, x: Tensor) -> Terms:
-        """Zhu 2017, eq. 3: both games, cycle consistency (eq. 2, see `believed`), and section 5.2's identity loss."""
+        """Zhu 2017, eq. 3: both games, cycle consistency (eq. 2, see `believed`), and section 5.2's identity loss.
+
+        And the repair of normal samples that were damaged: a cycle whose outward way is known.
+        """
         y = self.draw_other(x)
         made_normal, made_other = self.to_normal(y), self.to_other(x)
         cycle = mean_l1(x, self.to_normal(made_other)) + self.believed(y, self.to_other(made_normal))
@@ -82,6 +85,7 @@ class CycleGANModule(GANModule):
             "normal": GAME.generator(self.critic_normal(made_normal).logit),
             "other": GAME.generator(self.critic_other(made_other).logit),
             "cycle": self.cycle_weight * cycle,
+            "repair": self.cycle_weight * mean_l1(x, self.to_normal(self.damage(x))),
             "identity": self.identity_weight * identity,
         }
 
@@ -120,14 +124,15 @@ class CycleGAN(Detector):
     *Pool.* ``fit(X, X_other=pool)`` takes a second set that nobody has labelled, such as the parts that came back or
     last month's production: mostly normal, some not. Since most of it is normal, G must leave most of what it
     sees alone, which the identity loss asks for; ``explain`` then shows the counterfactual difference |x - G(x)|.
-    Two things keep the few anomalies of the pool from drowning: of `choices` times as many samples of it as a batch
-    needs, those are used that the critic of normal samples believes least; and the cycle's loss of each is
-    weighted by that critic's belief that it is normal. Without the latter G leaves everything alone, since F cannot
-    know which normal sample was an anomaly before, and of what kind.
-
-    *Without a pool* damaged normal samples take its place: in pictures a rectangle (each side 1/16 to 1/2 of the
+    Three things keep the few anomalies of the pool from drowning. Of `choices` times as many samples of it as a batch
+    needs, those are used that the critic of normal samples believes least. The cycle's loss of each is weighted
+    by that critic's belief that it is normal: without that G leaves everything alone, since F cannot know which
+    normal sample was an anomaly before, and of what kind. And G also has to repair damaged normal samples, |x - G(x̃)|,
+    with the cycle's weight. Damage (`Backbone.damage`): in pictures a rectangle (each side 1/16 to 1/2 of the
     picture's, drawn evenly by its logarithm) is replaced by a piece of another normal picture of changed brightness;
     in vectors up to half of the columns take the values of another normal row.
+
+    *Without a pool* damaged normal samples take its place.
 
     *Deviations from the paper* besides: generators make a change that is added to the sample, by a U-Net on
     pictures, so that what they leave alone stays sharp; critics of the whole picture instead of its patches; no
