@@ -9,6 +9,7 @@ from ..engine.module import GANModule, Phase, Stage, Terms
 from ..losses.adversarial import OBJECTIVES, Objective
 from ..losses.distances import energy_distance, l1
 from ..losses.penalties import gradient_penalty, r1_penalty
+from ..nn.augment import Augmented
 from ..nn.backbone import Backbone, critique_both
 from ..parameters import Constraint, above, at_least, between, boolean, one_of, param
 from .base import Detector
@@ -60,7 +61,6 @@ class GenerativeModule(GANModule):
         self.critic_steps = critic_steps
         self.r1_weight = r1_weight
         self.growing = growing
-        self.augment = augment
 
     def game(self) -> Stage:
         """The adversarial stage."""
@@ -87,7 +87,7 @@ class GenerativeModule(GANModule):
         with torch.no_grad():
             fake = self.sample(x.shape[1])
         real, made = critique_both(self.critic, x, fake)
-        if self.augment:
+        if isinstance(self.critic, Augmented):
             self.critic.adapt(real.logit, made.logit)
         terms = {"adversarial": self.objective.critic(real.logit, made.logit)}
         if self.objective.penalised:
@@ -146,7 +146,7 @@ class AnoGANModule(GenerativeModule):
 
     @torch.enable_grad()
     def search(self, x: Tensor) -> Tensor:
-        """The latent w (z, if there is no mapping) whose sample is closest to x: ``(K, B, *shape)`` -> ``(K, B, latent)``.
+        """The w (z without a mapping) whose sample is closest to x: ``(K, B, *shape)`` -> ``(K, B, latent)``.
 
         All rows at once; the sum over rows keeps their gradients apart, and Adam's state is one per number of w.
         """

@@ -11,7 +11,9 @@ from torch import Tensor, nn
 from .backbone import Critique
 
 TARGET = 0.6  # of the share of real pictures on the real side minus that on the other, Karras 2020, section 3
-PICTURES_TO_FULL = 25_000  # shown while the strength goes from 0 to 1 (500,000 in the paper, whose trainings are longer)
+PICTURES_TO_FULL = (
+    25_000  # shown while the strength goes from 0 to 1 (500,000 in the paper, whose trainings are longer)
+)
 
 
 def _draw(x: Tensor) -> Tensor:

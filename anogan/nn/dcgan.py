@@ -133,7 +133,7 @@ class ImageDecoder(Growing):
     def forward(self, z: Tensor) -> Tensor:
         finest, alpha = self.finest()
         x = self.norm(self.project(z).unflatten(1, self.coarse)).relu()  # (B, c, h, w)
-        for level, up in enumerate(self.ups[:finest], start=1):
+        for up in self.ups[:finest]:
             coarser, x = x, up(x)
         picture = x if finest == self.top else self.heads[finest](x)
         if alpha < 1:

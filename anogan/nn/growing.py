@@ -61,8 +61,8 @@ class GrowingDown(Growing):
     def coarsest(self, x: Tensor) -> Tensor:
         """``(B, C, H, W)`` -> the activation ``(B, c, h, w)`` of level 0."""
         finest, alpha = self.finest()
-        if finest < self.top:
-            x = adaptive_avg_pool2d(x, self.sizes[finest])
+        for size in self.sizes[finest : self.top][::-1]:
+            x = adaptive_avg_pool2d(x, size)  # (B, C, *size); step by step, since odd sizes are not halved exactly
         if alpha < 1:
             coarser = adaptive_avg_pool2d(x, self.sizes[finest - 1])
             x = torch.lerp(enlarge(coarser, self.sizes[finest]), x, alpha)  # of real pictures, too, detail fades in

@@ -140,11 +140,15 @@ class MLP(Backbone):
         return self.latent_critic(dim + context_dim, spectral_norm=spectral_norm)
 
     def augmented_critic(self, strength: float | str, *, growing: bool = False) -> nn.Module:
-        raise InputError(f"augment={strength!r} needs pictures; X has samples of shape {self.spec.shape}. Use augment=0.")
+        raise InputError(
+            f"augment={strength!r} needs pictures; X has samples of shape {self.spec.shape}. Use augment=0."
+        )
 
     def _refuse(self, *, growing: bool) -> None:
         if growing:
-            raise InputError(f"growing=True needs pictures; X has samples of shape {self.spec.shape}. Use growing=False.")
+            raise InputError(
+                f"growing=True needs pictures; X has samples of shape {self.spec.shape}. Use growing=False."
+            )
 
     def pair_critic(self, *, spectral_norm: bool = False) -> nn.Module:
         (dim,) = self.spec.shape

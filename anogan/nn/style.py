@@ -13,7 +13,7 @@ from .backbone import Critique, Decoder
 from .dcgan import DCGAN, MOST_CHANNELS, level_channels, level_sizes
 from .ensemble import Members
 from .growing import Growing, GrowingDown, enlarge
-from .layers import OutputRange
+from .layers import BatchedLinear, OutputRange
 from .mlp import SLOPE, Hidden
 
 MAPPING_LAYERS = 2  # as StyleGAN2-ADA takes for small pictures; the paper's 8 are for faces
@@ -107,7 +107,9 @@ class Synthesis(Growing):
         super().__init__(level_sizes(*spec.shape[1:]))
         plan = channels_of(self.sizes, width)
         self.constant = nn.Parameter(torch.randn(plan[0], *self.sizes[0]))
-        self.first = nn.ModuleList(StyledLayer(a, b, latent_dim) for a, b in zip([plan[0], *plan[:-1]], plan))
+        self.first = nn.ModuleList(
+            StyledLayer(a, b, latent_dim) for a, b in zip([plan[0], *plan[:-1]], plan, strict=True)
+        )
         self.second = nn.ModuleList(StyledLayer(c, c, latent_dim) for c in plan)
         self.pictures = nn.ModuleList(ToPicture(c, spec.shape[0], latent_dim) for c in plan)
         self.range = OutputRange(spec)
@@ -137,10 +139,11 @@ class StyleDecoder(Decoder):
     def __init__(self, spec: SampleSpec, members: int, width: int, latent_dim: int) -> None:
         super().__init__()
         self.layers = Hidden(members, [latent_dim] * (MAPPING_LAYERS + 1))
-        for layer in self.layers.layers:
-            nn.init.normal_(layer.weight, std=math.sqrt(2 / latent_dim))
-            nn.init.zeros_(layer.bias)
-        self.nets = Members(members, lambda: Synthesis(spec, width, latent_dim))
+        for layer in self.layers.modules():
+            if isinstance(layer, BatchedLinear):
+                nn.init.normal_(layer.weight, std=math.sqrt(2 / latent_dim))
+                nn.init.zeros_(layer.bias)
+        self.painters = Members(members, lambda: Synthesis(spec, width, latent_dim))
         self.sizes = level_sizes(*spec.shape[1:])[::-1]
         self.register_buffer("running_mean", torch.zeros(members, 1, latent_dim))  # of w
 
@@ -158,7 +161,7 @@ class StyleDecoder(Decoder):
         if self.training:
             layers = [size for size in self.sizes for _ in range(2)]
             noise = [torch.randn(*w.shape[:2], 1, *size, dtype=w.dtype, device=w.device) for size in layers]
-        return self.nets(w, *noise)
+        return self.painters(w, *noise)
 
     def search_start(self, z: Tensor) -> Tensor:
         """The mean w, as in the paper's projection (appendix D)."""
@@ -207,7 +210,7 @@ class ResidualHalving(nn.Module):
 
 
 class StyleCritic(GrowingDown):
-    """``(B, C, H, W)`` and optional context ``(B, c)`` -> `Critique`; features are the hidden layer before the logit."""
+    """``(B, C, H, W)`` and optional context ``(B, c)`` -> `Critique`; features: the hidden layer before the logit."""
 
     def __init__(self, spec: SampleSpec, width: int, context_dim: int, *, spectral_norm: bool, growing: bool) -> None:
         super().__init__(level_sizes(*spec.shape[1:]))
