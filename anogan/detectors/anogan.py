@@ -173,10 +173,15 @@ class AnoGAN(Detector):
     of samples to held-out normal rows are kept; 100 search steps at a rate of 0.2 instead of 500, which rank as well
     as 500 at 0.05 (on six ADBench tables). Scoring costs ``search_steps`` forward and backward passes a row.
 
+    With ``backbone="style"`` the search is one for w and begins at the mean w; R1 is lazy, at every 16th step and 16
+    times as heavy. ``growing`` takes the first half of the steps, and early stopping watches the second.
+
     References
     ----------
     Schlegl, Seeböck, Waldstein, Schmidt-Erfurth, Langs: Unsupervised Anomaly Detection with Generative
-    Adversarial Networks to Guide Marker Discovery. IPMI 2017, arXiv:1703.05921.
+    Adversarial Networks to Guide Marker Discovery. IPMI 2017, arXiv:1703.05921. Karras, Laine, Aittala, Hellsten,
+    Lehtinen, Aila: Analyzing and Improving the Image Quality of StyleGAN. CVPR 2020, arXiv:1912.04958. Karras, Aila,
+    Laine, Lehtinen: Progressive Growing of GANs. ICLR 2018, arXiv:1710.10196.
     """
 
     name = "anogan"

@@ -72,7 +72,7 @@ class FAnoGAN(Detector):
     -----
     Deviations from the paper: one learning rate for all data (the paper's 1e-4 is for 64x64 images and far longer
     training); averaged weights; the best weights by held-out normal rows are kept. Scoring costs two passes of the
-    critic and one of encoder and generator a row.
+    critic and one of encoder and generator a row. With ``backbone="style"`` the encoder gives w, not z.
 
     References
     ----------

@@ -245,7 +245,17 @@ class StyleCritic(GrowingDown):
 
 
 class Style(DCGAN):
-    """StyleGAN2's generator and critics; what that paper does not have (encoders, U-Nets) is DCGAN's."""
+    """StyleGAN2's generator and critics; what that paper does not have (encoders, U-Nets) is DCGAN's.
+
+    Notes
+    -----
+    Deviations from the paper: weights begin at their final scale instead of being rescaled at run time (equalised
+    learning rate), which with Adam would make a training of a thousand steps ten times slower; two mapping layers, at
+    the rate of the others, and z is not normalised; bilinear enlarging and plain averages instead of the binomial
+    filter, and sizes that are no powers of two; the output range is that of the spec; no path length regularisation,
+    no style mixing, no truncation. In eval mode there is no noise, and the critic's minibatch deviation is a stored
+    mean: scores repeat, and a row's own does not depend on its batch.
+    """
 
     name = "style"
     default_r1_weight = 1.0
