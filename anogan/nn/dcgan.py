@@ -163,8 +163,10 @@ class ImageCritic(GrowingDown):
         norm: Any = torch_spectral_norm if spectral_norm else nn.Identity()
         self.join = norm(nn.Linear(flat + context_dim, MOST_CHANNELS * width)) if context_dim else None
         self.head = norm(nn.Linear(MOST_CHANNELS * width if context_dim else flat, 1))
-        self.entries = nn.ModuleList(nn.Conv2d(spec.shape[0], c, 1) for c in plan[::-1] if growing)
-        init_dcgan(self.entries)
+        entries = [nn.Conv2d(spec.shape[0], c, 1) for c in plan[::-1] if growing]
+        for entry in entries:
+            init_dcgan(entry)
+        self.entries = nn.ModuleList(map(norm, entries))
 
     def enter(self, level: int, x: Tensor) -> Tensor:
         return x if level == self.top else leaky_relu(self.entries[level](x), SLOPE)
