@@ -157,6 +157,8 @@ class AnoGANModule(GenerativeModule):
         for _ in range(self.search_steps):
             (w.grad,) = torch.autograd.grad(self.distance(x, features, w).sum(), w)
             optimizer.step()
+            with torch.no_grad():
+                w.copy_(self.generator.confined(w))
         return w.detach()
 
 
@@ -173,8 +175,8 @@ class AnoGAN(Detector):
     of samples to held-out normal rows are kept; 100 search steps at a rate of 0.2 instead of 500, which rank as well
     as 500 at 0.05 (on six ADBench tables). Scoring costs ``search_steps`` forward and backward passes a row.
 
-    With ``backbone="style"`` the search is one for w and begins at the mean w; R1 is lazy, at every 16th step and 16
-    times as heavy. ``growing`` takes the first half of the steps, and early stopping watches the second.
+    With ``backbone="style"`` the search is one for w, begins at the mean w and goes no farther from it than w usually
+    lie: elsewhere in W there are pictures of anything. R1 is lazy, at every 16th step and 16 times as heavy. ``growing`` takes the first half of the steps, and early stopping watches the second.
 
     References
     ----------

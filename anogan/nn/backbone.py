@@ -53,6 +53,10 @@ class Decoder(nn.Module):
         """Where the search for a w begins, given some z ``(K, 1, latent_dim)``: at its w."""
         return self.mapping(z)
 
+    def confined(self, w: Tensor) -> Tensor:
+        """The nearest w ``(K, B, latent_dim)`` that a search may visit; all of them, if there is no mapping."""
+        return w
+
 
 def critique_both(
     critic: nn.Module,

@@ -135,6 +135,7 @@ class StyleDecoder(Decoder):
     """Mapping network z -> w and `Synthesis`; noise is drawn in training only, so that scores repeat."""
 
     running_mean: Tensor
+    running_var: Tensor
 
     def __init__(self, spec: SampleSpec, members: int, width: int, latent_dim: int) -> None:
         super().__init__()
@@ -146,6 +147,7 @@ class StyleDecoder(Decoder):
         self.painters = Members(members, lambda: Synthesis(spec, width, latent_dim))
         self.sizes = level_sizes(*spec.shape[1:])[::-1]
         self.register_buffer("running_mean", torch.zeros(members, 1, latent_dim))  # of w
+        self.register_buffer("running_var", torch.full((members, 1, 1), float(latent_dim)))  # mean |w - mean|^2
 
     def forward(self, z: Tensor) -> Tensor:
         return self.synthesis(self.mapping(z))
@@ -154,6 +156,8 @@ class StyleDecoder(Decoder):
         w = self.layers(z)
         if self.training:
             self.running_mean.lerp_(w.detach().mean(1, keepdim=True), MOMENTUM)
+            distance = (w.detach() - self.running_mean).square().sum(-1, keepdim=True)  # (K, B, 1)
+            self.running_var.lerp_(distance.mean(1, keepdim=True), MOMENTUM)
         return w
 
     def synthesis(self, w: Tensor) -> Tensor:
@@ -166,6 +170,12 @@ class StyleDecoder(Decoder):
     def search_start(self, z: Tensor) -> Tensor:
         """The mean w, as in the paper's projection (appendix D)."""
         return self.running_mean
+
+    def confined(self, w: Tensor) -> Tensor:
+        """Within the root mean square distance of the mapped w from their mean: beyond, it draws anything at all."""
+        away = w - self.running_mean
+        radius = self.running_var.sqrt()
+        return self.running_mean + away * (radius / away.norm(dim=-1, keepdim=True).clamp(min=1e-12)).clamp(max=1)
 
 
 class MinibatchDeviation(nn.Module):

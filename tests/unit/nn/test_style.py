@@ -88,6 +88,20 @@ def test_the_search_starts_at_the_mean_w(decoder):
     assert torch.equal(decoder.running_mean, before)  # eval mode learns nothing
 
 
+def test_the_search_stays_where_w_usually_lie(decoder):
+    for _ in range(500):
+        decoder.mapping(torch.randn(2, 64, 3).double())
+    decoder.eval()
+    mean, w = decoder.running_mean, decoder.mapping(torch.randn(2, 20_000, 3).double())
+    radius = (w - mean).square().sum(-1, keepdim=True).mean(1, keepdim=True).sqrt()
+    inside, outside = mean + 0.5 * torch.eye(3).double()[:1] * radius, mean + 40 * torch.eye(3).double()[:1] * radius
+    assert_close(decoder.confined(inside), inside)
+    assert_close(decoder.confined(outside), mean + torch.eye(3).double()[:1] * radius, rtol=0.05, atol=0.05)
+    assert torch.equal(decoder.confined(mean), mean)
+    alone = decoder.confined(w[:, :5])
+    assert torch.equal(alone, decoder.confined(w)[:, :5])
+
+
 @pytest.mark.parametrize("name", ["mlp", "dcgan"])
 def test_a_plain_decoder_has_w_equal_z_and_starts_where_it_is_told(name):
     plain = backbone_for(name, SampleSpec((5,)) if name == "mlp" else SPEC, 2, 4).decoder(3).eval()
@@ -95,6 +109,7 @@ def test_a_plain_decoder_has_w_equal_z_and_starts_where_it_is_told(name):
     z = torch.randn(2, 1, 3)
     assert plain.mapping(z) is z
     assert plain.search_start(z) is z
+    assert plain.confined(z) is z
     assert torch.equal(plain.synthesis(z), plain(z))
 
 
