@@ -176,7 +176,8 @@ class AnoGAN(Detector):
     as 500 at 0.05 (on six ADBench tables). Scoring costs ``search_steps`` forward and backward passes a row.
 
     With ``backbone="style"`` the search is one for w, begins at the mean w and goes no farther from it than w usually
-    lie: elsewhere in W there are pictures of anything. R1 is lazy, at every 16th step and 16 times as heavy. ``growing`` takes the first half of the steps, and early stopping watches the second.
+    lie: elsewhere in W there are pictures of anything. R1 is lazy, at every 16th step and 16 times as heavy.
+    ``growing`` takes the first half of the steps, and early stopping watches the second.
 
     References
     ----------
