@@ -27,7 +27,7 @@ from ..engine.history import History
 from ..engine.module import GANModule
 from ..engine.trainer import MONITOR_ROWS, Trainer, TrainerSettings
 from ..errors import FormatError, InputError
-from ..nn import dcgan, mlp  # noqa: F401  (they enter themselves into the table of backbones)
+from ..nn import dcgan, mlp, style  # noqa: F401  (they enter themselves into the table of backbones)
 from ..nn.backbone import Backbone, backbone_for
 from ..parameters import Constraint, Parametrised, above, at_least, between, one_of, param
 from ..persistence import ModelFile, read_model, write_model
@@ -92,7 +92,9 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
         help="Hidden units (tables, default 128) or channels of the first level (pictures, default 16).",
     )
     backbone: str = param(
-        "auto", one_of("auto", "mlp", "dcgan"), help="Kind of network; auto: mlp for vectors, dcgan for pictures."
+        "auto",
+        one_of("auto", "mlp", "dcgan", "style"),
+        help="Kind of network; auto: mlp for vectors, dcgan for pictures; style: StyleGAN2, for pictures.",
     )
     n_members: int | None = param(
         None,

@@ -34,6 +34,30 @@ class Restoration(NamedTuple):
     features: Tensor
 
 
+class Decoder(nn.Module):
+    """From a latent to a sample, in one or in two steps: ``x = decoder(z) = synthesis(mapping(z))``.
+
+    What looks for the latent of a given sample does so among the w, which need not be distributed like z and are
+    disentangled the better for it (Karras 2019, arXiv:1812.04948). Networks without a mapping have w = z.
+    """
+
+    def mapping(self, z: Tensor) -> Tensor:
+        """``(K, B, latent_dim)`` -> w, the same shape."""
+        return z
+
+    def synthesis(self, w: Tensor) -> Tensor:
+        """``(K, B, latent_dim)`` -> ``(K, B, *shape)``."""
+        return self(w)
+
+    def search_start(self, z: Tensor) -> Tensor:
+        """Where the search for a w begins, given some z ``(K, 1, latent_dim)``: at its w."""
+        return self.mapping(z)
+
+    def confined(self, w: Tensor) -> Tensor:
+        """The nearest w ``(K, B, latent_dim)`` that a search may visit; all of them, if there is no mapping."""
+        return w
+
+
 def critique_both(
     critic: nn.Module,
     a: Tensor,
@@ -71,6 +95,7 @@ class Backbone(ABC):
     name: ClassVar[str]
     default_members: ClassVar[int]
     default_width: ClassVar[int]
+    default_r1_weight: ClassVar[float] = 0.0
 
     def __init_subclass__(cls) -> None:
         if cls.name in BACKBONES:
@@ -93,12 +118,22 @@ class Backbone(ABC):
         """``(K, B, *shape)`` -> ``(K, B, out_dim)``."""
 
     @abstractmethod
-    def decoder(self, latent_dim: int) -> nn.Module:
-        """``(K, B, latent_dim)`` -> ``(K, B, *shape)``, within the spec's value range."""
+    def decoder(self, latent_dim: int, *, growing: bool = False) -> Decoder:
+        """``(K, B, latent_dim)`` -> ``(K, B, *shape)``, within the spec's value range.
+
+        A ``growing`` network can begin at a coarse resolution (`Stage.growing`); `InputError` if there is none.
+        """
 
     @abstractmethod
-    def critic(self, *, context_dim: int = 0, spectral_norm: bool = False) -> nn.Module:
+    def critic(self, *, context_dim: int = 0, spectral_norm: bool = False, growing: bool = False) -> nn.Module:
         """``(K, B, *shape)``, and a ``context (K, B, context_dim)`` if any -> `Critique`."""
+
+    @abstractmethod
+    def augmented_critic(self, strength: float | str, *, growing: bool = False) -> nn.Module:
+        """A `critic` whose input is augmented in training, by this probability or ``"adaptive"``.
+
+        It has ``adapt(real_logit, fake_logit)``, to be told what it said. `InputError` if no augmentation is known.
+        """
 
     @abstractmethod
     def pair_critic(self, *, spectral_norm: bool = False) -> nn.Module:

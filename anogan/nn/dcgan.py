@@ -9,8 +9,10 @@ from torch.nn.utils.parametrizations import spectral_norm as torch_spectral_norm
 
 from ..data.spec import SampleSpec
 from ..errors import InputError
-from .backbone import Backbone, Critique, random_rows
+from .augment import Augmented
+from .backbone import Backbone, Critique, Decoder, random_rows
 from .ensemble import Members
+from .growing import Growing, GrowingDown, enlarge
 from .layers import OutputRange
 from .mlp import SLOPE, MLPCritic
 
@@ -70,11 +72,15 @@ class Down(nn.Module):
     def levels(self, x: Tensor) -> list[Tensor]:
         """The activation after each halving, finest first."""
         outputs = []
-        for conv, norm in zip(self.convs, self.norms, strict=True):
-            pad = (0, x.shape[-1] % 2, 0, x.shape[-2] % 2)  # odd sizes are halved upwards
-            x = leaky_relu(norm(conv(nn.functional.pad(x, pad))), SLOPE)
+        for number in range(len(self.convs)):
+            x = self.halve(number, x)
             outputs.append(x)
         return outputs
+
+    def halve(self, number: int, x: Tensor) -> Tensor:
+        """The ``number``-th halving alone."""
+        pad = (0, x.shape[-1] % 2, 0, x.shape[-2] % 2)  # odd sizes are halved upwards
+        return leaky_relu(self.norms[number](self.convs[number](nn.functional.pad(x, pad))), SLOPE)
 
 
 class Up(nn.Module):
@@ -106,12 +112,12 @@ class ImageEncoder(nn.Module):
         return self.head(self.down(x).flatten(1))
 
 
-class ImageDecoder(nn.Module):
-    """``(B, latent_dim)`` -> ``(B, C, H, W)``."""
+class ImageDecoder(Growing):
+    """``(B, latent_dim)`` -> ``(B, C, H, W)``; a growing one has a head at each resolution below the full one."""
 
-    def __init__(self, spec: SampleSpec, width: int, latent_dim: int) -> None:
-        super().__init__()
+    def __init__(self, spec: SampleSpec, width: int, latent_dim: int, *, growing: bool) -> None:
         sizes = level_sizes(*spec.shape[1:])
+        super().__init__(sizes)
         plan = level_channels(len(sizes) - 1, width)
         self.coarse = (plan[-1], *sizes[-1])
         self.project = nn.Linear(latent_dim, plan[-1] * sizes[-1][0] * sizes[-1][1])
@@ -121,35 +127,56 @@ class ImageDecoder(nn.Module):
             Up(a, b, size, last=i == len(outs) - 1)
             for i, (a, b, size) in enumerate(zip([plan[-1], *outs[:-1]], outs, sizes[-2::-1], strict=True))
         )
+        self.heads = nn.ModuleList(nn.Conv2d(c, spec.shape[0], 1) for c in plan[::-1] if growing)
         self.range = OutputRange(spec)
         init_dcgan(self)
 
     def forward(self, z: Tensor) -> Tensor:
+        finest, alpha = self.finest()
         x = self.norm(self.project(z).unflatten(1, self.coarse)).relu()  # (B, c, h, w)
-        for up in self.ups:
-            x = up(x)
-        return self.range(x)  # (B, C, H, W)
+        for up in self.ups[:finest]:
+            coarser, x = x, up(x)
+        picture = x if finest == self.top else self.heads[finest](x)
+        if alpha < 1:
+            picture = torch.lerp(enlarge(self.heads[finest - 1](coarser), self.sizes[finest]), picture, alpha)
+        for size in self.sizes[finest + 1 :]:
+            picture = enlarge(picture, size)
+        return self.range(picture)  # (B, C, H, W)
 
 
-class ImageCritic(nn.Module):
+class ImageDecoders(Decoder, Members):
+    """One `ImageDecoder` for each member."""
+
+
+class ImageCritic(GrowingDown):
     """``(B, C, H, W)`` and optional context ``(B, c)`` -> `Critique`; features are the coarsest level, flattened.
 
     A context (the latent of a BiGAN) is joined after the convolutions and mixed by one hidden layer, whose
-    output then is the features.
+    output then is the features. A growing one has an entry at each resolution below the full one.
     """
 
-    def __init__(self, spec: SampleSpec, width: int, context_dim: int, *, spectral_norm: bool) -> None:
-        super().__init__()
+    def __init__(self, spec: SampleSpec, width: int, context_dim: int, *, spectral_norm: bool, growing: bool) -> None:
         sizes = level_sizes(*spec.shape[1:])
+        super().__init__(sizes)
         plan = level_channels(len(sizes) - 1, width)
         self.down = Down(spec.shape[0], plan, spectral_norm=spectral_norm)
         flat = plan[-1] * sizes[-1][0] * sizes[-1][1]
         norm: Any = torch_spectral_norm if spectral_norm else nn.Identity()
         self.join = norm(nn.Linear(flat + context_dim, MOST_CHANNELS * width)) if context_dim else None
         self.head = norm(nn.Linear(MOST_CHANNELS * width if context_dim else flat, 1))
+        entries = [nn.Conv2d(spec.shape[0], c, 1) for c in plan[::-1] if growing]
+        for entry in entries:
+            init_dcgan(entry)
+        self.entries = nn.ModuleList(map(norm, entries))
+
+    def enter(self, level: int, x: Tensor) -> Tensor:
+        return x if level == self.top else leaky_relu(self.entries[level](x), SLOPE)
+
+    def halve(self, level: int, h: Tensor) -> Tensor:
+        return self.down.halve(self.top - level, h)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Critique:
-        features = self.down(x).flatten(1)  # (B, F)
+        features = self.coarsest(x).flatten(1)  # (B, F)
         if self.join is not None and context is not None:
             features = leaky_relu(self.join(torch.cat([features, context], dim=1)), SLOPE)
         return Critique(self.head(features).squeeze(-1), features)
@@ -178,29 +205,32 @@ class DCGAN(Backbone):
     def check(cls, spec: SampleSpec) -> None:
         if not spec.is_image:
             raise InputError(
-                f"X has samples of shape {spec.shape}; backbone 'dcgan' needs (C, H, W). "
+                f"X has samples of shape {spec.shape}; backbone '{cls.name}' needs (C, H, W). "
                 "Add a channel axis, X[:, None], or use backbone='mlp'."
             )
         if min(spec.shape[1:]) < SMALLEST:
             raise InputError(
-                f"X has pictures of {spec.shape[1]}x{spec.shape[2]} pixels; backbone 'dcgan' needs at least "
+                f"X has pictures of {spec.shape[1]}x{spec.shape[2]} pixels; backbone '{cls.name}' needs at least "
                 f"{SMALLEST}x{SMALLEST}. Enlarge them, or flatten them into vectors."
             )
 
     def encoder(self, out_dim: int) -> nn.Module:
         return Members(self.members, lambda: ImageEncoder(self.spec, self.width, out_dim))
 
-    def decoder(self, latent_dim: int) -> nn.Module:
-        return Members(self.members, lambda: ImageDecoder(self.spec, self.width, latent_dim))
+    def decoder(self, latent_dim: int, *, growing: bool = False) -> Decoder:
+        return ImageDecoders(self.members, lambda: ImageDecoder(self.spec, self.width, latent_dim, growing=growing))
 
-    def critic(self, *, context_dim: int = 0, spectral_norm: bool = False) -> nn.Module:
-        return self._critic(self.spec, context_dim, spectral_norm)
+    def critic(self, *, context_dim: int = 0, spectral_norm: bool = False, growing: bool = False) -> nn.Module:
+        return self._critic(self.spec, context_dim, spectral_norm=spectral_norm, growing=growing)
+
+    def augmented_critic(self, strength: float | str, *, growing: bool = False) -> nn.Module:
+        return Augmented(self.critic(growing=growing), self.members, strength)
 
     def pair_critic(self, *, spectral_norm: bool = False) -> nn.Module:
-        return self._critic(self.spec.paired(), 0, spectral_norm)
+        return self._critic(self.spec.paired(), 0, spectral_norm=spectral_norm, growing=False)
 
-    def _critic(self, spec: SampleSpec, context_dim: int, spectral_norm: bool) -> nn.Module:
-        return Members(self.members, lambda: ImageCritic(spec, self.width, context_dim, spectral_norm=spectral_norm))
+    def _critic(self, spec: SampleSpec, context_dim: int, **options: Any) -> nn.Module:
+        return Members(self.members, lambda: ImageCritic(spec, self.width, context_dim, **options))
 
     def latent_critic(self, in_dim: int, *, spectral_norm: bool = False) -> nn.Module:
         return MLPCritic(self.members, in_dim, MOST_CHANNELS * self.width, spectral_norm=spectral_norm)

@@ -8,7 +8,7 @@ from torch.nn.functional import leaky_relu
 
 from ..data.spec import SampleSpec
 from ..errors import InputError
-from .backbone import Backbone, Critique, Restoration, random_rows
+from .backbone import Backbone, Critique, Decoder, Restoration, random_rows
 from .layers import OutputRange, batched_linear
 
 SLOPE = 0.2  # of the leaky ReLU, as in DCGAN
@@ -42,6 +42,10 @@ class MLPCritic(nn.Module):
             x = torch.cat([x, context], dim=-1)  # (K, B, in + context)
         features = self.hidden(x)  # (K, B, width)
         return Critique(self.head(features).squeeze(-1), features)
+
+
+class MLPDecoder(Decoder, nn.Sequential):
+    """Hidden layers, one linear one, and the range of the spec."""
 
 
 class MLPDenoisingCritic(nn.Module):
@@ -133,17 +137,30 @@ class MLP(Backbone):
             Hidden(self.members, [dim, self.width, self.width]), batched_linear(self.members, self.width, out_dim)
         )
 
-    def decoder(self, latent_dim: int) -> nn.Module:
+    def decoder(self, latent_dim: int, *, growing: bool = False) -> Decoder:
+        self._refuse(growing=growing)
         (dim,) = self.spec.shape
-        return nn.Sequential(
+        return MLPDecoder(
             Hidden(self.members, [latent_dim, self.width, self.width]),
             batched_linear(self.members, self.width, dim),
             OutputRange(self.spec),
         )
 
-    def critic(self, *, context_dim: int = 0, spectral_norm: bool = False) -> nn.Module:
+    def critic(self, *, context_dim: int = 0, spectral_norm: bool = False, growing: bool = False) -> nn.Module:
+        self._refuse(growing=growing)
         (dim,) = self.spec.shape
         return self.latent_critic(dim + context_dim, spectral_norm=spectral_norm)
+
+    def augmented_critic(self, strength: float | str, *, growing: bool = False) -> nn.Module:
+        raise InputError(
+            f"augment={strength!r} needs pictures; X has samples of shape {self.spec.shape}. Use augment=0."
+        )
+
+    def _refuse(self, *, growing: bool) -> None:
+        if growing:
+            raise InputError(
+                f"growing=True needs pictures; X has samples of shape {self.spec.shape}. Use growing=False."
+            )
 
     def pair_critic(self, *, spectral_norm: bool = False) -> nn.Module:
         (dim,) = self.spec.shape
