@@ -124,7 +124,7 @@ class Backbone(ABC):
 
     @abstractmethod
     def patch_critic(self) -> nn.Module:
-        """A critic of filled-in samples: ``(K, B, *shape)`` and a bool mask -> logits of their patches ``(K, B, P)``."""
+        """A critic of filled-in samples: ``(K, B, *shape)`` and a bool mask -> logits of P patches ``(K, B, P)``."""
 
     @abstractmethod
     def masks(self) -> Tensor:

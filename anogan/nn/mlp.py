@@ -102,14 +102,15 @@ class SkipMLP(nn.Module):
         return self.range(self.out(self.up_2(level)))  # (K, B, d)
 
 
-class MLPInpainter(SkipMLP):
+class MLPInpainter(nn.Module):
     """A `SkipMLP` that sees the columns that are left, zeros for the others, and which is which."""
 
     def __init__(self, spec: SampleSpec, members: int, width: int, latent_dim: int) -> None:
-        super().__init__(spec, members, width, latent_dim, extra=spec.shape[0])
+        super().__init__()
+        self.net = SkipMLP(spec, members, width, latent_dim, extra=spec.shape[0])
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        return super().forward(torch.cat([x.masked_fill(mask, 0), mask.to(x)], dim=-1))
+        return self.net(torch.cat([x.masked_fill(mask, 0), mask.to(x)], dim=-1))
 
 
 class MLPPatchCritic(nn.Module):
@@ -182,7 +183,8 @@ class MLP(Backbone):
         return MLPPatchCritic(self.members, dim, self.width)
 
     def masks(self) -> Tensor:
-        units = span_units(*self.spec.shape, self.spec.spans)
+        (dim,) = self.spec.shape
+        units = span_units(dim, self.spec.spans)
         most = int(units.max()) + 1
         return torch.cat([complementary_masks(units, parts) for parts in sorted({min(p, most) for p in ERASED_SHARES})])
 

@@ -51,14 +51,15 @@ class UNet(UNetBody):
         return self.range(self.up(self.expand(self.squeeze(levels[-1].flatten(1))), levels))
 
 
-class UNetInpainter(UNet):
+class UNetInpainter(nn.Module):
     """A `UNet` that sees the picture with grey where it is erased, and the mask as one more channel."""
 
     def __init__(self, spec: SampleSpec, width: int, latent_dim: int) -> None:
-        super().__init__(spec, width, latent_dim, extra=1)
+        super().__init__()
+        self.net = UNet(spec, width, latent_dim, extra=1)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        return super().forward(torch.cat([x.masked_fill(mask, 0), mask[:, :1].to(x)], dim=1))
+        return self.net(torch.cat([x.masked_fill(mask, 0), mask[:, :1].to(x)], dim=1))
 
 
 class UNetDenoisingCritic(UNetBody):
