@@ -57,6 +57,7 @@ def test_a_loaded_detector_is_the_saved_one(case, tmp_path):
     assert_array_equal(loaded.flag(case.new, 0.5), saved.flag(case.new, 0.5))
     assert_array_equal(np.asarray(loaded.explain(case.new)), np.asarray(saved.explain(case.new)))
     assert loaded.get_params() == saved.get_params()
+    assert loaded.calibration_.map_threshold == saved.calibration_.map_threshold
     assert loaded.history_ == saved.history_
     assert loaded.diagnosis_ == saved.diagnosis_
     assert getattr(loaded, "n_features_in_", None) == getattr(saved, "n_features_in_", None)
