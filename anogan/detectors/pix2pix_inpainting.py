@@ -96,10 +96,10 @@ class Pix2PixInpainting(Detector):
     are usually scored; a wrong object shows everywhere.
 
     Deviations from the papers: the critic gets the mask instead of the erased picture, which the filled-in one
-    contains; the l1 distance is that of the erased values alone; no structural similarities; no noise by dropout; no
-    batch norm in the critic; the masks are drawn once; averaged weights; the best weights by the error of held-out
-    normal rows are kept. Scoring costs a pass of the generator for each mask (14 on vectors of eight columns or more,
-    9 on pictures from 24 pixels up).
+    contains; the l1 distance is that of the erased values alone; no structural similarities; no noise by dropout;
+    spectral norm instead of batch norm in the critic; the masks are drawn once; averaged weights; the best weights by
+    the error of held-out normal rows are kept. Scoring costs a pass of the generator for each mask (14 on vectors of
+    eight columns or more, 9 on pictures from 24 pixels up).
 
     References
     ----------

@@ -58,24 +58,35 @@ class GAALModule(GANModule):
         """The value of D that each generator aims for, given the logits of real rows: ``(K, B)`` -> k of ``(K, 1)``."""
         return [torch.ones_like(logit[:, :1])]
 
-    def outliers(self, rows: int) -> list[Tensor]:
-        """About ``rows`` potential outliers, at least one of each generator: k of ``(K, b, *shape)``."""
-        k = len(self.generators)
-        shares = [max(1, round(rows * (k - i) / (k * (k + 1) / 2))) for i in range(k)]
-        return [self.moved(generator, share) for generator, share in zip(self.generators, shares, strict=True)]
-
-    def moved(self, generator: nn.Module, rows: int) -> Tensor:
-        """Uniform noise u in the box, and where a generator moves it: u + G(u, z)."""
+    def noise(self, rows: int) -> Tensor:
+        """Uniform in the box: ``(K, rows, *shape)``."""
         dtype, device = self.low.dtype, self.low.device
-        noise = torch.rand(self.members, rows, *self.low.shape, dtype=dtype, device=device)
-        u = self.low + (self.high - self.low) * noise
-        return u + generator(u, torch.randn(self.members, rows, self.latent_dim, dtype=dtype, device=device))
+        share = torch.rand(self.members, rows, *self.low.shape, dtype=dtype, device=device)
+        return self.low + (self.high - self.low) * share
+
+    def outliers(self, rows: int) -> list[Tensor]:
+        """About ``rows`` potential outliers u + G_i(u, z), at least one of each generator: k of ``(K, b, *shape)``."""
+        k = len(self.generators)
+        made = []
+        for i, generator in enumerate(self.generators):
+            u = self.noise(max(1, round(rows * (k - i) / (k * (k + 1) / 2))))
+            z = torch.randn(*u.shape[:2], self.latent_dim, dtype=u.dtype, device=u.device)
+            made.append(u + generator(u, z))
+        return made
 
     def critic_loss(self, x: Tensor) -> Terms:
-        """Liu 2019: -log D(x) - log(1 - D(G(u)))."""
-        logit = self.critic(torch.cat([x, *self.outliers(x.shape[1])], dim=1)).logit
-        real, fake = logit[:, : x.shape[1]], logit[:, x.shape[1] :]
-        return {"real": softplus(-real).mean(-1), "fake": softplus(fake).mean(-1)}
+        """Liu 2019: -log D(x) - log(1 - D(x̃)), where x̃ are outliers, and noise as the generators began with it.
+
+        Without the noise D forgets what lies far away as soon as the generators have left it.
+        """
+        noise, outliers = self.noise(x.shape[1]), torch.cat(self.outliers(x.shape[1]), dim=1)
+        logit = self.critic(torch.cat([x, noise, outliers], dim=1)).logit
+        real, far, near = logit.split([x.shape[1], noise.shape[1], outliers.shape[1]], dim=1)
+        return {
+            "real": softplus(-real).mean(-1),
+            "noise": softplus(far).mean(-1) / 2,
+            "outliers": softplus(near).mean(-1) / 2,
+        }
 
     def generator_loss(self, x: Tensor) -> Terms:
         """Cross-entropy between D(G_i(u)) and its target."""
@@ -104,10 +115,10 @@ class SOGAAL(Detector):
     The generator plays for the first of two stages, then the critic goes on alone. As in the authors' code it begins as
     the identity on uniform noise and moves slowly, there by a small rate, here by ``critic_steps``.
 
-    Deviations from the paper: the noise fills twice the range of the data on each axis, since normal rows alone do
-    not show how far anomalies lie; the move is added by a network that sees further noise; Adam; averaged weights; the
-    stages end by held-out normal rows instead of by eye. The same network is used as in the other detectors. Scoring
-    costs one pass of the critic a row.
+    Deviations from the paper: half of the critic's negatives stay noise, or it forgets what is far away once the
+    generator collapses; the noise fills twice the range of the data on each axis, since normal rows alone do not show
+    how far anomalies lie; the move is added by a network that sees further noise; Adam; averaged weights; the stages
+    end by held-out normal rows instead of by eye. Scoring costs one pass of the critic a row.
 
     References
     ----------

@@ -163,15 +163,17 @@ class PatchCritic(nn.Module):
     """PatchGAN (Isola 2017, arXiv:1611.07004, section 3.2.2): ``(B, C, H, W)`` and a mask -> ``(B, P)`` logits.
 
     A logit sees 38 pixels, and the mask beside them: what lies outside it is the condition, what lies in it the claim.
+    Spectral norm as for free-form inpainting (Yu 2019, arXiv:1806.03589): without it the weights soon vanish.
     """
 
     def __init__(self, spec: SampleSpec, width: int) -> None:
         super().__init__()
         levels = min(len(level_sizes(*spec.shape[1:])) - 1, PATCH_LEVELS)
         plan = level_channels(levels, width)
-        self.down = Down(spec.shape[0] + 1, plan)
+        self.down = Down(spec.shape[0] + 1, plan, spectral_norm=True)
         self.head = nn.Conv2d(plan[-1], 1, 3, padding=1)
-        init_dcgan(self)
+        init_dcgan(self.head)
+        torch_spectral_norm(self.head)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         return self.head(self.down(torch.cat([x, mask[:, :1].to(x)], dim=1))).flatten(1)

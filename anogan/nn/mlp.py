@@ -114,11 +114,11 @@ class MLPInpainter(nn.Module):
 
 
 class MLPPatchCritic(nn.Module):
-    """A critic whose one patch is the whole row."""
+    """A critic whose one patch is the whole row, with spectral norm."""
 
     def __init__(self, members: int, dim: int, width: int) -> None:
         super().__init__()
-        self.critic = MLPCritic(members, 2 * dim, width)
+        self.critic = MLPCritic(members, 2 * dim, width, spectral_norm=True)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         return self.critic(x, mask.to(x)).logit.unsqueeze(-1)  # (K, B, 1)
