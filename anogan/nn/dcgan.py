@@ -56,13 +56,13 @@ class Down(nn.Module):
     critic's gradient penalty, to the other rows.
     """
 
-    def __init__(self, channels: int, plan: list[int], *, spectral_norm: bool = False) -> None:
+    def __init__(self, channels: int, plan: list[int], *, spectral_norm: bool = False, norm: bool = True) -> None:
         super().__init__()
         self.convs = nn.ModuleList(
             nn.Conv2d(a, b, 4, stride=2, padding=1) for a, b in zip([channels, *plan[:-1]], plan, strict=True)
         )
         # The paper leaves the first layer without normalisation.
-        self.norms = nn.ModuleList(nn.GroupNorm(1, c) if i else nn.Identity() for i, c in enumerate(plan))
+        self.norms = nn.ModuleList(nn.GroupNorm(1, c) if i and norm else nn.Identity() for i, c in enumerate(plan))
         init_dcgan(self)
         if spectral_norm:
             for conv in self.convs:
@@ -163,14 +163,15 @@ class PatchCritic(nn.Module):
     """PatchGAN (Isola 2017, arXiv:1611.07004, section 3.2.2): ``(B, C, H, W)`` and a mask -> ``(B, P)`` logits.
 
     A logit sees 38 pixels, and the mask beside them: what lies outside it is the condition, what lies in it the claim.
-    Spectral norm as for free-form inpainting (Yu 2019, arXiv:1806.03589): without it the weights soon vanish.
+    Spectral norm and no other, as for free-form inpainting (Yu 2019, arXiv:1806.03589): with layer norm the critic of
+    two pictures that are mostly the same stays at chance.
     """
 
     def __init__(self, spec: SampleSpec, width: int) -> None:
         super().__init__()
         levels = min(len(level_sizes(*spec.shape[1:])) - 1, PATCH_LEVELS)
         plan = level_channels(levels, width)
-        self.down = Down(spec.shape[0] + 1, plan, spectral_norm=True)
+        self.down = Down(spec.shape[0] + 1, plan, spectral_norm=True, norm=False)
         self.head = nn.Conv2d(plan[-1], 1, 3, padding=1)
         init_dcgan(self.head)
         torch_spectral_norm(self.head)
