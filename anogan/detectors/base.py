@@ -45,6 +45,7 @@ VALIDATION_FRACTION = 0.1  # of the rows, at most MONITOR_ROWS, watched for earl
 FEWEST_ROWS_TO_HOLD_OUT = 10
 VALUES_AT_ONCE = 2**20  # numbers in a scored batch, over all members
 DIAGNOSED_ROWS = 512
+MAPPED_PICTURES = 256  # whose error maps set the threshold of pixels, at most
 
 
 class TrainingHealthWarning(UserWarning):
@@ -94,7 +95,7 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
     backbone: str = param(
         "auto",
         one_of("auto", "mlp", "dcgan", "style"),
-        help="Kind of network; auto: mlp for vectors, dcgan for pictures; style: StyleGAN2, for pictures.",
+        help="Kind of network; auto: mlp for vectors, dcgan for pictures; style: StyleGAN2's generators and critics.",
     )
     n_members: int | None = param(
         None,
@@ -259,13 +260,25 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
         scores = np.sort(calibration.combine(member_scores))
         if self.contamination == "auto":
             self._warn_of_few_rows(len(scores))
-            threshold = conformal_threshold(scores, self.target_fpr)
-        else:
-            threshold = float(np.percentile(scores, 100 * (1 - float(self.contamination))))
+        threshold = self._level(scores)
         # Rounding differs between batches; it must not decide on a row that lies exactly at the threshold.
         threshold += 64 * torch.finfo(self._dtype).eps * (abs(threshold) + float(np.ptp(scores)))
-        self.calibration_ = Calibration(location, scale, scores, threshold)
+        map_threshold = self._map_threshold(samples.subset(rows[:MAPPED_PICTURES]))
+        self.calibration_ = Calibration(location, scale, scores, threshold, map_threshold)
         self.offset_ = -threshold
+
+    def _level(self, scores: np.ndarray) -> float:
+        """The threshold between normal and unusual scores of the calibration rows."""
+        if self.contamination == "auto":
+            return conformal_threshold(scores, self.target_fpr)
+        return float(np.percentile(scores, 100 * (1 - float(self.contamination))))
+
+    def _map_threshold(self, samples: Samples) -> float | None:
+        """What the largest error among a normal picture's pixels exceeds as seldom as its score does the threshold."""
+        if not self.preprocessor_.spec_.is_image:
+            return None
+        error = self._mapped(samples, self._error)  # (m, C, H, W)
+        return self._level(self.preprocessor_.collapse(error).sum(1).max((1, 2)))
 
     def _warn_of_few_rows(self, calibration_rows: int) -> None:
         least = 1 / (calibration_rows + 1)
@@ -330,7 +343,7 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
 
         Absolute residuals in the networks' units where the method reconstructs, else integrated gradients.
         """
-        error = self._map(X, lambda x: error_map(self.module_, x, self._baseline.to(x)))
+        error = self._map(X, self._error)
         return _indexed_as(X, self.preprocessor_.collapse(error))
 
     def reconstruct(self, X: Any) -> "np.ndarray | pd.DataFrame":
@@ -371,6 +384,7 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
             "parameters": self._fitted_with | {"random_state": self.seed_},
             "network": self._network,  # as resolved: a default that changes later does not change this file
             "threshold": self.calibration_.threshold,
+            "map_threshold": self.calibration_.map_threshold,
             "diagnosis": vars(self.diagnosis_),
             "history": self.history_,
             "n_features_in": getattr(self, "n_features_in_", None),
@@ -405,7 +419,10 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
             self.preprocessor_ = file.preprocessor
             self._baseline = weights.pop("baseline")
             parts = {part: weights.pop(f"calibration.{part}").numpy() for part in ("location", "scale", "scores")}
-            self.calibration_ = Calibration(**parts, threshold=manifest["threshold"])
+            # Files of anogan before the threshold of maps have none.
+            self.calibration_ = Calibration(
+                **parts, threshold=manifest["threshold"], map_threshold=manifest.get("map_threshold")
+            )
             self.offset_ = -self.calibration_.threshold
             self.diagnosis_ = Diagnosis(**manifest["diagnosis"])
             self.history_ = manifest["history"]
@@ -518,11 +535,16 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
         parts = [self.module_.score(x).cpu().double().numpy() for x in self._batches(samples)]
         return np.concatenate(parts, axis=1)  # (K, n)
 
-    @torch.no_grad()
+    def _error(self, x: Tensor) -> Tensor:
+        return error_map(self.module_, x, self._baseline.to(x))
+
     def _map(self, X: Any, function: Any) -> np.ndarray:
+        return self._mapped(self._transform(X), function)
+
+    @torch.no_grad()
+    def _mapped(self, samples: Samples, function: Any) -> np.ndarray:
         """A tensor function of each sample, averaged over members: ``(n, *shape)``."""
-        parts = [function(x).mean(0).cpu().double().numpy() for x in self._batches(self._transform(X))]
-        return np.concatenate(parts)
+        return np.concatenate([function(x).mean(0).cpu().double().numpy() for x in self._batches(samples)])
 
     def _require(self, method: str) -> None:
         check_is_fitted(self)

@@ -163,6 +163,28 @@ class Backbone(ABC):
     def unet(self, latent_dim: int) -> nn.Module:
         """An autoencoder with skip connections around its bottleneck: ``(K, B, *shape)`` -> ``(K, B, *shape)``."""
 
+    @abstractmethod
+    def inpainter(self, latent_dim: int) -> nn.Module:
+        """A U-Net that fills in what a mask erases: ``(K, B, *shape)`` and a bool mask -> ``(K, B, *shape)``.
+
+        It sees the mask, and nothing of what lies under it.
+        """
+
+    @abstractmethod
+    def patch_critic(self) -> nn.Module:
+        """A critic of filled-in samples: ``(K, B, *shape)`` and a bool mask -> logits of P patches ``(K, B, P)``."""
+
+    @abstractmethod
+    def masks(self) -> Tensor:
+        """Sets of complementary masks at several scales: bool ``(M, *shape)``, True where a mask erases.
+
+        Drawn at random. Every value is erased in exactly one mask of each set.
+        """
+
+    @abstractmethod
+    def local_mean(self, error: Tensor) -> Tensor:
+        """The mean of an error map around each place: ``(K, B, *shape)`` -> ``(K, B, places)``."""
+
 
 def backbone_for(name: str, spec: SampleSpec, members: int | None, width: int | None) -> Backbone:
     """The backbone of this name; ``"auto"`` follows the samples' shape: ``mlp`` for vectors, ``dcgan`` for images."""

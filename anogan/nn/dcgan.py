@@ -1,10 +1,11 @@
 """Strided convolutional networks (Radford 2015, arXiv:1511.06434) for images of any size from 8x8 up."""
 
+import math
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import leaky_relu
+from torch.nn.functional import avg_pool2d, leaky_relu
 from torch.nn.utils.parametrizations import spectral_norm as torch_spectral_norm
 
 from ..data.spec import SampleSpec
@@ -14,11 +15,15 @@ from .backbone import Backbone, Critique, Decoder, random_rows
 from .ensemble import Members
 from .growing import Growing, GrowingDown, enlarge
 from .layers import OutputRange
+from .masks import complementary_masks, square_units
 from .mlp import SLOPE, MLPCritic
 
 SMALLEST = 8  # pixels; below it there is no level to halve
 COARSEST = 4  # halving stops once the shorter side is this small
 MOST_CHANNELS = 8  # times the width
+PATCH_LEVELS = 3  # halvings of the patch critic, at most: one logit for each 8x8 pixels
+ERASED_PARTS = 3  # masks in a complementary set, as in RIAD
+ERASED_SCALES = 3  # sides of the erased squares, each half of the one before
 LIGHT = 0.5  # standard deviation of a damaged piece's change of brightness, in [-1, 1]
 
 
@@ -54,13 +59,13 @@ class Down(nn.Module):
     critic's gradient penalty, to the other rows.
     """
 
-    def __init__(self, channels: int, plan: list[int], *, spectral_norm: bool = False) -> None:
+    def __init__(self, channels: int, plan: list[int], *, spectral_norm: bool = False, norm: bool = True) -> None:
         super().__init__()
         self.convs = nn.ModuleList(
             nn.Conv2d(a, b, 4, stride=2, padding=1) for a, b in zip([channels, *plan[:-1]], plan, strict=True)
         )
         # The paper leaves the first layer without normalisation.
-        self.norms = nn.ModuleList(nn.GroupNorm(1, c) if i else nn.Identity() for i, c in enumerate(plan))
+        self.norms = nn.ModuleList(nn.GroupNorm(1, c) if i and norm else nn.Identity() for i, c in enumerate(plan))
         init_dcgan(self)
         if spectral_norm:
             for conv in self.convs:
@@ -182,6 +187,27 @@ class ImageCritic(GrowingDown):
         return Critique(self.head(features).squeeze(-1), features)
 
 
+class PatchCritic(nn.Module):
+    """PatchGAN (Isola 2017, arXiv:1611.07004, section 3.2.2): ``(B, C, H, W)`` and a mask -> ``(B, P)`` logits.
+
+    A logit sees 38 pixels, and the mask beside them: what lies outside it is the condition, what lies in it the claim.
+    Spectral norm and no other, as for free-form inpainting (Yu 2019, arXiv:1806.03589): with layer norm the critic of
+    two pictures that are mostly the same stays at chance.
+    """
+
+    def __init__(self, spec: SampleSpec, width: int) -> None:
+        super().__init__()
+        levels = min(len(level_sizes(*spec.shape[1:])) - 1, PATCH_LEVELS)
+        plan = level_channels(levels, width)
+        self.down = Down(spec.shape[0] + 1, plan, spectral_norm=True, norm=False)
+        self.head = nn.Conv2d(plan[-1], 1, 3, padding=1)
+        init_dcgan(self.head)
+        torch_spectral_norm(self.head)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        return self.head(self.down(torch.cat([x, mask[:, :1].to(x)], dim=1))).flatten(1)
+
+
 def _pieces(x: Tensor, side: int) -> tuple[Tensor, Tensor]:
     """Along one side of each picture ``(K, B, ...)``: what lies in the piece, and where each pixel comes from.
 
@@ -269,3 +295,28 @@ class DCGAN(Backbone):
         from .unet import UNet
 
         return Members(self.members, lambda: UNet(self.spec, self.width, latent_dim))
+
+    def inpainter(self, latent_dim: int) -> nn.Module:
+        from .unet import UNetInpainter
+
+        return Members(self.members, lambda: UNetInpainter(self.spec, self.width, latent_dim))
+
+    def patch_critic(self) -> nn.Module:
+        return Members(self.members, lambda: PatchCritic(self.spec, self.width))
+
+    def masks(self) -> Tensor:
+        """Grids of squares (Zavrtanik 2021, section 3.1)."""
+        channels, height, width = self.spec.shape
+        grids = [complementary_masks(square_units(height, width, side), ERASED_PARTS) for side in self._erased_sides()]
+        return torch.cat(grids)[:, None].repeat(1, channels, 1, 1)  # (M, C, H, W)
+
+    def local_mean(self, error: Tensor) -> Tensor:
+        """Over all channels and a window as large as the middle one of the erased squares."""
+        sides = self._erased_sides()
+        means = avg_pool2d(error.mean(2), sides[len(sides) // 2], stride=1)  # (K, B, H', W')
+        return means.flatten(2)
+
+    def _erased_sides(self) -> list[int]:
+        """Powers of two from a third of the shorter side down, smallest first; 2 pixels at least."""
+        largest = int(math.log2(min(self.spec.shape[1:]) / 3))
+        return [2**i for i in range(max(largest - ERASED_SCALES + 1, 1), largest + 1)]

@@ -10,8 +10,10 @@ from ..data.spec import SampleSpec
 from ..errors import InputError
 from .backbone import Backbone, Critique, Decoder, Restoration, random_rows
 from .layers import OutputRange, batched_linear
+from .masks import complementary_masks, span_units
 
 SLOPE = 0.2  # of the leaky ReLU, as in DCGAN
+ERASED_SHARES = (2, 4, 8)  # a half, a quarter, an eighth of the columns at a time
 
 
 class Hidden(nn.Module):
@@ -99,11 +101,11 @@ class SkipMLP(nn.Module):
     There is no skip around the outermost level: a direct path from input to output would learn the identity.
     """
 
-    def __init__(self, spec: SampleSpec, members: int, width: int, latent_dim: int) -> None:
+    def __init__(self, spec: SampleSpec, members: int, width: int, latent_dim: int, extra: int = 0) -> None:
         super().__init__()
         (dim,) = spec.shape
         half = max(width // 2, 1)
-        self.down_1 = Hidden(members, [dim, width])
+        self.down_1 = Hidden(members, [dim + extra, width])
         self.down_2 = Hidden(members, [width, half])
         self.bottleneck = Hidden(members, [half, latent_dim, half])
         self.up_2 = Hidden(members, [2 * half, width])
@@ -114,6 +116,28 @@ class SkipMLP(nn.Module):
         level = self.down_2(self.down_1(x))  # (K, B, half)
         level = torch.cat([level, self.bottleneck(level)], dim=-1)  # (K, B, 2 * half)
         return self.range(self.out(self.up_2(level)))  # (K, B, d)
+
+
+class MLPInpainter(nn.Module):
+    """A `SkipMLP` that sees the columns that are left, zeros for the others, and which is which."""
+
+    def __init__(self, spec: SampleSpec, members: int, width: int, latent_dim: int) -> None:
+        super().__init__()
+        self.net = SkipMLP(spec, members, width, latent_dim, extra=spec.shape[0])
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        return self.net(torch.cat([x.masked_fill(mask, 0), mask.to(x)], dim=-1))
+
+
+class MLPPatchCritic(nn.Module):
+    """A critic whose one patch is the whole row, with spectral norm."""
+
+    def __init__(self, members: int, dim: int, width: int) -> None:
+        super().__init__()
+        self.critic = MLPCritic(members, 2 * dim, width, spectral_norm=True)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        return self.critic(x, mask.to(x)).logit.unsqueeze(-1)  # (K, B, 1)
 
 
 class MLP(Backbone):
@@ -193,3 +217,20 @@ class MLP(Backbone):
 
     def unet(self, latent_dim: int) -> nn.Module:
         return SkipMLP(self.spec, self.members, self.width, latent_dim)
+
+    def inpainter(self, latent_dim: int) -> nn.Module:
+        return MLPInpainter(self.spec, self.members, self.width, latent_dim)
+
+    def patch_critic(self) -> nn.Module:
+        (dim,) = self.spec.shape
+        return MLPPatchCritic(self.members, dim, self.width)
+
+    def masks(self) -> Tensor:
+        (dim,) = self.spec.shape
+        units = span_units(dim, self.spec.spans)
+        most = int(units.max()) + 1
+        return torch.cat([complementary_masks(units, parts) for parts in sorted({min(p, most) for p in ERASED_SHARES})])
+
+    def local_mean(self, error: Tensor) -> Tensor:
+        """Columns have no neighbours: the one place is the row."""
+        return error.mean(-1, keepdim=True)
