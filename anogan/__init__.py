@@ -15,6 +15,7 @@ _HOMES = {
     "InputError": "errors",
     "FormatError": "errors",
     "TrainingDivergedError": "errors",
+    "Conditioned": "data.condition",
     "ImageFolder": "data.image",
     "MVTecFolder": "data.mvtec",
     "Callback": "engine.callbacks",

@@ -12,6 +12,7 @@ from anogan import baselines, protocol
 
 from . import ablation as ablations
 from . import adbench
+from . import conditional as conditions
 from .cell import Cell, key
 from .datasets import SUITES, datasets_of
 from .report import current, summary
@@ -158,6 +159,19 @@ def ablation(data_dir: Path, datasets: str | None, seeds: str, max_rows: int, jo
     asked = {key(cell.identity()) for cell in cells}
     text = ablations.report([record for record in current(read_records(path))[0] if key(record) in asked])
     path.with_suffix(".md").write_text(text, encoding="utf-8")
+    click.echo(text)
+
+
+@main.command()
+@data_option
+@click.option("--seeds", default="0-2", show_default=True, help="Such as 0-4 or 0,3.")
+@results_option
+def conditional(data_dir: Path | None, seeds: str, results: Path) -> None:
+    """Measure what ConditionalGAN gains from its condition on NSL-KDD, and write conditional.md."""
+    if data_dir is None:
+        raise click.UsageError("Give --data-dir or set ANOGAN_DATA.")
+    text = conditions.report(list(conditions.run(data_dir, _numbers(seeds, "--seeds"))))
+    (results / "conditional.md").write_text(text, encoding="utf-8")
     click.echo(text)
 
 

@@ -72,7 +72,7 @@ def command(
     is_image = detector.preprocessor_.kind == "image"
     if is_image and output is None:
         raise InputError("Explanations of pictures are heatmaps: name a folder for them with -o DIR.")
-    writer = MapWriter(str(output)) if is_image else None
+    writer = MapWriter(str(output), detector.calibration_.map_threshold) if is_image else None
     if output is not None and not is_image:
         check_table_target(output, [data, model_path])
     with Reporter(quiet=quiet) as reporter:

@@ -51,6 +51,11 @@ class ImageSize(click.ParamType):
 @options.drop_option
 @click.option("--image-size", type=ImageSize(), help="Resize pictures to this.  [default: 64, for feature_gan 384]")
 @click.option(
+    "--other",
+    metavar="DATA",
+    help="A second set that nobody has labelled, mostly normal, for detectors that learn from such a pool (cycle_gan).",
+)
+@click.option(
     "--checkpoint",
     metavar="DIR",
     help="Save the state of training here; after an interruption the same command goes on from it.",
@@ -66,6 +71,7 @@ def command(
     label: str | None,
     normal: str | None,
     drop: tuple[str, ...],
+    other: str | None,
     image_size: int | tuple[int, int] | None,
     checkpoint: str | None,
     on_error: str,
@@ -89,10 +95,11 @@ def command(
     if image_size is not None and not isinstance(source, PictureSource):
         raise InputError(f"--image-size is for folders of pictures; {data} is none.")
     X = _read(source, label, normal, drop, skip=on_error == "skip")
+    pool = {} if other is None else {"X_other": _read_pool(other, source, label, drop, skip=on_error == "skip")}
     began = time.perf_counter()
     try:
         with Reporter(quiet=quiet) as reporter:
-            detector.fit(X, callbacks=(reporter,), checkpoint=checkpoint)
+            detector.fit(X, **pool, callbacks=(reporter,), checkpoint=checkpoint)
     except KeyboardInterrupt:
         if checkpoint is None:
             raise click.Abort("Nothing was written; --checkpoint DIR would let training go on.") from None
@@ -136,6 +143,17 @@ def _read(source: Any, label: str | None, normal: str | None, drop: tuple[str, .
     pictures, failures = source.pictures.readable()
     warn_skipped(skip_reasons(failures, source))
     return pictures
+
+
+def _read_pool(path: str, normal: Any, label: str | None, drop: tuple[str, ...], *, skip: bool) -> Any:
+    """The unlabelled set: of the same kind as the normal data, without the columns that are left out there."""
+    source = open_source(path, part="test", size=normal.pictures.size if isinstance(normal, PictureSource) else None)
+    if type(source) is not type(normal):
+        raise InputError(f"--other: {path} is not of the same kind as {normal.path}.")
+    if not isinstance(source, TableSource):
+        return source.read() if isinstance(source, ArraySource) else _read(source, None, None, (), skip=skip)
+    unused = tuple(column for column in (*drop, label) if column in source.names)
+    return _read_table(source, None, None, unused)
 
 
 def _read_table(source: TableSource, label: str | None, normal: str | None, drop: tuple[str, ...]) -> Any:

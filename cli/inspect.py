@@ -48,6 +48,7 @@ def _facts(detector: Any, model_path: str) -> dict[str, Any]:
         "sample_shape": list(preprocessor.spec_.shape),
         "columns": column_kinds(detector),
         "threshold": calibration.threshold,
+        "map_threshold": calibration.map_threshold,
         "calibration_rows": len(calibration.scores),
         "smallest_p_value": 1 / (1 + len(calibration.scores)),
         "diagnosis": {

@@ -9,6 +9,7 @@ import matplotlib
 import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
+from scipy.ndimage import binary_erosion
 
 import anogan
 
@@ -17,6 +18,10 @@ from .io import check_target, written_whole
 _QUANTILE = 0.999  # of the first pictures' pixels: the top of the colour scale
 _HEADROOM = 8  # raw maps reach this many times the top of the colour scale before they saturate
 _OPACITY = 0.7
+_CONTOUR = (0.0, 1.0, 1.0)  # cyan, which inferno does not have
+_CONTOUR_SHARE = 1 / 256  # of the shorter side: the contour's thickness
+
+RAW_FORMATS = ("png", "npy")
 
 
 def pixel_maps(explanation: Any) -> np.ndarray:
@@ -25,7 +30,7 @@ def pixel_maps(explanation: Any) -> np.ndarray:
 
 
 class MapWriter:
-    """Writes ``NAME_overlay.png`` and ``NAME_map.png`` (16 bit) per picture, both at the picture's own size.
+    """Writes ``NAME_overlay.png`` and the raw map per picture, both at the picture's own size.
 
     One scale holds for the whole run: it is set by the first maps that come, so that colours of different
     pictures compare.
@@ -33,6 +38,10 @@ class MapWriter:
     Parameters
     ----------
     folder : str
+    threshold : float or None
+        The error above which a pixel is part of a defect; a contour is drawn around such pixels.
+    raw_format : {"png", "npy"}
+        ``NAME_map.png`` with 16 bits, or ``NAME_map.npy`` with the errors themselves in float32.
 
     Attributes
     ----------
@@ -40,9 +49,11 @@ class MapWriter:
         The error that gets the last colour.
     """
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, threshold: float | None, raw_format: str = "png") -> None:
         check_target(folder, folder=True)
         self.folder = Path(folder)
+        self.threshold = threshold
+        self.raw_format = raw_format
         self.top: float | None = None
         self._taken: set[str] = set()
 
@@ -63,17 +74,23 @@ class MapWriter:
                 picture = one.resized((one.channels, height, width))[0]
             at_size = anogan.metrics.resized_map(values, (picture.shape[1], picture.shape[2]))
             overlay = overlaid(picture, at_size / self.top)
-            self._save(f"{name}_overlay.png", Image.fromarray(np.rint(255 * overlay).astype(np.uint8)))
-            raw = np.clip(np.rint(at_size / (self.top * _HEADROOM) * 65535), 0, 65535)
-            self._save(f"{name}_map.png", Image.fromarray(raw.astype(np.uint16)))
+            if self.threshold is not None:
+                overlay[contour(at_size > self.threshold)] = _CONTOUR
+            self._save(f"{name}_overlay.png", self._png(Image.fromarray(np.rint(255 * overlay).astype(np.uint8))))
+            self._save(f"{name}_map.{self.raw_format}", self._raw(at_size))
 
     def scale_note(self) -> str:
-        """What the colours and the raw values mean."""
+        """What the colours, the contour and the raw values mean."""
         top = 0.0 if self.top is None else self.top
-        return (
+        notes = [
             f"maps in {self.folder}: colours run from 0 to {top:.4g} for all pictures (99.9th percentile of "
-            f"the first ones); raw 16-bit maps: 65535 = {top * _HEADROOM:.4g}"
-        )
+            "the first ones)"
+        ]
+        if self.threshold is not None:
+            notes.append(f"contour at {self.threshold:.4g}, the threshold of pixels")
+        if self.raw_format == "png":
+            notes.append(f"raw 16-bit maps: 65535 = {top * _HEADROOM:.4g}")
+        return "; ".join(notes)
 
     def _output_name(self, name: str) -> str:
         stem = Path(name).with_suffix("").as_posix()
@@ -81,16 +98,35 @@ class MapWriter:
         self._taken.add(chosen)
         return chosen
 
-    def _save(self, name: str, picture: Image.Image) -> None:
-        path = self.folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
+    def _raw(self, values: np.ndarray) -> bytes:
+        if self.raw_format == "npy":
+            buffer = io.BytesIO()
+            np.save(buffer, values.astype(np.float32), allow_pickle=False)
+            return buffer.getvalue()
+        levels = np.clip(np.rint(values / ((self.top or 1.0) * _HEADROOM) * 65535), 0, 65535)
+        return self._png(Image.fromarray(levels.astype(np.uint16)))
+
+    def _png(self, picture: Image.Image) -> bytes:
         info = PngInfo()
         info.add_text("anogan colour top", repr(self.top))
         info.add_text("anogan error at 65535", repr((self.top or 0.0) * _HEADROOM))
+        info.add_text("anogan threshold", repr(self.threshold))
         buffer = io.BytesIO()
         picture.save(buffer, "PNG", pnginfo=info, compress_level=1)  # noise hardly shrinks at any level
+        return buffer.getvalue()
+
+    def _save(self, name: str, data: bytes) -> None:
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
         with written_whole(os.fspath(path)) as file:
-            file.write(buffer.getvalue())
+            file.write(data)
+
+
+def contour(region: np.ndarray) -> np.ndarray:
+    """The inner edge of a region (H, W) bool, thicker in large pictures so that it can be seen: the same."""
+    thickness = max(1, round(min(region.shape) * _CONTOUR_SHARE))
+    edge: np.ndarray = region & ~binary_erosion(region, iterations=thickness, border_value=1)
+    return edge
 
 
 def overlaid(picture: np.ndarray, share: np.ndarray) -> np.ndarray:

@@ -85,8 +85,8 @@ def _option(name: str, by_detector: dict[str, Any]) -> Callable[[_F], _F]:
             owners=by_detector,
         )
     words = [*(constraint.choices or ()), *(["none"] if constraint.optional else [])]
-    number = {int: ["INTEGER"], float: ["FLOAT"]}.get(constraint.kind, [])
-    metavar = "|".join([*number, *words]) or "TEXT"
+    kind = {int: ["INTEGER"], float: ["FLOAT"]}.get(constraint.kind, [] if constraint.choices else ["TEXT"])
+    metavar = "|".join([*kind, *words])
     return click.option(
         flag,
         name,

@@ -15,7 +15,7 @@ from anogan import InputError
 
 from . import options
 from .io import check_table_target, is_device, table_writer, warn
-from .maps import MapWriter, pixel_maps
+from .maps import RAW_FORMATS, MapWriter, pixel_maps
 from .progress import Reporter
 from .stream import Chunk, Stream, column_names, reasons
 
@@ -45,7 +45,17 @@ from .stream import Chunk, Stream, column_names, reasons
     metavar="K",
     help="Add the K columns that drove each score.",
 )
-@click.option("--maps", metavar="DIR", help="For pictures: write a heatmap over each picture, and the raw 16-bit map.")
+@click.option(
+    "--maps",
+    metavar="DIR",
+    help="For pictures: write a heatmap over each picture, with a contour where the error exceeds what the worst pixel "
+    "of a normal picture has, and the raw map.",
+)
+@click.option(
+    "--map-format",
+    type=click.Choice(RAW_FORMATS),
+    help="Of the raw maps: png has 16 bits, npy the errors themselves.  [default: png]",
+)
 @click.option("--label", metavar="COLUMN", help="Carry this column over to the output.")
 @options.stream_options
 def command(
@@ -55,6 +65,7 @@ def command(
     fdr: float | None,
     count: int,
     maps: str | None,
+    map_format: str | None,
     label: str | None,
     drop: tuple[str, ...],
     strict: bool,
@@ -81,7 +92,9 @@ def command(
         raise InputError("--reasons names columns of a table; for pictures use --maps DIR.")
     if maps is not None and kind != "image":
         raise InputError("--maps writes heatmaps of pictures; for a table use --reasons K.")
-    writer = None if maps is None else MapWriter(maps)
+    if map_format is not None and maps is None:
+        raise InputError("--map-format is the format of the maps that --maps DIR writes; name DIR.")
+    writer = None if maps is None else MapWriter(maps, detector.calibration_.map_threshold, map_format or "png")
     run = _Run(detector, stream, count, writer, Reporter(quiet=quiet))
     with run.reporter:
         flagged = run.to_file(output) if fdr is None else run.to_file_with_fdr(output, fdr)

@@ -104,12 +104,16 @@ class CategoryColumn:
 
     def encode(self, series: pd.Series, out: np.ndarray, scaler: NumericScaler) -> None:
         """Write the code of `series` into `out` (n, width), which is zero; unseen values stay all zero."""
-        codes, values = _distinct(series)
-        slots = self._slots(values)[codes]
-        known = np.flatnonzero(slots >= 0)
-        out[known, slots[known]] = 1.0
+        places = self.places(series)
+        known = np.flatnonzero(places >= 0)
+        out[known, places[known]] = 1.0
 
-    def decode(self, code: np.ndarray, scaler: NumericScaler) -> pd.Series:
+    def places(self, series: pd.Series) -> np.ndarray:
+        """The place of each value in the one-hot group: (n,) int, -1 for unseen ones."""
+        codes, values = _distinct(series)
+        return self._slots(values)[codes]
+
+    def decode(self, code: np.ndarray, scaler: NumericScaler | None) -> pd.Series:
         """(n, width) -> the most probable category of each row, in the user's dtype."""
         slot = code.argmax(axis=1)
         if self.dtype == "category":

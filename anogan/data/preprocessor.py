@@ -18,6 +18,7 @@ TRUSTED_TYPES: list[str] = [
     "anogan.data.columns.CategoryColumn",
     "anogan.data.columns.DateColumn",
     "anogan.data.columns.NumberColumn",
+    "anogan.data.condition.ConditionPreprocessor",
     "anogan.data.image.ImagePreprocessor",
     "anogan.data.scaling.NumericScaler",
     "anogan.data.tabular.TablePreprocessor",
@@ -64,14 +65,16 @@ class Preprocessor(BaseEstimator, ABC):
         """(n, *shape) non-negative error map -> one number per user column, or per pixel."""
 
 
-def preprocessor_for(X: Any, *, scaling: str = "standard") -> Preprocessor:
+def preprocessor_for(X: Any, *, scaling: str = "standard", condition: str | None = None) -> Preprocessor:
     """The unfitted preprocessor that suits X.
 
     Parameters
     ----------
-    X : DataFrame, (n, d) array, (n, C, H, W) array or ImageFolder
+    X : DataFrame, (n, d) array, (n, C, H, W) array, ImageFolder, or Conditioned
     scaling : {"standard", "quantile", "asinh", "soft"}
         How numeric columns are scaled; pictures are always scaled by their value range.
+    condition : str or None
+        What is given rather than judged: a column of a table, or "folder" for pictures.
 
     Raises
     ------
@@ -79,6 +82,11 @@ def preprocessor_for(X: Any, *, scaling: str = "standard") -> Preprocessor:
         If X has a number of dimensions that none of our models takes.
     """
     # Each kind imports this module for the base class; a table user need not load Pillow.
+    from .condition import Conditioned, ConditionPreprocessor, split_condition
+
+    if condition is not None or isinstance(X, Conditioned):
+        rest, _ = split_condition(X, condition)
+        return ConditionPreprocessor(preprocessor_for(rest, scaling=scaling), condition)
     if isinstance(X, pd.DataFrame):
         from .tabular import TablePreprocessor
 

@@ -15,11 +15,15 @@ class SampleSpec:
         Whether every value lies in [-1, 1]; a decoder then ends in tanh.
     spans : tuple of (start, stop)
         Half-open ranges of a vector that are one-hot groups; a decoder ends in a softmax there.
+    classes : int
+        If not 0, samples are given with their condition: one of so many classes, whose number is one more entry
+        along axis 0 (of an image a constant channel) after ``shape``.
     """
 
     shape: tuple[int, ...]
     bounded: bool = False
     spans: tuple[tuple[int, int], ...] = ()
+    classes: int = 0
 
     @property
     def is_image(self) -> bool:

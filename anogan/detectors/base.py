@@ -16,6 +16,7 @@ from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
+from ..data.condition import Conditioned
 from ..data.preprocessor import preprocessor_for
 from ..data.samples import Samples
 from ..data.scaling import SCALINGS
@@ -26,7 +27,7 @@ from ..engine.history import History
 from ..engine.module import GANModule
 from ..engine.trainer import MONITOR_ROWS, Trainer, TrainerSettings
 from ..errors import FormatError, InputError
-from ..nn import dcgan, mlp  # noqa: F401  (they enter themselves into the table of backbones)
+from ..nn import dcgan, mlp, style  # noqa: F401  (they enter themselves into the table of backbones)
 from ..nn.backbone import Backbone, backbone_for
 from ..parameters import Constraint, Parametrised, above, at_least, between, one_of, param
 from ..persistence import ModelFile, read_model, write_model
@@ -44,6 +45,7 @@ VALIDATION_FRACTION = 0.1  # of the rows, at most MONITOR_ROWS, watched for earl
 FEWEST_ROWS_TO_HOLD_OUT = 10
 VALUES_AT_ONCE = 2**20  # numbers in a scored batch, over all members
 DIAGNOSED_ROWS = 512
+MAPPED_PICTURES = 256  # whose error maps set the threshold of pixels, at most
 
 
 class TrainingHealthWarning(UserWarning):
@@ -84,6 +86,8 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
     """Parameters that make this detector cheap, for tests."""
     image_size: ClassVar[int] = 64
     """Side in pixels to which the command line resizes a folder's pictures, unless told otherwise."""
+    takes_pool: ClassVar[bool] = False
+    """Whether `fit` takes X_other."""
 
     width: int | None = param(
         None,
@@ -91,7 +95,9 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
         help="Hidden units (tables, default 128) or channels of the first level (pictures, default 16).",
     )
     backbone: str = param(
-        "auto", one_of("auto", "mlp", "dcgan"), help="Kind of network; auto: mlp for vectors, dcgan for pictures."
+        "auto",
+        one_of("auto", "mlp", "dcgan", "style"),
+        help="Kind of network; auto: mlp for vectors, dcgan for pictures; style: StyleGAN2's generators and critics.",
     )
     n_members: int | None = param(
         None,
@@ -147,6 +153,7 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
         X: Any,
         y: None = None,
         *,
+        X_other: Any = None,
         callbacks: Sequence[Callback] = (),
         checkpoint: str | os.PathLike[str] | None = None,
     ) -> Self:
@@ -158,6 +165,8 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
             Normal samples only, n >= 2.
         y : None
             Ignored.
+        X_other : like X, optional
+            Samples that nobody has labelled, for detectors that learn from such a pool too (`takes_pool`).
         callbacks : sequence of Callback
             Told of each step.
         checkpoint : path, optional
@@ -172,15 +181,19 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
             A loss became infinite or NaN.
         """
         self.check_parameters()
+        if X_other is not None and not self.takes_pool:
+            raise InputError(f"{type(self).__name__} learns from normal samples alone; X_other is for CycleGAN.")
         before = dict(self.__dict__)
         try:
-            return self._fit(X, callbacks, checkpoint)
+            return self._fit(X, X_other, callbacks, checkpoint)
         except BaseException:  # Ctrl-C too: parts of two fits together would give scores of neither
             self.__dict__.clear()
             self.__dict__.update(before)
             raise
 
-    def _fit(self, X: Any, callbacks: Sequence[Callback], checkpoint: str | os.PathLike[str] | None) -> Self:
+    def _fit(
+        self, X: Any, X_other: Any, callbacks: Sequence[Callback], checkpoint: str | os.PathLike[str] | None
+    ) -> Self:
         self._fitted_with = {k: v.item() if isinstance(v, np.generic) else v for k, v in self.get_params().items()}
         directory = None if checkpoint is None else Path(checkpoint)
         saved = None if directory is None else read_checkpoint(directory)
@@ -189,7 +202,8 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
             self.seed_ = int(saved[1]["run_key"].split("-")[0])
         X = self._checked(X, reset=True)
         train, validation, calibration = self._split(len(X))
-        self.preprocessor_ = preprocessor_for(X, scaling=self.scaling).fit(X, rows=train)
+        condition = getattr(self, "condition", None)  # a parameter of those that know what that is
+        self.preprocessor_ = preprocessor_for(X, scaling=self.scaling, condition=condition).fit(X, rows=train)
         samples = self.preprocessor_.transform(X, self._dtype)
         if len(samples) < 2:
             raise InputError(f"X has {len(samples)} samples; at least 2 are needed.")
@@ -199,6 +213,8 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
             self.n_members_ = backbone.members
             self._network = (backbone.name, backbone.members, backbone.width)
             module = self.build(backbone).to(device=device, dtype=self._dtype)
+            if X_other is not None:
+                module.pool = self.preprocessor_.transform(self._checked(X_other, reset=False), self._dtype)
             trainer = Trainer(
                 TrainerSettings(self.steps, self.batch_size, self.learning_rate, self.ema_decay, self.patience),
                 seed=self.seed_,
@@ -206,7 +222,7 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
                 device=device,
                 callbacks=callbacks,
                 checkpoint=directory,
-                run_key="" if directory is None else self._run_key(samples),
+                run_key="" if directory is None else self._run_key(samples, module.pool),
             )
             normal = samples.subset(train)
             trained_on = module.before_training(normal)
@@ -219,6 +235,7 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
             if not np.isin(calibration, train).any():
                 module.after_calibration(samples.subset(np.concatenate([calibration, validation])))
             self.diagnosis_ = self._diagnose(samples.subset(validation if len(validation) else train))
+            module.pool = None  # the model does not keep the user's data
         return self
 
     def _split(self, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -245,13 +262,25 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
         scores = np.sort(calibration.combine(member_scores))
         if self.contamination == "auto":
             self._warn_of_few_rows(len(scores))
-            threshold = conformal_threshold(scores, self.target_fpr)
-        else:
-            threshold = float(np.percentile(scores, 100 * (1 - float(self.contamination))))
+        threshold = self._level(scores)
         # Rounding differs between batches; it must not decide on a row that lies exactly at the threshold.
         threshold += 64 * torch.finfo(self._dtype).eps * (abs(threshold) + float(np.ptp(scores)))
-        self.calibration_ = Calibration(location, scale, scores, threshold)
+        map_threshold = self._map_threshold(samples.subset(rows[:MAPPED_PICTURES]))
+        self.calibration_ = Calibration(location, scale, scores, threshold, map_threshold)
         self.offset_ = -threshold
+
+    def _level(self, scores: np.ndarray) -> float:
+        """The threshold between normal and unusual scores of the calibration rows."""
+        if self.contamination == "auto":
+            return conformal_threshold(scores, self.target_fpr)
+        return float(np.percentile(scores, 100 * (1 - float(self.contamination))))
+
+    def _map_threshold(self, samples: Samples) -> float | None:
+        """What the largest error among a normal picture's pixels exceeds as seldom as its score does the threshold."""
+        if not self.preprocessor_.spec_.is_image:
+            return None
+        error = self._mapped(samples, self._error)  # (m, C, H, W)
+        return self._level(self.preprocessor_.collapse(error).sum(1).max((1, 2)))
 
     def _warn_of_few_rows(self, calibration_rows: int) -> None:
         least = 1 / (calibration_rows + 1)
@@ -273,10 +302,11 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
             warnings.warn(f"{type(self).__name__}: {diagnosis.verdict}", TrainingHealthWarning, stacklevel=4)
         return diagnosis
 
-    def _run_key(self, samples: Samples) -> str:
+    def _run_key(self, samples: Samples, pool: Samples | None) -> str:
         """Names this run for its checkpoint: the seed, then a digest of parameters and data."""
         parameters = {k: v for k, v in self._fitted_with.items() if k not in ("random_state", "device")}
-        facts = json.dumps([parameters, len(samples), samples.fingerprint()], sort_keys=True)
+        data = [(len(part), part.fingerprint()) for part in (samples, pool) if part is not None]
+        facts = json.dumps([parameters, data], sort_keys=True)
         return f"{self.seed_}-{hashlib.sha256(facts.encode()).hexdigest()}"
 
     # ---------------------------------------------------------------- score
@@ -315,7 +345,7 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
 
         Absolute residuals in the networks' units where the method reconstructs, else integrated gradients.
         """
-        error = self._map(X, lambda x: error_map(self.module_, x, self._baseline.to(x)))
+        error = self._map(X, self._error)
         return _indexed_as(X, self.preprocessor_.collapse(error))
 
     def reconstruct(self, X: Any) -> "np.ndarray | pd.DataFrame":
@@ -356,6 +386,7 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
             "parameters": self._fitted_with | {"random_state": self.seed_},
             "network": self._network,  # as resolved: a default that changes later does not change this file
             "threshold": self.calibration_.threshold,
+            "map_threshold": self.calibration_.map_threshold,
             "diagnosis": vars(self.diagnosis_),
             "history": self.history_,
             "n_features_in": getattr(self, "n_features_in_", None),
@@ -390,7 +421,10 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
             self.preprocessor_ = file.preprocessor
             self._baseline = weights.pop("baseline")
             parts = {part: weights.pop(f"calibration.{part}").numpy() for part in ("location", "scale", "scores")}
-            self.calibration_ = Calibration(**parts, threshold=manifest["threshold"])
+            # Files of anogan before the threshold of maps have none.
+            self.calibration_ = Calibration(
+                **parts, threshold=manifest["threshold"], map_threshold=manifest.get("map_threshold")
+            )
             self.offset_ = -self.calibration_.threshold
             self.diagnosis_ = Diagnosis(**manifest["diagnosis"])
             self.history_ = manifest["history"]
@@ -458,6 +492,12 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
 
     def _checked(self, X: Any, *, reset: bool) -> Any:
         """scikit-learn's checks for arrays; tables and pictures are checked by their preprocessors."""
+        if isinstance(X, Conditioned):
+            if "condition" not in self.parameters():
+                raise InputError(f"{type(self).__name__} takes no condition; ConditionalGAN does.")
+            if not reset and not self.preprocessor_.spec_.classes:
+                raise InputError("X has a condition, but the model was fitted without one.")
+            return Conditioned(self._checked(X.X, reset=reset), X.labels)
         if hasattr(X, "iloc") or hasattr(X, "files") or getattr(X, "ndim", 2) >= 3:
             if hasattr(X, "iloc") and X.ndim != 2:
                 raise InputError("X is a Series; a table is needed: X.to_frame().")
@@ -497,11 +537,16 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
         parts = [self.module_.score(x).cpu().double().numpy() for x in self._batches(samples)]
         return np.concatenate(parts, axis=1)  # (K, n)
 
-    @torch.no_grad()
+    def _error(self, x: Tensor) -> Tensor:
+        return error_map(self.module_, x, self._baseline.to(x))
+
     def _map(self, X: Any, function: Any) -> np.ndarray:
+        return self._mapped(self._transform(X), function)
+
+    @torch.no_grad()
+    def _mapped(self, samples: Samples, function: Any) -> np.ndarray:
         """A tensor function of each sample, averaged over members: ``(n, *shape)``."""
-        parts = [function(x).mean(0).cpu().double().numpy() for x in self._batches(self._transform(X))]
-        return np.concatenate(parts)
+        return np.concatenate([function(x).mean(0).cpu().double().numpy() for x in self._batches(samples)])
 
     def _require(self, method: str) -> None:
         check_is_fitted(self)

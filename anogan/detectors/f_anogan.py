@@ -8,7 +8,7 @@ from ..engine.module import GANModule, Phase, Stage, Terms
 from ..losses.adversarial import OBJECTIVES
 from ..losses.distances import l2_squared, mean_l2_squared
 from ..nn.backbone import Backbone, critique_both
-from ..parameters import at_least, one_of, param
+from ..parameters import Constraint, at_least, boolean, one_of, param
 from .anogan import GenerativeModule
 from .base import Detector
 
@@ -24,9 +24,12 @@ class FAnoGANModule(GenerativeModule):
         critic_steps: int,
         encoder_training: str,
         feature_weight: float,
+        growing: bool,
+        augment: float | str,
     ) -> None:
-        super().__init__(backbone, latent_dim, OBJECTIVES["wasserstein_gp"], penalty_weight, critic_steps)
-        self.encoder = backbone.encoder(latent_dim)  # (K, B, *shape) -> (K, B, latent)
+        game = OBJECTIVES["wasserstein_gp"], penalty_weight, critic_steps
+        super().__init__(backbone, latent_dim, *game, growing=growing, augment=augment)
+        self.encoder = backbone.encoder(latent_dim)  # (K, B, *shape) -> w (K, B, latent)
         self.encoder_training = encoder_training
         self.feature_weight = feature_weight
 
@@ -35,9 +38,9 @@ class FAnoGANModule(GenerativeModule):
         return self.game(), Stage("encoder", (encoding,), monitor=lambda x: self.score(x).mean(-1))
 
     def ziz_loss(self, x: Tensor) -> Terms:
-        """|z - E(G(z))|^2 / d, section 2.2.1."""
-        z = self.latent(x.shape[1])
-        return {"latent": mean_l2_squared(z, self.encoder(self.generator(z)))}
+        """|w - E(G(w))|^2 / d, section 2.2.1; w is z, if there is no mapping."""
+        w = self.generator.mapping(self.latent(x.shape[1]))
+        return {"latent": mean_l2_squared(w, self.encoder(self.generator.synthesis(w)))}
 
     def izi_loss(self, x: Tensor) -> Terms:
         """|x - G(E(x))|^2 / n, section 2.2.2."""
@@ -51,7 +54,7 @@ class FAnoGANModule(GenerativeModule):
         return {"residual": mean_l2_squared(x, fake), "features": self.feature_weight * features}
 
     def reconstruct(self, x: Tensor) -> Tensor:
-        return self.generator(self.encoder(x))
+        return self.generator.synthesis(self.encoder(x))
 
     def score(self, x: Tensor) -> Tensor:
         fake = self.reconstruct(x)
@@ -69,7 +72,7 @@ class FAnoGAN(Detector):
     -----
     Deviations from the paper: one learning rate for all data (the paper's 1e-4 is for 64x64 images and far longer
     training); averaged weights; the best weights by held-out normal rows are kept. Scoring costs two passes of the
-    critic and one of encoder and generator a row.
+    critic and one of encoder and generator a row. With ``backbone="style"`` the encoder gives w, not z.
 
     References
     ----------
@@ -85,6 +88,12 @@ class FAnoGAN(Detector):
     critic_steps: int = param(5, at_least(1), help="Critic steps to each generator step.")
     encoder_training: str = param("izi_f", one_of("ziz", "izi", "izi_f"), help="What the encoder learns from.")
     feature_weight: float = param(1.0, at_least(0.0), help="Kappa: weight of the critic's features.")
+    growing: bool = param(False, boolean(), help="Begin with coarse pictures and fade finer resolutions in.")
+    augment: float | str = param(
+        0.0,
+        Constraint(float, 0.0, 1.0, choices=("adaptive",)),
+        help="Augmentation of the pictures that the critic sees: probability of each operation, or adaptive.",
+    )
 
     def build(self, backbone: Backbone) -> GANModule:
         return FAnoGANModule(
@@ -94,4 +103,6 @@ class FAnoGAN(Detector):
             self.critic_steps,
             self.encoder_training,
             self.feature_weight,
+            self.growing,
+            self.augment,
         )

@@ -21,13 +21,15 @@ class Phase:
     name : str
         Under which its loss terms are logged: ``"<name>/<term>"``.
     networks : tuple of Module
-        The only networks that get gradients and a step.
+        The only networks that get gradients and a step. Phases with the same networks share an optimiser.
     loss : callable, (K, B, *shape) -> dict of (K,)
         Named terms; what is minimised is their sum.
     every : int
         Played at each ``every``-th step of the stage.
     weight_clip : float or None
         After the step, every weight is clipped to plus or minus this (original WGAN).
+    lazy : bool
+        A regulariser that is seldom enough: played at the first step too, so that no budget is too short for it.
     """
 
     name: str
@@ -35,6 +37,11 @@ class Phase:
     loss: Callable[[Tensor], Terms]
     every: int = 1
     weight_clip: float | None = None
+    lazy: bool = False
+
+    def plays(self, step: int) -> bool:
+        """Whether this is a move of the ``step``-th step, counted from 1."""
+        return step % self.every == 0 or (self.lazy and step == 1)
 
 
 @dataclass(frozen=True)
@@ -50,12 +57,15 @@ class Stage:
         Evaluated on held-out normal rows, in eval mode and without gradients; lower is better.
     betas : (float, float)
         Of Adam.
+    growing : tuple of Module
+        Networks that begin at their coarsest resolution and have all of them after `trainer.GROWTH` of the budget.
     """
 
     name: str
     phases: tuple[Phase, ...]
     monitor: Callable[[Tensor], Tensor]
     betas: tuple[float, float] = (0.5, 0.999)
+    growing: tuple[nn.Module, ...] = ()
 
 
 class GANModule(nn.Module, ABC):
@@ -66,6 +76,12 @@ class GANModule(nn.Module, ABC):
 
     joint: ClassVar[bool] = False
     """Whether the members make one score together, so that `score` gives ``(1, B)``."""
+
+    conditioned: bool = False
+    """Whether the last entry of x along its first own axis is the condition: given, not judged."""
+
+    pool: Samples | None = None
+    """Unlabelled rows, where the user gave some; for modules that learn from such."""
 
     @abstractmethod
     def stages(self) -> tuple[Stage, ...]:

@@ -13,6 +13,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from ..data.samples import Samples
 from ..errors import FormatError, InputError, TrainingDivergedError
+from ..nn.growing import grow
 from ..seeding import forked_torch_rng
 from . import history as history_of
 from .callbacks import Callback
@@ -22,6 +23,7 @@ from .module import GANModule, Phase, Stage
 
 CHECKS = 20  # looks at the held-out rows during a stage
 LOGS = 200  # logged steps during a stage
+GROWTH = 0.5  # share of a stage's budget after which growing networks have all their resolutions
 RUNNING_STATISTICS = ("running_mean", "running_var")  # of batch norm
 MONITOR_ROWS = 1024  # held-out rows that a look uses
 
@@ -156,7 +158,7 @@ class _StageRun:
         self.train, self.probe = train, probe
         self.settings = trainer.settings
         for phase in stage.phases:
-            if phase.every > self.settings.steps:
+            if phase.every > self.settings.steps and not phase.lazy:
                 raise InputError(
                     f"steps={self.settings.steps} gives phase '{phase.name}' no step: it takes one in "
                     f"{phase.every}. Raise steps, or lower critic_steps."
@@ -164,10 +166,10 @@ class _StageRun:
         module.requires_grad_(False)
         self._train_mode()
         self.weights = [[w for net in phase.networks for w in net.parameters()] for phase in stage.phases]
-        self.optimizers = [
-            torch.optim.Adam(weights, lr=self.settings.learning_rate, betas=stage.betas, fused=True)
-            for weights in self.weights
-        ]
+        self.optimizers = {
+            networks: torch.optim.Adam(weights, lr=self.settings.learning_rate, betas=stage.betas, fused=True)
+            for networks, weights in {p.networks: w for p, w in zip(stage.phases, self.weights, strict=True)}.items()
+        }
         self.average = _Average(module, self.settings.ema_decay) if self.settings.ema_decay else None
         self.step = 0
         self.best: dict[str, Tensor] | None = None
@@ -184,6 +186,8 @@ class _StageRun:
         if not self.finished:
             for batch in self._batches(self.step):
                 self.step += 1
+                for network in self.stage.growing:
+                    grow(network, self._growth())
                 terms = self._play_step(self.trainer.expand(batch), log=self.step % every_log == 0)
                 if terms is not None:
                     history_of.append(self.trainer.history, name, self.step, terms)
@@ -200,6 +204,10 @@ class _StageRun:
             self.module.load_state_dict(self.best)
         for callback in self.trainer.callbacks:
             callback.on_stage_end(name, self.step)
+
+    def _growth(self) -> float:
+        """How much of the growth is done at the present step, in [0, 1]: nothing else knows, so training can resume."""
+        return min(1.0, self.step / (GROWTH * self.settings.steps)) if self.stage.growing else 1.0
 
     def _train_mode(self) -> None:
         """Networks that this stage does not train are frozen whole: statistics of batch norms stay too."""
@@ -235,9 +243,10 @@ class _StageRun:
 
     def _play_step(self, x: Tensor, *, log: bool) -> dict[str, float] | None:
         logged: dict[str, float] = {}
-        for phase, weights, optimizer in zip(self.stage.phases, self.weights, self.optimizers, strict=True):
-            if self.step % phase.every:
+        for phase, weights in zip(self.stage.phases, self.weights, strict=True):
+            if not phase.plays(self.step):
                 continue
+            optimizer = self.optimizers[phase.networks]
             for weight in weights:
                 weight.requires_grad_(True)
             terms = phase.loss(x)
@@ -263,6 +272,8 @@ class _StageRun:
     @torch.no_grad()
     def _look(self) -> bool:
         """Compare on the held-out rows; whether the stage should stop."""
+        if self._growth() < 1:
+            return False  # what a coarser resolution reaches says nothing of the full one
         current = self._current_weights()
         if self.probe is None:
             self.best = current
@@ -292,8 +303,8 @@ class _StageRun:
         tensors |= {f"best.{k}": v for k, v in (self.best or {}).items()}
         if self.average is not None:
             tensors |= {f"average.{k}": v for k, v in self.average.weights().items()}
-        for phase, optimizer in zip(self.stage.phases, self.optimizers, strict=True):
-            tensors |= pack_optimizer(f"optimizer.{phase.name}", optimizer)
+        for number, optimizer in enumerate(self.optimizers.values()):
+            tensors |= pack_optimizer(f"optimizer.{number}", optimizer)
         tensors["rng"] = torch.get_rng_state()
         if self.trainer.device.type == "cuda":
             tensors["rng_cuda"] = torch.cuda.get_rng_state(self.trainer.device)
@@ -318,8 +329,8 @@ class _StageRun:
             self.module.load_state_dict(part("module"))
             if self.average is not None:
                 self.average.load(part("average"))
-            for phase, optimizer in zip(self.stage.phases, self.optimizers, strict=True):
-                unpack_optimizer(f"optimizer.{phase.name}", optimizer, tensors)
+            for number, optimizer in enumerate(self.optimizers.values()):
+                unpack_optimizer(f"optimizer.{number}", optimizer, tensors)
             torch.set_rng_state(tensors["rng"])
             if "rng_cuda" in tensors and self.trainer.device.type == "cuda":
                 torch.cuda.set_rng_state(tensors["rng_cuda"], self.trainer.device)

@@ -34,6 +34,30 @@ class Restoration(NamedTuple):
     features: Tensor
 
 
+class Decoder(nn.Module):
+    """From a latent to a sample, in one or in two steps: ``x = decoder(z) = synthesis(mapping(z))``.
+
+    What looks for the latent of a given sample does so among the w, which need not be distributed like z and are
+    disentangled the better for it (Karras 2019, arXiv:1812.04948). Networks without a mapping have w = z.
+    """
+
+    def mapping(self, z: Tensor) -> Tensor:
+        """``(K, B, latent_dim)`` -> w, the same shape."""
+        return z
+
+    def synthesis(self, w: Tensor) -> Tensor:
+        """``(K, B, latent_dim)`` -> ``(K, B, *shape)``."""
+        return self(w)
+
+    def search_start(self, z: Tensor) -> Tensor:
+        """Where the search for a w begins, given some z ``(K, 1, latent_dim)``: at its w."""
+        return self.mapping(z)
+
+    def confined(self, w: Tensor) -> Tensor:
+        """The nearest w ``(K, B, latent_dim)`` that a search may visit; all of them, if there is no mapping."""
+        return w
+
+
 def critique_both(
     critic: nn.Module,
     a: Tensor,
@@ -75,6 +99,11 @@ class PatchFeatures(nn.Module, ABC):
         """
 
 
+def random_rows(x: Tensor) -> Tensor:
+    """A row number for each row of a batch ``(K, B, ...)``: int64 ``(K, B)``."""
+    return (torch.rand(x.shape[:2], dtype=x.dtype, device=x.device) * x.shape[1]).long()
+
+
 class Backbone(ABC):
     """Makes networks for samples of one spec; the only place that knows vectors from images.
 
@@ -91,6 +120,7 @@ class Backbone(ABC):
     name: ClassVar[str]
     default_members: ClassVar[int]
     default_width: ClassVar[int]
+    default_r1_weight: ClassVar[float] = 0.0
 
     def __init_subclass__(cls) -> None:
         if cls.name in BACKBONES:
@@ -100,8 +130,8 @@ class Backbone(ABC):
     def __init__(self, spec: SampleSpec, members: int | None = None, width: int | None = None) -> None:
         self.check(spec)
         self.spec = spec
-        self.members = members or self.default_members
-        self.width = width or self.default_width
+        self.members = int(members or self.default_members)
+        self.width = int(width or self.default_width)
 
     @classmethod
     @abstractmethod
@@ -113,12 +143,22 @@ class Backbone(ABC):
         """``(K, B, *shape)`` -> ``(K, B, out_dim)``."""
 
     @abstractmethod
-    def decoder(self, latent_dim: int) -> nn.Module:
-        """``(K, B, latent_dim)`` -> ``(K, B, *shape)``, within the spec's value range."""
+    def decoder(self, latent_dim: int, *, growing: bool = False) -> Decoder:
+        """``(K, B, latent_dim)`` -> ``(K, B, *shape)``, within the spec's value range.
+
+        A ``growing`` network can begin at a coarse resolution (`Stage.growing`); `InputError` if there is none.
+        """
 
     @abstractmethod
-    def critic(self, *, context_dim: int = 0, spectral_norm: bool = False) -> nn.Module:
+    def critic(self, *, context_dim: int = 0, spectral_norm: bool = False, growing: bool = False) -> nn.Module:
         """``(K, B, *shape)``, and a ``context (K, B, context_dim)`` if any -> `Critique`."""
+
+    @abstractmethod
+    def augmented_critic(self, strength: float | str, *, growing: bool = False) -> nn.Module:
+        """A `critic` whose input is augmented in training, by this probability or ``"adaptive"``.
+
+        It has ``adapt(real_logit, fake_logit)``, to be told what it said. `InputError` if no augmentation is known.
+        """
 
     @abstractmethod
     def pair_critic(self, *, spectral_norm: bool = False) -> nn.Module:
@@ -145,8 +185,38 @@ class Backbone(ABC):
         """A backbone whose samples are patches: vectors of so many features."""
 
     @abstractmethod
+    def damage(self, x: Tensor) -> Tensor:
+        """What could be an anomaly, made of a batch of normal samples: ``(K, B, *shape)`` -> same."""
+
+    @abstractmethod
+    def translator(self) -> nn.Module:
+        """From a sample to one like it, as the sample and a change: ``(K, B, *shape)`` -> ``(K, B, *shape)``."""
+
+    @abstractmethod
     def unet(self, latent_dim: int) -> nn.Module:
         """An autoencoder with skip connections around its bottleneck: ``(K, B, *shape)`` -> ``(K, B, *shape)``."""
+
+    @abstractmethod
+    def inpainter(self, latent_dim: int) -> nn.Module:
+        """A U-Net that fills in what a mask erases: ``(K, B, *shape)`` and a bool mask -> ``(K, B, *shape)``.
+
+        It sees the mask, and nothing of what lies under it.
+        """
+
+    @abstractmethod
+    def patch_critic(self) -> nn.Module:
+        """A critic of filled-in samples: ``(K, B, *shape)`` and a bool mask -> logits of P patches ``(K, B, P)``."""
+
+    @abstractmethod
+    def masks(self) -> Tensor:
+        """Sets of complementary masks at several scales: bool ``(M, *shape)``, True where a mask erases.
+
+        Drawn at random. Every value is erased in exactly one mask of each set.
+        """
+
+    @abstractmethod
+    def local_mean(self, error: Tensor) -> Tensor:
+        """The mean of an error map around each place: ``(K, B, *shape)`` -> ``(K, B, places)``."""
 
 
 def backbone_for(name: str, spec: SampleSpec, members: int | None, width: int | None) -> Backbone:

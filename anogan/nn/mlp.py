@@ -8,10 +8,12 @@ from torch.nn.functional import leaky_relu
 
 from ..data.spec import SampleSpec
 from ..errors import InputError
-from .backbone import Backbone, Critique, PatchFeatures, Restoration
+from .backbone import Backbone, Critique, Decoder, PatchFeatures, Restoration, random_rows
 from .layers import OutputRange, batched_linear
+from .masks import complementary_masks, span_units
 
 SLOPE = 0.2  # of the leaky ReLU, as in DCGAN
+ERASED_SHARES = (2, 4, 8)  # a half, a quarter, an eighth of the columns at a time
 
 
 class Hidden(nn.Module):
@@ -42,6 +44,10 @@ class MLPCritic(nn.Module):
             x = torch.cat([x, context], dim=-1)  # (K, B, in + context)
         features = self.hidden(x)  # (K, B, width)
         return Critique(self.head(features).squeeze(-1), features)
+
+
+class MLPDecoder(Decoder, nn.Sequential):
+    """Hidden layers, one linear one, and the range of the spec."""
 
 
 class MLPDenoisingCritic(nn.Module):
@@ -77,17 +83,29 @@ class MLPCorruptor(nn.Module):
         return self.out(self.hidden(torch.cat([x, z], dim=-1)))
 
 
+class MLPTranslator(nn.Module):
+    """The sample and what two hidden layers would change in it."""
+
+    def __init__(self, members: int, dim: int, width: int) -> None:
+        super().__init__()
+        self.hidden = Hidden(members, [dim, width, width])
+        self.out = batched_linear(members, width, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.out(self.hidden(x))
+
+
 class SkipMLP(nn.Module):
     """The U-Net's idea on vectors: each decoder layer also sees the encoder layer of its level.
 
     There is no skip around the outermost level: a direct path from input to output would learn the identity.
     """
 
-    def __init__(self, spec: SampleSpec, members: int, width: int, latent_dim: int) -> None:
+    def __init__(self, spec: SampleSpec, members: int, width: int, latent_dim: int, extra: int = 0) -> None:
         super().__init__()
         (dim,) = spec.shape
         half = max(width // 2, 1)
-        self.down_1 = Hidden(members, [dim, width])
+        self.down_1 = Hidden(members, [dim + extra, width])
         self.down_2 = Hidden(members, [width, half])
         self.bottleneck = Hidden(members, [half, latent_dim, half])
         self.up_2 = Hidden(members, [2 * half, width])
@@ -114,6 +132,28 @@ class WholeVector(PatchFeatures):
         return patches.flatten(1).abs()
 
 
+class MLPInpainter(nn.Module):
+    """A `SkipMLP` that sees the columns that are left, zeros for the others, and which is which."""
+
+    def __init__(self, spec: SampleSpec, members: int, width: int, latent_dim: int) -> None:
+        super().__init__()
+        self.net = SkipMLP(spec, members, width, latent_dim, extra=spec.shape[0])
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        return self.net(torch.cat([x.masked_fill(mask, 0), mask.to(x)], dim=-1))
+
+
+class MLPPatchCritic(nn.Module):
+    """A critic whose one patch is the whole row, with spectral norm."""
+
+    def __init__(self, members: int, dim: int, width: int) -> None:
+        super().__init__()
+        self.critic = MLPCritic(members, 2 * dim, width, spectral_norm=True)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        return self.critic(x, mask.to(x)).logit.unsqueeze(-1)  # (K, B, 1)
+
+
 class MLP(Backbone):
     """Two hidden layers of equal width with leaky ReLU, no normalisation."""
 
@@ -135,17 +175,30 @@ class MLP(Backbone):
             Hidden(self.members, [dim, self.width, self.width]), batched_linear(self.members, self.width, out_dim)
         )
 
-    def decoder(self, latent_dim: int) -> nn.Module:
+    def decoder(self, latent_dim: int, *, growing: bool = False) -> Decoder:
+        self._refuse(growing=growing)
         (dim,) = self.spec.shape
-        return nn.Sequential(
+        return MLPDecoder(
             Hidden(self.members, [latent_dim, self.width, self.width]),
             batched_linear(self.members, self.width, dim),
             OutputRange(self.spec),
         )
 
-    def critic(self, *, context_dim: int = 0, spectral_norm: bool = False) -> nn.Module:
+    def critic(self, *, context_dim: int = 0, spectral_norm: bool = False, growing: bool = False) -> nn.Module:
+        self._refuse(growing=growing)
         (dim,) = self.spec.shape
         return self.latent_critic(dim + context_dim, spectral_norm=spectral_norm)
+
+    def augmented_critic(self, strength: float | str, *, growing: bool = False) -> nn.Module:
+        raise InputError(
+            f"augment={strength!r} needs pictures; X has samples of shape {self.spec.shape}. Use augment=0."
+        )
+
+    def _refuse(self, *, growing: bool) -> None:
+        if growing:
+            raise InputError(
+                f"growing=True needs pictures; X has samples of shape {self.spec.shape}. Use growing=False."
+            )
 
     def pair_critic(self, *, spectral_norm: bool = False) -> nn.Module:
         (dim,) = self.spec.shape
@@ -168,5 +221,36 @@ class MLP(Backbone):
     def patch_networks(self, features: int) -> Backbone:
         return MLP(SampleSpec((features,)), self.members, self.width)
 
+    def translator(self) -> nn.Module:
+        (dim,) = self.spec.shape
+        return MLPTranslator(self.members, dim, self.width)
+
+    def damage(self, x: Tensor) -> Tensor:
+        """Up to half of the columns, a one-hot group being one, take the values of another row."""
+        donors = x.gather(1, random_rows(x).unsqueeze(-1).expand_as(x))
+        column = torch.arange(x.shape[-1], device=x.device)
+        for start, stop in self.spec.spans:
+            column[start:stop] = start
+        chances = torch.rand(x.shape, dtype=x.dtype, device=x.device)[..., column]
+        share = torch.rand(*x.shape[:2], 1, dtype=x.dtype, device=x.device) / 2
+        return torch.where(chances < share, donors, x)
+
     def unet(self, latent_dim: int) -> nn.Module:
         return SkipMLP(self.spec, self.members, self.width, latent_dim)
+
+    def inpainter(self, latent_dim: int) -> nn.Module:
+        return MLPInpainter(self.spec, self.members, self.width, latent_dim)
+
+    def patch_critic(self) -> nn.Module:
+        (dim,) = self.spec.shape
+        return MLPPatchCritic(self.members, dim, self.width)
+
+    def masks(self) -> Tensor:
+        (dim,) = self.spec.shape
+        units = span_units(dim, self.spec.spans)
+        most = int(units.max()) + 1
+        return torch.cat([complementary_masks(units, parts) for parts in sorted({min(p, most) for p in ERASED_SHARES})])
+
+    def local_mean(self, error: Tensor) -> Tensor:
+        """Columns have no neighbours: the one place is the row."""
+        return error.mean(-1, keepdim=True)

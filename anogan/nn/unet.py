@@ -10,16 +10,16 @@ from .layers import OutputRange
 
 
 class UNetBody(nn.Module):
-    """The halving and doubling levels; what lies between them is the subclass's.
+    """The halving and doubling levels; what lies between them, and any extra channels of the input, is the subclass's.
 
     Every doubling sees the encoder's activation of its own resolution.
     """
 
-    def __init__(self, spec: SampleSpec, width: int) -> None:
+    def __init__(self, spec: SampleSpec, width: int, extra: int = 0) -> None:
         super().__init__()
         sizes = level_sizes(*spec.shape[1:])
         plan = level_channels(len(sizes) - 1, width)
-        self.down = Down(spec.shape[0], plan)
+        self.down = Down(spec.shape[0] + extra, plan)
         self.coarse = (plan[-1], *sizes[-1])
         self.flat = plan[-1] * sizes[-1][0] * sizes[-1][1]
         outs = [*plan[-2::-1], spec.shape[0]]
@@ -39,8 +39,8 @@ class UNetBody(nn.Module):
 class UNet(UNetBody):
     """``(B, C, H, W)`` -> ``(B, C, H, W)``; the bottleneck carries ``latent_dim`` numbers for the whole picture."""
 
-    def __init__(self, spec: SampleSpec, width: int, latent_dim: int) -> None:
-        super().__init__(spec, width)
+    def __init__(self, spec: SampleSpec, width: int, latent_dim: int, extra: int = 0) -> None:
+        super().__init__(spec, width, extra)
         self.squeeze = nn.Linear(self.flat, latent_dim)
         self.expand = nn.Linear(latent_dim, self.flat)
         self.range = OutputRange(spec)
@@ -49,6 +49,17 @@ class UNet(UNetBody):
     def forward(self, x: Tensor) -> Tensor:
         levels = self.down.levels(x)  # finest first
         return self.range(self.up(self.expand(self.squeeze(levels[-1].flatten(1))), levels))
+
+
+class UNetInpainter(nn.Module):
+    """A `UNet` that sees the picture with grey where it is erased, and the mask as one more channel."""
+
+    def __init__(self, spec: SampleSpec, width: int, latent_dim: int) -> None:
+        super().__init__()
+        self.net = UNet(spec, width, latent_dim, extra=1)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        return self.net(torch.cat([x.masked_fill(mask, 0), mask[:, :1].to(x)], dim=1))
 
 
 class UNetDenoisingCritic(UNetBody):
@@ -76,3 +87,15 @@ class UNetCorruptor(UNetBody):
     def forward(self, x: Tensor, z: Tensor) -> Tensor:
         levels = self.down.levels(x)
         return self.up(self.expand(z), levels)
+
+
+class UNetTranslator(UNetBody):
+    """``(B, C, H, W)`` -> same: the picture and a change; what it leaves alone stays sharp."""
+
+    def __init__(self, spec: SampleSpec, width: int) -> None:
+        super().__init__(spec, width)
+        init_dcgan(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        levels = self.down.levels(x)
+        return x + self.up(levels[-1].flatten(1), levels)

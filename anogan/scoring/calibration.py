@@ -17,12 +17,15 @@ class Calibration:
         Combined scores of the calibration rows.
     threshold : float
         A row is flagged if its combined score is greater.
+    map_threshold : float or None
+        Of pictures: a pixel is part of a defect if its error, summed over channels, is greater.
     """
 
     location: np.ndarray
     scale: np.ndarray
     scores: np.ndarray
     threshold: float
+    map_threshold: float | None = None
 
     def combine(self, member_scores: np.ndarray) -> np.ndarray:
         """Mean over members of their calibrated scores: ``(K, n)`` -> ``(n,)``."""

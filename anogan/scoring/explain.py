@@ -32,10 +32,13 @@ def integrated_gradients(module: GANModule, x: Tensor, baseline: Tensor) -> Tens
 
     Sundararajan 2017 (arXiv:1703.01365), eq. 1, by the midpoint rule.
     """
+    baseline = baseline.expand_as(x)
+    if module.conditioned:  # the condition stays what it is all along the path
+        baseline = torch.cat([baseline[:, :, :-1], x[:, :, -1:]], dim=2)
     total = torch.zeros_like(x)
     for step in range(PATH_STEPS):
         with torch.enable_grad():
-            point = torch.lerp(baseline.expand_as(x), x, (step + 0.5) / PATH_STEPS).detach().requires_grad_(True)
+            point = torch.lerp(baseline, x, (step + 0.5) / PATH_STEPS).detach().requires_grad_(True)
             (gradient,) = torch.autograd.grad(module.score(point).sum(), point)
         total += gradient
     return ((x - baseline) * total / PATH_STEPS).abs().detach()

@@ -71,11 +71,13 @@ class Case:
 
     @property
     def is_image(self) -> bool:
-        return self.modality in ("grey", "colour")
+        return self.modality in ("grey", "colour", "style")
 
     def make(self, **changes: Any) -> anogan.Detector:
         """Unfitted and tiny; float64 on the CPU, where scores can be compared to the bit."""
         fixed = {"precision": "float64", "device": "cpu", "random_state": 0, "n_members": 1}
+        if self.modality == "style":  # the pictures of "colour" in another backbone than their default one
+            fixed["backbone"] = "style"
         return self.cls(**fixed | self.cls.tiny | changes)
 
     def fit(self, X: Any = None, fit_params: dict[str, Any] | None = None, **changes: Any) -> anogan.Detector:
@@ -127,9 +129,9 @@ def vector_case(name):
     return Case(name, "vector")
 
 
-@pytest.fixture(params=["vector", "colour"])
+@pytest.fixture(params=["vector", "colour", "style"])
 def network_case(name, request):
-    """Every detector on both kinds of network."""
+    """Every detector on every kind of network."""
     return Case(name, request.param)
 
 

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,6 +16,8 @@ from numpy.testing import assert_array_equal
 import anogan
 from anogan.engine import trainer
 from anogan.engine.checkpoint import FILE_NAME
+
+from .conftest import Case
 
 STEPS = 5
 
@@ -57,6 +60,31 @@ def test_an_interrupted_training_ends_bit_equal_wherever_it_stopped(network_case
         assert resumed.history_ == whole.history_
         assert_array_equal(resumed.anomaly_score(network_case.new), whole.anomaly_score(network_case.new))
         assert resumed.calibration_.threshold == whole.calibration_.threshold
+
+
+@pytest.mark.parametrize("backbone", ["dcgan", "style"])
+@pytest.mark.parametrize("name", ["anogan", "f_anogan"])
+def test_a_training_that_grows_and_augments_resumes_bit_equal_too(name, backbone, tmp_path):
+    test_an_interrupted_training_ends_bit_equal_wherever_it_stopped(Growing(name, "colour", backbone), tmp_path)
+
+
+@dataclass(frozen=True)
+class Growing(Case):
+    """Three resolutions, to grow through."""
+
+    backbone: str
+
+    @property
+    def X(self):
+        return np.repeat(np.repeat(super().X, 2, 2), 2, 3)
+
+    @property
+    def new(self):
+        return np.repeat(np.repeat(super().new, 2, 2), 2, 3)
+
+    def make(self, **changes):
+        more = {"growing": True, "augment": "adaptive", "r1_weight": 1.0, "backbone": self.backbone}
+        return super().make(**{k: v for k, v in more.items() if k in self.cls.parameters()} | changes)
 
 
 def test_checkpoints_change_nothing(vector_case, tmp_path):

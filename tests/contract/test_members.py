@@ -86,4 +86,5 @@ def test_each_member_is_trained_as_if_it_was_alone(network_case, shared_draws):
         Trainer(settings, seed=0, members=1, device=torch.device("cpu")).fit(alone, samples, None)
         expected = member_of(ensemble.state_dict(), k, alone.state_dict())
         for key, tensor in alone.state_dict().items():
-            torch.testing.assert_close(tensor, expected[key], rtol=1e-7, atol=1e-9, msg=f"member {k}, {key}")
+            # A bias before a batch norm gets rounding errors for gradients, which Adam takes to its own scale.
+            torch.testing.assert_close(tensor, expected[key], rtol=1e-7, atol=1e-8, msg=f"member {k}, {key}")

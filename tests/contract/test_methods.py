@@ -98,6 +98,18 @@ def test_explain_has_the_shape_of_the_data_and_is_never_negative(case):
     assert np.asarray(parts).any()
 
 
+def test_the_threshold_of_pixels_is_passed_by_as_few_normal_pictures_as_promised(case):
+    detector = case.fit(contamination=0.25)  # which calibrates on all the training rows
+    threshold = detector.calibration_.map_threshold
+    if not case.is_image:
+        assert threshold is None
+        return
+    peaks = detector.explain(case.X).sum(1).max((1, 2))
+    assert (peaks > threshold).mean() <= 0.25
+    assert (peaks >= threshold - 1e-9 * threshold).mean() >= 0.25
+    assert case.fitted.calibration_.map_threshold <= case.fitted.explain(case.X).sum(1).max() * (1 + 1e-9)
+
+
 def test_explain_of_a_row_does_not_depend_on_the_others(case):
     new = case.new
     first = new.iloc[:1] if isinstance(new, pd.DataFrame) else new[:1]
@@ -273,9 +285,9 @@ def test_answers_about_a_table_keep_its_row_labels(name):
 
 
 def test_numbers_of_numpy_are_parameters(vector_case, tmp_path):
-    detector = vector_case.fit(latent_dim=np.int64(4), learning_rate=np.float32(0.5**10))
+    detector = vector_case.fit(width=np.int64(8), learning_rate=np.float32(0.5**10))
     detector.save(tmp_path / "m.anogan")
-    assert anogan.load(tmp_path / "m.anogan").latent_dim == 4
+    assert anogan.load(tmp_path / "m.anogan").width == 8
 
 
 def test_a_series_is_refused(vector_case):

@@ -57,6 +57,7 @@ def test_a_loaded_detector_is_the_saved_one(case, tmp_path):
     assert_array_equal(loaded.flag(case.new, 0.5), saved.flag(case.new, 0.5))
     assert_array_equal(np.asarray(loaded.explain(case.new)), np.asarray(saved.explain(case.new)))
     assert loaded.get_params() == saved.get_params()
+    assert loaded.calibration_.map_threshold == saved.calibration_.map_threshold
     assert loaded.history_ == saved.history_
     assert loaded.diagnosis_ == saved.diagnosis_
     assert getattr(loaded, "n_features_in_", None) == getattr(saved, "n_features_in_", None)
@@ -78,7 +79,7 @@ def test_a_loaded_detector_can_be_saved_and_fitted_again(case, tmp_path):
 def test_what_is_set_after_fit_or_in_another_version_does_not_touch_the_networks(network_case, tmp_path, monkeypatch):
     saved = network_case.fit(n_members=None, width=None)
     scores = saved.anomaly_score(network_case.new)
-    saved.set_params(latent_dim=3, width=5, n_members=2, precision="float32")
+    saved.set_params(width=5, n_members=2, precision="float32")
     saved.save(tmp_path / "model.anogan")
     for backbone in BACKBONES.values():
         monkeypatch.setattr(backbone, "default_members", 7)
@@ -86,7 +87,7 @@ def test_what_is_set_after_fit_or_in_another_version_does_not_touch_the_networks
     loaded = anogan.load(tmp_path / "model.anogan", device="cpu")
     for twin in (saved, loaded, pickle.loads(pickle.dumps(saved))):
         assert_array_equal(twin.anomaly_score(network_case.new), scores)
-    assert loaded.latent_dim != 3
+    assert loaded.width != 5
 
 
 def test_ensembles_and_float32_come_back_too(network_case, tmp_path):
@@ -95,6 +96,17 @@ def test_ensembles_and_float32_come_back_too(network_case, tmp_path):
         saved.save(tmp_path / "model.anogan")
         loaded = anogan.load(tmp_path / "model.anogan", device="cpu")
         assert_array_equal(loaded.anomaly_score(network_case.new), saved.anomaly_score(network_case.new))
+
+
+def test_a_file_from_before_the_threshold_of_pixels_is_read(network_case, tmp_path):
+    path = tmp_path / "model.anogan"
+    network_case.fitted.save(path)
+    old = read_model(path)
+    del old.manifest["map_threshold"]
+    write_model(path, old)
+    loaded = anogan.load(path, device="cpu")
+    assert loaded.calibration_.map_threshold is None
+    assert_array_equal(loaded.anomaly_score(network_case.new), network_case.fitted.anomaly_score(network_case.new))
 
 
 def test_a_fresh_process_gives_the_same_scores(tmp_path, cases):

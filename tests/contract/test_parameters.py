@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import anogan
+from anogan.nn.style import StyleCritic, StyleDecoder
 
 NOT_APPLICABLE = {
     ("device", "vector"): "the same arithmetic elsewhere; only one device is here",
@@ -14,9 +15,13 @@ NOT_APPLICABLE = {
     (
         "backbone",
         "vector",
-    ): "each modality has one backbone so far; the test below sees the other ones refused",
-    ("backbone", "grey"): "each modality has one backbone so far; the test below sees the other ones refused",
+    ): "vectors have one backbone; a test below sees the other ones refused",
+    ("backbone", "grey"): "a test below sees mlp refused, and style change something where it has a part",
+    ("growing", "vector"): "vectors have no resolution; a test below sees it refused",
+    ("augment", "vector"): "no augmentation of vectors is known; a test below sees it refused",
     ("scaling", "grey"): "pictures have no columns to scale",
+    ("condition", "vector"): "names a column of a table; tests/unit/data/test_condition.py sees it",
+    ("condition", "grey"): "pictures here lie in no folders; tests/unit/data/test_condition.py sees it",
 }
 
 
@@ -81,13 +86,25 @@ def test_every_constructor_parameter_changes_something(parameter_case, parameter
 @pytest.mark.parametrize("modality", ["vector", "grey"])
 def test_another_modality_s_backbone_is_refused_with_advice(name, vector_case, modality):
     case = vector_case.__class__(name, modality)
-    accepted = {"vector": "mlp", "grey": "dcgan"}[modality]
-    np.testing.assert_array_equal(
-        case.fit(backbone=accepted).anomaly_score(case.new), case.fitted.anomaly_score(case.new)
-    )
-    for other in set(case.cls.parameters()["backbone"].constraint.choices) - {"auto", accepted}:
+    accepted, *others = {"vector": ["mlp"], "grey": ["dcgan", "style"]}[modality]
+    scores = case.fitted.anomaly_score(case.new)
+    np.testing.assert_array_equal(case.fit(backbone=accepted).anomaly_score(case.new), scores)
+    for other in others:
+        fitted = case.fit(backbone=other)
+        # U-Nets and their critics are those of dcgan in style too.
+        own = any(isinstance(part, StyleDecoder | StyleCritic) for part in fitted.module_.modules())
+        assert ((fitted.anomaly_score(case.new) != scores) == own).all()
+    for other in set(case.cls.parameters()["backbone"].constraint.choices) - {"auto", accepted, *others}:
         with pytest.raises(anogan.InputError, match=f"backbone '{other}' needs"):
             case.fit(backbone=other)
+
+
+@pytest.mark.parametrize("change", [{"growing": True}, {"augment": 0.5}, {"augment": "adaptive"}], ids=str)
+def test_what_only_pictures_have_is_refused_on_vectors(vector_case, change):
+    (parameter,) = change
+    if parameter in vector_case.cls.parameters():
+        with pytest.raises(anogan.InputError, match=f"{parameter}=.* needs pictures"):
+            vector_case.fit(**change)
 
 
 def test_a_device_that_is_not_there_is_refused(vector_case):

@@ -12,6 +12,7 @@ from anogan import Callback, InputError, TrainingDivergedError
 from anogan.data.samples import TensorSamples
 from anogan.engine.module import GANModule, Phase, Stage
 from anogan.engine.trainer import CHECKS, LOGS, Trainer, TrainerSettings
+from anogan.nn.growing import Growing, level_at
 
 CPU = torch.device("cpu")
 
@@ -108,6 +109,70 @@ def test_a_rarer_phase_is_played_at_every_nth_step():
         True,
         False,
     ]
+
+
+class Single(GANModule):
+    """One number that two phases pull at, the second one lazily, through a network that grows."""
+
+    def __init__(self, every, growing=False):
+        super().__init__()
+        self.weights = nn.ParameterList([nn.Parameter(torch.full((1,), 5.0))])
+        self.network = Growing([(8, 8), (4, 4), (2, 2)])
+        self.every, self.growing = every, growing
+        self.step, self.lazy_steps, self.levels, self.looks = 0, [], [], []
+
+    def stages(self):
+        networks = (self.weights,)
+        main, lazy = Phase("main", networks, self.main), Phase("lazy", networks, self.lazy, every=self.every, lazy=True)
+        return (Stage("one", (main, lazy), self.monitor, growing=(self.network,) if self.growing else ()),)
+
+    def main(self, x):
+        self.step += 1
+        self.levels.append(self.network.level)
+        return {"square": self.weights[0].square()}
+
+    def lazy(self, x):
+        self.lazy_steps.append(self.step)
+        return {"cube": self.weights[0] ** 3}
+
+    def monitor(self, x):
+        self.looks.append(self.step)
+        return self.weights[0].abs()
+
+    def score(self, x):
+        return x.mean(-1)
+
+
+@pytest.mark.parametrize(("steps", "played"), [(2, [1]), (16, [1, 16]), (40, [1, 16, 32])])
+def test_a_lazy_phase_is_played_at_the_first_step_and_then_at_every_nth(steps, played):
+    module = Single(every=16)
+    play(module, steps=steps)
+    assert module.lazy_steps == played
+
+
+def test_phases_of_the_same_networks_share_an_optimiser():
+    module = Single(every=2)
+    play(module, steps=4)
+    weight = nn.Parameter(torch.full((1,), 5.0))
+    adam = torch.optim.Adam([weight], lr=0.1, betas=(0.5, 0.999))
+    for step in range(1, 5):
+        for power in (2, 3) if step in (1, 2, 4) else (2,):
+            adam.zero_grad()
+            (weight**power).sum().backward()
+            adam.step()
+    assert_close(module.weights[0], weight)
+
+
+def test_growing_networks_have_grown_after_half_of_the_budget_and_are_looked_at_from_then_on():
+    module = Single(every=1, growing=True)
+    play(module, steps=40, held_out=data(4), patience=100)
+    assert module.levels[:20] == [level_at(step / 20, 2) for step in range(1, 21)]
+    assert module.levels[0] == 0
+    assert set(module.levels[19:]) == {2.0}
+    assert module.looks == list(range(20, 41, 2))
+    alone = Single(every=1, growing=True)
+    play(alone, steps=1)  # the shortest budget still ends at full resolution
+    assert alone.levels == [2.0]
 
 
 def test_weights_are_clipped_where_the_phase_says_so():

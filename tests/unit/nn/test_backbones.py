@@ -9,7 +9,7 @@ from torch.testing import assert_close
 
 from anogan import InputError
 from anogan.data.spec import SampleSpec
-from anogan.nn import dcgan
+from anogan.nn import dcgan, style
 from anogan.nn.backbone import BACKBONES, Backbone, backbone_for, critique_both
 
 SPECS = {
@@ -21,12 +21,19 @@ SPECS = {
     "33x8": SampleSpec((1, 33, 8), bounded=True),
 }
 K, B = 2, 4
+CASES = [(name, "auto") for name in SPECS] + [(name, "style") for name, spec in SPECS.items() if spec.is_image]
+WITHOUT_FEATURES = ("encoder", "decoder", "unet", "inpainter", "patch")
 
 
-@pytest.fixture(params=SPECS)
-def spec(request):
+@pytest.fixture(params=CASES, ids=" ".join)
+def case(request):
     torch.manual_seed(0)
-    return SPECS[request.param]
+    return request.param
+
+
+@pytest.fixture
+def spec(case):
+    return SPECS[case[0]]
 
 
 @pytest.fixture
@@ -35,8 +42,19 @@ def x(spec):
 
 
 @pytest.fixture
-def backbone(spec):
-    return backbone_for("auto", spec, K, 4)
+def backbone(case, spec):
+    return backbone_for(case[1], spec, K, 4)
+
+
+class Masked(nn.Module):
+    """Takes the mask as numbers, like the inputs of the other networks: 0 erases nothing."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+
+    def forward(self, x, mask):
+        return self.network(x, mask > 0.5)
 
 
 def networks(backbone, spec):
@@ -45,6 +63,9 @@ def networks(backbone, spec):
     z = torch.randn(K, B, 3)
     made = {"encoder": (backbone.encoder(3), (x,)), "decoder": (backbone.decoder(3), (z,))}
     made["unet"] = backbone.unet(3), (x,)
+    mask = torch.zeros_like(x)
+    made["inpainter"] = Masked(backbone.inpainter(3)), (x, mask)
+    made["patch"] = Masked(backbone.patch_critic()), (x, mask)
     for normed in (False, True):
         made[f"critic {normed}"] = backbone.critic(spectral_norm=normed), (x,)
         made[f"joint {normed}"] = backbone.critic(context_dim=3, spectral_norm=normed), (x, z)
@@ -62,12 +83,38 @@ def test_encoders_and_decoders_have_the_promised_shapes(backbone, spec, x):
 
 def test_critics_give_a_logit_and_features(backbone, spec):
     for name, (network, inputs) in networks(backbone, spec).items():
-        if name in ("encoder", "decoder", "unet"):
+        if name in WITHOUT_FEATURES:
             continue
         logit, features = network(*inputs)
         assert logit.shape == (K, B), name
         assert features.shape[:2] == (K, B), name
         assert features.dim() == 3, name
+
+
+def test_an_inpainter_sees_the_mask_and_nothing_under_it(backbone, x):
+    network = backbone.inpainter(3).double().eval()
+    masks, x = backbone.masks(), x.double()
+    for mask in masks:
+        filled = network(x, mask.expand_as(x))
+        assert filled.shape == x.shape
+        assert torch.equal(network(torch.where(mask, 7.0, x), mask.expand_as(x)), filled)
+        if not mask.all():
+            assert not torch.equal(network(torch.where(mask, x, 7.0), mask.expand_as(x)), filled)
+    if len(masks) > 1:
+        zeros = torch.zeros_like(x)
+        assert not torch.equal(network(zeros, masks[0].expand_as(x)), network(zeros, masks[1].expand_as(x)))
+
+
+def test_a_patch_critic_has_a_logit_for_each_patch_and_uses_the_mask(backbone, spec, x):
+    network = backbone.patch_critic()
+    mask = backbone.masks()[0].expand_as(x)
+    logits = network(x, mask)
+    if len(spec.shape) == 1:
+        assert logits.shape == (K, B, 1)
+    else:
+        sizes = dcgan.level_sizes(*spec.shape[1:])[: dcgan.PATCH_LEVELS + 1]
+        assert logits.shape == (K, B, sizes[-1][0] * sizes[-1][1])
+    assert not torch.equal(network(x, ~mask), logits)
 
 
 def test_generated_values_lie_in_the_range_of_the_spec(backbone, spec, x):
@@ -99,8 +146,10 @@ def test_rows_are_independent_in_eval_mode(backbone, spec):
 
 def test_critics_do_not_mix_rows_even_in_training(backbone, spec):
     for name, (network, inputs) in networks(backbone, spec).items():
-        if name in ("encoder", "decoder", "unet") or "True" in name:  # spectral norm moves with each call
+        if name in WITHOUT_FEATURES or "True" in name:  # spectral norm moves with each call
             continue
+        if any(isinstance(part, style.MinibatchDeviation) for part in network.modules()):
+            continue  # which is there to compare rows, and in training only
         network.double().train()
         inputs = tuple(i.double() for i in inputs)
         assert_close(network(*inputs).logit[:, :1], network(*(i[:, :1] for i in inputs)).logit, msg=name)
@@ -150,6 +199,8 @@ def test_the_wrong_modality_gets_advice():
         backbone_for("mlp", SPECS["8x8"], 1, None)
     with pytest.raises(InputError, match=r"7x20 pixels.*at least 8x8"):
         backbone_for("auto", SampleSpec((1, 7, 20), bounded=True), 1, None)
+    with pytest.raises(InputError, match=r"backbone 'style' needs \(C, H, W\)"):
+        backbone_for("style", SPECS["vector"], 1, None)
     with pytest.raises(InputError, match=r"Unknown backbone 'resnet'; there are .*mlp"):
         backbone_for("resnet", SPECS["vector"], 1, None)
 

@@ -1,0 +1,233 @@
+"""The class that each sample belongs to: given, not judged. A product variant, a network service, a camera."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from itertools import tee
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+import torch
+
+from ..errors import InputError
+from .columns import CategoryColumn, Column, learn_column
+from .preprocessor import Preprocessor
+from .samples import Samples
+from .spec import SampleSpec
+
+FOLDER = "folder"
+"""The condition of pictures whose class is the name of the folder that they lie in."""
+LABELS = "condition"  # what the condition of a `Conditioned` is called
+_LISTED = 20
+
+
+class Conditioned:
+    """Samples with the class of each one; what a table says in a column.
+
+    Parameters
+    ----------
+    X : array (n, d), images (n, C, H, W), or ImageFolder
+    labels : sequence of n texts, numbers or booleans
+
+    Raises
+    ------
+    InputError
+        If there is not one label for each sample, or X is a table.
+    """
+
+    def __init__(self, X: Any, labels: Any) -> None:
+        if hasattr(X, "iloc"):
+            raise InputError("X is a table; name its column instead: ConditionalGAN(condition=...).fit(X).")
+        self.X = X
+        self.labels = pd.Series(list(labels), name=LABELS)
+        if len(self.labels) != len(X):
+            raise InputError(
+                f"X has {len(X)} samples, but there are {len(self.labels)} labels; needed is one for each."
+            )
+
+    def __len__(self) -> int:
+        return len(self.X)
+
+
+class ConditionedSamples:
+    """Samples that carry the number of their class as one more entry along axis 0 (a channel that is constant).
+
+    Parameters
+    ----------
+    samples : n Samples (C, ...)
+    classes : (n,) int
+    """
+
+    def __init__(self, samples: Samples, classes: np.ndarray) -> None:
+        self._samples = samples
+        self._classes = classes
+
+    def __len__(self) -> int:
+        return len(self._samples)
+
+    def subset(self, indices: np.ndarray) -> ConditionedSamples:
+        """Only the samples at `indices`, in that order."""
+        return ConditionedSamples(self._samples.subset(indices), self._classes[indices])
+
+    def batch(self, indices: np.ndarray) -> torch.Tensor:
+        """The samples at `indices`: (B, C + 1, ...)."""
+        return next(self.batches([indices]))
+
+    def batches(self, index_batches: Iterable[np.ndarray]) -> Iterator[torch.Tensor]:
+        """One (B, C + 1, ...) tensor for each array of indices, in order."""
+        for_classes, for_samples = tee(index_batches)
+        for indices, x in zip(for_classes, self._samples.batches(for_samples), strict=True):
+            number = torch.as_tensor(self._classes[indices]).to(x).reshape(-1, *[1] * (x.dim() - 1))
+            yield torch.cat([x, number.expand(-1, 1, *x.shape[2:])], dim=1)
+
+    def fingerprint(self) -> str:
+        """Of the samples and their classes."""
+        return f"{self._samples.fingerprint()} {self._classes.tolist()}"
+
+
+class ConditionPreprocessor(Preprocessor):
+    """Takes the condition out of the user's data, and puts it back; the rest is left to another preprocessor.
+
+    Parameters
+    ----------
+    inner : Preprocessor
+        For samples without their condition.
+    column : str or None
+        The column of a table; "folder" for pictures in folders; None for a `Conditioned`.
+
+    Attributes
+    ----------
+    condition_ : CategoryColumn
+        The classes.
+    position_ : int
+        Where the condition stands among the table's columns.
+    """
+
+    def __init__(self, inner: Preprocessor, column: str | None) -> None:
+        self.inner = inner
+        self.column = column
+
+    @property
+    def kind(self) -> str:  # type: ignore[override]
+        return self.inner.kind
+
+    @property
+    def spec_(self) -> SampleSpec:
+        return replace(self.inner.spec_, classes=len(self.condition_.categories))
+
+    @property
+    def columns_(self) -> list[Column]:
+        """Of a table, the condition among them."""
+        columns: list[Column] = list(self.inner.columns_)
+        columns.insert(self.position_, self.condition_)
+        return columns
+
+    def fit(self, X: Any, *, rows: np.ndarray | None = None) -> Self:
+        """Learn the classes from all of X; a missing one is an `InputError`."""
+        rest, labels = split_condition(X, self.column)
+        self.condition_ = _learn_classes(labels)
+        self.position_ = X.columns.get_loc(self.column) if isinstance(X, pd.DataFrame) else 0
+        self.inner.fit(rest, rows=rows)
+        return self
+
+    def transform(self, X: Any, dtype: torch.dtype) -> ConditionedSamples:
+        """Check X and bring it to model space.
+
+        Raises
+        ------
+        InputError
+            If the condition is missing, or a class is not known; names the closest ones. And as the inner one.
+        """
+        rest, labels = split_condition(X, self.column)
+        self._check_known(labels)
+        return ConditionedSamples(self.inner.transform(rest, dtype), self.condition_.places(labels))
+
+    def inverse(self, x: np.ndarray) -> Any:
+        """(n, C + 1, ...) in model space -> a table with its condition, or a `Conditioned`."""
+        rest = self.inner.inverse(x[:, :-1])
+        places = np.rint(x[:, -1].reshape(len(x), -1)[:, 0]).astype(np.int64)
+        labels = self.condition_.decode(np.eye(len(self.condition_.categories))[places], None)
+        if not isinstance(rest, pd.DataFrame):
+            return Conditioned(rest, labels)
+        rest.insert(self.position_, self.column, labels)
+        return rest
+
+    def collapse(self, error: np.ndarray) -> np.ndarray | pd.DataFrame:
+        """As the inner one; the condition is given, so no error is its own."""
+        rest = self.inner.collapse(error[:, :-1])
+        if isinstance(rest, pd.DataFrame):
+            rest.insert(self.position_, self.column, 0.0)
+        return rest
+
+    def unseen_categories(self, X: pd.DataFrame) -> dict[str | int, dict[Any, int]]:
+        """Of the other columns; an unknown class is an error, not a finding."""
+        rest, _ = split_condition(X, self.column)
+        found: dict[str | int, dict[Any, int]] = self.inner.unseen_categories(rest)
+        return found
+
+    def column_types(self) -> dict[str | int, str]:
+        """See `TablePreprocessor.column_types`."""
+        return {column.name: column.arrow_type for column in self.columns_}
+
+    def _check_known(self, labels: pd.Series) -> None:
+        unknown = self.condition_.unseen(labels)
+        if not unknown:
+            return
+        known = [str(category) for category in self.condition_.categories]
+        value = next(iter(unknown))
+        more = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
+        if value is None:
+            raise InputError(
+                f"The condition '{labels.name}' is missing in {unknown[None]:,} row(s). Fill or drop them."
+            )
+        close = difflib.get_close_matches(str(value), known, n=3)
+        hint = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
+        if not close and len(known) <= _LISTED:
+            hint = f" It knows {', '.join(known)}."
+        raise InputError(
+            f"The model does not know {value!r}{more} as a value of the condition '{labels.name}' "
+            f"({unknown[value]:,} row(s)), so it cannot tell what is normal there.{hint}"
+        )
+
+
+def split_condition(X: Any, column: str | None) -> tuple[Any, pd.Series]:
+    """The samples without their condition, and the condition of each.
+
+    Raises
+    ------
+    InputError
+        If X has no such condition.
+    """
+    if isinstance(X, Conditioned):
+        if column not in (None, FOLDER):
+            raise InputError(f"condition={column!r} names a column of a table, but X brings labels of its own.")
+        return X.X, X.labels
+    if isinstance(X, pd.DataFrame) and column is not None:
+        names = [str(name) for name in X.columns]
+        if column not in X.columns:
+            close = difflib.get_close_matches(column, names, n=3) or names[:_LISTED]
+            raise InputError(
+                f"X has no column '{column}', which is the condition. Closest: {', '.join(map(repr, close))}."
+            )
+        return X.drop(columns=column), X[column]
+    if hasattr(X, "files") and column == FOLDER:
+        return X, pd.Series([file.parent.name for file in X.files], name=FOLDER)
+    if column is None:
+        raise InputError("The model was fitted with a condition, and X has none: give Conditioned(X, labels).")
+    needed = "a folder of pictures" if column == FOLDER else "a DataFrame with this column"
+    raise InputError(f"condition={column!r} needs {needed}. For other data give Conditioned(X, labels).")
+
+
+def _learn_classes(labels: pd.Series) -> CategoryColumn:
+    if labels.isna().any():
+        raise InputError(
+            f"The condition '{labels.name}' is missing in {labels.isna().sum():,} row(s). Fill or drop them."
+        )
+    categorical = labels if isinstance(labels.dtype, pd.CategoricalDtype) else labels.astype("category")
+    column, _ = learn_column(labels.name, categorical, None)
+    assert isinstance(column, CategoryColumn)
+    column.dtype = str(labels.dtype)
+    return column

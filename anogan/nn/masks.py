@@ -1,0 +1,39 @@
+"""Complementary masks: sets of them in which every value of a sample is erased exactly once."""
+
+import torch
+from torch import Tensor
+
+
+def complementary_masks(units: Tensor, parts: int) -> Tensor:
+    """A random set of masks that erase about equally many units each, and every unit once.
+
+    Parameters
+    ----------
+    units : (*shape) int64
+        Which unit each value belongs to, from 0 without a gap; a unit is erased whole.
+    parts : int
+        Masks in the set; one for each unit if there are fewer units.
+
+    Returns
+    -------
+    (parts, *shape) bool tensor
+        True where a mask erases.
+    """
+    count = int(units.max()) + 1
+    parts = min(parts, count)
+    part = (torch.randperm(count) % parts)[units]  # (*shape)
+    return torch.stack([part == i for i in range(parts)])
+
+
+def square_units(height: int, width: int, side: int) -> Tensor:
+    """Numbers the squares of a grid over a picture; those at the right and lower edge may be cut: ``(H, W)``."""
+    rows, columns = torch.arange(height) // side, torch.arange(width) // side
+    return rows[:, None] * (int(columns[-1]) + 1) + columns
+
+
+def span_units(dim: int, spans: tuple[tuple[int, int], ...]) -> Tensor:
+    """Numbers the columns of a vector, a one-hot span counting as one: ``(d,)``."""
+    is_first = torch.ones(dim, dtype=torch.int64)
+    for start, stop in spans:
+        is_first[start + 1 : stop] = 0
+    return is_first.cumsum(0) - 1

@@ -1,0 +1,278 @@
+"""StyleGAN2's generator and critic (Karras 2020, arXiv:1912.04958) for images of any size from 8x8 up."""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import adaptive_avg_pool2d, conv2d, leaky_relu
+from torch.nn.utils.parametrizations import spectral_norm as torch_spectral_norm
+
+from ..data.spec import SampleSpec
+from .backbone import Critique, Decoder
+from .dcgan import DCGAN, MOST_CHANNELS, level_channels, level_sizes
+from .ensemble import Members
+from .growing import Growing, GrowingDown, enlarge
+from .layers import BatchedLinear, OutputRange
+from .mlp import SLOPE, Hidden
+
+MAPPING_LAYERS = 2  # as StyleGAN2-ADA takes for small pictures; the paper's 8 are for faces
+GROUP = 4  # rows over which the critic's minibatch standard deviation is taken
+MOMENTUM = 0.01  # of running means
+
+
+def channels_of(sizes: list[tuple[int, int]], width: int) -> list[int]:
+    """Channels of each level, coarsest first: ``width`` after the first halving as in DCGAN, half at full size."""
+    return [max(width // 2, 1), *level_channels(len(sizes) - 1, width)][::-1]
+
+
+def activate(x: Tensor) -> Tensor:
+    """Leaky ReLU that keeps the variance of a centred input about as it is."""
+    return leaky_relu(x, SLOPE) * math.sqrt(2)
+
+
+def init_he(module: nn.Module) -> None:
+    """Weights with which `activate` keeps the variance of its input, N(0, 1 / in), and zero biases."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            nn.init.normal_(layer.weight, std=layer.weight[0].numel() ** -0.5)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+
+
+class ModulatedConv(nn.Module):
+    """Convolution whose input channels are scaled by a style, ``(B, in, H, W), (B, latent_dim)`` -> ``(B, out, H, W)``.
+
+    Demodulation divides each output channel by the standard deviation that it would have for independent inputs of
+    unit variance (eq. 3). Scaling the input and the output is the same as scaling the weights of each row, and needs
+    one convolution for the batch instead of one for each row.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, latent_dim: int, kernel: int, *, demodulate: bool) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(out_channels, in_channels, kernel, kernel))
+        self.weight.data.mul_((in_channels * kernel**2) ** -0.5)
+        self.style = nn.Linear(latent_dim, in_channels)
+        nn.init.normal_(self.style.weight, std=latent_dim**-0.5)
+        nn.init.ones_(self.style.bias)
+        self.demodulate = demodulate
+
+    def forward(self, x: Tensor, w: Tensor) -> Tensor:
+        style = self.style(w)  # (B, in)
+        y = conv2d(x * style[:, :, None, None], self.weight, padding=self.weight.shape[-1] // 2)
+        if self.demodulate:
+            variance = style.square() @ self.weight.square().sum((2, 3)).T  # (B, out)
+            y = y * (variance + 1e-8).rsqrt()[:, :, None, None]
+        return y
+
+
+class StyledLayer(nn.Module):
+    """Modulated convolution, noise, bias and activation.
+
+    Without ``noise (B, 1, H, W)`` it is left out, which is its mean.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, latent_dim: int) -> None:
+        super().__init__()
+        self.conv = ModulatedConv(in_channels, out_channels, latent_dim, 3, demodulate=True)
+        self.noise_strength = nn.Parameter(torch.zeros(()))
+        self.bias = nn.Parameter(torch.zeros(out_channels, 1, 1))
+
+    def forward(self, x: Tensor, w: Tensor, noise: Tensor | None) -> Tensor:
+        y = self.conv(x, w)
+        if noise is not None:
+            y = y + self.noise_strength * noise
+        return activate(y + self.bias)
+
+
+class ToPicture(nn.Module):
+    """An activation's share of the picture: ``(B, c, H, W), (B, latent_dim)`` -> ``(B, C, H, W)``."""
+
+    def __init__(self, in_channels: int, out_channels: int, latent_dim: int) -> None:
+        super().__init__()
+        self.conv = ModulatedConv(in_channels, out_channels, latent_dim, 1, demodulate=False)
+        self.bias = nn.Parameter(torch.zeros(out_channels, 1, 1))
+
+    def forward(self, x: Tensor, w: Tensor) -> Tensor:
+        return self.conv(x, w) + self.bias
+
+
+class Synthesis(Growing):
+    """From a learned constant, styled by w, to a picture; each level adds its share (skip outputs, figure 7b).
+
+    ``w (B, latent_dim)`` and a noise ``(B, 1, h, w)`` for each styled layer, or none -> ``(B, C, H, W)``.
+    """
+
+    def __init__(self, spec: SampleSpec, width: int, latent_dim: int) -> None:
+        super().__init__(level_sizes(*spec.shape[1:]))
+        plan = channels_of(self.sizes, width)
+        self.constant = nn.Parameter(torch.randn(plan[0], *self.sizes[0]))
+        self.first = nn.ModuleList(
+            StyledLayer(a, b, latent_dim) for a, b in zip([plan[0], *plan[:-1]], plan, strict=True)
+        )
+        self.second = nn.ModuleList(StyledLayer(c, c, latent_dim) for c in plan)
+        self.pictures = nn.ModuleList(ToPicture(c, spec.shape[0], latent_dim) for c in plan)
+        self.range = OutputRange(spec)
+
+    def forward(self, w: Tensor, *noise: Tensor) -> Tensor:
+        finest, alpha = self.finest()
+        x = self.constant.expand(w.shape[0], -1, -1, -1)
+        picture = w.new_zeros(())
+        for level, size in enumerate(self.sizes):
+            if level:
+                picture = enlarge(picture, size)
+            if level > finest:
+                continue
+            first, second = noise[2 * level : 2 * level + 2] if noise else (None, None)
+            x = self.first[level](enlarge(x, size) if level else x, w, first)
+            x = self.second[level](x, w, second)
+            share = self.pictures[level](x, w)
+            picture = picture + (alpha * share if level == finest else share)
+        return self.range(picture)
+
+
+class StyleDecoder(Decoder):
+    """Mapping network z -> w and `Synthesis`; noise is drawn in training only, so that scores repeat."""
+
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(self, spec: SampleSpec, members: int, width: int, latent_dim: int) -> None:
+        super().__init__()
+        self.layers = Hidden(members, [latent_dim] * (MAPPING_LAYERS + 1))
+        for layer in self.layers.modules():
+            if isinstance(layer, BatchedLinear):
+                nn.init.normal_(layer.weight, std=math.sqrt(2 / latent_dim))
+                nn.init.zeros_(layer.bias)
+        self.painters = Members(members, lambda: Synthesis(spec, width, latent_dim))
+        self.sizes = level_sizes(*spec.shape[1:])[::-1]
+        self.register_buffer("running_mean", torch.zeros(members, 1, latent_dim))  # of w
+        self.register_buffer("running_var", torch.full((members, 1, 1), float(latent_dim)))  # mean |w - mean|^2
+
+    def forward(self, z: Tensor) -> Tensor:
+        return self.synthesis(self.mapping(z))
+
+    def mapping(self, z: Tensor) -> Tensor:
+        w = self.layers(z)
+        if self.training:
+            self.running_mean.lerp_(w.detach().mean(1, keepdim=True), MOMENTUM)
+            distance = (w.detach() - self.running_mean).square().sum(-1, keepdim=True)  # (K, B, 1)
+            self.running_var.lerp_(distance.mean(1, keepdim=True), MOMENTUM)
+        return w
+
+    def synthesis(self, w: Tensor) -> Tensor:
+        noise = []
+        if self.training:
+            layers = [size for size in self.sizes for _ in range(2)]
+            noise = [torch.randn(*w.shape[:2], 1, *size, dtype=w.dtype, device=w.device) for size in layers]
+        return self.painters(w, *noise)
+
+    def search_start(self, z: Tensor) -> Tensor:
+        """The mean w, as in the paper's projection (appendix D)."""
+        return self.running_mean
+
+    def confined(self, w: Tensor) -> Tensor:
+        """Within the root mean square distance of the mapped w from their mean: beyond, it draws anything at all."""
+        away = w - self.running_mean
+        radius = self.running_var.sqrt()
+        return self.running_mean + away * (radius / away.norm(dim=-1, keepdim=True).clamp(min=1e-12)).clamp(max=1)
+
+
+class MinibatchDeviation(nn.Module):
+    """Appends the standard deviation among the rows of a group as a channel: ``(B, c, h, w)`` -> ``(B, c + 1, h, w)``.
+
+    It lets the critic see in training that generated rows are too much alike (Karras 2018, section 3). In eval mode
+    it is the running mean of the training batches instead: no row's features depend on its company.
+    """
+
+    running_mean: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("running_mean", torch.zeros(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        rows = x.shape[0]
+        deviation = self.running_mean.expand(rows)
+        if self.training:
+            # Neighbours make a group, so that of a joint batch of real and generated rows each has its own.
+            order = torch.arange(-(-rows // GROUP) * GROUP, device=x.device) % rows
+            groups = x[order].unflatten(0, (-1, GROUP))  # (groups, GROUP, c, h, w)
+            deviation = (groups.var(1, correction=0) + 1e-8).sqrt().flatten(1).mean(1)  # (groups,)
+            deviation = deviation.repeat_interleave(GROUP)[:rows]
+            self.running_mean.lerp_(deviation.detach().mean(), MOMENTUM)
+        return torch.cat([x, deviation.view(-1, 1, 1, 1).expand(-1, 1, *x.shape[2:])], dim=1)
+
+
+class ResidualHalving(nn.Module):
+    """Two convolutions and a linear path around them: ``(B, a, H, W)`` -> ``(B, b, *size)``."""
+
+    def __init__(self, in_channels: int, out_channels: int, size: tuple[int, int]) -> None:
+        super().__init__()
+        self.size = size
+        self.first = nn.Conv2d(in_channels, in_channels, 3, padding=1)
+        self.second = nn.Conv2d(in_channels, out_channels, 3, padding=1)
+        self.around = nn.Conv2d(in_channels, out_channels, 1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        through = activate(self.second(adaptive_avg_pool2d(activate(self.first(x)), self.size)))
+        return (through + self.around(adaptive_avg_pool2d(x, self.size))) / math.sqrt(2)
+
+
+class StyleCritic(GrowingDown):
+    """``(B, C, H, W)`` and optional context ``(B, c)`` -> `Critique`; features: the hidden layer before the logit."""
+
+    def __init__(self, spec: SampleSpec, width: int, context_dim: int, *, spectral_norm: bool, growing: bool) -> None:
+        super().__init__(level_sizes(*spec.shape[1:]))
+        plan = channels_of(self.sizes, width)
+        entries = plan if growing else plan[-1:]
+        self.entries = nn.ModuleList(nn.Conv2d(spec.shape[0], c, 1) for c in entries)
+        self.halvings = nn.ModuleList(
+            ResidualHalving(a, b, size) for a, b, size in zip(plan[1:], plan, self.sizes, strict=False)
+        )
+        self.deviation = MinibatchDeviation()
+        self.conv = nn.Conv2d(plan[0] + 1, plan[0], 3, padding=1)
+        flat = plan[0] * math.prod(self.sizes[0])
+        self.hidden = nn.Linear(flat + context_dim, MOST_CHANNELS * width)
+        self.head = nn.Linear(MOST_CHANNELS * width, 1)
+        init_he(self)
+        if spectral_norm:
+            for layer in [m for m in self.modules() if isinstance(m, nn.Conv2d | nn.Linear)]:
+                torch_spectral_norm(layer)
+
+    def enter(self, level: int, x: Tensor) -> Tensor:
+        return activate(self.entries[level - self.top - 1](x))  # without growth there is the finest alone
+
+    def halve(self, level: int, h: Tensor) -> Tensor:
+        return self.halvings[level - 1](h)
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Critique:
+        h = activate(self.conv(self.deviation(self.coarsest(x)))).flatten(1)
+        if context is not None:
+            h = torch.cat([h, context], dim=1)
+        features = activate(self.hidden(h))  # (B, F)
+        return Critique(self.head(features).squeeze(-1), features)
+
+
+class Style(DCGAN):
+    """StyleGAN2's generator and critics; what that paper does not have (encoders, U-Nets) is DCGAN's.
+
+    Notes
+    -----
+    Deviations from the paper: weights begin at their final scale instead of being rescaled at run time (equalised
+    learning rate), which with Adam would make a training of a thousand steps ten times slower; two mapping layers, at
+    the rate of the others, and z is not normalised; bilinear enlarging and plain averages instead of the binomial
+    filter, and sizes that are no powers of two; the output range is that of the spec; no path length regularisation,
+    no style mixing, no truncation. In eval mode there is no noise, and the critic's minibatch deviation is a stored
+    mean: scores repeat, and a row's own does not depend on its batch.
+    """
+
+    name = "style"
+    default_r1_weight = 1.0
+
+    def decoder(self, latent_dim: int, *, growing: bool = False) -> Decoder:
+        # Its skip outputs are what growing needs.
+        return StyleDecoder(self.spec, self.members, self.width, latent_dim)
+
+    def _critic(self, spec: SampleSpec, context_dim: int, **options: Any) -> nn.Module:
+        return Members(self.members, lambda: StyleCritic(spec, self.width, context_dim, **options))

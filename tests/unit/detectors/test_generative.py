@@ -1,0 +1,90 @@
+"""The game of a generator against a critic: lazy R1, and W space in search and encoder."""
+
+import numpy as np
+import pytest
+import torch
+from torch.testing import assert_close
+
+import anogan
+from anogan.data.spec import SampleSpec
+from anogan.detectors.anogan import R1_EVERY, GenerativeModule
+from anogan.losses.adversarial import OBJECTIVES
+from anogan.losses.penalties import r1_penalty
+from anogan.nn.augment import Augmented
+from anogan.nn.backbone import backbone_for
+
+SPEC = SampleSpec((1, 8, 8), bounded=True)
+
+
+class Game(GenerativeModule):
+    def stages(self):
+        return (self.game(),)
+
+    def score(self, x):
+        return self.critic(x).logit
+
+
+def game(name="style", **options):
+    torch.manual_seed(0)
+    backbone = backbone_for(name, SPEC, 1, 4)
+    return Game(backbone, 3, OBJECTIVES["non_saturating"], 10.0, 1, **options).double()
+
+
+@pytest.fixture
+def x():
+    return torch.rand(1, 8, *SPEC.shape).double()
+
+
+def test_r1_is_lazy_and_weighs_as_much_more(x):
+    module = game(r1_weight=0.5)
+    phases = {phase.name: phase for phase in module.game().phases}
+    assert list(phases) == ["critic", "r1", "generator"]
+    assert phases["r1"].every == R1_EVERY == 16
+    assert phases["r1"].lazy
+    assert phases["r1"].networks == phases["critic"].networks  # so that they share an optimiser
+    assert set(phases["critic"].loss(x)) == {"adversarial"}
+    module.eval()
+    assert_close(phases["r1"].loss(x)["r1"], 16 * 0.5 * r1_penalty(lambda real: module.critic(real).logit, x))
+    assert "r1" not in {phase.name for phase in game().game().phases}
+
+
+def test_the_default_weight_of_r1_is_the_backbone_s():
+    X = np.random.default_rng(0).uniform(size=(12, 1, 8, 8))
+    fixed = {"random_state": 0, "device": "cpu", "patience": 0} | anogan.AnoGAN.tiny
+    for backbone, weight in (("dcgan", 0.0), ("style", 1.0)):
+        detector = anogan.AnoGAN(backbone=backbone, **fixed)
+        with pytest.warns(UserWarning, match="smallest rate"):
+            detector.fit(X)
+        assert detector.module_.r1_weight == weight
+        assert detector.set_params(r1_weight=0.3).build(backbone_for(backbone, SPEC, 1, 4)).r1_weight == 0.3
+
+
+def test_the_critic_is_augmented_if_asked_and_told_what_it_said(x):
+    assert not isinstance(game().critic, Augmented)
+    module = game(augment="adaptive").train()
+    monitored = []
+    module.critic.adapt = lambda real, fake: monitored.append((real.shape, fake.shape))
+    module.critic_loss(x)
+    module.generator_loss(x)
+    assert monitored == [((1, 8), (1, 8))]
+
+
+@pytest.mark.parametrize("name", ["dcgan", "style"])
+def test_only_a_growing_game_declares_its_networks_as_growing(name):
+    assert game(name).game().growing == ()
+    module = game(name, growing=True)
+    assert module.game().growing == (module.generator, module.critic)
+
+
+def test_search_and_encoder_work_in_w(x):
+    backbone = backbone_for("style", SPEC, 1, 4)
+    torch.manual_seed(0)
+    searching = anogan.AnoGAN(**anogan.AnoGAN.tiny).build(backbone).double().eval()
+    encoding = anogan.FAnoGAN(**anogan.FAnoGAN.tiny).build(backbone).double().eval()
+    for module in (searching, encoding):
+        module.requires_grad_(False)
+        module.generator.mapping = None  # neither goes by way of z
+        assert module.score(x).shape == (1, 8)
+        assert module.reconstruct(x).shape == x.shape
+    searching.search_steps = 0
+    assert_close(searching.search(x), torch.zeros(1, 8, 4).double())  # the mean w, before any training

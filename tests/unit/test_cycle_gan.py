@@ -1,0 +1,131 @@
+"""CycleGAN's pool: where it comes from, what it changes, and that it is not kept."""
+
+import itertools
+import warnings
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+import anogan
+from anogan.data.samples import TensorSamples
+from anogan.data.spec import SampleSpec
+from anogan.engine import trainer
+from anogan.nn.backbone import backbone_for
+
+TINY = anogan.CycleGAN.tiny | {"device": "cpu", "random_state": 0, "n_members": 1}
+
+
+@pytest.fixture(autouse=True)
+def _quiet():
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", anogan.TrainingHealthWarning)
+        yield
+
+
+def rows(n=32, seed=0):
+    return np.random.default_rng(seed).normal(size=(n, 4))
+
+
+class Stop(anogan.Callback):
+    def on_step_end(self, stage, step, terms):
+        if step == 3:
+            raise KeyboardInterrupt
+
+
+def module(members=3, **changes):
+    return anogan.CycleGAN(**TINY | changes).build(backbone_for("mlp", SampleSpec((2,)), members, 8))
+
+
+def test_a_batch_of_the_pool_holds_nothing_but_the_pool():
+    cycle = module(choices=1)
+    cycle.pool = TensorSamples(torch.tensor([[1.0, 2.0], [3.0, 4.0]]))
+    y = cycle.draw_other(torch.zeros(3, 50, 2))
+    assert y.shape == (3, 50, 2)
+    found = {tuple(row) for member in y.tolist() for row in member}
+    assert found == {(1.0, 2.0), (3.0, 4.0)}
+
+
+def test_of_several_candidates_the_least_normal_looking_ones_are_taken():
+    cycle = module(choices=5)
+    cycle.pool = TensorSamples(torch.arange(40.0).reshape(20, 2))
+    candidates = torch.arange(80.0).reshape(1, 40, 2).expand(3, 40, 2)
+    cycle.candidates = lambda x: candidates
+    y = cycle.draw_other(torch.zeros(3, 8, 2))
+    belief = cycle.critic_normal(candidates).logit
+    for member in range(3):
+        expected = candidates[member][belief[member].argsort()[:8]]
+        taken = {tuple(row) for row in y[member].tolist()}
+        assert taken == {tuple(row) for row in expected.tolist()}
+
+
+def test_the_pool_is_learned_from_and_forgotten():
+    plain = anogan.CycleGAN(**TINY).fit(rows())
+    pooled = anogan.CycleGAN(**TINY).fit(rows(), X_other=rows(9, seed=1) + 3)
+    assert not np.array_equal(plain.anomaly_score(rows(5, seed=2)), pooled.anomaly_score(rows(5, seed=2)))
+    assert pooled.module_.pool is None
+
+
+def test_a_pool_like_no_training_data_is_refused():
+    with pytest.raises(anogan.InputError, match="3 features"):
+        anogan.CycleGAN(**TINY).fit(rows(), X_other=rows()[:, :3])
+    with pytest.raises(anogan.InputError, match="WGANGP learns from normal samples alone"):
+        anogan.WGANGP().fit(rows(), X_other=rows())
+
+
+def test_training_with_a_pool_resumes_bit_equal_and_with_another_pool_not_at_all(tmp_path, monkeypatch):
+    # The clock runs an hour a look: a checkpoint at every step.
+    monkeypatch.setattr(trainer, "time", SimpleNamespace(monotonic=itertools.count(0, 3600).__next__))
+    settings, pool = TINY | {"steps": 5}, rows(9, seed=1)
+    whole = anogan.CycleGAN(**settings).fit(rows(), X_other=pool)
+    with pytest.raises(KeyboardInterrupt):
+        anogan.CycleGAN(**settings).fit(rows(), X_other=pool, callbacks=[Stop()], checkpoint=tmp_path)
+    for other in (None, pool + 1):
+        with pytest.raises(anogan.InputError, match="belongs to other data"):
+            anogan.CycleGAN(**settings).fit(rows(), X_other=other, checkpoint=tmp_path)
+    resumed = anogan.CycleGAN(**settings).fit(rows(), X_other=pool, checkpoint=tmp_path)
+    np.testing.assert_array_equal(resumed.anomaly_score(rows(5)), whole.anomaly_score(rows(5)))
+
+
+def test_damaged_vectors_hold_values_of_other_rows_and_whole_one_hot_groups():
+    backbone = backbone_for("mlp", SampleSpec((5,), spans=((1, 4),)), 1, 8)
+    x = torch.cat([torch.arange(200.0)[:, None], torch.eye(3).repeat(67, 1)[:200], torch.arange(200.0)[:, None]], 1)
+    y = backbone.damage(x[None])[0]
+    assert (y[:, 1:4].sum(1) == 1).all()
+    assert set(y[:, 0].tolist()) <= set(x[:, 0].tolist())
+    changed = (y != x).float().mean(0)
+    assert 0.1 < changed[0] < 0.4
+    assert 0.1 < changed[4] < 0.4
+    assert not torch.equal(y[:, 0], y[:, 4])
+
+
+def test_damaged_pictures_differ_in_one_rectangle():
+    backbone = backbone_for("dcgan", SampleSpec((2, 32, 48), bounded=True), 1, 8)
+    x = torch.rand(1, 40, 2, 32, 48) * 2 - 1
+    changed = backbone.damage(x) != x
+    areas = []
+    for both in changed[0]:
+        at = both.any(0)
+        box = torch.outer(at.any(1), at.any(0))
+        assert (at == box).float().mean() > 0.99  # but for a pixel that happens to be equal
+        areas.append(box.float().mean().item())
+    assert min(areas) >= 1 / 256
+    assert max(areas) <= 1 / 4 + 0.05
+
+
+def test_the_change_is_where_the_damage_is():
+    """Rows whose second column repeats the first; in the pool some have lost that."""
+    rng = np.random.default_rng(0)
+    cause = rng.normal(size=(400, 1))
+    normal = np.hstack([cause, cause + 0.05 * rng.normal(size=(400, 1)), rng.normal(size=(400, 1))])
+    broken = normal[:40].copy()
+    broken[:, 1] += 4
+    settings = TINY | {"steps": 500, "width": 32, "batch_size": 32}
+    detector = anogan.CycleGAN(**settings).fit(normal[40:], X_other=np.vstack([normal[:200], broken[:20]]))
+    change = detector.explain(broken[20:]).mean(0)
+    assert change[1] > 2 * max(change[0], change[2])
+    good, bad = detector.anomaly_score(normal[:40]), detector.anomaly_score(broken[20:])
+    assert anogan.metrics.auroc(np.repeat([0, 1], [40, 20]), np.concatenate([good, bad])) > 0.9
