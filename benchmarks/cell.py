@@ -88,6 +88,7 @@ def measure(cell: Cell, data_dir: Path) -> Record:
     ours = baselines.is_ours(cell.detector)
     if ours:
         detector = baselines.build(cell.detector, cell.params, n_features=0, seed=cell.seed)
+        train, test = (_at_size(X, detector.image_size) for X in (train, test))
     else:
         record["scaling"] = baseline_scaling(cell)
         train, test = protocol.encoded(train, test, record["scaling"])
@@ -103,9 +104,16 @@ def measure(cell: Cell, data_dir: Path) -> Record:
         record |= {"members": detector.n_members_, "healthy": detector.diagnosis_.healthy}
     if dataset.masks is not None and hasattr(detector, "explain"):
         maps = np.asarray(detector.explain(test), dtype=np.float64)
-        record |= pixel_quality(dataset.masks(data_dir, split), maps.reshape(len(maps), *split.test.shape).sum(axis=1))
+        record |= pixel_quality(
+            dataset.masks(data_dir, split), maps.reshape(len(maps), *(test if ours else split.test).shape).sum(axis=1)
+        )
     record |= {"fit_s": outcome.fit_s, "score_s": outcome.score_s} | _peak()
     return record | {"data": _digest([data_dir / file for file in dataset.files])}
+
+
+def _at_size(X: Any, side: int) -> Any:
+    """A folder's pictures at the size that a detector wants; other data as they are."""
+    return X.resized((X.channels, side, side)) if isinstance(X, anogan.ImageFolder) else X
 
 
 def quality(labels: Labels, scores: np.ndarray, protocol_name: str) -> Record:

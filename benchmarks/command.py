@@ -13,6 +13,7 @@ from anogan import baselines, protocol
 from . import ablation as ablations
 from . import adbench
 from . import conditional as conditions
+from . import patches as patch_methods
 from .cell import Cell, key
 from .datasets import SUITES, datasets_of
 from .report import current, summary
@@ -172,6 +173,28 @@ def conditional(data_dir: Path | None, seeds: str, results: Path) -> None:
         raise click.UsageError("Give --data-dir or set ANOGAN_DATA.")
     text = conditions.report(list(conditions.run(data_dir, _numbers(seeds, "--seeds"))))
     (results / "conditional.md").write_text(text, encoding="utf-8")
+    click.echo(text)
+
+
+@main.command()
+@data_option
+@click.option("--datasets", help="Comma-separated folders in MVTec layout; by default all that are below images/.")
+@click.option("--seeds", default="0", show_default=True, help="Such as 0-4 or 0,3.")
+@click.option("--variants", help="Comma-separated, such as 'FeatureGAN'; by default all.")
+@results_option
+def patches(data_dir: Path | None, datasets: str | None, seeds: str, variants: str | None, results: Path) -> None:
+    """Measure FeatureGAN beside PaDiM's and PatchCore's distances on the same features, and write patches.md."""
+    if data_dir is None:
+        raise click.UsageError("Give --data-dir or set ANOGAN_DATA.")
+    found = {path.parents[1].name: path.parents[1] for path in sorted(data_dir.glob("images/*/train/good"))}
+    names = _chosen(variants, list(patch_methods.VARIANTS), "--variants")
+    records = [
+        record
+        for dataset in _chosen(datasets, list(found), "--datasets")
+        for record in patch_methods.run(found[dataset], _numbers(seeds, "--seeds"), names)
+    ]
+    text = patch_methods.report(records)
+    (results / "patches.md").write_text(text, encoding="utf-8")
     click.echo(text)
 
 
