@@ -25,7 +25,8 @@ def correlated(pictures, grid=(4, 5), features=3):
     generator = torch.Generator().manual_seed(0)
     places = grid[0] * grid[1]
     noise = torch.randn(pictures, places, features, generator=generator, dtype=torch.float64)
-    mix = torch.eye(features) + torch.randn(4, features, features, generator=generator, dtype=torch.float64) / 2
+    turn, _ = torch.linalg.qr(torch.randn(4, features, features, generator=generator, dtype=torch.float64))
+    mix = turn * torch.tensor([1.0, 0.8, 0.6], dtype=torch.float64)[:, None]
     patches = torch.empty_like(noise)
     for number, inside in enumerate(cells(grid)):
         patches[:, inside] = noise[:, inside] @ mix[number]
