@@ -14,11 +14,11 @@ from . import ablation as ablations
 from . import adbench
 from . import conditional as conditions
 from . import patches as patch_methods
-from .cell import Cell, key
+from .cell import Cell, key, provenance
 from .datasets import SUITES, datasets_of
 from .report import current, summary
 from .report import report as report_of
-from .run import CellBudget, read_records, unfinished
+from .run import CellBudget, append_record, read_records, unfinished
 from .run import run as run_cells
 
 RESULTS = Path(__file__).parent / "results"
@@ -188,13 +188,12 @@ def patches(data_dir: Path | None, datasets: str | None, seeds: str, variants: s
         raise click.UsageError("Give --data-dir or set ANOGAN_DATA.")
     found = {path.parents[1].name: path.parents[1] for path in sorted(data_dir.glob("images/*/train/good"))}
     names = _chosen(variants, list(patch_methods.VARIANTS), "--variants")
-    records = [
-        record
-        for dataset in _chosen(datasets, list(found), "--datasets")
-        for record in patch_methods.run(found[dataset], _numbers(seeds, "--seeds"), names)
-    ]
-    text = patch_methods.report(records)
-    (results / "patches.md").write_text(text, encoding="utf-8")
+    path = results / "patches.jsonl"
+    for dataset in _chosen(datasets, list(found), "--datasets"):
+        for record in patch_methods.run(found[dataset], _numbers(seeds, "--seeds"), names):
+            append_record(path, record | provenance(jobs=1))
+    text = patch_methods.report(read_records(path))
+    path.with_suffix(".md").write_text(text, encoding="utf-8")
     click.echo(text)
 
 

@@ -93,6 +93,7 @@ def report(records: list[Record]) -> str:
         "| data | method | seeds | AUROC | pixel AUROC | AUPRO | fit s | pictures/s |",
         "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
+    records = list({(r["dataset"], r["method"], r["seed"]): r for r in records}.values())  # the newest of each
     for dataset, method in dict.fromkeys((r["dataset"], r["method"]) for r in records):
         cells = [r for r in records if (r["dataset"], r["method"]) == (dataset, method)]
         means = {
