@@ -1,5 +1,6 @@
 """`anogan sample`: synthetic normal rows or pictures."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +25,15 @@ from .io import WRITTEN_SUFFIXES, check_target, is_device, table_writer, written
     "--output",
     required=True,
     metavar="OUT",
-    help=".csv, .tsv, .parquet, .npy, - for standard output; a folder of PNGs.",
+    help=".csv, .tsv, .parquet, .npy, - for standard output; for pictures a .png with all of them, or a folder.",
 )
 @click.option("--random-state", type=click.IntRange(min=0), help="Seed; the same seed gives the same samples.")
 @options.quiet_option
 def command(model_path: str, count: int, output: str, random_state: int | None, quiet: bool) -> None:
     """Write synthetic normal rows in the training data's own columns and units, or pictures.
 
-    Tables go to .csv, .tsv or .parquet, arrays also to .npy, pictures to .npy or, as PNGs, to a folder. The model must
+    Tables go to .csv, .tsv or .parquet, arrays also to .npy, pictures to .npy, to one .png that shows them
+    side by side, or each to a PNG in a folder. The model must
     be one that generates, such as wgan_gp; denoising_gan, the default of `anogan fit`, does not.
     """
     detector = anogan.load(model_path)
@@ -40,6 +42,8 @@ def command(model_path: str, count: int, output: str, random_state: int | None, 
     samples = detector.sample(count, random_state=random_state)
     if as_folder:
         _write_pictures(samples, Path(output))
+    elif output.lower().endswith(".png"):
+        _save(_side_by_side(_bytes(samples)), output)
     elif output.lower().endswith(".npy"):
         with written_whole(output) as file:
             np.save(file, np.asarray(samples), allow_pickle=False)
@@ -52,7 +56,7 @@ def command(model_path: str, count: int, output: str, random_state: int | None, 
 
 def _check_output(output: str, kind: str) -> bool:
     """Whether the output is a folder; `InputError` if it suits neither the samples nor the disk."""
-    suffixes = {"table": WRITTEN_SUFFIXES, "vector": (*WRITTEN_SUFFIXES, ".npy"), "image": (".npy",)}[kind]
+    suffixes = {"table": WRITTEN_SUFFIXES, "vector": (*WRITTEN_SUFFIXES, ".npy"), "image": (".npy", ".png")}[kind]
     known = output.lower().endswith(suffixes)
     as_folder = kind == "image" and not known and not is_device(output) and not Path(output).suffix
     if not known and not as_folder and not (is_device(output) and kind != "image"):
@@ -74,14 +78,34 @@ def _write_table(samples: Any, output: str) -> None:
 
 
 def _write_pictures(samples: np.ndarray, folder: Path) -> None:
-    """One PNG each; uint8 as it is, other numbers from [0, 1] or their common range."""
+    """One PNG each."""
     folder.mkdir(parents=True, exist_ok=True)
-    low, high = (0.0, 255.0) if samples.dtype == np.uint8 else (float(samples.min()), float(samples.max()))
-    if samples.dtype != np.uint8 and low >= 0 and high <= 1:
-        low, high = 0.0, 1.0
     digits = len(str(len(samples) - 1))
-    for index, sample in enumerate(samples):
-        pixels = np.rint((sample.astype(np.float64) - low) / (high - low or 1.0) * 255).astype(np.uint8)
-        picture = Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0))
-        with written_whole(folder / f"sample_{index:0{digits}d}.png") as file:
-            picture.save(file, "PNG")
+    for index, pixels in enumerate(_bytes(samples)):
+        _save(pixels, folder / f"sample_{index:0{digits}d}.png")
+
+
+def _bytes(samples: np.ndarray) -> np.ndarray:
+    """Pictures ``(n, C, H, W)`` as uint8: as they are, or from [0, 1] or their common range."""
+    if samples.dtype == np.uint8:
+        return samples
+    low, high = float(samples.min()), float(samples.max())
+    if low >= 0 and high <= 1:
+        low, high = 0.0, 1.0
+    return np.rint((samples.astype(np.float64) - low) / (high - low or 1.0) * 255).astype(np.uint8)
+
+
+def _side_by_side(pictures: np.ndarray) -> np.ndarray:
+    """``(n, C, H, W)`` -> one picture ``(C, rows * H, columns * W)``, about as many rows as columns."""
+    columns = math.ceil(math.sqrt(len(pictures)))
+    rows = math.ceil(len(pictures) / columns)
+    sheet = np.zeros((rows * columns, *pictures.shape[1:]), dtype=np.uint8)
+    sheet[: len(pictures)] = pictures
+    grid = sheet.reshape(rows, columns, *pictures.shape[1:]).transpose(2, 0, 3, 1, 4)
+    return grid.reshape(pictures.shape[1], rows * pictures.shape[2], columns * pictures.shape[3])
+
+
+def _save(pixels: np.ndarray, path: str | Path) -> None:
+    picture = Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0))
+    with written_whole(path) as file:
+        picture.save(file, "PNG")

@@ -22,13 +22,14 @@ from ..data.samples import Samples
 from ..data.scaling import SCALINGS
 from ..engine.callbacks import Callback
 from ..engine.checkpoint import read_checkpoint
-from ..engine.diagnostics import Diagnosis, diagnose
+from ..engine.diagnostics import FEWEST_ROWS, Diagnosis, diagnose
 from ..engine.history import History
 from ..engine.module import GANModule
 from ..engine.trainer import MONITOR_ROWS, Trainer, TrainerSettings
 from ..errors import FormatError, InputError
 from ..nn import dcgan, mlp, style  # noqa: F401  (they enter themselves into the table of backbones)
 from ..nn.backbone import Backbone, backbone_for
+from ..nn.frozen import pretrained
 from ..parameters import Constraint, Parametrised, above, at_least, between, one_of, param
 from ..persistence import ModelFile, read_model, write_model
 from ..scoring.calibration import Calibration, conformal_threshold, member_scales
@@ -45,6 +46,7 @@ VALIDATION_FRACTION = 0.1  # of the rows, at most MONITOR_ROWS, watched for earl
 FEWEST_ROWS_TO_HOLD_OUT = 10
 VALUES_AT_ONCE = 2**20  # numbers in a scored batch, over all members
 DIAGNOSED_ROWS = 512
+PERCEPTION = "efficientnet_lite0"  # the network in whose features generated pictures are judged
 MAPPED_PICTURES = 256  # whose error maps set the threshold of pixels, at most
 
 
@@ -295,9 +297,15 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
     def _diagnose(self, samples: Samples) -> Diagnosis:
         n = min(len(samples), DIAGNOSED_ROWS)
         x = self._expand(samples.batch(np.arange(n)))
+        fake = features = None
         with torch.no_grad():
-            fake = self.module_.sample(n)[0].flatten(1).cpu().double().numpy() if self.module_.can("sample") else None
-            diagnosis = diagnose(x[0].flatten(1).cpu().double().numpy(), fake, self.module_.judge(x))
+            if self.module_.can("sample"):
+                made = self.module_.sample(n)[0]
+                fake = _rows(made)
+                if self.preprocessor_.spec_.is_image and n >= FEWEST_ROWS:
+                    seen = pretrained(PERCEPTION).to(made)
+                    features = _rows(seen(x[0]).mean((2, 3))), _rows(seen(made).mean((2, 3)))
+            diagnosis = diagnose(_rows(x[0]), fake, self.module_.judge(x), features)
         if not diagnosis.healthy:
             warnings.warn(f"{type(self).__name__}: {diagnosis.verdict}", TrainingHealthWarning, stacklevel=4)
         return diagnosis
@@ -552,6 +560,10 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
         check_is_fitted(self)
         if not self.module_.can(method):
             raise InputError(f"{type(self).__name__} cannot {method}: its networks have no part that does.")
+
+
+def _rows(x: Tensor) -> np.ndarray:
+    return x.flatten(1).cpu().double().numpy()
 
 
 def _indexed_as(X: Any, result: Any) -> Any:

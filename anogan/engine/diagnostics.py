@@ -25,7 +25,10 @@ class Diagnosis:
         ``coverage``: share of held-out normal rows with a generated row within the distance of their own k-th
         neighbour, in [0, 1] (Naeem 2020, arXiv:2002.09797, eq. 4); ``density``: how many real neighbourhoods a
         generated row falls into, about 1 for a perfect generator; ``critic_accuracy``: probability that the
-        critic ranks a real row above a generated one, 0.5 at equilibrium.
+        critic ranks a real row above a generated one, 0.5 at equilibrium. For generated pictures also, in the features
+        of a pretrained network averaged over places: ``feature_coverage``, ``feature_density``, and
+        ``frechet_distance``, 0 for equal distributions. It is biased upwards with few pictures, and no FID, which is
+        defined on another network: it compares models of the same data.
     """
 
     healthy: bool
@@ -46,14 +49,36 @@ def coverage_and_density(real: np.ndarray, fake: np.ndarray, k: int = NEIGHBOURS
     return float((nearest_fake <= radius).mean()), float(inside.mean() / k)
 
 
+def frechet_distance(real: np.ndarray, fake: np.ndarray) -> float:
+    """Fréchet distance between the normal distributions fitted to rows ``(n, d)`` and ``(m, d)``, >= 0.
+
+    Heusel 2017 (arXiv:1706.08500), eq. 6: ``|m - m'|^2 + tr(S + S' - 2 (S S')^(1/2))``.
+    """
+    difference = real.mean(0) - fake.mean(0)
+    a, b = (np.atleast_2d(np.cov(rows, rowvar=False)) for rows in (real, fake))
+    values, vectors = np.linalg.eigh(a)
+    root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
+    # S S' has the eigenvalues of the symmetric S^(1/2) S' S^(1/2).
+    overlap = np.sqrt(np.maximum(np.linalg.eigvalsh(root @ b @ root), 0)).sum()
+    return float(max(difference @ difference + np.trace(a) + np.trace(b) - 2 * overlap, 0.0))
+
+
 def ranking_accuracy(real_logit: Tensor, fake_logit: Tensor) -> float:
     """P(real logit > generated logit) over all pairs of a member, ties count half: ``(K, B), (K, B)`` -> [0, 1]."""
     difference = real_logit[:, :, None] - fake_logit[:, None, :]
     return float(((difference > 0).double() + 0.5 * (difference == 0).double()).mean())
 
 
-def diagnose(real: np.ndarray, fake: np.ndarray | None, logits: tuple[Tensor, Tensor] | None) -> Diagnosis:
-    """Put held-out rows ``(n, d)``, generated rows ``(m, d)`` and critic logits ``(K, B)`` into a verdict."""
+def diagnose(
+    real: np.ndarray,
+    fake: np.ndarray | None,
+    logits: tuple[Tensor, Tensor] | None,
+    features: tuple[np.ndarray, np.ndarray] | None = None,
+) -> Diagnosis:
+    """Put held-out rows ``(n, d)``, generated rows ``(m, d)`` and critic logits ``(K, B)`` into a verdict.
+
+    ``features`` are those of real and generated pictures in a pretrained network, ``(n, F)`` and ``(m, F)``.
+    """
     real = np.unique(real, axis=0)  # a row among its own copies has no neighbourhood that a sample could fall into
     if len(real) < FEWEST_ROWS:
         return Diagnosis(True, f"not assessed: only {len(real)} different held-out rows, {FEWEST_ROWS} are needed")
@@ -63,6 +88,9 @@ def diagnose(real: np.ndarray, fake: np.ndarray | None, logits: tuple[Tensor, Te
         measures["coverage"], measures["density"] = coverage_and_density(real, fake)
         if measures["coverage"] < COLLAPSED:
             troubles.append(f"mode collapse: samples cover {measures['coverage']:.0%} of the held-out rows")
+    if features is not None:
+        measures["feature_coverage"], measures["feature_density"] = coverage_and_density(*features)
+        measures["frechet_distance"] = frechet_distance(*features)
     if logits is not None:
         measures["critic_accuracy"] = ranking_accuracy(*logits)
         if measures["critic_accuracy"] > DOMINANT:

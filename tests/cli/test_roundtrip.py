@@ -167,6 +167,13 @@ def test_pictures_can_be_sampled_as_files(run, data, tmp_path):
     assert len(files) == 3
     with Image.open(files[0]) as picture:
         assert picture.size == (12, 8)
+    run("sample", "-m", tmp_path / "m", "-n", 3, "--random-state", 0, "-o", tmp_path / "sheet.png")
+    run("sample", "-m", tmp_path / "m", "-n", 3, "--random-state", 0, "-o", tmp_path / "same")
+    single = [np.asarray(Image.open(file)) for file in sorted((tmp_path / "same").iterdir())]
+    sheet = np.asarray(Image.open(tmp_path / "sheet.png"))
+    np.testing.assert_array_equal(sheet[:8], np.concatenate(single[:2], axis=1))
+    np.testing.assert_array_equal(sheet[8:, :12], single[2])
+    assert not sheet[8:, 12:].any()
 
 
 def test_fit_gives_the_same_model_from_csv_and_parquet(run, data, tmp_path):

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anogan.engine.callbacks import Callback
-from anogan.engine.diagnostics import coverage_and_density, diagnose, ranking_accuracy
+from anogan.engine.diagnostics import coverage_and_density, diagnose, frechet_distance, ranking_accuracy
 from anogan.engine.history import append
 
 
@@ -71,6 +71,25 @@ def test_coverage_is_its_definition():
     coverage, density = coverage_and_density(real, fake, k)
     assert coverage == pytest.approx((across.min(1) <= radius).mean())
     assert density == pytest.approx((across <= radius[:, None]).sum(0).mean() / k)
+
+
+def test_the_frechet_distance_of_normal_rows_is_its_closed_form():
+    rows = np.random.default_rng(0).normal(size=(200_000, 2))
+    # |m - m'|^2 + sum of (s - s')^2 where both have the same axes
+    assert frechet_distance(rows, rows * [2, 1] + [3, 0]) == pytest.approx(9 + 1, rel=0.02)
+    assert frechet_distance(rows, rows) == pytest.approx(0, abs=1e-9)
+
+
+def test_the_frechet_distance_stands_more_features_than_rows():
+    rows = np.random.default_rng(0).normal(size=(30, 50))
+    assert frechet_distance(rows[:15], rows[15:] + 1) > frechet_distance(rows[:15], rows[15:]) > 0
+
+
+def test_pictures_are_also_judged_in_pretrained_features():
+    rows = np.random.default_rng(0).normal(size=(60, 4))
+    measures = diagnose(rows[:30], rows[30:], None, (rows[:30], rows[30:] + 9)).measures
+    assert measures["feature_coverage"] == 0 == measures["feature_density"]
+    assert measures["frechet_distance"] > 300
 
 
 def test_ranking_accuracy_is_the_share_of_pairs_ranked_right():
