@@ -18,6 +18,7 @@ from .cell import Record, pixel_quality
 SIZE = 384
 COVARIANCE_SHRINKAGE = 0.01  # PaDiM's epsilon, on standardised features
 CANDIDATES, CORESET = 100_000, 4096  # patches that PatchCore's bank is chosen from, and that it keeps
+AT_ONCE = 32  # pictures
 TOP_SHARE = 0.01  # a picture's score is the mean of its most unusual patches, as FeatureGAN's
 VARIANTS: dict[str, dict[str, Any]] = {
     "FeatureGAN": {},
@@ -108,7 +109,8 @@ def report(records: list[Record]) -> str:
 @torch.no_grad()
 def _features(features: Any, folder: Any) -> Tensor:
     """``(n, F, h, w)`` of pictures in [-1, 1], as detectors see them."""
-    return torch.cat([features(torch.from_numpy(2 * picture - 1)[None]) for picture in folder])
+    parts = (folder[start : start + AT_ONCE] for start in range(0, len(folder), AT_ONCE))
+    return torch.cat([features(torch.from_numpy(2 * np.stack(list(part)) - 1)) for part in parts])
 
 
 def _maps(method: Callable[[Tensor, Tensor], Tensor], train: Tensor, test: Tensor) -> Maps:
