@@ -22,7 +22,7 @@ class Pix2PixInpaintingModule(GANModule):
     ) -> None:
         super().__init__()
         self.generator = backbone.inpainter(latent_dim)
-        self.critic = backbone.patch_critic()
+        self.critic = backbone.patch_critic(masked=True)
         self.local_mean = backbone.local_mean
         # Drawn once: at scoring all rows are asked the same questions, and training practises these.
         self.register_buffer("masks", backbone.masks())
@@ -54,13 +54,13 @@ class Pix2PixInpaintingModule(GANModule):
     def critic_loss(self, x: Tensor) -> Terms:
         """Isola 2017, eq. 1; both samples are seen with the mask, the condition."""
         filled, mask = self.inpaint(x)
-        real, made = self.critic(x, mask), self.critic(filled, mask)  # (K, B, P)
+        real, made = self.critic(x, mask).logit, self.critic(filled, mask).logit  # (K, B, P)
         return {"adversarial": cross_entropy_critic(real.flatten(1), made.flatten(1))}
 
     def generator_loss(self, x: Tensor) -> Terms:
         """Isola 2017, eq. 4: adversarial + 100 l1."""
         filled, mask = self.inpaint(x)
-        adversarial = non_saturating_generator(self.critic(filled, mask).flatten(1))
+        adversarial = non_saturating_generator(self.critic(filled, mask).logit.flatten(1))
         return {
             "adversarial": self.adversarial_weight * adversarial,
             "reconstruction": self.reconstruction_weight * self.erased_l1(x, filled, mask),
@@ -79,7 +79,7 @@ class Pix2PixInpaintingModule(GANModule):
 
     def judge(self, x: Tensor) -> tuple[Tensor, Tensor]:
         filled, mask = self.inpaint(x)
-        return self.critic(x, mask).mean(-1), self.critic(filled, mask).mean(-1)
+        return self.critic(x, mask).logit.mean(-1), self.critic(filled, mask).logit.mean(-1)
 
 
 class Pix2PixInpainting(Detector):

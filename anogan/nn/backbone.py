@@ -204,8 +204,11 @@ class Backbone(ABC):
         """
 
     @abstractmethod
-    def patch_critic(self) -> nn.Module:
-        """A critic of filled-in samples: ``(K, B, *shape)`` and a bool mask -> logits of P patches ``(K, B, P)``."""
+    def patch_critic(self, *, masked: bool = False) -> nn.Module:
+        """A critic of parts: ``(K, B, *shape)``, and a bool mask if ``masked`` -> `Critique` of P patches.
+
+        Its logits are ``(K, B, P)``; the one patch of a vector is the whole.
+        """
 
     @abstractmethod
     def masks(self) -> Tensor:

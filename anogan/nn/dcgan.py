@@ -189,24 +189,25 @@ class ImageCritic(GrowingDown):
 
 
 class PatchCritic(nn.Module):
-    """PatchGAN (Isola 2017, arXiv:1611.07004, section 3.2.2): ``(B, C, H, W)`` and a mask -> ``(B, P)`` logits.
+    """PatchGAN (Isola 2017, arXiv:1611.07004, section 3.2.2): ``(B, C, H, W)`` -> `Critique` with ``(B, P)`` logits.
 
-    A logit sees 38 pixels, and the mask beside them: what lies outside it is the condition, what lies in it the claim.
+    A logit sees 38 pixels. With a mask beside them, what lies outside it is the condition, what lies in it the claim.
     Spectral norm and no other, as for free-form inpainting (Yu 2019, arXiv:1806.03589): with layer norm the critic of
     two pictures that are mostly the same stays at chance.
     """
 
-    def __init__(self, spec: SampleSpec, width: int) -> None:
+    def __init__(self, spec: SampleSpec, width: int, *, masked: bool) -> None:
         super().__init__()
         levels = min(len(level_sizes(*spec.shape[1:])) - 1, PATCH_LEVELS)
         plan = level_channels(levels, width)
-        self.down = Down(spec.shape[0] + 1, plan, spectral_norm=True, norm=False)
+        self.down = Down(spec.shape[0] + masked, plan, spectral_norm=True, norm=False)
         self.head = nn.Conv2d(plan[-1], 1, 3, padding=1)
         init_dcgan(self.head)
         torch_spectral_norm(self.head)
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        return self.head(self.down(torch.cat([x, mask[:, :1].to(x)], dim=1))).flatten(1)
+    def forward(self, x: Tensor, *mask: Tensor) -> Critique:
+        h = self.down(torch.cat([x, *(m[:, :1].to(x) for m in mask)], dim=1))
+        return Critique(self.head(h).flatten(1), h.flatten(1))
 
 
 def _pieces(x: Tensor, side: int) -> tuple[Tensor, Tensor]:
@@ -310,8 +311,8 @@ class DCGAN(Backbone):
 
         return Members(self.members, lambda: UNetInpainter(self.spec, self.width, latent_dim))
 
-    def patch_critic(self) -> nn.Module:
-        return Members(self.members, lambda: PatchCritic(self.spec, self.width))
+    def patch_critic(self, *, masked: bool = False) -> nn.Module:
+        return Members(self.members, lambda: PatchCritic(self.spec, self.width, masked=masked))
 
     def masks(self) -> Tensor:
         """Grids of squares (Zavrtanik 2021, section 3.1)."""

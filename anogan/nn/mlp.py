@@ -146,12 +146,13 @@ class MLPInpainter(nn.Module):
 class MLPPatchCritic(nn.Module):
     """A critic whose one patch is the whole row, with spectral norm."""
 
-    def __init__(self, members: int, dim: int, width: int) -> None:
+    def __init__(self, members: int, in_dim: int, width: int) -> None:
         super().__init__()
-        self.critic = MLPCritic(members, 2 * dim, width, spectral_norm=True)
+        self.critic = MLPCritic(members, in_dim, width, spectral_norm=True)
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        return self.critic(x, mask.to(x)).logit.unsqueeze(-1)  # (K, B, 1)
+    def forward(self, x: Tensor, *mask: Tensor) -> Critique:
+        judged = self.critic(x, *(m.to(x) for m in mask))
+        return Critique(judged.logit.unsqueeze(-1), judged.features)  # (K, B, 1)
 
 
 class MLP(Backbone):
@@ -241,9 +242,9 @@ class MLP(Backbone):
     def inpainter(self, latent_dim: int) -> nn.Module:
         return MLPInpainter(self.spec, self.members, self.width, latent_dim)
 
-    def patch_critic(self) -> nn.Module:
+    def patch_critic(self, *, masked: bool = False) -> nn.Module:
         (dim,) = self.spec.shape
-        return MLPPatchCritic(self.members, dim, self.width)
+        return MLPPatchCritic(self.members, (1 + masked) * dim, self.width)
 
     def masks(self) -> Tensor:
         (dim,) = self.spec.shape

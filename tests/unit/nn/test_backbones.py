@@ -22,7 +22,8 @@ SPECS = {
 }
 K, B = 2, 4
 CASES = [(name, "auto") for name in SPECS] + [(name, "style") for name, spec in SPECS.items() if spec.is_image]
-WITHOUT_FEATURES = ("encoder", "decoder", "unet", "inpainter", "patch")
+WITHOUT_FEATURES = ("encoder", "decoder", "unet", "inpainter")
+PATCHES = ("patch", "masked patch")
 
 
 @pytest.fixture(params=CASES, ids=" ".join)
@@ -65,7 +66,8 @@ def networks(backbone, spec):
     made["unet"] = backbone.unet(3), (x,)
     mask = torch.zeros_like(x)
     made["inpainter"] = Masked(backbone.inpainter(3)), (x, mask)
-    made["patch"] = Masked(backbone.patch_critic()), (x, mask)
+    made["patch"] = backbone.patch_critic(), (x,)
+    made["masked patch"] = Masked(backbone.patch_critic(masked=True)), (x, mask)
     for normed in (False, True):
         made[f"critic {normed}"] = backbone.critic(spectral_norm=normed), (x,)
         made[f"joint {normed}"] = backbone.critic(context_dim=3, spectral_norm=normed), (x, z)
@@ -83,7 +85,7 @@ def test_encoders_and_decoders_have_the_promised_shapes(backbone, spec, x):
 
 def test_critics_give_a_logit_and_features(backbone, spec):
     for name, (network, inputs) in networks(backbone, spec).items():
-        if name in WITHOUT_FEATURES:
+        if name in WITHOUT_FEATURES + PATCHES:
             continue
         logit, features = network(*inputs)
         assert logit.shape == (K, B), name
@@ -106,15 +108,18 @@ def test_an_inpainter_sees_the_mask_and_nothing_under_it(backbone, x):
 
 
 def test_a_patch_critic_has_a_logit_for_each_patch_and_uses_the_mask(backbone, spec, x):
-    network = backbone.patch_critic()
-    mask = backbone.masks()[0].expand_as(x)
-    logits = network(x, mask)
-    if len(spec.shape) == 1:
-        assert logits.shape == (K, B, 1)
-    else:
+    patches = 1
+    if spec.is_image:
         sizes = dcgan.level_sizes(*spec.shape[1:])[: dcgan.PATCH_LEVELS + 1]
-        assert logits.shape == (K, B, sizes[-1][0] * sizes[-1][1])
-    assert not torch.equal(network(x, ~mask), logits)
+        patches = sizes[-1][0] * sizes[-1][1]
+    assert backbone.patch_critic()(x).logit.shape == (K, B, patches)
+    network = backbone.patch_critic(masked=True)
+    mask = backbone.masks()[0].expand_as(x)
+    logit, features = network(x, mask)
+    assert logit.shape == (K, B, patches)
+    assert features.shape[:2] == (K, B)
+    assert features.dim() == 3
+    assert not torch.equal(network(x, ~mask).logit, logit)
 
 
 def test_generated_values_lie_in_the_range_of_the_spec(backbone, spec, x):
@@ -146,7 +151,7 @@ def test_rows_are_independent_in_eval_mode(backbone, spec):
 
 def test_critics_do_not_mix_rows_even_in_training(backbone, spec):
     for name, (network, inputs) in networks(backbone, spec).items():
-        if name in WITHOUT_FEATURES or "True" in name:  # spectral norm moves with each call
+        if name in WITHOUT_FEATURES + PATCHES or "True" in name:  # spectral norm moves with each call
             continue
         if any(isinstance(part, style.MinibatchDeviation) for part in network.modules()):
             continue  # which is there to compare rows, and in training only
