@@ -45,8 +45,9 @@ class MapWriter:
 
     Attributes
     ----------
-    top : float or None
-        The error that gets the last colour.
+    bottom, top : float or None
+        The errors that get no colour and the last colour. A map of distances is nowhere zero, so the usual error of
+        the first pictures stays without colour.
     """
 
     def __init__(self, folder: str, threshold: float | None, raw_format: str = "png") -> None:
@@ -54,13 +55,14 @@ class MapWriter:
         self.folder = Path(folder)
         self.threshold = threshold
         self.raw_format = raw_format
+        self.bottom: float | None = None
         self.top: float | None = None
         self._taken: set[str] = set()
 
     def write(self, chunk: Any, maps: np.ndarray) -> None:
         """Write the maps (n, h, w) of a chunk's pictures."""
-        if self.top is None:
-            self.top = float(np.quantile(maps, _QUANTILE)) or 1.0
+        if self.bottom is None or self.top is None:
+            self.bottom, self.top = float(np.median(maps)), float(np.quantile(maps, _QUANTILE)) or 1.0
         for index, values in enumerate(maps):
             if chunk.names is None:
                 name, picture = (
@@ -73,7 +75,8 @@ class MapWriter:
                 one = chunk.X[index : index + 1]
                 picture = one.resized((one.channels, height, width))[0]
             at_size = anogan.metrics.resized_map(values, (picture.shape[1], picture.shape[2]))
-            overlay = overlaid(picture, at_size / self.top)
+            span = (self.top - self.bottom) or 1.0
+            overlay = overlaid(picture, (at_size - self.bottom) / span)
             if self.threshold is not None:
                 overlay[contour(at_size > self.threshold)] = _CONTOUR
             self._save(f"{name}_overlay.png", self._png(Image.fromarray(np.rint(255 * overlay).astype(np.uint8))))
@@ -81,10 +84,10 @@ class MapWriter:
 
     def scale_note(self) -> str:
         """What the colours, the contour and the raw values mean."""
-        top = 0.0 if self.top is None else self.top
+        bottom, top = self.bottom or 0.0, self.top or 0.0
         notes = [
-            f"maps in {self.folder}: colours run from 0 to {top:.4g} for all pictures (99.9th percentile of "
-            "the first ones)"
+            f"maps in {self.folder}: colours run from {bottom:.4g} to {top:.4g} for all pictures (median and 99.9th "
+            "percentile of the first ones)"
         ]
         if self.threshold is not None:
             notes.append(f"contour at {self.threshold:.4g}, the threshold of pixels")
