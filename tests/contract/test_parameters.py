@@ -20,6 +20,8 @@ NOT_APPLICABLE = {
     ("growing", "vector"): "vectors have no resolution; a test below sees it refused",
     ("augment", "vector"): "no augmentation of vectors is known; a test below sees it refused",
     ("scaling", "grey"): "pictures have no columns to scale",
+    ("features", "vector"): "a vector is its own patch",
+    ("features", "grey"): "one network is installed; tests/unit/nn/test_frozen.py sees others",
     ("condition", "vector"): "names a column of a table; tests/unit/data/test_condition.py sees it",
     ("condition", "grey"): "pictures here lie in no folders; tests/unit/data/test_condition.py sees it",
 }
