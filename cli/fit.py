@@ -91,6 +91,8 @@ def command(
         raise InputError(f"A model cannot be written to '{model_path}'; name a file.")
     if checkpoint is not None:
         check_target(checkpoint, folder=True)
+    if other is not None and not detector.takes_pool:
+        raise InputError(f"--other is for detectors that learn from a second set (cycle_gan); {name} does not.")
     source = open_source(data, part="train", size=image_size or detector.image_size)
     if image_size is not None and not isinstance(source, PictureSource):
         raise InputError(f"--image-size is for folders of pictures; {data} is none.")

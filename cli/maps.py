@@ -111,6 +111,7 @@ class MapWriter:
 
     def _png(self, picture: Image.Image) -> bytes:
         info = PngInfo()
+        info.add_text("anogan colour bottom", repr(self.bottom))
         info.add_text("anogan colour top", repr(self.top))
         info.add_text("anogan error at 65535", repr((self.top or 0.0) * _HEADROOM))
         info.add_text("anogan threshold", repr(self.threshold))

@@ -40,6 +40,11 @@ def command(model_path: str, count: int, output: str, random_state: int | None, 
     kind = detector.preprocessor_.kind
     as_folder = _check_output(output, kind)
     samples = detector.sample(count, random_state=random_state)
+    if isinstance(samples, anogan.Conditioned):
+        if kind != "image" and not output.lower().endswith(".npy"):
+            samples = pd.DataFrame(samples.X).assign(**{str(samples.labels.name): samples.labels})
+        else:
+            samples = samples.X  # pictures and arrays have no place for a label
     if as_folder:
         _write_pictures(samples, Path(output))
     elif output.lower().endswith(".png"):

@@ -29,7 +29,7 @@ from ..engine.trainer import MONITOR_ROWS, Trainer, TrainerSettings
 from ..errors import FormatError, InputError
 from ..nn import dcgan, mlp, style  # noqa: F401  (they enter themselves into the table of backbones)
 from ..nn.backbone import Backbone, backbone_for
-from ..nn.frozen import pretrained
+from ..nn.frozen import SHOWN_CHANNELS, pretrained
 from ..parameters import Constraint, Parametrised, above, at_least, between, one_of, param
 from ..persistence import ModelFile, read_model, write_model
 from ..scoring.calibration import Calibration, conformal_threshold, member_scales
@@ -299,13 +299,15 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
         x = self._expand(samples.batch(np.arange(n)))
         fake = features = None
         with torch.no_grad():
+            spec = self.preprocessor_.spec_
+            bare = x[0][:, : spec.shape[0]]  # without the number of a class, which is no coordinate
             if self.module_.can("sample"):
-                made = self.module_.sample(n)[0]
+                made = self.module_.sample(n)[0][:, : spec.shape[0]]
                 fake = _rows(made)
-                if self.preprocessor_.spec_.is_image and n >= FEWEST_ROWS:
+                if spec.is_image and spec.shape[0] in SHOWN_CHANNELS and n >= FEWEST_ROWS:
                     seen = pretrained(PERCEPTION).to(made)
-                    features = _rows(seen(x[0]).mean((2, 3))), _rows(seen(made).mean((2, 3)))
-            diagnosis = diagnose(_rows(x[0]), fake, self.module_.judge(x), features)
+                    features = _rows(seen.pooled(bare)), _rows(seen.pooled(made))
+            diagnosis = diagnose(_rows(bare), fake, self.module_.judge(x), features)
         if not diagnosis.healthy:
             warnings.warn(f"{type(self).__name__}: {diagnosis.verdict}", TrainingHealthWarning, stacklevel=4)
         return diagnosis
@@ -351,7 +353,8 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
     def explain(self, X: Any) -> "np.ndarray | pd.DataFrame":
         """What made each score: numbers >= 0 of X's own shape (columns of a table, pixels of a picture).
 
-        Absolute residuals in the networks' units where the method reconstructs, else integrated gradients.
+        The module's own map where it has one, absolute residuals in the networks' units where it reconstructs, else
+        integrated gradients.
         """
         error = self._map(X, self._error)
         return _indexed_as(X, self.preprocessor_.collapse(error))

@@ -55,7 +55,8 @@ class ProjectionCritic(nn.Module):
 class ConditionalGANModule(GANModule):
     """G(z, c) against D(x, c); D also sees (x, c') with a class drawn at random.
 
-    At the optimum D's projection is the log ratio p(c | x) / p(c) up to a constant: whether x suits its context.
+    D's projection says whether x suits its context: against misplaced rows alone its optimum would be the log ratio
+    p(c | x) / p(c); generated ones, which suit theirs, pull it towards zero, so that it is a bounded version of it.
     A bank of f(x) says whether x is unusual in any.
     """
 
@@ -96,7 +97,7 @@ class ConditionalGANModule(GANModule):
                     Phase("critic", (self.critic,), self.critic_loss),
                     Phase("generator", (self.generator,), self.generator_loss),
                 ),
-                monitor=lambda x: energy_distance(x.flatten(2), self.counterparts(x).flatten(2)),
+                monitor=self.sample_distance,
             ),
         )
 
@@ -114,6 +115,11 @@ class ConditionalGANModule(GANModule):
         fake = self.generator(torch.cat([z, one_hot(c, self.classes).to(z)], dim=-1))
         number = c.to(fake).reshape(*c.shape, *[1] * (fake.dim() - 2))
         return torch.cat([fake, number.expand(-1, -1, 1, *fake.shape[3:])], dim=2)
+
+    def sample_distance(self, x: Tensor) -> Tensor:
+        """How far G's samples are from held-out rows, as distributions: ``(K,)``. A class's number is no coordinate."""
+        values = slice(None, -1) if self.conditioned else slice(None)
+        return energy_distance(x[:, :, values].flatten(2), self.counterparts(x)[:, :, values].flatten(2))
 
     def sample(self, rows: int) -> Tensor:
         return self.generate(rows, self.draw_classes(rows) if self.conditioned else None)

@@ -82,7 +82,8 @@ class FeatureGANModule(DenoisingGame):
     @torch.no_grad()
     def as_trained_on(self, held_out: Samples) -> Samples:
         patches, grid = self._extract(held_out, MOST_SAMPLES)
-        return TensorSamples(self.whitening(patches, grid).flatten(0, 1))
+        white = self.whitening(patches, grid).flatten(0, 1)
+        return TensorSamples(white[torch.randperm(len(white))])  # a look takes the first ones
 
     def _extract(self, samples: Samples, most: int) -> tuple[Tensor, Grid]:
         weight = next(self.critic.parameters())
@@ -157,7 +158,10 @@ class FeatureGAN(Detector):
     squared distances. ``explain`` is the map of these distances at the picture's size, and for plain vectors |u|.
 
     *Cost.* One pass of the frozen network a picture, and distances to 256 patches for each place. The model file
-    holds whitening and bank: 40 MB for 384x384 pixels.
+    holds whitening and bank: 80 MB for 384x384 pixels. The first 512 training samples (in random order) are used.
+
+    *Limits.* Training pictures score far lower than new ones, since their own patches are in the bank. So a float
+    `contamination`, and a threshold from fewer than 10 pictures, say nothing about new ones; leave it at "auto".
 
     References
     ----------

@@ -12,6 +12,7 @@ from ..errors import InputError
 from .backbone import PatchFeatures
 
 PICTURES_AT_ONCE = 16  # bounds the activations held at a time
+SHOWN_CHANNELS = (1, 3)  # grey, colour
 LEAST_SIDE = 32  # pixels; smaller pictures are enlarged, so that the deepest map has a place for them
 LITE0_BLOCKS = (4, 10)  # the last ones of stride 8 (40 channels) and of stride 16 (112 channels)
 LITE0_FEATURES = 152
@@ -44,7 +45,13 @@ class FeatureMaps(PatchFeatures):
     def forward(self, x: Tensor) -> Tensor:
         return torch.cat([self._of(part) for part in x.split(PICTURES_AT_ONCE)])
 
+    def pooled(self, x: Tensor) -> Tensor:
+        """Averages over all places: ``(B, C, H, W)`` -> ``(B, F)``."""
+        return torch.cat([self._of(part).mean((2, 3)) for part in x.split(PICTURES_AT_ONCE)])
+
     def _of(self, x: Tensor) -> Tensor:
+        if x.shape[1] not in SHOWN_CHANNELS:
+            raise InputError(f"X has pictures of {x.shape[1]} channels; the pretrained network sees 1 or 3.")
         if min(x.shape[-2:]) < LEAST_SIDE:
             x = interpolate(x, scale_factor=LEAST_SIDE / min(x.shape[-2:]), mode="bilinear", align_corners=False)
         maps = [

@@ -53,9 +53,9 @@ class LocalWhitening(LearnedBuffers):
         for places in cells(grid).to(patches.device):
             here = standard[:, places].flatten(0, 1)  # (n * 9, F)
             freedom = max(len(here) - len(places), 1)  # each place has a mean of its own
-            values, vectors = torch.linalg.eigh(here.mT @ here / freedom)
+            values, vectors = torch.linalg.eigh((here.mT @ here / freedom).cpu())  # not every device has it
             # The symmetric root keeps the features apart, so that patches of neighbouring cells compare.
-            whitening.append((vectors * (values.clamp(min=0) + SHRINKAGE).rsqrt()) @ vectors.mT)
+            whitening.append(((vectors * (values.clamp(min=0) + SHRINKAGE).rsqrt()) @ vectors.mT).to(here))
         self.whitening = torch.stack(whitening)
 
     def forward(self, patches: Tensor, grid: Grid) -> Tensor:

@@ -91,6 +91,6 @@ def test_a_pool_of_another_kind_or_for_another_detector_is_refused(run, data, tm
     assert "not of the same kind" in run(
         "fit", data / "normal.csv", *model, "--detector", "cycle_gan", "--other", data / "parts", code=2
     ).output  # fmt: skip
-    assert "X_other is for CycleGAN" in run(
+    assert "--other is for detectors that learn from a second set" in run(
         "fit", data / "normal.csv", *model, "--detector", "ganomaly", "--other", data / "new.csv", code=2
     ).output  # fmt: skip
