@@ -211,8 +211,8 @@ class ConditionalGAN(Detector):
     are drawn with the frequencies of the classes. In ``explain`` the condition itself has no part.
 
     *Game.* Besides real and generated samples the critic sees real ones with a class drawn at random, which it has to
-    reject (matching-aware, Reed 2016). Its projection then learns p(c | x) / p(c); only the differences between
-    classes are used, since what the critic says of x itself is not a usable score (see WGANGP). Features do not see
+    reject (matching-aware, Reed 2016). Its projection then rises with p(c | x) / p(c), and stands for it in the score;
+    only the differences between classes are used, since what the critic says of x itself is not a usable score (see WGANGP). Features do not see
     the class, so that a class of few rows is measured with those of all others, and says little by itself.
 
     *Deviations* from Mirza 2014 and Miyato 2018: cross entropy with R1 instead of hinge and spectral norm; averaged

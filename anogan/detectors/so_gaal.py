@@ -47,7 +47,7 @@ class GAALModule(GANModule):
         return normal
 
     def stages(self) -> tuple[Stage, ...]:
-        """The generators stop before they lie on the data; the critic goes on."""
+        """The generators stop, at the weights whose outliers were nearest to held-out rows; the critic goes on."""
         critic = Phase("critic", (self.critic,), self.critic_loss)
         generators = Phase("generator", tuple(self.generators), self.generator_loss, every=self.critic_steps)
         return (

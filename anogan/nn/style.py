@@ -263,7 +263,7 @@ class Style(DCGAN):
     learning rate), which with Adam would make a training of a thousand steps ten times slower; two mapping layers, at
     the rate of the others, and z is not normalised; bilinear enlarging and plain averages instead of the binomial
     filter, and sizes that are no powers of two; the output range is that of the spec; no path length regularisation,
-    no style mixing, no truncation. In eval mode there is no noise, and the critic's minibatch deviation is a stored
+    no style mixing, no truncation; Adam's rate and betas are not adapted to lazy R1. In eval mode there is no noise, and the critic's minibatch deviation is a stored
     mean: scores repeat, and a row's own does not depend on its batch.
     """
 
