@@ -212,8 +212,9 @@ class ConditionalGAN(Detector):
 
     *Game.* Besides real and generated samples the critic sees real ones with a class drawn at random, which it has to
     reject (matching-aware, Reed 2016). Its projection then rises with p(c | x) / p(c), and stands for it in the score;
-    only the differences between classes are used, since what the critic says of x itself is not a usable score (see WGANGP). Features do not see
-    the class, so that a class of few rows is measured with those of all others, and says little by itself.
+    only the differences between classes are used, since what the critic says of x itself is not a usable score (see
+    WGANGP). Features do not see the class, so that a class of few rows is measured with those of all others, and says
+    little by itself.
 
     *Deviations* from Mirza 2014 and Miyato 2018: cross entropy with R1 instead of hinge and spectral norm; averaged
     weights; the best weights by the energy distance of samples to held-out normal rows, each in its context, are kept.
