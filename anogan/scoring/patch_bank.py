@@ -10,6 +10,8 @@ from .feature_bank import LearnedBuffers, nearest_distances
 SIDE = 3  # places of a cell along each axis
 SHRINKAGE = 0.03  # added to covariances of standardised features
 LEAST_SPREAD = 0.01  # of the features' mean spread: what hardly ever varied may not outweigh all the rest
+SAME = 0.01  # of the typical length of a patch, what rounding may put between a patch and itself
+TIE = 1e-4  # of the next distance, added so that two patches that are each other's nearest do not tie
 MOST_CANDIDATES = 4096  # patches that a cell's bank is chosen from
 
 Grid = tuple[int, int]
@@ -78,8 +80,9 @@ class PatchBank(LearnedBuffers):
         algorithm 1), which keeps rare normal ones where random choice would lose them.
     """
 
-    learned = ("bank",)
+    learned = ("bank", "tolerance")
     bank: Tensor  # (cells, m, E)
+    tolerance: Tensor  # (1,), a distance that only a patch has to itself
 
     def __init__(self, size: int) -> None:
         super().__init__()
@@ -92,13 +95,19 @@ class PatchBank(LearnedBuffers):
             seen = patches[:, places.unique()].flatten(0, 1)
             chosen = torch.randperm(len(seen), device=seen.device)[:MOST_CANDIDATES]
             banks.append(k_centre(embed(seen[chosen]), self.size))
-        self.bank = torch.stack([bank[torch.arange(self.size) % len(bank)] for bank in banks])
+        least = min(len(bank) for bank in banks)  # of cells at the border, which have fewer places
+        self.bank = torch.stack([bank[:least] for bank in banks])
+        self.tolerance = SAME * self.bank.square().sum(-1).mean().sqrt().reshape(1)
 
     def forward(self, patches: Tensor, grid: Grid) -> Tensor:
-        """``(B, h * w, E)`` -> ``(B, h * w)``, >= 0."""
+        """``(B, h * w, E)`` -> ``(B, h * w)``, >= 0. A patch does not vouch for itself."""
         places = cells(grid).to(patches.device)
         here = patches[:, places].transpose(0, 1).flatten(1, 2)  # (cells, B * 9, E)
-        distances = nearest_distances(here, self.bank, 1)[..., 0]
+        most = min(3, self.bank.shape[1])
+        nearest = nearest_distances(here, self.bank, most)
+        itself = (nearest[..., :1] <= self.tolerance).long()
+        first, second = (nearest.gather(-1, (itself + rank).clamp(max=most - 1))[..., 0] for rank in (0, 1))
+        distances = first + TIE * second
         result = patches.new_empty(patches.shape[:2])
         result[:, places] = distances.unflatten(1, (len(patches), -1)).transpose(0, 1)
         return result
