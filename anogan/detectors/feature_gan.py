@@ -160,8 +160,8 @@ class FeatureGAN(Detector):
     *Cost.* One pass of the frozen network a picture, and distances to 256 patches for each place. The model file
     holds whitening and bank: 80 MB for 384x384 pixels. The first 512 training samples (in random order) are used.
 
-    *Limits.* Training pictures score far lower than new ones, since their own patches are in the bank. So a float
-    `contamination`, and a threshold from fewer than 10 pictures, say nothing about new ones; leave it at "auto".
+    *Limits.* Training pictures score lower than new ones, since the whitening and the bank have seen them. So a float
+    `contamination`, and a threshold from fewer than 10 pictures, say little about new ones; leave it at "auto".
 
     References
     ----------
