@@ -79,7 +79,9 @@ def diagnose(
 
     ``features`` are those of real and generated pictures in a pretrained network, ``(n, F)`` and ``(m, F)``.
     """
-    real = np.unique(real, axis=0)  # a row among its own copies has no neighbourhood that a sample could fall into
+    real, chosen = np.unique(
+        real, axis=0, return_index=True
+    )  # a row among its own copies has no neighbourhood that a sample could fall into
     if len(real) < FEWEST_ROWS:
         return Diagnosis(True, f"not assessed: only {len(real)} different held-out rows, {FEWEST_ROWS} are needed")
     measures: dict[str, float] = {}
@@ -89,8 +91,9 @@ def diagnose(
         if measures["coverage"] < COLLAPSED:
             troubles.append(f"mode collapse: samples cover {measures['coverage']:.0%} of the held-out rows")
     if features is not None:
-        measures["feature_coverage"], measures["feature_density"] = coverage_and_density(*features)
-        measures["frechet_distance"] = frechet_distance(*features)
+        seen, made = features[0][chosen], features[1]
+        measures["feature_coverage"], measures["feature_density"] = coverage_and_density(seen, made)
+        measures["frechet_distance"] = frechet_distance(seen, made)
     if logits is not None:
         measures["critic_accuracy"] = ranking_accuracy(*logits)
         if measures["critic_accuracy"] > DOMINANT:

@@ -177,7 +177,7 @@ class Backbone(ABC):
         """A direction from a sample and noise: ``(K, B, *shape), (K, B, latent_dim)`` -> ``(K, B, *shape)``."""
 
     @abstractmethod
-    def patch_features(self, name: str) -> "PatchFeatures":
+    def patch_features(self, name: str) -> PatchFeatures:
         """The frozen extractor of feature maps of this name; a vector is its own only patch."""
 
     @abstractmethod
