@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,22 +24,25 @@ _LISTED = 30
 def command(model_path: str, as_json: bool) -> None:
     """Show what the file MODEL holds: parameters, columns, threshold, diagnosis, training."""
     detector = anogan.load(model_path)
-    facts = _facts(detector, model_path)
+    facts = model_facts(detector, model_path)
     if as_json:
         click.echo(json.dumps(facts, default=str))
     else:
         _print(facts)
 
 
-def _facts(detector: Any, model_path: str) -> dict[str, Any]:
+def model_facts(detector: Any, model_path: str) -> dict[str, Any]:
+    """All that a model file says of itself, as JSON has it."""
     preprocessor = detector.preprocessor_
     with zipfile.ZipFile(model_path) as archive:
         sizes = {entry.filename: entry.file_size for entry in archive.infolist()}
+        written = datetime(*archive.getinfo("manifest.json").date_time)
         version = json.loads(archive.read("manifest.json"))["format_version"]
     calibration = detector.calibration_
     facts: dict[str, Any] = {
         "file": model_path,
         "bytes": Path(model_path).stat().st_size,
+        "written": written.isoformat(sep=" ", timespec="minutes"),
         "parts": sizes,
         "format_version": version,
         "detector": detector.name,
@@ -56,6 +60,7 @@ def _facts(detector: Any, model_path: str) -> dict[str, Any]:
             "verdict": detector.diagnosis_.verdict,
             "measures": dict(detector.diagnosis_.measures),
         },
+        "fitted_on": detector.fitted_on_,
         "training": {stage: _curve(terms) for stage, terms in detector.history_.items()},
     }
     if preprocessor.kind == "table":
@@ -83,11 +88,14 @@ def _print(facts: dict[str, Any]) -> None:
     console = Console(highlight=False, markup=False)
     table = Table(box=None, show_header=False, pad_edge=False)
     columns = ", ".join(f"{count} {kind}" for kind, count in facts["columns"].items())
+    fitted = facts["fitted_on"]
     measures = ", ".join(f"{name} {value:.3f}" for name, value in facts["diagnosis"]["measures"].items())
     for name, value in {
-        "file": f"{facts['file']} ({facts['bytes']:,} bytes, format {facts['format_version']})",
+        "file": f"{facts['file']} ({facts['bytes']:,} bytes, format {facts['format_version']}, of {facts['written']})",
         "detector": f"{facts['detector']}: {facts['summary']}",
         "data": f"{facts['kind']}: {columns}; samples of shape {tuple(facts['sample_shape'])}",
+        "fitted on": f"{fitted['samples']:,} samples, {fitted['training']:,} of them to train" if fitted else "not noted",
+        "versions": ", ".join(f"{name} {version}" for name, version in fitted.get("versions", {}).items()) or "not noted",
         "threshold": f"{facts['threshold']:.6g}, from {facts['calibration_rows']:,} rows",
         "smallest p-value": f"{facts['smallest_p_value']:.3g}",
         "diagnosis": facts["diagnosis"]["verdict"] + (f" ({measures})" if measures else ""),

@@ -4,6 +4,7 @@ import hashlib
 import inspect
 import json
 import os
+import sys
 import warnings
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
@@ -47,6 +48,7 @@ FEWEST_ROWS_TO_HOLD_OUT = 10
 VALUES_AT_ONCE = 2**20  # numbers in a scored batch, over all members
 DIAGNOSED_ROWS = 512
 PERCEPTION = "efficientnet_lite0"  # the network in whose features generated pictures are judged
+NOTED_VERSIONS = ("anogan", "torch", "numpy")
 MAPPED_PICTURES = 256  # whose error maps set the threshold of pixels, at most
 
 
@@ -75,6 +77,9 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
         How training went.
     history_ : dict
         Loss curves, ``stage -> term -> values``.
+    fitted_on_ : dict
+        ``samples`` in all, of which ``training``, ``watched`` for early stopping and ``calibration``, and the
+        ``versions`` of what fitted them; empty for models saved by an anogan that did not note it.
     n_members_ : int
         Networks in the ensemble.
     seed_ : int
@@ -204,6 +209,13 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
             self.seed_ = int(saved[1]["run_key"].split("-")[0])
         X = self._checked(X, reset=True)
         train, validation, calibration = self._split(len(X))
+        self.fitted_on_ = {
+            "samples": len(X),
+            "training": len(train),
+            "watched": len(validation),
+            "calibration": len(calibration),
+            "versions": {name: str(sys.modules[name].__version__) for name in NOTED_VERSIONS},
+        }
         condition = getattr(self, "condition", None)  # a parameter of those that know what that is
         self.preprocessor_ = preprocessor_for(X, scaling=self.scaling, condition=condition).fit(X, rows=train)
         samples = self.preprocessor_.transform(X, self._dtype)
@@ -400,6 +412,7 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
             "map_threshold": self.calibration_.map_threshold,
             "diagnosis": vars(self.diagnosis_),
             "history": self.history_,
+            "fitted_on": self.fitted_on_,
             "n_features_in": getattr(self, "n_features_in_", None),
             "feature_names_in": list(getattr(self, "feature_names_in_", [])),
         }
@@ -439,6 +452,7 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
             self.offset_ = -self.calibration_.threshold
             self.diagnosis_ = Diagnosis(**manifest["diagnosis"])
             self.history_ = manifest["history"]
+            self.fitted_on_ = manifest.get("fitted_on", {})
             if manifest["n_features_in"] is not None:
                 self.n_features_in_ = manifest["n_features_in"]
             if manifest["feature_names_in"]:
