@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import shutil
 import subprocess
 import sys
 
@@ -157,6 +158,18 @@ def test_pictures_round_trip(run, data, picture_model, tmp_path):
     assert 0 <= facts["pixels"]["aupro_at_0.3"] <= 1
     run("explain", data / "parts", "-m", picture_model, "--rows", 1, "-o", tmp_path / "top")
     assert len(list((tmp_path / "top").rglob("*.png"))) == 2
+
+
+def test_each_kind_of_defect_has_its_own_pixel_auroc(run, data, picture_model, tmp_path):
+    parts = tmp_path / "parts"
+    shutil.copytree(data / "parts", parts)
+    for part in ("test", "ground_truth"):
+        shutil.copytree(parts / part / "scratch", parts / part / "dent")
+    facts = json.loads(run("evaluate", parts, "-m", picture_model, "--json").stdout)
+    assert set(facts["kinds"]) == {"dent", "scratch"}
+    assert facts["kinds"]["dent"] == facts["kinds"]["scratch"]  # the same pictures
+    assert facts["kinds"]["dent"]["pixel_auroc"] == pytest.approx(facts["pixels"]["auroc"], abs=0.02)
+    assert "pixel AUROC" in run("evaluate", parts, "-m", picture_model).stdout.splitlines()[-3]
 
 
 def test_pictures_can_be_sampled_as_files(run, data, tmp_path):
