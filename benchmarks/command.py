@@ -14,6 +14,7 @@ from . import ablation as ablations
 from . import adbench
 from . import conditional as conditions
 from . import patches as patch_methods
+from . import reasons as reason_checks
 from .cell import Cell, key, provenance
 from .datasets import SUITES, datasets_of
 from .report import current, summary
@@ -193,6 +194,26 @@ def patches(data_dir: Path | None, datasets: str | None, seeds: str, variants: s
         for record in patch_methods.run(found[dataset], _numbers(seeds, "--seeds"), names):
             append_record(path, record | provenance(jobs=1))
     text = patch_methods.report(read_records(path))
+    path.with_suffix(".md").write_text(text, encoding="utf-8")
+    click.echo(text)
+
+
+@main.command()
+@data_option
+@click.option("--datasets", help="Comma-separated names; by default all.")
+@click.option("--detectors", help="Comma-separated names; by default all of the table.")
+@click.option("--seeds", default="0", show_default=True, help="Such as 0-4 or 0,3.")
+@results_option
+def reasons(data_dir: Path | None, datasets: str | None, detectors: str | None, seeds: str, results: Path) -> None:
+    """Measure how often a corrupted column is named as the first reason, and write reasons.md."""
+    if data_dir is None:
+        raise click.UsageError("Give --data-dir or set ANOGAN_DATA.")
+    names = _chosen(datasets, list(reason_checks.TABLES), "--datasets")
+    chosen = _chosen(detectors, list(reason_checks.DETECTORS), "--detectors")
+    path = results / "reasons.jsonl"
+    for record in reason_checks.run(data_dir, names, chosen, _numbers(seeds, "--seeds")):
+        append_record(path, record | provenance(jobs=1))
+    text = reason_checks.report(read_records(path))
     path.with_suffix(".md").write_text(text, encoding="utf-8")
     click.echo(text)
 

@@ -8,7 +8,7 @@ import warnings
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 import numpy as np
 import torch
@@ -33,7 +33,9 @@ from ..nn.frozen import SHOWN_CHANNELS, pretrained
 from ..parameters import Constraint, Parametrised, above, at_least, between, one_of, param
 from ..persistence import ModelFile, read_model, write_model
 from ..scoring.calibration import Calibration, conformal_threshold, member_scales
-from ..scoring.explain import error_map
+from ..scoring.explain import error_map, occlusion
+from ..scoring.reasons import leading, tell
+from ..scoring.similar import SIMILAR, SimilarRows
 from ..seeding import draw_seed, forked_torch_rng
 from .registry import detector_class, register
 
@@ -48,6 +50,7 @@ VALUES_AT_ONCE = 2**20  # numbers in a scored batch, over all members
 DIAGNOSED_ROWS = 512
 PERCEPTION = "efficientnet_lite0"  # the network in whose features generated pictures are judged
 MAPPED_PICTURES = 256  # whose error maps set the threshold of pixels, at most
+NORMAL_ROWS = 1000  # training rows that are kept to compare others with, at most
 
 
 class TrainingHealthWarning(UserWarning):
@@ -233,6 +236,8 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
             module.after_training(normal)
             self.module_ = module
             self._baseline = samples.batch(train[:DIAGNOSED_ROWS]).mean(0)
+            is_image = self.preprocessor_.spec_.is_image
+            self._normal_rows = None if is_image else samples.batch(train[:NORMAL_ROWS])
             self._calibrate(samples, calibration)
             if not np.isin(calibration, train).any():
                 module.after_calibration(samples.subset(np.concatenate([calibration, validation])))
@@ -353,11 +358,62 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
     def explain(self, X: Any) -> "np.ndarray | pd.DataFrame":
         """What made each score: numbers >= 0 of X's own shape (columns of a table, pixels of a picture).
 
-        The module's own map where it has one, absolute residuals in the networks' units where it reconstructs, else
-        integrated gradients.
+        Of a column: how far the score falls when its value is what similar normal rows have there (a scoring for each
+        column). Of pixels: the module's own map where it has one, absolute residuals in the networks' units where it
+        reconstructs, else integrated gradients.
         """
         error = self._map(X, self._error)
         return _indexed_as(X, self.preprocessor_.collapse(error))
+
+    def reasons(self, X: Any, count: int = 3) -> "pd.DataFrame":
+        """The columns that made each row's score, with their values and what similar normal rows have there.
+
+        Similar are the `SIMILAR` rows of at most `NORMAL_ROWS` training rows, which the model keeps, that are nearest
+        in all other columns.
+
+        Parameters
+        ----------
+        X : array (n, d) or DataFrame
+        count : int
+            Columns of each row, at most; those that add nothing to its score are left out.
+
+        Returns
+        -------
+        DataFrame
+            A line for each reason, ordered by row and rank, with the fields of `anogan.scoring.reasons.Reason`.
+
+        Raises
+        ------
+        InputError
+            X holds pictures, or the model comes from a file without normal rows.
+        """
+        samples = self._transform(X)  # says so if this is not fitted
+        if count < 1:
+            raise InputError(f"count must be at least 1, got {count}.")
+        if self.preprocessor_.spec_.is_image:
+            raise InputError("Reasons name columns, and pictures have none; explain gives their heatmaps.")
+        if self._similar is None:
+            raise InputError("The model's file is from before reasons and holds no normal rows. Fit it again.")
+        errors, nearest = [], []
+        for x in self._batches(samples):
+            errors.append(self._error(x)[0].cpu().double().numpy())
+            order, _ = leading(self.preprocessor_.collapse(errors[-1]), count)
+            nearest.append(self._nearest(x[0], order))
+        order, shares = leading(self.preprocessor_.collapse(np.concatenate(errors)), count)
+        normal = self.preprocessor_.inverse(self._similar.rows.cpu().double().numpy())
+        columns = self.preprocessor_.columns_
+        return tell(columns, _as_table(X), _as_table(normal), order, shares, np.concatenate(nearest))
+
+    def _nearest(self, x: Tensor, columns: np.ndarray) -> np.ndarray:
+        """The similar normal rows for some columns of each row: ``(B, D)``, ``(B, k)`` -> int64 ``(B, k, R)``."""
+        similar = cast(SimilarRows, self._similar)
+        distances = similar.distances(x)
+        found = np.zeros((*columns.shape, min(SIMILAR, len(similar.rows))), dtype=np.int64)
+        for number in similar.judged:
+            rows, ranks = np.nonzero(columns == number)
+            chosen = torch.from_numpy(rows).to(x.device)
+            found[rows, ranks] = similar.nearest(x[chosen], number, distances[chosen]).cpu().numpy()
+        return found
 
     def reconstruct(self, X: Any) -> "np.ndarray | pd.DataFrame":
         """The most similar normal samples that the model can make, in X's own units.
@@ -402,6 +458,7 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
             "history": self.history_,
             "n_features_in": getattr(self, "n_features_in_", None),
             "feature_names_in": list(getattr(self, "feature_names_in_", [])),
+            "normal_rows": 0 if self._normal_rows is None else len(self._normal_rows),
         }
         calibration = self.calibration_
         weights = {f"module.{k}": v for k, v in self.module_.state_dict().items()} | {
@@ -410,6 +467,8 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
             "calibration.scale": torch.from_numpy(calibration.scale),
             "calibration.scores": torch.from_numpy(calibration.scores),
         }
+        if self._normal_rows is not None:
+            weights["normal_rows"] = self._normal_rows
         write_model(path, ModelFile(manifest, weights, self.preprocessor_))
 
     @staticmethod
@@ -431,6 +490,8 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
             self.seed_ = self.random_state
             self.preprocessor_ = file.preprocessor
             self._baseline = weights.pop("baseline")
+            # Files of anogan before reasons have none.
+            self._normal_rows = weights.pop("normal_rows") if manifest.get("normal_rows") else None
             parts = {part: weights.pop(f"calibration.{part}").numpy() for part in ("location", "scale", "scores")}
             # Files of anogan before the threshold of maps have none.
             self.calibration_ = Calibration(
@@ -548,8 +609,23 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
         parts = [self.module_.score(x).cpu().double().numpy() for x in self._batches(samples)]
         return np.concatenate(parts, axis=1)  # (K, n)
 
+    @property
+    def _similar(self) -> SimilarRows | None:
+        if self._normal_rows is None:
+            return None
+        spec = self.preprocessor_.spec_
+        return SimilarRows(self._normal_rows.to(self._weight), self.preprocessor_.places_, spec)
+
     def _error(self, x: Tensor) -> Tensor:
-        return error_map(self.module_, x, self._baseline.to(x))
+        if (similar := self._similar) is None:
+            return error_map(self.module_, x, self._baseline.to(x))
+
+        def score(rows: Tensor) -> Tensor:
+            member_scores = self.module_.score(rows.expand(len(x), *rows.shape)).cpu().double().numpy()
+            return torch.from_numpy(self.calibration_.combine(member_scores)).to(x)
+
+        with torch.no_grad():
+            return occlusion(score, x[0], similar)[None]
 
     def _map(self, X: Any, function: Any) -> np.ndarray:
         return self._mapped(self._transform(X), function)
@@ -567,6 +643,13 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
 
 def _rows(x: Tensor) -> np.ndarray:
     return x.flatten(1).cpu().double().numpy()
+
+
+def _as_table(X: Any) -> "pd.DataFrame":
+    import pandas as pd
+
+    X = X.X if isinstance(X, Conditioned) else X
+    return X if isinstance(X, pd.DataFrame) else pd.DataFrame(np.asarray(X, dtype=np.float64))
 
 
 def _indexed_as(X: Any, result: Any) -> Any:
