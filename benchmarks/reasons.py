@@ -41,7 +41,7 @@ def swapped(train: pd.DataFrame, value: object, name: str, rng: Generator) -> ob
     return next((other for other in others if other != value), value)
 
 
-def shifted(train: pd.DataFrame, value: object, name: str, rng: Generator) -> object:
+def shifted(train: pd.DataFrame, value: object, name: str, _: Generator) -> object:
     """Some standard deviations farther from the mean; a category stays as it is."""
     column = train[name]
     if not pd.api.types.is_numeric_dtype(column):
@@ -110,12 +110,12 @@ def report(records: list[Record]) -> str:
     lines = [
         "# Is the right column named?",
         "",
-        f"Made by `python -m benchmarks reasons`. Each detector learns at most {TRAIN} normal rows at its defaults. One",
-        f"random column (of those that vary) of each of at most {ROWS} held-out normal rows is then changed: *swap*",
+        f"Made by `python -m benchmarks reasons`. Each detector learns at most {TRAIN} normal rows at its defaults.",
+        f"One random column (of those that vary) of each of at most {ROWS} held-out normal rows is then changed: *swap*",
         f"takes the most different of the values that {DRAWN} random training rows have there (of categories another",
         f"one), *shift* adds {SHIFT:g} standard deviations, away from the mean. Rows that this leaves as they are are",
         "left out. Given is the share of rows, in %, whose corrupted column `reasons` names first; *of noticed* counts",
-        f"only those with a p-value of at most {NOTICED:g}: a swapped value may be normal there, and nobody could tell.",
+        f"only those with a p-value of at most {NOTICED:g}: a swapped value may be normal there, so nobody could tell.",
         "",
         "The method (`anogan.scoring.explain.occlusion`) was chosen while looking at " + ", ".join(LOOKED_AT) + ".",
         "",
