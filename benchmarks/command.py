@@ -14,6 +14,7 @@ from . import ablation as ablations
 from . import adbench
 from . import conditional as conditions
 from . import patches as patch_methods
+from . import promises as promise_checks
 from . import reasons as reason_checks
 from .cell import Cell, key, provenance
 from .datasets import SUITES, datasets_of
@@ -214,6 +215,22 @@ def reasons(data_dir: Path | None, datasets: str | None, detectors: str | None, 
     for record in reason_checks.run(data_dir, names, chosen, _numbers(seeds, "--seeds")):
         append_record(path, record | provenance(jobs=1))
     text = reason_checks.report(read_records(path))
+    path.with_suffix(".md").write_text(text, encoding="utf-8")
+    click.echo(text)
+
+
+@main.command()
+@data_option
+@click.option("--variants", help="Comma-separated, such as 'wgan_gp'; by default all.")
+@results_option
+def promises(data_dir: Path | None, variants: str | None, results: Path) -> None:
+    """Measure whether promised rates of false alarms and false discoveries are kept, and write promises.md."""
+    if data_dir is None:
+        raise click.UsageError("Give --data-dir or set ANOGAN_DATA.")
+    path = results / "promises.jsonl"
+    for record in promise_checks.run(data_dir, _chosen(variants, list(promise_checks.VARIANTS), "--variants")):
+        append_record(path, record | provenance(jobs=1))
+    text = promise_checks.report(read_records(path))
     path.with_suffix(".md").write_text(text, encoding="utf-8")
     click.echo(text)
 

@@ -4,6 +4,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from textwrap import fill
 
 import numpy as np
 import pandas as pd
@@ -110,12 +111,16 @@ def report(records: list[Record]) -> str:
     lines = [
         "# Is the right column named?",
         "",
-        f"Made by `python -m benchmarks reasons`. Each detector learns at most {TRAIN} normal rows at its defaults.",
-        f"One random column (of those that vary) of each of at most {ROWS} held-out normal rows is then changed: *swap*",
-        f"takes the most different of the values that {DRAWN} random training rows have there (of categories another",
-        f"one), *shift* adds {SHIFT:g} standard deviations, away from the mean. Rows that this leaves as they are are",
-        "left out. Given is the share of rows, in %, whose corrupted column `reasons` names first; *of noticed* counts",
-        f"only those with a p-value of at most {NOTICED:g}: a swapped value may be normal there, so nobody could tell.",
+        fill(
+            f"Made by `python -m benchmarks reasons`. Each detector learns at most {TRAIN} normal rows at its "
+            f"defaults. In each of at most {ROWS} held-out normal rows one random column (of those that vary) is then "
+            f"changed: *swap* takes the most different of the values that {DRAWN} random training rows have there (of "
+            f"categories another one), *shift* adds {SHIFT:g} standard deviations, away from the mean. Rows that this "
+            "leaves as they are are left out. Given is the share of rows, in %, whose corrupted column `reasons` "
+            f"names first; *of noticed* counts only those with a p-value of at most {NOTICED:g}: a swapped value may "
+            "be normal there, so nobody could tell.",
+            width=119,
+        ),
         "",
         "The method (`anogan.scoring.explain.occlusion`) was chosen while looking at " + ", ".join(LOOKED_AT) + ".",
         "",

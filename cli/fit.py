@@ -109,7 +109,7 @@ def command(
             raise click.Abort(f"No checkpoint had been written to {checkpoint} yet.") from None
         raise click.Abort(f"Run the same command again to go on from the checkpoint in {checkpoint}.") from None
     seconds = time.perf_counter() - began
-    _save(detector, model_path)
+    save(detector, model_path)
     if quiet and not as_json:
         return
     facts = _facts(detector, model_path, len(X), seconds)
@@ -123,7 +123,7 @@ def _built(name: str, given: dict[str, Any]) -> Any:
     return detector
 
 
-def _save(detector: Any, model_path: str) -> None:
+def save(detector: Any, model_path: str) -> None:
     try:
         detector.save(model_path)
     except OSError as error:

@@ -3,12 +3,14 @@
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import click
 import numpy as np
+import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 import anogan
 from anogan import InputError
@@ -17,7 +19,10 @@ from . import options
 from .io import check_table_target, is_device, table_writer, warn
 from .maps import RAW_FORMATS, MapWriter, pixel_maps
 from .progress import Reporter
-from .stream import Chunk, Stream, column_names, reasons
+from .stream import Chunk, Stream, column_label
+
+_PARTS = {"": ("label", pa.string()), "_share": ("share", pa.float64()), "_text": ("text", pa.string())}
+"""End of the name of a reason's columns in the output -> field of `Detector.reasons`, and type."""
 
 
 @click.command()
@@ -43,7 +48,8 @@ from .stream import Chunk, Stream, column_names, reasons
     type=click.IntRange(min=0),
     default=0,
     metavar="K",
-    help="Add the K columns that drove each score.",
+    help="Add the K columns that drove the score of each flagged row: name, share, and in words the value and what "
+    "similar normal rows have there. Costs a scoring of these rows for each column of DATA.",
 )
 @click.option(
     "--maps",
@@ -131,8 +137,10 @@ class _Run:
             maps,
             reporter,
         )
-        self.names = column_names(detector) if count else []
-        self.count = min(count, len(self.names))
+        self.count = min(count, len(detector.preprocessor_.columns_)) if count else 0
+        self.reasons = {
+            f"reason_{k}{part}": kind for k in range(1, self.count + 1) for part, (_, kind) in _PARTS.items()
+        }
         self.rows = 0
 
     def schema(self, *, flag: bool) -> pa.Schema:
@@ -142,8 +150,7 @@ class _Run:
             fields.append((self.stream.label, pa.string()))
         fields += [("score", pa.float64()), ("p_value", pa.float64())]
         fields += [("flag", pa.bool_())] if flag else []
-        for k in range(1, self.count + 1):
-            fields += [(f"reason_{k}", pa.string()), (f"reason_{k}_share", pa.float64())]
+        fields += self.reasons.items()
         names = [name for name, _ in fields]
         if self.stream.label is not None and names.count(self.stream.label) > 1:
             raise InputError(f"--label {self.stream.label}: the output has a column of this name already; rename it.")
@@ -153,7 +160,7 @@ class _Run:
         """Write scores, flags by the model's threshold; how many are flagged."""
         threshold, schema, flagged = self.detector.calibration_.threshold, self.schema(flag=True), 0
         with table_writer(output, schema) as writer:
-            for columns, scores in self._columns():
+            for columns, scores in self._columns(lambda scores, _: scores > threshold):
                 flags = scores > threshold
                 flagged += int(flags.sum())
                 writer.write(pa.table(columns | {"flag": flags}).select(schema.names))
@@ -168,7 +175,8 @@ class _Run:
         with table_writer(output, schema) as writer, tempfile.TemporaryFile(dir=folder) as scratch:
             without_flag = self.schema(flag=False)
             with pa.ipc.new_stream(scratch, without_flag) as waiting:
-                for columns, scores in self._columns():
+                # Whose p-value is greater is not flagged, whatever the other rows are.
+                for columns, scores in self._columns(lambda _, p_values: p_values <= fdr):
                     kept.append(scores)
                     waiting.write_table(pa.table(columns).select(without_flag.names))
             scores = np.concatenate(kept)
@@ -177,38 +185,46 @@ class _Run:
             first = 0
             with pa.ipc.open_stream(scratch) as waited:
                 for batch in waited:
+                    of_these = pa.array(flags[first : first + batch.num_rows])
                     part = pa.table(batch.columns, names=without_flag.names)
-                    part = part.append_column("flag", pa.array(flags[first : first + batch.num_rows]))
+                    for index, name in enumerate(part.column_names):
+                        if name in self.reasons:
+                            part = part.set_column(index, name, pc.if_else(of_these, part[name], None))
+                    part = part.append_column("flag", of_these)
                     writer.write(part.select(schema.names))
                     first += batch.num_rows
         self._warn_of_coarse_p_values(scores, fdr, int(flags.sum()))
         return int(flags.sum())
 
-    def _columns(self) -> Iterator[tuple[dict[str, Any], np.ndarray]]:
+    def _columns(self, flagged: Callable[[np.ndarray, np.ndarray], Any]) -> Iterator[tuple[dict[str, Any], np.ndarray]]:
+        """What is written of each chunk; the reasons of rows whose scores and p-values may be flagged."""
         calibration = self.detector.calibration_
         self.reporter.begin("scoring", self.stream.total)
         for chunk in self.stream:
             scores = self.detector.anomaly_score(chunk.X)
+            p_values = calibration.p_value(scores)
             id_name = "row" if chunk.names is None else "file"
-            columns = {id_name: chunk.ids(), "score": scores, "p_value": calibration.p_value(scores)}
+            columns = {id_name: chunk.ids(), "score": scores, "p_value": p_values}
             if self.stream.label is not None:
                 columns[self.stream.label] = pa.array(chunk.labels, pa.string())
-            columns |= self._explained(chunk)
+            if self.maps is not None:
+                self.maps.write(chunk, pixel_maps(self.detector.explain(chunk.X)))
+            columns |= self._reasons(chunk, np.flatnonzero(flagged(scores, p_values)))
             self.rows += len(chunk)
             self.reporter.advance(len(chunk))
             yield columns, scores
 
-    def _explained(self, chunk: Chunk) -> dict[str, Any]:
-        if self.maps is not None:
-            self.maps.write(chunk, pixel_maps(self.detector.explain(chunk.X)))
-        if not self.count:
-            return {}
-        order, shares = reasons(self.detector.explain(chunk.X), self.count)
-        columns: dict[str, Any] = {}
-        for k in range(self.count):
-            columns[f"reason_{k + 1}"] = np.array(self.names, dtype=object)[order[:, k]]
-            columns[f"reason_{k + 1}_share"] = shares[:, k]
-        return columns
+    def _reasons(self, chunk: Chunk, rows: np.ndarray) -> dict[str, Any]:
+        """The columns of reasons, empty but for some rows of a chunk."""
+        cells = {name: np.full(len(chunk), None, dtype=object) for name in self.reasons}
+        if len(rows) and self.count:
+            X = chunk.X.iloc[rows] if isinstance(chunk.X, pd.DataFrame) else chunk.X[rows]
+            found = self.detector.reasons(X, self.count)
+            found["label"] = found["column"].map(column_label)
+            for rank, told in found.groupby("rank"):
+                for part, (field, _) in _PARTS.items():
+                    cells[f"reason_{rank}{part}"][rows[told["row"]]] = told[field]
+        return {name: pa.array(values, self.reasons[name]) for name, values in cells.items()}
 
     def _warn_of_coarse_p_values(self, scores: np.ndarray, fdr: float, flagged: int) -> None:
         calibration_rows = len(self.detector.calibration_.scores)

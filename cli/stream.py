@@ -13,6 +13,7 @@ import pyarrow as pa
 from anogan import InputError
 
 from .io import ArraySource, PictureSource, TableSource, closest, label_texts, open_source, to_frame, warn
+from .progress import Reporter
 
 ROWS_AT_ONCE = 32768
 PICTURES_AT_ONCE = 256
@@ -72,6 +73,8 @@ class Stream:
         Leave out pictures that cannot be read.
     strict : bool
         Raise for a category that was not in training.
+    part : {"train", "test"}
+        Of a folder in MVTec layout.
 
     Raises
     ------
@@ -86,11 +89,12 @@ class Stream:
     chunk_rows: int | None = None
     skip_errors: bool = False
     strict: bool = False
+    part: str = "test"
     unseen: dict[str, Counter[str]] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.source = open_source(self.path, part="test")
+        self.source = open_source(self.path, part=self.part)
         kind = self.detector.preprocessor_.kind
         needed: dict[str, tuple[tuple[type, ...], str]] = {
             "table": ((TableSource,), "a table"),
@@ -126,6 +130,13 @@ class Stream:
         if isinstance(self.source, ArraySource):
             return self._array_chunks(self.source)
         return self._picture_chunks(self.source)
+
+    def samples(self, reporter: Reporter) -> Iterator[Any]:
+        """The chunks' data, with progress."""
+        reporter.begin("scoring", self.total)
+        for chunk in self:
+            yield chunk.X
+            reporter.advance(len(chunk))
 
     def report(self) -> None:
         """Warn of what was skipped and of what was never seen in training; one line each."""
@@ -240,31 +251,6 @@ def _unseen_message(column: str, counts: Counter[str]) -> str:
     return f"column '{column}' has values that were not in the training data: {listed}{more}."
 
 
-def reasons(explanation: Any, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """The `count` columns with the largest error in each row.
-
-    Parameters
-    ----------
-    explanation : DataFrame or (n, d) array
-        Non-negative errors.
-    count : int
-
-    Returns
-    -------
-    columns : (n, min(count, d)) int
-        Positions, largest error first.
-    shares : (n, min(count, d)) float
-        Of the row's whole error, in [0, 1].
-    """
-    errors = np.asarray(explanation, dtype=np.float64)
-    order = np.argsort(-errors, axis=1, kind="stable")[:, :count]
-    total = errors.sum(axis=1, keepdims=True)
-    shares = np.divide(errors, total, out=np.zeros_like(errors), where=total > 0)
-    return order, np.take_along_axis(shares, order, axis=1)
-
-
-def column_names(detector: Any) -> list[str]:
-    """Names of the columns that reasons point at; arrays have numbers."""
-    if detector.preprocessor_.kind == "table":
-        return [str(name) for name in detector.feature_names_in_]
-    return [f"column {i}" for i in range(detector.n_features_in_)]
+def column_label(name: str | int) -> str:
+    """What a column is called; those of arrays have numbers."""
+    return f"column {name}" if isinstance(name, int) else name

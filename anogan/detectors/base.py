@@ -7,6 +7,7 @@ import os
 import warnings
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
@@ -18,7 +19,7 @@ from torch import Tensor
 
 from ..data.condition import Conditioned
 from ..data.preprocessor import preprocessor_for
-from ..data.samples import Samples
+from ..data.samples import Samples, TensorSamples
 from ..data.scaling import SCALINGS
 from ..engine.callbacks import Callback
 from ..engine.checkpoint import read_checkpoint
@@ -33,6 +34,7 @@ from ..nn.frozen import SHOWN_CHANNELS, pretrained
 from ..parameters import Constraint, Parametrised, above, at_least, between, one_of, param
 from ..persistence import ModelFile, read_model, write_model
 from ..scoring.calibration import Calibration, conformal_threshold, member_scales
+from ..scoring.drift import Drift, compare
 from ..scoring.explain import error_map, occlusion
 from ..scoring.reasons import leading, tell
 from ..scoring.similar import SIMILAR, SimilarRows
@@ -50,6 +52,7 @@ VALUES_AT_ONCE = 2**20  # numbers in a scored batch, over all members
 DIAGNOSED_ROWS = 512
 PERCEPTION = "efficientnet_lite0"  # the network in whose features generated pictures are judged
 MAPPED_PICTURES = 256  # whose error maps set the threshold of pixels, at most
+EXPLAINED_ROWS = 200  # of each part, whose reasons are compared with those of normal rows, at most
 NORMAL_ROWS = 1000  # training rows that are kept to compare others with, at most
 
 
@@ -199,7 +202,7 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
     def _fit(
         self, X: Any, X_other: Any, callbacks: Sequence[Callback], checkpoint: str | os.PathLike[str] | None
     ) -> Self:
-        self._fitted_with = {k: v.item() if isinstance(v, np.generic) else v for k, v in self.get_params().items()}
+        self._fitted_with = _plain(self.get_params())
         directory = None if checkpoint is None else Path(checkpoint)
         saved = None if directory is None else read_checkpoint(directory)
         self.seed_ = draw_seed(self.random_state)
@@ -264,16 +267,19 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
 
     def _calibrate(self, samples: Samples, rows: np.ndarray) -> None:
         member_scores = self._member_scores(samples.subset(rows))
-        location, scale = member_scales(member_scores)
-        calibration = Calibration(location, scale, np.empty(0), 0.0)
-        scores = np.sort(calibration.combine(member_scores))
+        scales = Calibration(*member_scales(member_scores), np.empty(0), 0.0)
         if self.contamination == "auto":
-            self._warn_of_few_rows(len(scores))
+            self._warn_of_few_rows(len(rows), "calibration_fraction or target_fpr", stacklevel=5)
+        self._set_levels(scales, scales.combine(member_scores), self._peaks(samples.subset(rows[:MAPPED_PICTURES])))
+
+    def _set_levels(self, scales: Calibration, scores: np.ndarray, peaks: np.ndarray) -> None:
+        """Thresholds and p-values from the scores of normal rows ``(n,)`` and the peaks of normal pictures' maps."""
+        scores = np.sort(scores)
         threshold = self._level(scores)
         # Rounding differs between batches; it must not decide on a row that lies exactly at the threshold.
         threshold += 64 * torch.finfo(self._dtype).eps * (abs(threshold) + float(np.ptp(scores)))
-        map_threshold = self._map_threshold(samples.subset(rows[:MAPPED_PICTURES]))
-        self.calibration_ = Calibration(location, scale, scores, threshold, map_threshold)
+        map_threshold = self._level(peaks) if len(peaks) else None
+        self.calibration_ = replace(scales, scores=scores, threshold=threshold, map_threshold=map_threshold)
         self.offset_ = -threshold
 
     def _level(self, scores: np.ndarray) -> float:
@@ -282,21 +288,22 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
             return conformal_threshold(scores, self.target_fpr)
         return float(np.percentile(scores, 100 * (1 - float(self.contamination))))
 
-    def _map_threshold(self, samples: Samples) -> float | None:
-        """What the largest error among a normal picture's pixels exceeds as seldom as its score does the threshold."""
-        if not self.preprocessor_.spec_.is_image:
-            return None
-        error = self._mapped(samples, self._error)  # (m, C, H, W)
-        return self._level(self.preprocessor_.collapse(error).sum(1).max((1, 2)))
+    def _peaks(self, samples: Samples) -> np.ndarray:
+        """The largest error among each picture's pixels ``(n,)``; what is no picture has none."""
+        if not len(samples) or not self.preprocessor_.spec_.is_image:
+            return np.empty(0)
+        error = self._mapped(samples, self._error)  # (n, C, H, W)
+        return np.asarray(self.preprocessor_.collapse(error)).sum(1).max((1, 2))
 
-    def _warn_of_few_rows(self, calibration_rows: int) -> None:
+    def _warn_of_few_rows(self, calibration_rows: int, parameters: str, stacklevel: int) -> None:
         least = 1 / (calibration_rows + 1)
         if least > self.target_fpr:
+            needed = int(np.ceil(1 / self.target_fpr)) - 1
             warnings.warn(
                 f"target_fpr={self.target_fpr:g} cannot be promised: with {calibration_rows} calibration rows the "
-                f"smallest rate is {least:.2g}. Give more rows, or raise calibration_fraction or target_fpr.",
+                f"smallest rate is {least:.2g}. It takes {needed:,}: give more rows, or raise {parameters}.",
                 CalibrationWarning,
-                stacklevel=5,
+                stacklevel=stacklevel,
             )
 
     def _diagnose(self, samples: Samples) -> Diagnosis:
@@ -442,6 +449,70 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
             fake = self.module_.sample(each)  # (K, each, *shape)
         rows = fake.transpose(0, 1).flatten(0, 1)[:n]  # every member gives its share
         return self.preprocessor_.inverse(rows.cpu().double().numpy())
+
+    # ---------------------------------------------------------------- after a while
+
+    def recalibrate(self, X: Any) -> Self:
+        """Set threshold and p-values anew with other normal samples; networks and the scales of members stay.
+
+        Parameters
+        ----------
+        X : like that of `fit`, or an iterator over parts of it
+            Normal samples that `fit` did not see: those it has learned score too low. ``target_fpr`` and
+            ``contamination`` may have been set since.
+
+        Raises
+        ------
+        InputError
+            X cannot be used. The detector stays as it was.
+        """
+        check_is_fitted(self)
+        self.check_parameters()
+        scores, peaks = [np.empty(0)], [np.empty(0)]
+        for samples in map(self._transform, _parts(X)):
+            room = MAPPED_PICTURES - sum(map(len, peaks))
+            peaks.append(self._peaks(samples.subset(np.arange(min(len(samples), room)))))
+            scores.append(self.calibration_.combine(self._member_scores(samples)))
+        rows = sum(map(len, scores))
+        if not rows:
+            raise InputError("There are no samples to calibrate with.")
+        if self.contamination == "auto":
+            self._warn_of_few_rows(rows, "target_fpr", stacklevel=3)
+        self._set_levels(self.calibration_, np.concatenate(scores), np.concatenate(peaks))
+        self._fitted_with |= _plain({name: getattr(self, name) for name in ("contamination", "target_fpr")})
+        return self
+
+    def drift(self, X: Any) -> Drift:
+        """Whether new samples still score like the normal ones that the threshold was set with.
+
+        Parameters
+        ----------
+        X : like that of `anomaly_score`, or an iterator over parts of it
+
+        Raises
+        ------
+        InputError
+            X cannot be used.
+        """
+        check_is_fitted(self)
+        scores, errors = [], []
+        for samples in map(self._transform, _parts(X)):
+            scores.append(self.calibration_.combine(self._member_scores(samples)))
+            chosen = np.linspace(0, len(samples) - 1, min(len(samples), EXPLAINED_ROWS)).astype(int)
+            errors.append(self._collapsed(samples.subset(chosen)))
+        if not scores:
+            raise InputError("There are no samples to compare.")
+        known = self._normal_rows
+        before = errors if known is None else [self._collapsed(TensorSamples(known[:EXPLAINED_ROWS]))]
+        names = [column.name for column in self.preprocessor_.columns_] if known is not None else []
+        means = (np.concatenate(part).mean(0) for part in (before, errors))
+        return compare(self.calibration_, np.concatenate(scores), names, *means)
+
+    def _collapsed(self, samples: Samples) -> np.ndarray:
+        """What `explain` says, of rows: ``(n, d)``; of pictures, and in files of before, nothing: ``(n, 0)``."""
+        if self._normal_rows is None:
+            return np.empty((len(samples), 0))
+        return np.asarray(self.preprocessor_.collapse(self._mapped(samples, self._error)))
 
     # ---------------------------------------------------------------- save, load, other faces
 
@@ -639,6 +710,15 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
         check_is_fitted(self)
         if not self.module_.can(method):
             raise InputError(f"{type(self).__name__} cannot {method}: its networks have no part that does.")
+
+
+def _plain(values: dict[str, Any]) -> dict[str, Any]:
+    """numpy's numbers as Python's."""
+    return {k: v.item() if isinstance(v, np.generic) else v for k, v in values.items()}
+
+
+def _parts(X: Any) -> Iterator[Any]:
+    return X if isinstance(X, Iterator) else iter([X])
 
 
 def _rows(x: Tensor) -> np.ndarray:
