@@ -33,7 +33,8 @@ def occlusion(score: Callable[[Tensor], Tensor], x: Tensor, similar: SimilarRows
         for number, rows in zip(numbers, changed, strict=True):
             rows[:, similar.columns[number]] = similar.typical(similar.nearest(x, number, distances), number)
         after = score(changed.flatten(0, 1)).view(len(numbers), -1)
-        for number, fall in zip(numbers, (before - after).clamp(min=0), strict=True):
+        same = (changed == x).all(-1)  # where a difference of scores is but that of rounding in another batch
+        for number, fall in zip(numbers, (before - after).clamp(min=0).masked_fill(same, 0), strict=True):
             part = similar.columns[number]
             falls[:, part] = (fall / (part.stop - part.start))[:, None]
     return falls

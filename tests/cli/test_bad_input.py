@@ -517,6 +517,7 @@ def test_an_output_never_replaces_an_input(refused, data, table_model, tmp_path)
     before = rows.read_bytes(), model.read_bytes()
     refused("score", rows, "-m", model, "-o", rows, words="would replace the input")
     refused("explain", rows, "-m", model, "-o", rows, words="would replace the input")
+    refused("recalibrate", rows, "-m", model, "-o", model, words="would replace the input")
     refused("fit", rows, "-m", rows, *TINY, words="would replace the input")
     assert (rows.read_bytes(), model.read_bytes()) == before
 
