@@ -210,7 +210,8 @@ class Stream:
             if not len(pictures):
                 continue
             names = [source.name_of(file) for file in pictures.files]
-            labels = None if source.layout is None else np.array([source.layout.kind_of(f) for f in pictures.files])
+            kinds = source.layout is not None and self.part == "test"
+            labels = np.array([source.layout.kind_of(file) for file in pictures.files]) if kinds else None
             yield Chunk(first, pictures, names, labels)
 
     def _readable(self, pictures: Any) -> Any:

@@ -242,8 +242,10 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
             is_image = self.preprocessor_.spec_.is_image
             self._normal_rows = None if is_image else samples.batch(train[:NORMAL_ROWS])
             self._calibrate(samples, calibration)
-            if not np.isin(calibration, train).any():
+            if module.can("after_calibration") and not np.isin(calibration, train).any():
                 module.after_calibration(samples.subset(np.concatenate([calibration, validation])))
+                again = self.calibration_.combine(self._member_scores(samples.subset(calibration)))
+                self.calibration_ = replace(self.calibration_, reference=np.sort(again))
             self.diagnosis_ = self._diagnose(samples.subset(validation if len(validation) else train))
             module.pool = None  # the model does not keep the user's data
         return self
@@ -279,7 +281,7 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
         # Rounding differs between batches; it must not decide on a row that lies exactly at the threshold.
         threshold += 64 * torch.finfo(self._dtype).eps * (abs(threshold) + float(np.ptp(scores)))
         map_threshold = self._level(peaks) if len(peaks) else None
-        self.calibration_ = replace(scales, scores=scores, threshold=threshold, map_threshold=map_threshold)
+        self.calibration_ = Calibration(scales.location, scales.scale, scores, threshold, map_threshold)
         self.offset_ = -threshold
 
     def _level(self, scores: np.ndarray) -> float:
@@ -529,6 +531,7 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
             "history": self.history_,
             "n_features_in": getattr(self, "n_features_in_", None),
             "feature_names_in": list(getattr(self, "feature_names_in_", [])),
+            "reference": self.calibration_.reference is not None,
             "normal_rows": 0 if self._normal_rows is None else len(self._normal_rows),
         }
         calibration = self.calibration_
@@ -538,6 +541,8 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
             "calibration.scale": torch.from_numpy(calibration.scale),
             "calibration.scores": torch.from_numpy(calibration.scores),
         }
+        if calibration.reference is not None:
+            weights["calibration.reference"] = torch.from_numpy(calibration.reference)
         if self._normal_rows is not None:
             weights["normal_rows"] = self._normal_rows
         write_model(path, ModelFile(manifest, weights, self.preprocessor_))
@@ -563,7 +568,8 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
             self._baseline = weights.pop("baseline")
             # Files of anogan before reasons have none.
             self._normal_rows = weights.pop("normal_rows") if manifest.get("normal_rows") else None
-            parts = {part: weights.pop(f"calibration.{part}").numpy() for part in ("location", "scale", "scores")}
+            names = ["location", "scale", "scores", *["reference"] * bool(manifest.get("reference"))]
+            parts = {part: weights.pop(f"calibration.{part}").numpy() for part in names}
             # Files of anogan before the threshold of maps have none.
             self.calibration_ = Calibration(
                 **parts, threshold=manifest["threshold"], map_threshold=manifest.get("map_threshold")

@@ -19,6 +19,9 @@ class Calibration:
         A row is flagged if its combined score is greater.
     map_threshold : float or None
         Of pictures: a pixel is part of a defect if its error, summed over channels, is greater.
+    reference : (m,) float64 or None
+        Scores of the calibration rows by a module that has learned from them since (`GANModule.after_calibration`):
+        like those of fresh rows where no row vouches for itself, so new scores are compared with them. None: `scores`.
     """
 
     location: np.ndarray
@@ -26,6 +29,7 @@ class Calibration:
     scores: np.ndarray
     threshold: float
     map_threshold: float | None = None
+    reference: np.ndarray | None = None
 
     def combine(self, member_scores: np.ndarray) -> np.ndarray:
         """Mean over members of their calibrated scores: ``(K, n)`` -> ``(n,)``."""

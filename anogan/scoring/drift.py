@@ -31,9 +31,10 @@ class Drift:
     superiority : float
         Probability that a new row scores above a calibration row, ties count half: 0.5 if nothing has changed.
     p_value : float
-        Of the scores' difference, by the two-sided test of Mann and Whitney (1947).
+        Of the scores' difference, by the two-sided test of Mann and Whitney (1947). Exchangeable if the module learned
+        nothing from the calibration rows, else nearly (`Calibration.reference`).
     flagged, expected : float
-        Share of the new rows above the threshold, and the probability of that for a normal row.
+        Share of the new rows above the threshold, and the probability of that for a normal row: what was promised.
     flagged_p_value : float
         Probability of as many flagged rows or more if all are normal. Exact: the number is beta-binomial, since the
         threshold is itself drawn.
@@ -64,11 +65,12 @@ def compare(
         Mean explanation of normal and of new rows.
     """
     usual, n = calibration.scores, len(scores)
+    reference = usual if calibration.reference is None else calibration.reference
     above = int((usual > calibration.threshold).sum())
     expected = (1 + above) / (1 + len(usual))
     flags = int((scores > calibration.threshold).sum())
     flagged_p_value = float(betabinom.sf(flags - 1, n, above + 1, len(usual) - above))
-    found = mannwhitneyu(scores, usual, method="asymptotic")
+    found = mannwhitneyu(scores, reference, method="asymptotic")
     p_value = float(np.nan_to_num(found.pvalue, nan=1.0))  # all scores alike
     superiority = float(found.statistic) / (n * len(usual))
     columns: list[tuple[str | int, float]] = []

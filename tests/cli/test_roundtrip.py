@@ -106,8 +106,8 @@ def test_flagged_rows_and_only_they_have_the_library_s_reasons(run, data, table_
     for rank in (1, 5):
         of_rank = found[found["rank"] == rank].set_index("row").reindex(written.index)
         for part, field in (("", "column"), ("_text", "text")):
-            expected = of_rank[field].where(written["flag"])
-            assert written[f"reason_{rank}{part}"].fillna("-").tolist() == expected.fillna("-").tolist()
+            expected = of_rank[field].where(written["flag"]).astype(object)
+            assert written[f"reason_{rank}{part}"].astype(object).fillna("-").tolist() == expected.fillna("-").tolist()
 
 
 def test_explanations_in_json_are_the_library_s_reasons(run, data, table_model):
