@@ -210,8 +210,9 @@ class Stream:
             if not len(pictures):
                 continue
             names = [source.name_of(file) for file in pictures.files]
-            kinds = source.layout is not None and self.part == "test"
-            labels = np.array([source.layout.kind_of(file) for file in pictures.files]) if kinds else None
+            labels = None
+            if source.layout is not None and self.part == "test":
+                labels = np.array([source.layout.kind_of(file) for file in pictures.files])
             yield Chunk(first, pictures, names, labels)
 
     def _readable(self, pictures: Any) -> Any:

@@ -244,8 +244,7 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
             self._calibrate(samples, calibration)
             if module.can("after_calibration") and not np.isin(calibration, train).any():
                 module.after_calibration(samples.subset(np.concatenate([calibration, validation])))
-                again = self.calibration_.combine(self._member_scores(samples.subset(calibration)))
-                self.calibration_ = replace(self.calibration_, reference=np.sort(again))
+                self._refer_to(samples.subset(calibration))
             self.diagnosis_ = self._diagnose(samples.subset(validation if len(validation) else train))
             module.pool = None  # the model does not keep the user's data
         return self
@@ -281,8 +280,13 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
         # Rounding differs between batches; it must not decide on a row that lies exactly at the threshold.
         threshold += 64 * torch.finfo(self._dtype).eps * (abs(threshold) + float(np.ptp(scores)))
         map_threshold = self._level(peaks) if len(peaks) else None
-        self.calibration_ = Calibration(scales.location, scales.scale, scores, threshold, map_threshold)
+        self.calibration_: Calibration = Calibration(scales.location, scales.scale, scores, threshold, map_threshold)
         self.offset_ = -threshold
+
+    def _refer_to(self, calibration_rows: Samples) -> None:
+        """Score them again, by a module that has learned from them."""
+        scores = self.calibration_.combine(self._member_scores(calibration_rows))
+        self.calibration_ = replace(self.calibration_, reference=np.sort(scores))
 
     def _level(self, scores: np.ndarray) -> float:
         """The threshold between normal and unusual scores of the calibration rows."""
