@@ -205,8 +205,8 @@ class DenoisingGAN(Detector):
     rises, so the promised false-alarm rate holds (and p-values are a little too large, rather than too small).
     No row vouches for itself, so that rows of `fit` score like others.
 
-    *Reasons.* ``reconstruct`` is x - σ̂ ε̂: what R sees as corruption is taken away, but for the jitter that every training
-    row has. On pictures ``explain`` is |σ̂ ε̂|.
+    *Reasons.* ``reconstruct`` is x - σ̂ ε̂: what R sees as corruption is taken away, but for the jitter that every
+    training row has. On pictures ``explain`` is |σ̂ ε̂|.
 
     *Cost.* A training step is one pass of R and G over a batch for each of them; scoring one pass of R and the search
     among at most `bank_size` rows. What each part contributes is measured in benchmarks/results/ablation.md, where
