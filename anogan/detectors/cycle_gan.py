@@ -1,36 +1,41 @@
 """CycleGAN: the change that turns a sample into a normal one, learned from a pool that nobody has labelled."""
 
+from abc import abstractmethod
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from ..data.samples import Samples, TensorSamples
 from ..engine.module import GANModule, Phase, Stage, Terms
-from ..losses.adversarial import OBJECTIVES
-from ..losses.distances import l1, l2_squared, mean_l1
+from ..losses.adversarial import OBJECTIVES, Objective
+from ..losses.distances import l1, l2_squared, mean_l1, mean_l2_squared
 from ..nn.backbone import Backbone, critique_both
-from ..parameters import at_least, between, param
+from ..parameters import at_least, between, one_of, param
+from ..scoring.patch_bank import Grid
+from ..scoring.patches import WhitenedPatches, most_unusual
 from .base import Detector
 
-GAME = OBJECTIVES["least_squares"]
+FEWEST_PATCHES, MOST_PATCHES = 2**10, 2**18  # of each kind that are trained on
+FARTHEST = 32  # one in so many patches of the pool is played with, the least usual ones
+PATCHES_IN_A_ROW = 8  # of a training batch
+NOISE_DIM = 32  # of what F takes beside a patch
+JUDGED_PATCHES = 512
 
 
-class CycleGANModule(GANModule):
+class CycleGame(GANModule):
     """G turns samples of the pool into normal ones, F the other way round; a critic for each kind."""
 
-    def __init__(
-        self, backbone: Backbone, choices: int, cycle_weight: float, identity_weight: float, residual_share: float
-    ) -> None:
+    game: ClassVar[Objective]
+
+    def __init__(self, networks: Backbone, to_other: nn.Module, cycle_weight: float, identity_weight: float) -> None:
         super().__init__()
-        self.to_normal = backbone.translator()  # G
-        self.to_other = backbone.translator()  # F
-        self.critic_normal = backbone.patch_critic()
-        self.critic_other = backbone.patch_critic()
-        self.damage = backbone.damage
-        self.choices = choices
+        self.to_normal = networks.translator()  # G
+        self.to_other = to_other  # F
+        self.critic_normal = networks.patch_critic()
+        self.critic_other = networks.patch_critic()
         self.cycle_weight = cycle_weight
         self.identity_weight = identity_weight
-        self.residual_share = residual_share
 
     def stages(self) -> tuple[Stage, ...]:
         return (
@@ -40,9 +45,66 @@ class CycleGANModule(GANModule):
                     Phase("critic", (self.critic_normal, self.critic_other), self.critic_loss),
                     Phase("generator", (self.to_normal, self.to_other), self.generator_loss),
                 ),
-                monitor=lambda x: mean_l1(x, self.to_normal(self.damage(x))),
+                monitor=self.held_out_loss,
             ),
         )
+
+    @abstractmethod
+    def draw_other(self, x: Tensor) -> Tensor:
+        """As many of the pool as x has."""
+
+    def spoil(self, x: Tensor) -> Tensor:
+        """F's work."""
+        return self.to_other(x)
+
+    @abstractmethod
+    def distance(self, a: Tensor, b: Tensor) -> Tensor:
+        """Between what should be equal: ``(K,)``."""
+
+    @abstractmethod
+    def held_out_loss(self, x: Tensor) -> Tensor:
+        """What early stopping watches: ``(K,)``."""
+
+    def critic_loss(self, x: Tensor) -> Terms:
+        """Zhu 2017, eq. 1 for both directions, with another objective instead of logarithms (section 4)."""
+        y = self.draw_other(x)
+        with torch.no_grad():
+            made_normal, made_other = self.to_normal(y), self.spoil(x)
+        normal, translated = critique_both(self.critic_normal, x, made_normal)
+        other, spoilt = critique_both(self.critic_other, y, made_other)
+        return {
+            "normal": self.game.critic(normal.logit.flatten(1), translated.logit.flatten(1)),
+            "other": self.game.critic(other.logit.flatten(1), spoilt.logit.flatten(1)),
+        }
+
+    def generator_loss(self, x: Tensor) -> Terms:
+        """Zhu 2017, eq. 3: both games, the cycle of normal samples (half of eq. 2), and section 5.2's identity loss."""
+        y = self.draw_other(x)
+        made_normal, made_other = self.to_normal(y), self.spoil(x)
+        return {
+            "normal": self.game.generator(self.critic_normal(made_normal).logit.flatten(1)),
+            "other": self.game.generator(self.critic_other(made_other).logit.flatten(1)),
+            "cycle": self.cycle_weight * self.distance(x, self.to_normal(made_other)),
+            "identity": self.identity_weight * self.identity(x, y),
+        }
+
+    def identity(self, x: Tensor, y: Tensor) -> Tensor:
+        """What is changed that is of the right kind already: ``(K,)``."""
+        return self.distance(x, self.to_normal(x))
+
+
+class SampleCycle(CycleGame):
+    """The game among samples; the score is the change of the whole one."""
+
+    game = OBJECTIVES["least_squares"]
+
+    def __init__(
+        self, backbone: Backbone, choices: int, cycle_weight: float, identity_weight: float, residual_share: float
+    ) -> None:
+        super().__init__(backbone, backbone.translator(), cycle_weight, identity_weight)
+        self.damage = backbone.damage
+        self.choices = choices
+        self.residual_share = residual_share
 
     def draw_other(self, x: Tensor) -> Tensor:
         """As many samples as x has, those of some candidates that have the patch which looks least normal."""
@@ -60,29 +122,14 @@ class CycleGANModule(GANModule):
         y = self.pool.batch(drawn.numpy()).to(x)
         return y.expand(len(x), *y.shape)
 
-    def critic_loss(self, x: Tensor) -> Terms:
-        """Zhu 2017, eq. 1 for both directions, with squares instead of logarithms (section 4)."""
-        y = self.draw_other(x)
-        with torch.no_grad():
-            made_normal, made_other = self.to_normal(y), self.to_other(x)
-        normal, translated = critique_both(self.critic_normal, x, made_normal)
-        other, spoilt = critique_both(self.critic_other, y, made_other)
-        return {
-            "normal": GAME.critic(normal.logit.flatten(1), translated.logit.flatten(1)),
-            "other": GAME.critic(other.logit.flatten(1), spoilt.logit.flatten(1)),
-        }
+    def distance(self, a: Tensor, b: Tensor) -> Tensor:
+        return mean_l1(a, b)
 
-    def generator_loss(self, x: Tensor) -> Terms:
-        """Zhu 2017, eq. 3: both games, the cycle of normal samples (half of eq. 2), and section 5.2's identity loss."""
-        y = self.draw_other(x)
-        made_normal, made_other = self.to_normal(y), self.to_other(x)
-        identity = mean_l1(x, self.to_normal(x)) + mean_l1(y, self.to_other(y))
-        return {
-            "normal": GAME.generator(self.critic_normal(made_normal).logit.flatten(1)),
-            "other": GAME.generator(self.critic_other(made_other).logit.flatten(1)),
-            "cycle": self.cycle_weight * mean_l1(x, self.to_normal(made_other)),
-            "identity": self.identity_weight * identity,
-        }
+    def held_out_loss(self, x: Tensor) -> Tensor:
+        return mean_l1(x, self.to_normal(self.damage(x)))
+
+    def identity(self, x: Tensor, y: Tensor) -> Tensor:
+        return super().identity(x, y) + self.distance(y, self.to_other(y))
 
     def reconstruct(self, x: Tensor) -> Tensor:
         return self.to_normal(x)
@@ -97,6 +144,104 @@ class CycleGANModule(GANModule):
     def judge(self, x: Tensor) -> tuple[Tensor, Tensor]:
         normal, translated = critique_both(self.critic_normal, x, self.to_normal(self.draw_other(x)))
         return normal.logit.mean(-1), translated.logit.mean(-1)
+
+
+class PatchCycle(CycleGame):
+    """The game among whitened patches of pictures; the score is the change of the patches that change most."""
+
+    joint = True
+    game = OBJECTIVES["hinge"]
+
+    def __init__(self, backbone: Backbone, features: str, cycle_weight: float, identity_weight: float) -> None:
+        extractor = backbone.patch_features(features)
+        networks = backbone.patch_networks(extractor.features)
+        super().__init__(networks, networks.corruptor(NOISE_DIM), cycle_weight, identity_weight)
+        self.patches = WhitenedPatches(extractor)
+        self.members = networks.members
+        self.damage = backbone.damage
+        self._other = torch.zeros(0)  # patches of the pool, while training lasts
+
+    @torch.no_grad()
+    def before_training(self, normal: Samples) -> Samples:
+        """Which patches to play with: of both kinds the farthest from usual, and of normal ones as many others."""
+        weight = next(self.to_normal.parameters())
+        patches, grid = self.patches.extract(normal, weight)
+        rows = torch.cat([part.flatten(0, 1) for part in self.patches.fit(patches, grid)])
+        far, others = self._far_first(rows)
+        x = torch.cat([far, others[torch.randperm(len(others))[: len(far)]]])
+        del patches, rows, others
+        if self.pool is None:
+            pool = self.patches.extract(normal, weight, lambda pictures: self.damage(pictures[None])[0])
+        else:
+            pool = self.patches.extract(self.pool, weight)
+        self._other, _ = self._far_first(self.patches.whiten(*pool).flatten(0, 1))
+        return TensorSamples(_in_rows(x[torch.randperm(len(x))]))
+
+    def _far_first(self, patches: Tensor) -> tuple[Tensor, Tensor]:
+        """The longest of whitened patches ``(m, F)``, one in `FARTHEST`, and the others."""
+        order = patches.square().sum(-1).argsort(descending=True, stable=True)
+        far = min(max(len(order) // FARTHEST, FEWEST_PATCHES), MOST_PATCHES)
+        return patches[order[:far]], patches[order[far:]]
+
+    @torch.no_grad()
+    def as_trained_on(self, held_out: Samples) -> Samples:
+        pool = self.patches.extract(held_out, next(self.to_normal.parameters()))
+        rows = self.patches.whiten(*pool).flatten(0, 1)
+        return TensorSamples(_in_rows(rows[torch.randperm(len(rows))]))
+
+    def after_training(self, normal: Samples) -> None:
+        self._other = torch.zeros(0)
+
+    def critic_loss(self, x: Tensor) -> Terms:
+        return super().critic_loss(x.flatten(1, 2))
+
+    def generator_loss(self, x: Tensor) -> Terms:
+        return super().generator_loss(x.flatten(1, 2))
+
+    def distance(self, a: Tensor, b: Tensor) -> Tensor:
+        return mean_l2_squared(a, b)
+
+    def held_out_loss(self, x: Tensor) -> Tensor:
+        x = x.flatten(1, 2)
+        return self.distance(x, self.to_normal(self.spoil(x)))
+
+    def draw_other(self, x: Tensor) -> Tensor:
+        """Any of the pool's farthest patches: ``(K, B, F)``."""
+        drawn = torch.rand(x.shape[1], dtype=torch.float64) * len(self._other)
+        return self._other[drawn.long().to(x.device)].expand_as(x)
+
+    def spoil(self, x: Tensor) -> Tensor:
+        z = torch.randn(*x.shape[:2], NOISE_DIM, dtype=x.dtype, device=x.device)
+        return x + self.to_other(x, z)
+
+    def change(self, x: Tensor) -> tuple[Tensor, Grid]:
+        """u - G(u) of samples ``(B, *shape)``, G being the mean of the members: ``(B, h * w, F)``, and (h, w)."""
+        white, grid = self.patches(x)
+        rows = white.flatten(0, 1)
+        normal = self.to_normal(rows.expand(self.members, *rows.shape)).mean(0)
+        return white - normal.view_as(white), grid
+
+    def score(self, x: Tensor) -> Tensor:
+        change, _ = self.change(x[0])  # all members see the same samples
+        return most_unusual(torch.linalg.vector_norm(change, dim=-1)).unsqueeze(0)
+
+    def anomaly_map(self, x: Tensor) -> Tensor:
+        change, grid = self.change(x[0])
+        lengths = torch.linalg.vector_norm(change, dim=-1)
+        return self.patches.spread(lengths, change, grid, tuple(x.shape[2:])).expand_as(x)
+
+    def judge(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """On some patches of these samples, and on what G makes of them after F has spoilt them."""
+        white = self.patches(x[0])[0].flatten(0, 1)
+        some = white[:: max(len(white) // JUDGED_PATCHES, 1)].expand(self.members, -1, -1)
+        normal, repaired = critique_both(self.critic_normal, some, self.to_normal(self.spoil(some)))
+        return normal.logit.mean(-1), repaired.logit.mean(-1)
+
+
+def _in_rows(patches: Tensor) -> Tensor:
+    """``(m, F)`` -> ``(m / 8, 8, F)``: a step needs more patches than a batch of samples has rows."""
+    each = min(PATCHES_IN_A_ROW, len(patches))
+    return patches[: len(patches) // each * each].unflatten(0, (-1, each))
 
 
 class CycleGAN(Detector):
@@ -134,12 +279,23 @@ class CycleGAN(Detector):
     takes_pool = True
     tiny: ClassVar[dict[str, Any]] = {"width": 8, "steps": 3, "batch_size": 16}
 
-    choices: int = param(4, at_least(1), help="Pool samples from which the least normal looking one is taken.")
+    features: str = param(
+        "efficientnet_lite0",
+        one_of("efficientnet_lite0", "pixels"),
+        help="Where pictures are translated: in the feature maps of this frozen network, or as they are.",
+    )
+    choices: int = param(
+        4,
+        at_least(1),
+        help="Pool samples from which the least normal looking one is taken (not in feature maps).",
+    )
     cycle_weight: float = param(10.0, at_least(0.0), help="Of the cycle's reconstruction loss.")
     identity_weight: float = param(5.0, at_least(0.0), help="Of what a generator changes in samples of its own kind.")
-    residual_share: float = param(0.9, between(0.0, 1.0), help="Share of the residual in the score.")
-
+    residual_share: float = param(0.9, between(0.0, 1.0), help="Of the residual in the score (not in feature maps).")
     patience: int = param(0, at_least(0), help="Looks at held-out rows without improvement until it stops; 0: never.")
 
     def build(self, backbone: Backbone) -> GANModule:
-        return CycleGANModule(backbone, self.choices, self.cycle_weight, self.identity_weight, self.residual_share)
+        weights = (self.cycle_weight, self.identity_weight)
+        if backbone.spec.is_image and self.features != "pixels":
+            return PatchCycle(backbone, self.features, *weights)
+        return SampleCycle(backbone, self.choices, *weights, self.residual_share)
