@@ -17,7 +17,7 @@ from ..scoring.patches import WhitenedPatches, most_unusual
 from .base import Detector
 
 FEWEST_PATCHES, MOST_PATCHES = 2**10, 2**18  # of each kind that are trained on
-FARTHEST = 32  # one in so many patches of the pool is played with, the least usual ones
+FARTHEST = 128  # one in so many patches of the pool is played with, the least usual ones
 PATCHES_IN_A_ROW = 8  # of a training batch
 NOISE_DIM = 32  # of what F takes beside a patch
 JUDGED_PATCHES = 512
