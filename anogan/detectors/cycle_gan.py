@@ -247,17 +247,33 @@ def _in_rows(patches: Tensor) -> Tensor:
 class CycleGAN(Detector):
     """Translates samples into normal ones, learned from an unlabelled pool; scores the change needed.
 
-    Score: ``0.9 |x - G(x)|_1 / n + 0.1 |f(x) - f(G(x))|^2 / n_f``; G translates to normal, f are the features of the
-    critic of normal samples.
+    Score: of rows, and of pictures with ``features="pixels"``,
+    ``0.9 |x - G(x)|_1 / n + 0.1 |f(x) - f(G(x))|^2 / n_f``; G translates to normal, f are the features of the critic of
+    normal samples. Of pictures otherwise: mean of ``|u - G(u)|`` over the 1 % of the patches u (at least 4) that change
+    most.
 
     Notes
     -----
     *Pool.* ``fit(X, X_other=pool)`` takes a second set that nobody has labelled, such as the parts that came back or
     last month's production: mostly normal, some not. Since most of it is normal, G must leave most of what it
-    sees alone, which the identity loss asks for; ``explain`` then shows the counterfactual difference |x - G(x)|. Lest
-    the few anomalies drown, `choices` times as many samples are drawn as a batch needs, and those are used that have
-    the patch which the critic of normal samples believes least. Anomalies must be frequent and plain enough for that
-    critic to find them: of the defects of magnetic tiles, in a tenth of a pool of 399 pictures, it did not.
+    sees alone, which the identity loss asks for; ``explain`` then shows the counterfactual difference.
+
+    *Pictures.* In pixels the game does not find real defects: a critic of pixels hears light and texture before a
+    crack. So the game is played among patches u of a pretrained network's feature maps (`FeatureGAN`), whitened by what
+    is usual at their place. With u of normal pictures and v of the pool, C and D critics of normal and other patches
+    (hinge losses), noise z, and F(u, z) = u + f(u, z)::
+
+        C, D tell u from G(v), and v from F(u, z)
+        min_G,F  -C(G(v)) - D(F(u, z)) + 10 |u - G(F(u, z))|^2 / d + 5 |u - G(u)|^2 / d
+
+    ``explain`` is the length of u - G(u) at each place, averaged over 3x3 places and enlarged to the picture. There is
+    no ``reconstruct``: patches of features are no picture. It takes ``features="pixels"``.
+
+    *Most of a pool is normal*, and G would learn to do nothing. Only the least usual 128th of the patches v is played
+    with (by |u|, their Mahalanobis distance), and half of the patches u are the least usual 128th of theirs: what the
+    two ends differ in are the defects, while what is rare but normal is in both and must be left alone. In the game of
+    rows and pixels, `choices` times as many samples are drawn as a batch needs, and those are used that have the patch
+    which the critic of normal samples believes least.
 
     *Without a pool* damaged normal samples take its place (`Backbone.damage`): in pictures a rectangle (each side 1/16
     to 1/2 of the picture's, drawn evenly by its logarithm) is replaced by a piece of another picture, of changed
@@ -265,9 +281,15 @@ class CycleGAN(Detector):
 
     *Deviations from the paper*: the cycle of pool samples, |y - F(G(y))|, is left out, for F cannot know which normal
     sample was an anomaly before, and of what kind, so that with it G leaves everything alone; generators make a change
-    that is added to the sample, by a U-Net on pictures, so that what they leave alone stays sharp; spectral norm
-    instead of instance norm in the critics; no history of generated pictures; averaged weights. A training step costs
-    seven passes of generators.
+    that is added to the sample; spectral norm instead of instance norm in the critics; no history of generated
+    samples; averaged weights. Among patches also: F takes noise, since there are many ways to be defective, and its
+    identity loss is left out, which made it do nothing.
+
+    *Cost.* A training step costs seven passes of generators, on `batch_size` samples or eight times as many patches.
+    Pictures take one pass of the frozen network each, those of X and of the pool (at most 512 of each are looked at).
+
+    *Limits.* A float `contamination` and the threshold of fewer than 10 pictures come from pictures that the whitening
+    has seen, and say little about new ones. What it reaches is measured in benchmarks/results/pool.md.
 
     References
     ----------
@@ -277,6 +299,7 @@ class CycleGAN(Detector):
 
     name = "cycle_gan"
     takes_pool = True
+    image_size = 256
     tiny: ClassVar[dict[str, Any]] = {"width": 8, "steps": 3, "batch_size": 16}
 
     features: str = param(
