@@ -18,7 +18,7 @@ from .base import Detector
 
 FEWEST_PATCHES, MOST_PATCHES = 2**10, 2**18  # of each kind that are trained on
 FARTHEST = 128  # one in so many patches of the pool is played with, the least usual ones
-PATCHES_IN_A_ROW = 8  # of a training batch
+PATCHES_IN_A_ROW = 4  # of a training batch, beside as many of the least usual ones
 NOISE_DIM = 32  # of what F takes beside a patch
 JUDGED_PATCHES = 512
 
@@ -159,44 +159,42 @@ class PatchCycle(CycleGame):
         self.patches = WhitenedPatches(extractor)
         self.members = networks.members
         self.damage = backbone.damage
-        self._other = torch.zeros(0)  # patches of the pool, while training lasts
+        self._far = self._other = torch.zeros(0)  # unusual patches of X and of the pool, while training lasts
 
     @torch.no_grad()
     def before_training(self, normal: Samples) -> Samples:
-        """Which patches to play with: of both kinds the farthest from usual, and of normal ones as many others."""
+        """Which patches to play with: of both kinds the farthest from usual, and any others of the normal ones."""
         weight = next(self.to_normal.parameters())
         patches, grid = self.patches.extract(normal, weight)
         rows = torch.cat([part.flatten(0, 1) for part in self.patches.fit(patches, grid)])
-        far, others = self._far_first(rows)
-        x = torch.cat([far, others[torch.randperm(len(others))[: len(far)]]])
-        del patches, rows, others
+        del patches
+        self._far, others = _far_first(rows)
         if self.pool is None:
             pool = self.patches.extract(normal, weight, lambda pictures: self.damage(pictures[None])[0])
         else:
             pool = self.patches.extract(self.pool, weight)
-        self._other, _ = self._far_first(self.patches.whiten(*pool).flatten(0, 1))
-        return TensorSamples(_in_rows(x[torch.randperm(len(x))]))
-
-    def _far_first(self, patches: Tensor) -> tuple[Tensor, Tensor]:
-        """The longest of whitened patches ``(m, F)``, one in `FARTHEST`, and the others."""
-        order = patches.square().sum(-1).argsort(descending=True, stable=True)
-        far = min(max(len(order) // FARTHEST, FEWEST_PATCHES), MOST_PATCHES)
-        return patches[order[:far]], patches[order[far:]]
+        self._other, _ = _far_first(self.patches.whiten(*pool).flatten(0, 1))
+        return TensorSamples(_in_rows(others))
 
     @torch.no_grad()
     def as_trained_on(self, held_out: Samples) -> Samples:
         pool = self.patches.extract(held_out, next(self.to_normal.parameters()))
         rows = self.patches.whiten(*pool).flatten(0, 1)
-        return TensorSamples(_in_rows(rows[torch.randperm(len(rows))]))
+        return TensorSamples(_in_rows(rows[torch.randperm(len(rows))]))  # a look takes the first ones
 
     def after_training(self, normal: Samples) -> None:
-        self._other = torch.zeros(0)
+        self._far = self._other = torch.zeros(0)
 
     def critic_loss(self, x: Tensor) -> Terms:
-        return super().critic_loss(x.flatten(1, 2))
+        return super().critic_loss(self.with_far(x))
 
     def generator_loss(self, x: Tensor) -> Terms:
-        return super().generator_loss(x.flatten(1, 2))
+        return super().generator_loss(self.with_far(x))
+
+    def with_far(self, x: Tensor) -> Tensor:
+        """Rows of ordinary patches ``(K, B, r, F)`` and as many of the normal ones' farthest: ``(K, 2 B r, F)``."""
+        x = x.flatten(1, 2)
+        return torch.cat([x, _drawn(self._far, x)], dim=1)
 
     def distance(self, a: Tensor, b: Tensor) -> Tensor:
         return mean_l2_squared(a, b)
@@ -207,8 +205,7 @@ class PatchCycle(CycleGame):
 
     def draw_other(self, x: Tensor) -> Tensor:
         """Any of the pool's farthest patches: ``(K, B, F)``."""
-        drawn = torch.rand(x.shape[1], dtype=torch.float64) * len(self._other)
-        return self._other[drawn.long().to(x.device)].expand_as(x)
+        return _drawn(self._other, x)
 
     def spoil(self, x: Tensor) -> Tensor:
         z = torch.randn(*x.shape[:2], NOISE_DIM, dtype=x.dtype, device=x.device)
@@ -238,8 +235,22 @@ class PatchCycle(CycleGame):
         return normal.logit.mean(-1), repaired.logit.mean(-1)
 
 
+def _far_first(patches: Tensor) -> tuple[Tensor, Tensor]:
+    """The longest of whitened patches ``(m, F)``, one in `FARTHEST`, and others of them in random order."""
+    order = patches.square().sum(-1).argsort(descending=True, stable=True)
+    far = min(max(len(order) // FARTHEST, FEWEST_PATCHES), len(order) // 2, MOST_PATCHES)
+    others = order[far:][torch.randperm(len(order) - far)[:MOST_PATCHES]]
+    return patches[order[:far]], patches[others]
+
+
+def _drawn(patches: Tensor, like: Tensor) -> Tensor:
+    """Any of some patches ``(m, F)``, as many as ``like (K, B, F)``, the same for each member."""
+    chosen = (torch.rand(like.shape[1], dtype=torch.float64) * len(patches)).long()
+    return patches[chosen.to(like.device)].expand_as(like)
+
+
 def _in_rows(patches: Tensor) -> Tensor:
-    """``(m, F)`` -> ``(m / 8, 8, F)``: a step needs more patches than a batch of samples has rows."""
+    """``(m, F)`` -> ``(m / r, r, F)``: a step needs more patches than a batch of samples has rows."""
     each = min(PATCHES_IN_A_ROW, len(patches))
     return patches[: len(patches) // each * each].unflatten(0, (-1, each))
 

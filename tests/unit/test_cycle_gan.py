@@ -180,9 +180,12 @@ def test_of_both_kinds_the_least_usual_patches_are_played_with(monkeypatch):
     broken, _ = textures(32, 1, defective=True)
     as_samples = lambda pictures: TensorSamples(torch.from_numpy(pictures).float() / 127.5 - 1)  # noqa: E731
     cycle.pool = as_samples(broken)
-    x = cycle.before_training(as_samples(normal)).tensor.flatten(0, 1)
-    assert x.shape == (2 * 32 * 256 // cycle_gan.FARTHEST, 152)
-    y = cycle.draw_other(x[None])[0]
+    x = cycle.before_training(as_samples(normal)).tensor[None]
+    far = 32 * 256 // cycle_gan.FARTHEST
+    assert cycle._far.shape == (far, 152)
+    assert x[0].flatten(0, 1).norm(dim=-1).max() <= cycle._far.norm(dim=-1).min()
+    assert cycle.with_far(x).shape == (1, 2 * x[0, ..., 0].numel(), 152)
+    y = cycle.draw_other(x.flatten(1, 2))[0]
     white, _ = cycle.patches(cycle.pool.tensor)
-    longest = white.flatten(0, 1).norm(dim=-1).topk(len(x) // 2).values
+    longest = white.flatten(0, 1).norm(dim=-1).topk(far).values
     assert y.norm(dim=-1).min() >= longest[-1] * 0.999
