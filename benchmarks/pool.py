@@ -19,8 +19,8 @@ REACH = 2  # of 128: how far beside the mask a map's maximum may lie and still p
 POINTING_SIDE = 128
 VARIANTS: dict[str, tuple[str, int, dict[str, Any]]] = {
     "CycleGAN in features": ("cycle_gan", SIZE, {}),
-    "FeatureGAN, no pool": ("feature_gan", SIZE, {}),
-    "CycleGAN in features, no pool": ("cycle_gan", SIZE, {}),
+    "FeatureGAN without pool": ("feature_gan", SIZE, {}),
+    "CycleGAN in features without pool": ("cycle_gan", SIZE, {}),
     "CycleGAN in pixels": ("cycle_gan", 64, {"features": "pixels"}),
 }
 
@@ -37,7 +37,7 @@ def run(folder: Path, seeds: list[int], variants: list[str]) -> Iterator[Record]
         masks = [layout.mask_of(file) for file in files]
         for name in variants:
             detector_name, size, parameters = VARIANTS[name]
-            given = {} if name.endswith("no pool") else {"X_other": anogan.ImageFolder(pooled, size=size)}
+            given = {} if name.endswith("without pool") else {"X_other": anogan.ImageFolder(pooled, size=size)}
             train = anogan.ImageFolder([layout.train.files[i] for i in normal], size=size)
             began = time.perf_counter()
             detector = anogan.detector_class(detector_name)(random_state=seed, **parameters).fit(train, **given)
