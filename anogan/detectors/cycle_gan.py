@@ -301,7 +301,7 @@ class CycleGAN(Detector):
 
     *Limits.* A float `contamination` and the threshold of fewer than 10 pictures come from pictures that the whitening
     has seen, and say little about new ones. On magnetic tiles with 40 defective pictures in a pool of 397, `FeatureGAN`
-    without any pool finds more (benchmarks/results/pool.md): cracks are missed.
+    without any pool finds more, of cracks above all (benchmarks/results/pool.md).
 
     References
     ----------
