@@ -331,6 +331,6 @@ class CycleGAN(Detector):
 
     def build(self, backbone: Backbone) -> GANModule:
         weights = (self.cycle_weight, self.identity_weight)
-        if backbone.spec.is_image and self.features != "pixels":
+        if backbone.has_patches and self.features != "pixels":
             return PatchCycle(backbone, self.features, *weights)
         return SampleCycle(backbone, self.choices, *weights, self.residual_share)
