@@ -2,6 +2,7 @@
 
 from ast import literal_eval
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import click
@@ -14,6 +15,7 @@ from . import ablation as ablations
 from . import adbench
 from . import conditional as conditions
 from . import patches as patch_methods
+from . import pool as pools
 from . import promises as promise_checks
 from . import reasons as reason_checks
 from .cell import Cell, key, provenance
@@ -186,17 +188,18 @@ def conditional(data_dir: Path | None, seeds: str, results: Path) -> None:
 @results_option
 def patches(data_dir: Path | None, datasets: str | None, seeds: str, variants: str | None, results: Path) -> None:
     """Measure FeatureGAN beside PaDiM's and PatchCore's distances on the same features, and write patches.md."""
-    if data_dir is None:
-        raise click.UsageError("Give --data-dir or set ANOGAN_DATA.")
-    found = {path.parents[1].name: path.parents[1] for path in sorted(data_dir.glob("images/*/train/good"))}
-    names = _chosen(variants, list(patch_methods.VARIANTS), "--variants")
-    path = results / "patches.jsonl"
-    for dataset in _chosen(datasets, list(found), "--datasets"):
-        for record in patch_methods.run(found[dataset], _numbers(seeds, "--seeds"), names):
-            append_record(path, record | provenance(jobs=1))
-    text = patch_methods.report(read_records(path))
-    path.with_suffix(".md").write_text(text, encoding="utf-8")
-    click.echo(text)
+    _patch_methods(patch_methods, "patches", data_dir, datasets, seeds, variants, results)
+
+
+@main.command()
+@data_option
+@click.option("--datasets", help="Comma-separated folders in MVTec layout; by default all that are below images/.")
+@click.option("--seeds", default="0", show_default=True, help="Such as 0-4 or 0,3.")
+@click.option("--variants", help="Comma-separated, such as 'CycleGAN in features'; by default all.", metavar="NAMES")
+@results_option
+def pool(data_dir: Path | None, datasets: str | None, seeds: str, variants: str | None, results: Path) -> None:
+    """Measure CycleGAN with an unlabelled pool that holds some defects, and write pool.md."""
+    _patch_methods(pools, "pool", data_dir, datasets, seeds, variants, results)
 
 
 @main.command()
@@ -266,6 +269,29 @@ def report(suites: tuple[str, ...], results: Path, only_summary: bool) -> None:
         text = report_of(records)
         records.with_suffix(".md").write_text(text, encoding="utf-8")
         click.echo(text)
+
+
+def _patch_methods(
+    methods: ModuleType,
+    name: str,
+    data_dir: Path | None,
+    datasets: str | None,
+    seeds: str,
+    variants: str | None,
+    results: Path,
+) -> None:
+    """Append the records of a comparison on folders of pictures, and write its table."""
+    if data_dir is None:
+        raise click.UsageError("Give --data-dir or set ANOGAN_DATA.")
+    found = {path.parents[1].name: path.parents[1] for path in sorted(data_dir.glob("images/*/train/good"))}
+    names = _chosen(variants, list(methods.VARIANTS), "--variants")
+    path = results / f"{name}.jsonl"
+    for dataset in _chosen(datasets, list(found), "--datasets"):
+        for record in methods.run(found[dataset], _numbers(seeds, "--seeds"), names):
+            append_record(path, record | provenance(jobs=1))
+    text = methods.report(read_records(path))
+    path.with_suffix(".md").write_text(text, encoding="utf-8")
+    click.echo(text)
 
 
 def _variants(detectors: list[str], changes: tuple[str, ...]) -> list[tuple[str, dict[str, Any]]]:

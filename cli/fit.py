@@ -49,7 +49,9 @@ class ImageSize(click.ParamType):
 @click.option("--label", metavar="COLUMN", help="Column that says what each row is; it is not learned from.")
 @click.option("--normal", metavar="VALUE", help="Keep only the rows (of --label, or of y in a .npz) with this value.")
 @options.drop_option
-@click.option("--image-size", type=ImageSize(), help="Resize pictures to this.  [default: 64, for feature_gan 384]")
+@click.option(
+    "--image-size", type=ImageSize(), help="Resize pictures to this.  [default: 64, cycle_gan 256, feature_gan 384]"
+)
 @click.option(
     "--other",
     metavar="DATA",
