@@ -10,21 +10,14 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from anogan import InputError
+from anogan import InputError, TableFile
 
-from .io import ArraySource, PictureSource, TableSource, closest, label_texts, open_source, to_frame, warn
+from .io import ArraySource, PictureSource, Source, closest, label_texts, open_source, warn
 
 ROWS_AT_ONCE = 32768
 PICTURES_AT_ONCE = 256
 _SKIPPED_LISTED = 20
 _UNSEEN_KEPT = 1000  # different values per column; a column of ever new ones must not fill the memory
-_TYPES = {
-    "double": pa.float64(),
-    "bool": pa.bool_(),
-    "string": pa.string(),
-    "timestamp[us]": pa.timestamp("us"),
-    "timestamp[us, tz=UTC]": pa.timestamp("us", "UTC"),
-}
 
 
 @dataclass
@@ -90,23 +83,26 @@ class Stream:
     skipped: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.source = open_source(self.path, part="test")
+        self.source: Source = open_source(self.path, part="test")
         kind = self.detector.preprocessor_.kind
         needed: dict[str, tuple[tuple[type, ...], str]] = {
-            "table": ((TableSource,), "a table"),
+            "table": ((TableFile,), "a table"),
             "vector": ((ArraySource,), "an array without column names (.npy or .npz)"),
             "image": ((PictureSource, ArraySource), "pictures"),
         }
         source_types, words = needed[kind]
         if not isinstance(self.source, source_types):
             raise InputError(f"The model was fitted on {words}; {self.path} is {_describe(self.source)}.")
-        if isinstance(self.source, TableSource):
+        if isinstance(self.source, TableFile):
             self._check_columns(self.source)
-        elif self.drop:
+            if self.label is not None:
+                self.source = TableFile(self.path, text=(self.label,))
+            return
+        if self.drop:
             raise InputError(f"--drop names columns of a table; {self.path} is {_describe(self.source)}.")
-        elif isinstance(self.source, ArraySource):
+        if isinstance(self.source, ArraySource):
             self._check_key(self.source)
-        elif self.label is not None and not self.source.layout:
+        elif isinstance(self.source, PictureSource) and self.label is not None and not self.source.layout:
             raise InputError(f"--label: {self.path} is a folder of pictures without labels (no MVTec layout).")
 
     def _check_key(self, source: ArraySource) -> None:
@@ -116,12 +112,14 @@ class Stream:
     @property
     def total(self) -> int | None:
         """Number of rows or pictures, None where only reading on tells."""
+        if isinstance(self.source, TableFile):
+            return self.source.total
         if isinstance(self.source, ArraySource):
             return self.source.shape[0]
         return len(self.source.pictures) if isinstance(self.source, PictureSource) else None
 
     def __iter__(self) -> Iterator[Chunk]:
-        if isinstance(self.source, TableSource):
+        if isinstance(self.source, TableFile):
             return self._table_chunks(self.source)
         if isinstance(self.source, ArraySource):
             return self._array_chunks(self.source)
@@ -133,7 +131,7 @@ class Stream:
         for column, counts in self.unseen.items():
             warn(_unseen_message(column, counts))
 
-    def _check_columns(self, source: TableSource) -> None:
+    def _check_columns(self, source: TableFile) -> None:
         self._names = {str(n): n for n in self.detector.preprocessor_.column_types()}
         for option, names in (
             ("--drop", self.drop),
@@ -156,16 +154,16 @@ class Stream:
             more = f" (and {len(faults) - 1} more columns are missing)" if len(faults) > 1 else ""
             raise InputError(f"{self.path} {faults[0]}{more}")
 
-    def _table_chunks(self, source: TableSource) -> Iterator[Chunk]:
+    def _table_chunks(self, source: TableFile) -> Iterator[Chunk]:
         preprocessor = self.detector.preprocessor_
-        types = {str(n): _TYPES[kind] for n, kind in preprocessor.column_types().items()}
-        text = [] if self.label is None else [self.label]
+        types = {str(name): kind for name, kind in preprocessor.column_types().items()}
+        label = {} if self.label is None else {self.label: "string"}
         first = 0
-        for table in source.chunks(types, self.chunk_rows or ROWS_AT_ONCE, text=text):
+        for table in source.chunks(types | label, self.chunk_rows or ROWS_AT_ONCE):
             labels = None
             if self.label is not None:
-                labels = label_texts(table.column(self.label), self.label, source.path)
-            frame = to_frame(table.select(list(types)), source.path)
+                labels = label_texts(table.column(self.label), self.label, source.path, first=first)
+            frame = source.frame(table.select(list(types)))
             frame.columns = pd.Index(list(self._names.values()))
             self._note_unseen(preprocessor.unseen_categories(frame))
             yield Chunk(first, frame, labels=labels)
@@ -229,7 +227,7 @@ def warn_skipped(skipped: dict[str, str]) -> None:
 
 
 def _describe(source: Any) -> str:
-    if isinstance(source, TableSource):
+    if isinstance(source, TableFile):
         return "a table"
     return f"an array of shape {source.shape}" if isinstance(source, ArraySource) else "a folder of pictures"
 

@@ -458,9 +458,8 @@ def test_interrupted_fit_goes_on_from_its_checkpoint(run, data, tmp_path):
 
 def read_as_cli(path: Path) -> pd.DataFrame:
     """The table as the command line reads it, so that the checkpoint is of the same data."""
-    from anogan.cli.io import TableSource, to_frame
-
-    return to_frame(TableSource(path).read(), path)
+    file = anogan.TableFile(path)
+    return file.frame(file.read())
 
 
 def test_interrupted_score_leaves_no_file(table_model, tmp_path):
