@@ -309,7 +309,7 @@ def written_whole(target: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
         sys.stdout.buffer.flush()
         return
     path = Path(target)
-    with _named_after(path):
+    with named_after(path):
         if is_device(str(target)):
             with open(path, "wb") as file:
                 yield file
@@ -324,7 +324,7 @@ def written_whole(target: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
 
 
 @contextlib.contextmanager
-def _named_after(path: Path) -> Iterator[None]:
+def named_after(path: Path) -> Iterator[None]:
     """Let errors name what the user asked for: a full disk names no file, a temporary one means nothing."""
     try:
         yield

@@ -33,12 +33,15 @@ class Chunk:
     names : list of str or None
         File names of pictures.
     labels : (n,) array of str or None
+    end : int
+        Where the next chunk begins; between are n rows, and pictures that were skipped.
     """
 
     first: int
     X: Any
     names: list[str] | None = None
     labels: np.ndarray | None = None
+    end: int = 0
 
     def __len__(self) -> int:
         return len(self.X)
@@ -65,6 +68,8 @@ class Stream:
         Leave out pictures that cannot be read.
     strict : bool
         Raise for a category that was not in training.
+    start : int
+        Where the first chunk begins: the `end` of another run's last chunk.
 
     Raises
     ------
@@ -79,6 +84,7 @@ class Stream:
     chunk_rows: int | None = None
     skip_errors: bool = False
     strict: bool = False
+    start: int = 0
     unseen: dict[str, Counter[str]] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
 
@@ -158,15 +164,15 @@ class Stream:
         preprocessor = self.detector.preprocessor_
         types = {str(name): kind for name, kind in preprocessor.column_types().items()}
         label = {} if self.label is None else {self.label: "string"}
-        first = 0
-        for table in source.chunks(types | label, self.chunk_rows or ROWS_AT_ONCE):
+        first = self.start
+        for table in source.chunks(types | label, self.chunk_rows or ROWS_AT_ONCE, start=self.start):
             labels = None
             if self.label is not None:
                 labels = label_texts(table.column(self.label), self.label, source.path, first=first)
             frame = source.frame(table.select(list(types)))
             frame.columns = pd.Index(list(self._names.values()))
             self._note_unseen(preprocessor.unseen_categories(frame))
-            yield Chunk(first, frame, labels=labels)
+            yield Chunk(first, frame, labels=labels, end=first + len(frame))
             first += table.num_rows
 
     def _note_unseen(self, found: dict[Any, dict[Any, int]]) -> None:
@@ -185,12 +191,13 @@ class Stream:
             labels = None
             if self.label is not None and source.labels is not None:
                 labels = source.labels[first : first + len(array)]
-            yield Chunk(first, array, labels=labels)
+            if first >= self.start:
+                yield Chunk(first, array, labels=labels, end=first + len(array))
             first += len(array)
 
     def _picture_chunks(self, source: PictureSource) -> Iterator[Chunk]:
         step = self.chunk_rows or PICTURES_AT_ONCE
-        for first in range(0, len(source.pictures), step):
+        for first in range(self.start, len(source.pictures), step):
             pictures = source.pictures[first : first + step]
             if self.skip_errors:
                 pictures = self._readable(pictures)
@@ -198,7 +205,7 @@ class Stream:
                 continue
             names = [source.name_of(file) for file in pictures.files]
             labels = None if source.layout is None else np.array([source.layout.kind_of(f) for f in pictures.files])
-            yield Chunk(first, pictures, names, labels)
+            yield Chunk(first, pictures, names, labels, first + step)
 
     def _readable(self, pictures: Any) -> Any:
         """Those that can be read at the model's shape."""

@@ -462,15 +462,6 @@ def read_as_cli(path: Path) -> pd.DataFrame:
     return file.frame(file.read())
 
 
-def test_interrupted_score_leaves_no_file(table_model, tmp_path):
-    mixed_table(200_000).to_csv(tmp_path / "many.csv", index=False)
-    args = ["score", tmp_path / "many.csv", "-m", table_model, "-o", tmp_path / "s.csv", "--chunk-rows", "20"]
-    done = interrupted(args, lambda: any(tmp_path.glob(".s.csv*")))
-    assert done.returncode == 130, done.stderr
-    assert done.stderr.strip().splitlines()[-1] == "Interrupted."
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["many.csv"]
-
-
 # ------------------------------------------------------------------ what a file holds besides its columns
 
 
