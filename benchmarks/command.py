@@ -14,6 +14,7 @@ from . import ablation as ablations
 from . import adbench
 from . import conditional as conditions
 from . import patches as patch_methods
+from . import scale as scales
 from .cell import Cell, key, provenance
 from .datasets import SUITES, datasets_of
 from .report import current, summary
@@ -193,6 +194,30 @@ def patches(data_dir: Path | None, datasets: str | None, seeds: str, variants: s
         for record in patch_methods.run(found[dataset], _numbers(seeds, "--seeds"), names):
             append_record(path, record | provenance(jobs=1))
     text = patch_methods.report(read_records(path))
+    path.with_suffix(".md").write_text(text, encoding="utf-8")
+    click.echo(text)
+
+
+@main.command()
+@data_option
+@click.option("--rows", default="1,3,10", show_default=True, help="Millions of rows, such as 1,3,10.")
+@click.option("--variants", help=f"Comma-separated: {', '.join(scales.VARIANTS)}; by default all.")
+@click.option(
+    "--scratch",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Where the long files are written, and deleted in the end; by default the system's folder for such.",
+)
+@results_option
+def scale(data_dir: Path | None, rows: str, variants: str | None, scratch: Path | None, results: Path) -> None:
+    """Measure time and memory of fitting on long files and scoring them, and write scale.md."""
+    if data_dir is None:
+        raise click.UsageError("Give --data-dir or set ANOGAN_DATA.")
+    path = results / "scale.jsonl"
+    source = data_dir / "tables" / "nsl_kdd_train.csv"
+    sizes = [1_000_000 * millions for millions in _numbers(rows, "--rows")]
+    for record in scales.run(source, sizes, _chosen(variants, list(scales.VARIANTS), "--variants"), scratch):
+        append_record(path, record)
+    text = scales.report(read_records(path))
     path.with_suffix(".md").write_text(text, encoding="utf-8")
     click.echo(text)
 
