@@ -88,7 +88,8 @@ def report(records: list[dict[str, Any]]) -> str:
         "`anogan fit` and `anogan score` with `denoising_gan` on a Parquet file of normal NSL-KDD rows, drawn with "
         "replacement and jittered (41 columns, 3 of them text; `python -m benchmarks scale`). One thread; `light` is "
         f"`{' '.join(VARIANTS['light'])}`. Seconds hold the start of the process; "
-        "processor seconds do not depend on what else the machine did. Peak memory is the process's own (resident), of which imports take about 400 MB.",
+        "processor seconds depend little on what else the machine did. Peak memory is the process's own (resident), of "
+        "which imports take about 400 MB.",
         "",
         "| command | fit | rows | decoded, MB | peak, MB | seconds | processor seconds | rows per processor second |",
         "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
