@@ -18,6 +18,7 @@ from . import patches as patch_methods
 from . import pool as pools
 from . import promises as promise_checks
 from . import reasons as reason_checks
+from . import scale as scales
 from .cell import Cell, key, provenance
 from .datasets import SUITES, datasets_of
 from .report import current, summary
@@ -234,6 +235,30 @@ def promises(data_dir: Path | None, variants: str | None, results: Path) -> None
     for record in promise_checks.run(data_dir, _chosen(variants, list(promise_checks.VARIANTS), "--variants")):
         append_record(path, record | provenance(jobs=1))
     text = promise_checks.report(read_records(path))
+    path.with_suffix(".md").write_text(text, encoding="utf-8")
+    click.echo(text)
+
+
+@main.command()
+@data_option
+@click.option("--rows", default="1,3,10", show_default=True, help="Millions of rows, such as 1,3,10.")
+@click.option("--variants", help=f"Comma-separated: {', '.join(scales.VARIANTS)}; by default all.")
+@click.option(
+    "--scratch",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Where the long files are written, and deleted in the end; by default the system's folder for such.",
+)
+@results_option
+def scale(data_dir: Path | None, rows: str, variants: str | None, scratch: Path | None, results: Path) -> None:
+    """Measure time and memory of fitting on long files and scoring them, and write scale.md."""
+    if data_dir is None:
+        raise click.UsageError("Give --data-dir or set ANOGAN_DATA.")
+    path = results / "scale.jsonl"
+    source = data_dir / "tables" / "nsl_kdd_train.csv"
+    sizes = [1_000_000 * millions for millions in _numbers(rows, "--rows")]
+    for record in scales.run(source, sizes, _chosen(variants, list(scales.VARIANTS), "--variants"), scratch):
+        append_record(path, record)
+    text = scales.report(read_records(path))
     path.with_suffix(".md").write_text(text, encoding="utf-8")
     click.echo(text)
 

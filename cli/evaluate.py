@@ -12,10 +12,10 @@ from rich.console import Console
 from rich.table import Table
 
 import anogan
-from anogan import InputError
+from anogan import InputError, TableFile
 
 from . import options
-from .io import TABLE_SUFFIXES, PictureSource, anomalous_rows
+from .io import PictureSource, anomalous_rows
 from .maps import pixel_maps
 from .progress import Reporter
 from .stream import Stream
@@ -59,7 +59,7 @@ def command(
     detector = anogan.load(model_path)
     if label is None and data.lower().endswith(".npz"):
         label = "y"
-    if label is None and data.lower().endswith(TABLE_SUFFIXES):
+    if label is None and data.lower().endswith(TableFile.suffixes):
         raise InputError(f"--label COLUMN is needed: it says which rows of {data} are anomalous.")
     stream = Stream(detector, data, drop, label, chunk_rows, on_error == "skip", strict)
     pixels = None

@@ -21,6 +21,7 @@ from ..data.condition import Conditioned
 from ..data.preprocessor import preprocessor_for
 from ..data.samples import Samples, TensorSamples
 from ..data.scaling import SCALINGS
+from ..data.table_file import TableFile
 from ..engine.callbacks import Callback
 from ..engine.checkpoint import read_checkpoint
 from ..engine.diagnostics import FEWEST_ROWS, Diagnosis, diagnose
@@ -48,6 +49,9 @@ if TYPE_CHECKING:
 
 VALIDATION_FRACTION = 0.1  # of the rows, at most MONITOR_ROWS, watched for early stopping
 FEWEST_ROWS_TO_HOLD_OUT = 10
+SAMPLED_ROWS = 2**18  # of a file, at most
+SAMPLED_VALUES = 2**25  # numbers in them: of more than 128 columns fewer rows
+CALIBRATION_ROWS = 100_000  # of them, at most
 VALUES_AT_ONCE = 2**20  # numbers in a scored batch, over all members
 DIAGNOSED_ROWS = 512
 PERCEPTION = "efficientnet_lite0"  # the network in whose features generated pictures are judged
@@ -169,8 +173,12 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array (n, d), DataFrame, images (n, C, H, W), or ImageFolder
-            Normal samples only, n >= 2.
+        X : array (n, d), DataFrame, images (n, C, H, W), ImageFolder, or TableFile
+            Normal samples only, n >= 2. A `TableFile` is read once and never held: up to `SAMPLED_ROWS` of its rows
+            are drawn uniformly, and all is learned from these, as from a DataFrame of them (with fewer rows in the
+            file: from all). A random part of a random sample is as good as one of the file for calibration, so the
+            promised false-alarm rate holds. It may be up to `CALIBRATION_ROWS`, if `calibration_fraction` of the file
+            is that many. Exact over the whole file is what can occur: which columns have gaps, and all categories.
         y : None
             Ignored.
         X_other : like X, optional
@@ -208,10 +216,14 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
         self.seed_ = draw_seed(self.random_state)
         if saved is not None and self.random_state is None:
             self.seed_ = int(saved[1]["run_key"].split("-")[0])
+        known = total = None
+        if isinstance(X, TableFile):
+            X, known, total = self._drawn(X, callbacks)
         X = self._checked(X, reset=True)
-        train, validation, calibration = self._split(len(X))
+        known = X if known is None else known
+        train, validation, calibration = self._split(len(X), total)
         condition = getattr(self, "condition", None)  # a parameter of those that know what that is
-        self.preprocessor_ = preprocessor_for(X, scaling=self.scaling, condition=condition).fit(X, rows=train)
+        self.preprocessor_ = preprocessor_for(X, scaling=self.scaling, condition=condition).fit(known, rows=train)
         samples = self.preprocessor_.transform(X, self._dtype)
         if len(samples) < 2:
             raise InputError(f"X has {len(samples)} samples; at least 2 are needed.")
@@ -221,6 +233,8 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
             self.n_members_ = backbone.members
             self._network = (backbone.name, backbone.members, backbone.width)
             module = self.build(backbone).to(device=device, dtype=self._dtype)
+            if isinstance(X_other, TableFile):
+                X_other, _, _ = self._drawn(X_other, callbacks)
             if X_other is not None:
                 module.pool = self.preprocessor_.transform(self._checked(X_other, reset=False), self._dtype)
             trainer = Trainer(
@@ -249,8 +263,26 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
             module.pool = None  # the model does not keep the user's data
         return self
 
-    def _split(self, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Indices of the rows that train, that are watched for early stopping, and that calibrate."""
+    def _drawn(self, file: TableFile, callbacks: Sequence[Callback]) -> "tuple[pd.DataFrame, pd.DataFrame, int]":
+        """Random rows of a file; these and then some that show what occurs in it; how many rows it has."""
+        total = file.total or 0
+        for callback in callbacks:
+            callback.on_stage_begin("reading", total)
+
+        def told(done: int) -> None:
+            for callback in callbacks:
+                callback.on_step_end("reading", done, None)
+
+        drawn = file.sample(min(SAMPLED_ROWS, SAMPLED_VALUES // len(file.columns)), self.seed_, told)
+        for callback in callbacks:
+            callback.on_stage_end("reading", drawn.total)
+        return drawn.frame, drawn.known, drawn.total
+
+    def _split(self, n: int, total: int | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Indices of the rows that train, that are watched for early stopping, and that calibrate.
+
+        Of n rows that were drawn from `total`, a file's share for calibration may be larger than the drawn rows' share.
+        """
         order = np.random.default_rng(self.seed_).permutation(n)
         if n < FEWEST_ROWS_TO_HOLD_OUT:
             if self.contamination == "auto":
@@ -262,7 +294,10 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
                 )
             return order, order[:0], order
         watched = min(round(VALIDATION_FRACTION * n), MONITOR_ROWS) if self.patience else 0
-        kept = min(max(round(self.calibration_fraction * n), 1), n - watched - 1) if self.contamination == "auto" else 0
+        wanted = max(round(self.calibration_fraction * n), 1)
+        if total is not None and total > n:
+            wanted = min(round(self.calibration_fraction * total), max(wanted, CALIBRATION_ROWS * n // SAMPLED_ROWS))
+        kept = min(wanted, n - watched - 1) if self.contamination == "auto" else 0
         calibration = order[watched : watched + kept] if kept else order
         return order[watched + kept :], order[:watched], calibration
 
@@ -340,7 +375,10 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
     # ---------------------------------------------------------------- score
 
     def anomaly_score(self, X: Any) -> np.ndarray:
-        """How unusual each sample is: float64 ``(n,)``, higher = more anomalous."""
+        """How unusual each sample is: float64 ``(n,)``, higher = more anomalous; a `TableFile` is never held whole."""
+        if isinstance(X, TableFile):
+            check_is_fitted(self)
+            return np.concatenate([self.anomaly_score(part) for part in X.frames(self.preprocessor_.column_types())])
         member_scores = self._member_scores(self._transform(X))  # says so if this is not fitted
         return self.calibration_.combine(member_scores)
 
