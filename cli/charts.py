@@ -64,7 +64,7 @@ class Axis:
             step = _round_step((self.high - self.low) / count)
             values = step * np.arange(math.ceil(self.low / step), math.floor(self.high / step) + 1)
             digits = max(0, -math.floor(math.log10(step)))
-            plain = 1e-4 <= step and np.abs(values).max(initial=0) < 1e6
+            plain = step >= 1e-4 and np.abs(values).max(initial=0) < 1e6
             return [(float(self.at(v)), f"{v + 0.0:,.{digits}f}" if plain else number(v)) for v in values.tolist()]
         chosen: list[tuple[float, str]] = []
         for place in np.linspace(0, 100, 2 * count + 1)[1::2]:
@@ -142,7 +142,11 @@ def number(value: Any) -> str:
     if isinstance(value, bool | str):
         return str(value)
     if isinstance(value, datetime | date):
-        return value.isoformat(sep=" ") if isinstance(value, datetime) and value.time() != value.min.time() else str(value)[:10]
+        return (
+            value.isoformat(sep=" ")
+            if isinstance(value, datetime) and value.time() != value.min.time()
+            else str(value)[:10]
+        )
     if not math.isfinite(value):
         return str(value)
     if value == int(value) and abs(value) < 1e15:

@@ -28,7 +28,8 @@ COMMANDS = {
     "report": "Write one HTML page on what a model finds in data.",
     "explain": "Show what made the most anomalous rows or pictures anomalous.",
     "sample": "Write synthetic normal rows or pictures.",
-    "inspect": "Show what a model file holds.",
+    "recalibrate": "Set a model's threshold and p-values anew with other normal data.",
+    "inspect": "Show what a model file holds, and whether it still fits new data.",
     "list": "List the detectors.",
 }
 _LONGEST = 600  # characters of a message; some libraries list every tensor

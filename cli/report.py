@@ -19,7 +19,7 @@ from anogan import InputError
 from . import options
 from .charts import Axis, curve, histogram, number, percent, points
 from .evaluate import measure, per_kind
-from .explain import explained, plain
+from .explain import explained
 from .inspect import model_facts
 from .io import anomalous_rows, check_target, is_device, written_whole
 from .maps import as_bytes, colour_scale, drawn, original, pixel_maps
@@ -29,8 +29,8 @@ from .sample import as_table, pictures_as_bytes
 from .stream import Chunk, Ranked, Stream, normal_label, ranked
 
 _STEPS = 400  # of the slider of thresholds
-_REASONS = 3  # columns that are named in a row of the table
-_LISTED = 30  # columns behind a row of the table, and of samples side by side
+_REASONS, _REASONS_KEPT = 3, 10  # columns that are named in a row of the table, and all that can be unfolded
+_LISTED = 30  # columns of samples side by side
 _SIDE_BY_SIDE = 4  # real rows and synthetic rows
 _THUMBS = 8  # real pictures and synthetic pictures
 _CURVE_POINTS = 300
@@ -216,7 +216,9 @@ def _scores(detector: Any, scores: np.ndarray, anomalous: np.ndarray | None) -> 
         texts |= {
             "recall": [percent(float(r)) for r in recall],
             "hits": [number(int(k)) for k in hits],
-            "precision": [percent(p) if k else "none flagged" for p, k in zip(precision.tolist(), flagged, strict=True)],
+            "precision": [
+                percent(p) if k else "none flagged" for p, k in zip(precision.tolist(), flagged, strict=True)
+            ],
             "fpr": [percent(float(f)) for f in fpr],
             "alarms": [number(int(k)) for k in alarms],
         }
@@ -258,18 +260,21 @@ def _measures(detector: Any, found: Ranked, anomalous: np.ndarray | None) -> dic
 
 
 def _table(detector: Any, top: list[tuple[Chunk, float]]) -> dict[str, Any]:
-    rows = explained(detector, top, _LISTED)
+    rows = explained(detector, top, _REASONS_KEPT)
     for row, (chunk, _) in zip(rows, top, strict=True):
-        row["label"] = None if chunk.labels is None else _cell(chunk.labels[0])
+        row["label"] = None if chunk.labels is None else _short(str(chunk.labels[0]))
         for reason in row["reasons"]:
-            for key in ("value", "expected"):
-                if key in reason:
-                    reason[key] = _cell(reason[key])
+            value, _, usual = reason["text"].removeprefix(f"{reason['column']} ").rpartition("; similar normal rows: ")
+            reason |= {"shown": _short(value), "usual": _short(usual)}
     return {"rows": rows, "shown_reasons": _REASONS, "gallery": None}
 
 
 def _cell(value: Any) -> str:
-    text = number(plain(value))
+    value = value.item() if isinstance(value, np.generic) else value
+    return _short(number(None if pd.isna(value) else value))
+
+
+def _short(text: str) -> str:
     return text if len(text) <= _TEXT else f"{text[:_TEXT]} ..."
 
 
@@ -341,7 +346,9 @@ def _pictures(detector: Any, lowest: list[tuple[Chunk, float]]) -> dict[str, Any
     made = pictures_as_bytes(made.X if isinstance(made, anogan.Conditioned) else made)
     real = [as_bytes(original(chunk, 0, _LONGEST // 2)) for chunk, _ in lowest]
     return {
-        "real": [{"name": _name(chunk), "picture": _encoded(p, 200)} for (chunk, _), p in zip(lowest, real, strict=True)],
+        "real": [
+            {"name": _name(chunk), "picture": _encoded(p, 200)} for (chunk, _), p in zip(lowest, real, strict=True)
+        ],
         "made": [_encoded(picture, 200) for picture in made],
     }
 
@@ -361,7 +368,8 @@ def _training(detector: Any, model_path: str) -> dict[str, Any]:
         curves = [curve(steps, v, _words(name)) for name, v in terms.items() if name != "step" and len(v) == len(steps)]
         stages.append({"title": _words(stage), "steps": steps[-1] if steps else 0, "curves": [c for c in curves if c]})
     return {
-        "model": model_facts(detector, model_path) | {
+        "model": model_facts(detector, model_path)
+        | {
             "file": Path(model_path).name,
             "digest": hashlib.sha256(Path(model_path).read_bytes()).hexdigest(),
         },
