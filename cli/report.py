@@ -39,8 +39,9 @@ _PICTURE_BYTES = 2_700_000  # of all pictures on the page together; base64 makes
 _TEXT = 120  # characters of a value
 
 _MEASURES = {
-    "critic_accuracy": "How often the critic ranks a real sample above a generated one: 0.5 is a fair game, near 1 it has won.",
-    "coverage": "Share of held-out normal samples that have a generated one close by: 1 is best, near 0 is mode collapse.",
+    "critic_accuracy": "How often the critic ranks a real sample above a generated one: 0.5 is a fair game, near 1 it "
+    "has won.",
+    "coverage": "Share of held-out normal samples with a generated one close by: 1 is best, near 0 is mode collapse.",
     "density": "How many neighbourhoods of real samples a generated one falls into: about 1 for a perfect generator.",
     "feature_coverage": "Coverage, in the features of a network trained on photographs.",
     "feature_density": "Density, in the features of a network trained on photographs.",
