@@ -127,7 +127,7 @@ def curve(steps: list[float], values: list[float], title: str) -> dict[str, Any]
     return {
         "title": title,
         "line": points(100 * (across - across[0]) / span, axis.at(up)),
-        "ticks": axis.ticks(3),
+        "ticks": axis.ticks(4),
         "first": number(int(across[0])),
         "last": number(int(across[-1])),
         "ends": f"{number(float(finite[0]))} to {number(float(finite[-1]))}",

@@ -97,7 +97,7 @@ def command(
 
 
 def explained(detector: Any, top: list[tuple[Chunk, float]], columns: int) -> list[dict[str, Any]]:
-    """Row, score, p-value and the `columns` foremost reasons of rows of a table or an array."""
+    """Row, score, p-value and the `columns` foremost reasons, if any, of rows of a table or an array."""
     parts = [chunk.X for chunk, _ in top]
     rows = pd.concat(parts) if isinstance(parts[0], pd.DataFrame) else np.concatenate(parts)
     p_values = detector.calibration_.p_value(np.array([score for _, score in top]))
@@ -105,7 +105,7 @@ def explained(detector: Any, top: list[tuple[Chunk, float]], columns: int) -> li
         {"row": chunk.first, "score": score, "p_value": float(p), "reasons": []}
         for (chunk, score), p in zip(top, p_values, strict=True)
     ]
-    for reason in detector.reasons(rows, columns).to_dict("records"):
+    for reason in detector.reasons(rows, columns).to_dict("records") if columns else ():
         reason["column"] = column_label(reason["column"])
         found[reason.pop("row")]["reasons"].append(reason)
     return found

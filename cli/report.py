@@ -108,7 +108,7 @@ def command(
         facts |= _scores(detector, found.scores, anomalous)
         facts |= _measures(detector, found, anomalous)
         reporter.begin("explaining", len(found.highest))
-        facts |= _gallery(detector, found.highest, reporter) if is_image else _table(detector, found.highest)
+        facts |= _gallery(detector, found.highest, reporter) if is_image else _table(detector, found.highest, notes)
         facts["samples"] = _pictures(detector, found.lowest) if is_image else _rows(detector, found.lowest)
     facts |= _training(detector, model_path) | {
         "data": Path(data).resolve().name,
@@ -260,8 +260,12 @@ def _measures(detector: Any, found: Ranked, anomalous: np.ndarray | None) -> dic
 # ---------------------------------------------------------------- the most anomalous
 
 
-def _table(detector: Any, top: list[tuple[Chunk, float]]) -> dict[str, Any]:
-    rows = explained(detector, top, _REASONS_KEPT)
+def _table(detector: Any, top: list[tuple[Chunk, float]], notes: list[str]) -> dict[str, Any]:
+    try:
+        rows = explained(detector, top, _REASONS_KEPT)
+    except InputError as error:  # a file from before reasons
+        notes.append(str(error))
+        rows = explained(detector, top, 0)
     for row, (chunk, _) in zip(rows, top, strict=True):
         row["label"] = None if chunk.labels is None else _short(str(chunk.labels[0]))
         for reason in row["reasons"]:

@@ -105,6 +105,16 @@ def test_every_detector_reports_on_a_table(run, data, tmp_path, detector_name):
     assert facts["bytes"] == (tmp_path / "r.html").stat().st_size
 
 
+def test_a_model_without_normal_rows_is_reported_without_reasons(run, data, table_model, tmp_path, monkeypatch):
+    def refuse(*_: Any) -> None:
+        raise anogan.InputError("The model's file is from before reasons.")
+
+    monkeypatch.setattr(anogan.Detector, "reasons", refuse)
+    run("report", data / "new.csv", "-m", table_model, "-o", tmp_path / "r.html", "-q")
+    text = html.unescape((tmp_path / "r.html").read_text(encoding="utf-8"))
+    assert "The model's file is from before reasons." in text
+
+
 def test_one_kind_of_picture_cannot_be_measured(run, data, picture_model, tmp_path):
     shutil.copytree(data / "parts", tmp_path / "parts")
     shutil.rmtree(tmp_path / "parts" / "test" / "scratch")
