@@ -144,14 +144,14 @@ def number(value: Any) -> str:
     if isinstance(value, datetime | date):
         return (
             value.isoformat(sep=" ")
-            if isinstance(value, datetime) and value.time() != value.min.time()
+            if isinstance(value, datetime) and value.time() != datetime.min.time()
             else str(value)[:10]
         )
     if not math.isfinite(value):
         return str(value)
     if value == int(value) and abs(value) < 1e15:
         return f"{int(value):,}"
-    if 1e4 <= abs(value) < 1e15:
+    if 9999.5 <= abs(value) < 1e15:
         return f"{value:,.0f}"
     return f"{value:.4g}"
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
@@ -81,7 +82,8 @@ def model_facts(detector: Any, model_path: str) -> dict[str, Any]:
         "threshold": calibration.threshold,
         "map_threshold": calibration.map_threshold,
         "calibration_rows": len(calibration.scores),
-        "false_alarms": (1 + int((calibration.scores > calibration.threshold).sum())) / (1 + len(calibration.scores)),
+        "false_alarms": float(calibration.false_alarms(np.array([calibration.threshold]))[0]),
+        "held_out": calibration.held_out,
         "smallest_p_value": 1 / (1 + len(calibration.scores)),
         "diagnosis": {
             "healthy": detector.diagnosis_.healthy,
@@ -136,12 +138,17 @@ def _print(facts: dict[str, Any]) -> None:
         "detector": f"{facts['detector']}: {facts['summary']}",
         "data": f"{facts['kind']}: {columns}; samples of shape {tuple(facts['sample_shape'])}",
         "fitted on": f"{fitted['samples']:,} samples, {fitted['training']:,} of them to train"
+        + (f"; recalibrated with {fitted['recalibrated']:,}" if "recalibrated" in fitted else "")
         if fitted
         else "not noted",
         "versions": ", ".join(f"{name} {version}" for name, version in fitted.get("versions", {}).items())
         or "not noted",
         "threshold": f"{facts['threshold']:.6g}, from {facts['calibration_rows']:,} rows; "
-        f"a normal row exceeds it with probability {facts['false_alarms']:.3g}",
+        + (
+            f"a normal row exceeds it with probability {facts['false_alarms']:.3g}"
+            if facts["held_out"]
+            else "they have been trained on, so nothing is promised of new ones"
+        ),
         "smallest p-value": f"{facts['smallest_p_value']:.3g}",
         "diagnosis": facts["diagnosis"]["verdict"] + (f" ({measures})" if measures else ""),
     }.items():

@@ -16,6 +16,7 @@ from anogan import InputError
 
 from .io import named_after, warn
 
+_MAGIC = b"anogan scores\n"
 _STATE = b"anogan"
 _LENGTH_BYTES = 8
 
@@ -23,8 +24,9 @@ _LENGTH_BYTES = 8
 class Journal:
     """Tables of one schema, one after the other in a file, each with the state of the run after it.
 
-    Each is an Arrow stream behind its length; what follows the last whole one was being written when the run was
-    killed, and is cut off. The first is empty and says what run this is.
+    After a word that tells such files apart, each is an Arrow stream behind its length; what follows the last
+    whole one was being written when the run was killed, and is cut off. The first is empty and says what run
+    this is.
 
     Parameters
     ----------
@@ -41,15 +43,19 @@ class Journal:
     Raises
     ------
     InputError
-        If the file is of another run.
+        If the file is of another run, or something else.
     """
 
     def __init__(self, file: IO[bytes], schema: pa.Schema, run: dict[str, Any]) -> None:
         self._file, self._schema = file, schema
         self.state: dict[str, Any] = {}
+        if not _MAGIC.startswith(file.read(len(_MAGIC))):
+            raise InputError(f"{file.name} is no file that `anogan score` has begun; move it away.")
         found = list(self._states())
         if not found:
             self._file.truncate(0)
+            self._file.seek(0)
+            self._file.write(_MAGIC)
             self.append(schema.empty_table(), {"run": run})
             self.state = {}
             return
@@ -83,7 +89,7 @@ class Journal:
 
     def _states(self) -> Iterator[dict[str, Any]]:
         """Of the whole tables; the rest of the file is cut off."""
-        end = 0
+        end = len(_MAGIC)
         with contextlib.suppress(pa.ArrowInvalid):
             for stream in self._streams():
                 yield json.loads(stream.schema.metadata[_STATE])
@@ -91,7 +97,7 @@ class Journal:
         self._file.truncate(end)
 
     def _streams(self) -> Iterator[Any]:
-        self._file.seek(0)
+        self._file.seek(len(_MAGIC))
         size = os.fstat(self._file.fileno()).st_size
         while len(head := self._file.read(_LENGTH_BYTES)) == _LENGTH_BYTES:
             length = int.from_bytes(head, "little")

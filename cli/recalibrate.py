@@ -40,7 +40,8 @@ def command(
     """Set the threshold and the p-values of a model anew with DATA, without training.
 
     DATA are normal rows or pictures that the model was not fitted on, as they come now. They are read in pieces, so
-    memory does not grow with their length but for their scores. Of a folder in MVTec layout train/good is taken.
+    memory does not grow with their length but for their scores. Of a folder in MVTec layout train/good is taken,
+    which then must hold other pictures than the model was fitted on.
     """
     check_target(output, [data, model_path])
     detector = anogan.load(model_path)

@@ -149,7 +149,7 @@ def _answer(detector: Any, scores: np.ndarray, anomalous: np.ndarray | None) -> 
     """How many are flagged, and how many that would be if all were normal."""
     calibration = detector.calibration_
     flags = scores > calibration.threshold
-    rate = _false_alarms(calibration, np.array([calibration.threshold]))[0]
+    rate = calibration.false_alarms(np.array([calibration.threshold]))[0]
     promised = detector.contamination == "auto" and rate <= detector.target_fpr
     answer = {
         "count": len(scores),
@@ -157,6 +157,7 @@ def _answer(detector: Any, scores: np.ndarray, anomalous: np.ndarray | None) -> 
         "rate": float(rate),
         "promised": promised,
         "target": detector.target_fpr,
+        "held_out": calibration.held_out,
         "contamination": None if detector.contamination == "auto" else detector.contamination,
         "expected": rate * len(scores),
         "calibration_rows": len(calibration.scores),
@@ -171,12 +172,6 @@ def _answer(detector: Any, scores: np.ndarray, anomalous: np.ndarray | None) -> 
             "alarms": int((flags & ~anomalous).sum()),
         }
     return answer
-
-
-def _false_alarms(calibration: Any, thresholds: np.ndarray) -> np.ndarray:
-    """The probability, at most, that a fresh normal row scores above each threshold: (k,) -> (k,)."""
-    rate: np.ndarray = calibration.p_value(np.nextafter(thresholds, np.inf))
-    return rate
 
 
 def _scores(detector: Any, scores: np.ndarray, anomalous: np.ndarray | None) -> dict[str, Any]:
@@ -201,7 +196,7 @@ def _scores(detector: Any, scores: np.ndarray, anomalous: np.ndarray | None) -> 
         "threshold": [number(float(t)) for t in thresholds],
         "flagged": [number(int(k)) for k in flagged],
         "share": [percent(k / len(scores)) for k in flagged],
-        "rate": [percent(float(rate)) for rate in _false_alarms(calibration, thresholds)],
+        "rate": [percent(float(rate)) for rate in calibration.false_alarms(thresholds)],
     }
     slider: dict[str, Any] = {
         "start": chosen,
@@ -287,7 +282,7 @@ def _gallery(detector: Any, top: list[tuple[Chunk, float]], reporter: Reporter) 
     calibration = detector.calibration_
     maps = []
     for chunk, _ in top:
-        maps.append(pixel_maps(detector.explain(chunk.X))[0])
+        maps.append(pixel_maps(detector.explain(chunk.X))[0].astype(np.float32))
         reporter.advance()
     scale = colour_scale(np.stack(maps))
     p_values = calibration.p_value(np.array([score for _, score in top]))

@@ -95,8 +95,9 @@ def command(
     flagged. DATA is read in pieces, so memory does not grow with its length. Of a folder in MVTec layout the
     pictures in test are scored.
 
-    Scores are kept in FILE.part until all are there, and FILE then appears whole. Whatever ends the run, the same
-    command with --resume goes on from there, and FILE is the same as if nothing had happened.
+    Scores are kept in FILE.part until all are there, and FILE then appears whole. Whatever ends the run, but for
+    an error in DATA, the same command with --resume goes on from there, and FILE is the same as if nothing had
+    happened.
 
     A category that the model never saw does not stop scoring: to a detector an unseen value is evidence. It
     is reported at the end; --strict makes it an error.
@@ -115,6 +116,7 @@ def command(
         raise InputError("--map-format is the format of the maps that --maps DIR writes; name DIR.")
     writer = None if maps is None else MapWriter(maps, detector.calibration_.map_threshold, map_format or "png")
     run = _Run(detector, stream, count, writer, Reporter(quiet=quiet))
+    run.schema(flag=True)  # says so now if names clash
     with run.reporter, contextlib.ExitStack() as stack:
         if fdr is None and is_device(output):
             flagged = run.to_device(output)

@@ -113,7 +113,7 @@ class TableFile:
         self._files = _parquet_files(self.path)
         with self._explained():
             if self._files:
-                schema = pq.ParquetFile(self._files[0]).schema_arrow
+                schema = self._parquet_schema()
             else:
                 self._delimiter = _delimiter(self.path)
                 schema = pv.open_csv(self.path, parse_options=self._parse_options()).schema
@@ -157,6 +157,9 @@ class TableFile:
             The rows before this one are passed over.
         """
         wanted = {name: _TYPES[kind] for name, kind in types.items()}
+        for name in wanted:
+            if name not in self.names:
+                raise InputError(f"{self.path} has no column '{name}', which the model needs.")
         done = 0
         with self._explained(lambda: f" (after row {done})" if done else ""):
             for chunk in _regroup(self._batches(wanted, rows, checked=True), rows):
@@ -237,9 +240,8 @@ class TableFile:
     def _inferred(self, columns: Sequence[str]) -> dict[str, pa.DataType]:
         """The type of each column, in CSV such that all its values can be read."""
         if self._files:
-            schema = pq.ParquetFile(self._files[0]).schema_arrow
-            kinds = {name: schema.field(name).type for name in columns}
-            return {n: kind.value_type if pa.types.is_dictionary(kind) else kind for n, kind in kinds.items()}
+            schema = self._parquet_schema()
+            return {name: schema.field(name).type for name in columns}
         types = dict.fromkeys(set(self.text) & set(columns), pa.string())
         found: dict[str, pa.DataType] = {}
         while True:
@@ -261,6 +263,20 @@ class TableFile:
                 types[name] = _CSV_TYPES[_CSV_TYPES.index(kind) + 1]
             else:
                 return found
+
+    def _parquet_schema(self) -> pa.Schema:
+        """Types that hold the values of all files, and the first file's metadata."""
+        schemas = [pq.ParquetFile(file).schema_arrow for file in self._files]
+        for file, schema in zip(self._files, schemas, strict=True):
+            missing = sorted(set(schemas[0].names) - set(schema.names))
+            if missing:
+                raise InputError(f"{file} has no column '{missing[0]}', which {self._files[0].name} has.")
+        plain = [
+            pa.schema([f.with_type(f.type.value_type) if pa.types.is_dictionary(f.type) else f for f in schema])
+            for schema in schemas
+        ]
+        merged = plain[0] if len(plain) == 1 else pa.unify_schemas(plain, promote_options="permissive")
+        return merged.with_metadata(schemas[0].metadata)
 
     def _batches(self, types: Mapping[str, pa.DataType], rows: int, *, checked: bool = False) -> Iterator[pa.Table]:
         read = {**types, **dict.fromkeys(self.text, pa.string())}
@@ -292,7 +308,7 @@ class TableFile:
             yield
         except _ColumnTypeError as error:
             raise InputError(f"{self.path}: {error}{where()}.") from None
-        except pa.ArrowInvalid as error:
+        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
             message = str(error)
             typed = _CONVERSION.search(message)
             if typed:

@@ -267,8 +267,9 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
             self._baseline = samples.batch(train[:DIAGNOSED_ROWS]).mean(0)
             is_image = self.preprocessor_.spec_.is_image
             self._normal_rows = None if is_image else samples.batch(train[:NORMAL_ROWS])
-            self._calibrate(samples, calibration)
-            if module.can("after_calibration") and not np.isin(calibration, train).any():
+            kept_apart = not np.isin(calibration, train).any()
+            self._calibrate(samples, calibration, held_out=kept_apart)
+            if module.can("after_calibration") and kept_apart:
                 module.after_calibration(samples.subset(np.concatenate([calibration, validation])))
                 self._refer_to(samples.subset(calibration))
             self.diagnosis_ = self._diagnose(samples.subset(validation if len(validation) else train))
@@ -313,9 +314,9 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
         calibration = order[watched : watched + kept] if kept else order
         return order[watched + kept :], order[:watched], calibration
 
-    def _calibrate(self, samples: Samples, rows: np.ndarray) -> None:
+    def _calibrate(self, samples: Samples, rows: np.ndarray, *, held_out: bool) -> None:
         member_scores = self._member_scores(samples.subset(rows))
-        scales = Calibration(*member_scales(member_scores), np.empty(0), 0.0)
+        scales = Calibration(*member_scales(member_scores), np.empty(0), 0.0, held_out=held_out)
         if self.contamination == "auto":
             self._warn_of_few_rows(len(rows), "calibration_fraction or target_fpr", stacklevel=5)
         self._set_levels(scales, scales.combine(member_scores), self._peaks(samples.subset(rows[:MAPPED_PICTURES])))
@@ -390,7 +391,7 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
         """How unusual each sample is: float64 ``(n,)``, higher = more anomalous; a `TableFile` is never held whole."""
         if isinstance(X, TableFile):
             check_is_fitted(self)
-            return np.concatenate([self.anomaly_score(part) for part in X.frames(self.preprocessor_.column_types())])
+            return np.concatenate([self.anomaly_score(part) for part in self._parts(X)])
         member_scores = self._member_scores(self._transform(X))  # says so if this is not fitted
         return self.calibration_.combine(member_scores)
 
@@ -525,7 +526,7 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
         check_is_fitted(self)
         self.check_parameters()
         scores, peaks = [np.empty(0)], [np.empty(0)]
-        for samples in map(self._transform, _parts(X)):
+        for samples in map(self._transform, self._parts(X)):
             room = MAPPED_PICTURES - sum(map(len, peaks))
             peaks.append(self._peaks(samples.subset(np.arange(min(len(samples), room)))))
             scores.append(self.calibration_.combine(self._member_scores(samples)))
@@ -534,7 +535,9 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
             raise InputError("There are no samples to calibrate with.")
         if self.contamination == "auto":
             self._warn_of_few_rows(rows, "target_fpr", stacklevel=3)
-        self._set_levels(self.calibration_, np.concatenate(scores), np.concatenate(peaks))
+        scales = replace(self.calibration_, held_out=True)
+        self._set_levels(scales, np.concatenate(scores), np.concatenate(peaks))
+        self.fitted_on_ = self.fitted_on_ | {"recalibrated": rows}
         self._fitted_with |= _plain({name: getattr(self, name) for name in ("contamination", "target_fpr")})
         return self
 
@@ -552,7 +555,7 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
         """
         check_is_fitted(self)
         scores, errors = [], []
-        for samples in map(self._transform, _parts(X)):
+        for samples in map(self._transform, self._parts(X)):
             scores.append(self.calibration_.combine(self._member_scores(samples)))
             chosen = np.linspace(0, len(samples) - 1, min(len(samples), EXPLAINED_ROWS)).astype(int)
             errors.append(self._collapsed(samples.subset(chosen)))
@@ -587,6 +590,7 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
             "n_features_in": getattr(self, "n_features_in_", None),
             "feature_names_in": list(getattr(self, "feature_names_in_", [])),
             "reference": self.calibration_.reference is not None,
+            "held_out": self.calibration_.held_out,
             "normal_rows": 0 if self._normal_rows is None else len(self._normal_rows),
         }
         calibration = self.calibration_
@@ -625,9 +629,11 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
             self._normal_rows = weights.pop("normal_rows") if manifest.get("normal_rows") else None
             names = ["location", "scale", "scores", *["reference"] * bool(manifest.get("reference"))]
             parts = {part: weights.pop(f"calibration.{part}").numpy() for part in names}
-            # Files of anogan before the threshold of maps have none.
             self.calibration_ = Calibration(
-                **parts, threshold=manifest["threshold"], map_threshold=manifest.get("map_threshold")
+                **parts,
+                threshold=manifest["threshold"],
+                map_threshold=manifest.get("map_threshold"),  # files from before it have none
+                held_out=manifest.get("held_out", manifest["parameters"]["contamination"] == "auto"),
             )
             self.offset_ = -self.calibration_.threshold
             self.diagnosis_ = Diagnosis(**manifest["diagnosis"])
@@ -697,6 +703,8 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
 
     def _checked(self, X: Any, *, reset: bool) -> Any:
         """scikit-learn's checks for arrays; tables and pictures are checked by their preprocessors."""
+        if isinstance(X, TableFile):
+            raise InputError("A TableFile can be fitted, scored, recalibrated with and compared; here give its rows.")
         if isinstance(X, Conditioned):
             if "condition" not in self.parameters():
                 raise InputError(f"{type(self).__name__} takes no condition; ConditionalGAN does.")
@@ -717,6 +725,12 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
             return validate_data(self, X, reset=reset, dtype=np.float64, ensure_min_samples=2 if reset else 1)
         except ValueError as error:
             raise InputError(str(error)) from None
+
+    def _parts(self, X: Any) -> Iterator[Any]:
+        """What is no iterator is one part, but for a file."""
+        if isinstance(X, TableFile):
+            return X.frames(self.preprocessor_.column_types())
+        return X if isinstance(X, Iterator) else iter([X])
 
     def _transform(self, X: Any) -> Samples:
         check_is_fitted(self)
@@ -777,10 +791,6 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
 def _plain(values: dict[str, Any]) -> dict[str, Any]:
     """numpy's numbers as Python's."""
     return {k: v.item() if isinstance(v, np.generic) else v for k, v in values.items()}
-
-
-def _parts(X: Any) -> Iterator[Any]:
-    return X if isinstance(X, Iterator) else iter([X])
 
 
 def _rows(x: Tensor) -> np.ndarray:

@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -13,7 +14,7 @@ from ..losses.distances import l1, l2_squared, mean_l1, mean_l2_squared
 from ..nn.backbone import Backbone, critique_both
 from ..parameters import at_least, between, one_of, param
 from ..scoring.patch_bank import Grid
-from ..scoring.patches import WhitenedPatches, most_unusual
+from ..scoring.patches import MOST_SAMPLES, WhitenedPatches, most_unusual
 from .base import Detector
 
 FEWEST_PATCHES, MOST_PATCHES = 2**10, 2**18  # of each kind that are trained on
@@ -172,7 +173,9 @@ class PatchCycle(CycleGame):
         if self.pool is None:
             pool = self.patches.extract(normal, weight, lambda pictures: self.damage(pictures[None])[0])
         else:
-            pool = self.patches.extract(self.pool, weight)
+            # Of a long pool any samples, whatever its order is.
+            some = np.linspace(0, len(self.pool) - 1, min(len(self.pool), MOST_SAMPLES)).astype(int)
+            pool = self.patches.extract(self.pool.subset(some), weight)
         self._other, _ = _far_first(self.patches.whiten(*pool).flatten(0, 1))
         return TensorSamples(_in_rows(others))
 

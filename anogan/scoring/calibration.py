@@ -22,6 +22,8 @@ class Calibration:
     reference : (m,) float64 or None
         Scores of the calibration rows by a module that has learned from them since (`GANModule.after_calibration`):
         like those of fresh rows where no row vouches for itself, so new scores are compared with them. None: `scores`.
+    held_out : bool
+        Whether training has seen none of these rows; else nothing is promised of new ones.
     """
 
     location: np.ndarray
@@ -30,6 +32,7 @@ class Calibration:
     threshold: float
     map_threshold: float | None = None
     reference: np.ndarray | None = None
+    held_out: bool = True
 
     def combine(self, member_scores: np.ndarray) -> np.ndarray:
         """Mean over members of their calibrated scores: ``(K, n)`` -> ``(n,)``."""
@@ -58,6 +61,12 @@ class Calibration:
         so_far = np.cumsum(counts)
         passed = np.flatnonzero((counts > 0) & (p <= fdr * so_far / max(so_far[-1], 1)))
         return float(p[passed[-1]]) if len(passed) else 0.0
+
+    def false_alarms(self, thresholds: np.ndarray) -> np.ndarray:
+        """The probability that a fresh normal row scores above each threshold: ``(k,)`` -> ``(k,)``."""
+        above = len(self.scores) - np.searchsorted(self.scores, thresholds, side="right")
+        rate: np.ndarray = (1 + above) / (1 + len(self.scores))
+        return rate
 
     def _at_least(self, scores: np.ndarray) -> np.ndarray:
         """How many calibration scores are at least as large: ``(n,)`` int."""

@@ -14,9 +14,11 @@ EXCESS = 1.5  # times the expected share of flagged rows, likewise
 COLUMNS = 3  # named, at most
 
 FITS = "still fits"
-ROSE = "scores have risen: look, or recalibrate"
+ROSE = "scores have risen: look, or recalibrate with rows known to be normal"
+MORE_FLAGGED = "more rows are flagged than promised: look at them; recalibrate only with rows known to be normal"
 FELL = "scores have fallen: fewer false alarms than promised, and maybe other data; look, or recalibrate"
 TOO_FEW = "too few rows to say"
+NOT_HELD_OUT = "cannot be said: the threshold comes from training rows, which score lower than new ones"
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,8 @@ class Drift:
     Attributes
     ----------
     verdict : str
-        One of "still fits", "scores have risen: ...", "scores have fallen: ..." and "too few rows to say".
+        "still fits", "scores have risen: ...", "more rows are flagged than promised: ...", "scores have fallen: ...",
+        "too few rows to say" or "cannot be said: ...".
     rows, calibration_rows : int
     superiority : float
         Probability that a new row scores above a calibration row, ties count half: 0.5 if nothing has changed.
@@ -39,7 +42,7 @@ class Drift:
         Probability of as many flagged rows or more if all are normal. Exact: the number is beta-binomial, since the
         threshold is itself drawn.
     columns : list of (name, share)
-        If the scores have risen: the columns whose reasons did most, and their shares in the rise.
+        If scores have risen or more are flagged: the columns whose reasons did most, and their shares in the rise.
     """
 
     verdict: str
@@ -67,7 +70,7 @@ def compare(
     usual, n = calibration.scores, len(scores)
     reference = usual if calibration.reference is None else calibration.reference
     above = int((usual > calibration.threshold).sum())
-    expected = (1 + above) / (1 + len(usual))
+    expected = float(calibration.false_alarms(np.array([calibration.threshold]))[0])
     flags = int((scores > calibration.threshold).sum())
     flagged_p_value = float(betabinom.sf(flags - 1, n, above + 1, len(usual) - above))
     found = mannwhitneyu(scores, reference, method="asymptotic")
@@ -75,8 +78,11 @@ def compare(
     superiority = float(found.statistic) / (n * len(usual))
     columns: list[tuple[str | int, float]] = []
     differs = p_value < SIGNIFICANT
-    if (differs and superiority > RISEN) or (flagged_p_value < SIGNIFICANT and flags > EXCESS * expected * n):
-        verdict = ROSE
+    rose = differs and superiority > RISEN
+    if not calibration.held_out:
+        verdict = NOT_HELD_OUT
+    elif rose or (flagged_p_value < SIGNIFICANT and flags > EXCESS * expected * n):
+        verdict = ROSE if rose else MORE_FLAGGED
         rise = np.maximum(after - before, 0)
         largest = [j for j in np.argsort(-rise, kind="stable")[:COLUMNS] if rise[j] > 0]
         columns = [(names[j], float(rise[j] / rise.sum())) for j in largest]

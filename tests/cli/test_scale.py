@@ -167,3 +167,17 @@ def test_a_file_larger_than_the_memory_is_fitted_and_scored(run, tmp_path):
     # The limit is one: to hold the file breaks it.
     whole = limited("read", path)
     assert "ArrowMemoryError" in whole.stderr, whole.stderr
+
+
+def test_a_file_of_somebody_else_is_left_alone(run, data, table_model, tmp_path):
+    part = tmp_path / "s.csv.part"
+    part.write_text("mine")
+    refused = run("score", data / "new.csv", "-m", table_model, "-o", tmp_path / "s.csv", "--resume", code=2)
+    assert "move it away" in refused.stderr
+    assert part.read_text() == "mine"
+
+
+def test_a_label_that_clashes_is_refused_before_scoring(run, data, table_model, tmp_path):
+    pd.read_csv(data / "new.csv").assign(flag="x").to_csv(tmp_path / "new.csv", index=False)
+    run("score", tmp_path / "new.csv", "-m", table_model, "-o", tmp_path / "s.csv", "--label", "flag", code=2)
+    assert [p.name for p in tmp_path.iterdir()] == ["new.csv"]

@@ -143,3 +143,26 @@ def test_of_a_long_file_a_sample_is_learned_and_the_promise_holds(file, monkeypa
     scores = detector.anomaly_score(table)  # neither the rare category nor the gap is strange to it
     # 800 calibration rows: the rate's standard deviation is 0.008.
     assert abs((scores > detector.calibration_.threshold).mean() - 0.05) < 0.03
+
+
+def test_files_of_a_folder_may_differ_in_the_width_of_a_type(tmp_path):
+    pd.DataFrame({"amount": [1, 2], "kind": ["a", "b"]}).to_parquet(tmp_path / "0.parquet")
+    pd.DataFrame({"amount": [2.5, 3.75], "kind": ["a", None]}).to_parquet(tmp_path / "1.parquet")
+    drawn = TableFile(tmp_path).sample(10, 0).frame
+    assert drawn["amount"].tolist() == [1, 2, 2.5, 3.75]
+
+
+def test_files_of_a_folder_that_do_not_fit_together_are_named(tmp_path):
+    pd.DataFrame({"amount": [1, 2], "kind": ["a", "b"]}).to_parquet(tmp_path / "0.parquet")
+    pd.DataFrame({"amount": [1]}).to_parquet(tmp_path / "1.parquet")
+    with pytest.raises(InputError, match=r"1\.parquet has no column 'kind'"):
+        TableFile(tmp_path)
+    pd.DataFrame({"amount": ["one"], "kind": ["a"]}).to_parquet(tmp_path / "1.parquet")
+    with pytest.raises(InputError, match="amount"):
+        TableFile(tmp_path)
+
+
+def test_a_column_that_a_model_needs_must_be_there(tmp_path):
+    pd.DataFrame({"amount": [1, 2]}).to_csv(tmp_path / "a.csv", index=False)
+    with pytest.raises(InputError, match="no column 'kind'"):
+        next(TableFile(tmp_path / "a.csv").frames({"amount": "double", "kind": "string"}))

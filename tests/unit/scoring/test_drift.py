@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import binom
 
 from anogan.scoring.calibration import Calibration, conformal_threshold
-from anogan.scoring.drift import FELL, FITS, ROSE, TOO_FEW, compare
+from anogan.scoring.drift import FELL, FITS, MORE_FLAGGED, NOT_HELD_OUT, ROSE, TOO_FEW, compare
 
 
 def drift(scores, usual, after=(1.0, 5.0, 2.0)):
@@ -33,7 +33,7 @@ def test_a_shift_upwards_is_named_with_its_columns():
 def test_a_few_anomalies_are_seen_by_the_flagged_ones():
     scores = np.r_[np.random.default_rng(1).normal(size=270), np.full(30, 9.0)]
     found = drift(scores, USUAL)
-    assert found.verdict == ROSE
+    assert found.verdict == MORE_FLAGGED
     assert found.flagged >= 0.1
     assert found.flagged_p_value < 0.005
 
@@ -41,6 +41,11 @@ def test_a_few_anomalies_are_seen_by_the_flagged_ones():
 def test_a_shift_downwards_is_another_word():
     found = drift(np.random.default_rng(1).normal(-1, 1, 300), USUAL)
     assert (found.verdict, found.columns) == (FELL, [])
+
+
+def test_training_rows_are_nothing_to_compare_with():
+    calibration = Calibration(np.zeros(1), np.ones(1), np.sort(USUAL), 1.0, held_out=False)
+    assert compare(calibration, USUAL + 1, [], np.ones(0), np.ones(0)).verdict == NOT_HELD_OUT
 
 
 def test_few_rows_say_nothing_unless_they_are_all_beyond():
