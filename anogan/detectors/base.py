@@ -307,7 +307,9 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
                 if spec.is_image and spec.shape[0] in SHOWN_CHANNELS and n >= FEWEST_ROWS:
                     seen = pretrained(PERCEPTION).to(made)
                     features = _rows(seen.pooled(bare)), _rows(seen.pooled(made))
-            diagnosis = diagnose(_rows(bare), fake, self.module_.judge(x), features)
+            as_trained = self.module_.as_trained_on(samples.subset(np.arange(n)))
+            judged = self.module_.judge(self._expand(as_trained.batch(np.arange(min(len(as_trained), DIAGNOSED_ROWS)))))
+            diagnosis = diagnose(_rows(bare), fake, judged, features)
         if not diagnosis.healthy:
             warnings.warn(f"{type(self).__name__}: {diagnosis.verdict}", TrainingHealthWarning, stacklevel=4)
         return diagnosis

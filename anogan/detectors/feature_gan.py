@@ -24,7 +24,6 @@ FOLDS, FEWEST_SAMPLES_TO_FOLD = 4, 16
 BANDWIDTH = 0.07  # of whitened patches, which spread over one: levels from 0.1 to 2
 FEATURE_SHARE = 0.25  # of a squared distance, R's features beside the whitened patch
 TOP_SHARE, LEAST_TOP = 0.01, 4  # the patches that make a sample's score
-JUDGED_PATCHES = 512
 
 
 class FeatureGANModule(DenoisingGame):
@@ -128,12 +127,6 @@ class FeatureGANModule(DenoisingGame):
             distances.unflatten(1, grid), white.transpose(1, 2).unflatten(2, grid), tuple(x.shape[2:])
         )
         return spread.expand_as(x)
-
-    def judge(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """As the game judges, on patches of these samples."""
-        white = self.whitening(*self.patches(x[0])).flatten(0, 1)
-        some = white[:: max(len(white) // JUDGED_PATCHES, 1)]
-        return super().judge(some.expand(self.members, *some.shape))
 
 
 class FeatureGAN(Detector):

@@ -10,5 +10,8 @@ class Callback:
     def on_step_end(self, stage: str, step: int, terms: dict[str, float] | None) -> None:
         """Step ``step`` (counted from 1) is done; ``terms`` holds its losses if it was a logged step."""
 
+    def on_look(self, stage: str, step: int, values: dict[str, float]) -> None:
+        """Rows were looked at without learning from them; ``stage`` says of what stage, and whether held out."""
+
     def on_stage_end(self, stage: str, steps: int) -> None:
         """The stage ended after ``steps`` steps, by its budget or by early stopping."""

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 import numpy as np
+import torch
 from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 
@@ -65,8 +66,9 @@ def frechet_distance(real: np.ndarray, fake: np.ndarray) -> float:
 
 def ranking_accuracy(real_logit: Tensor, fake_logit: Tensor) -> float:
     """P(real logit > generated logit) over all pairs of a member, ties count half: ``(K, B), (K, B)`` -> [0, 1]."""
-    difference = real_logit[:, :, None] - fake_logit[:, None, :]
-    return float(((difference > 0).double() + 0.5 * (difference == 0).double()).mean())
+    fake = fake_logit.sort(-1).values
+    below, up_to = (torch.searchsorted(fake, real_logit.contiguous(), right=right) for right in (False, True))
+    return float((below + up_to).double().mean()) / (2 * fake.shape[-1])
 
 
 def diagnose(

@@ -128,7 +128,10 @@ class GANModule(nn.Module, ABC):
         raise NotImplementedError
 
     def judge(self, x: Tensor) -> tuple[Tensor, Tensor] | None:
-        """The critic's logits ``(K, B)`` of real samples and of as many generated ones; None without such a critic."""
+        """The critic's logits ``(K, B)`` of real samples and of as many generated ones; None without such a critic.
+
+        x is in the form of `before_training`'s.
+        """
         return None
 
     @classmethod
