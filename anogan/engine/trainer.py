@@ -23,7 +23,7 @@ from .history import History
 from .module import GANModule, Phase, Stage
 
 CHECKS = 20  # looks at the held-out rows during a stage
-LOGS = 200  # logged steps during a stage
+LOGS = 200  # logged steps during a stage, besides the first one
 GROWTH = 0.5  # share of a stage's budget after which growing networks have all their resolutions
 RUNNING_STATISTICS = ("running_mean", "running_var")  # of batch norm
 MONITOR_ROWS = 1024  # held-out rows that a look uses
@@ -203,7 +203,7 @@ class _StageRun:
                 self.step += 1
                 for network in self.stage.growing:
                     grow(network, self._growth())
-                terms = self._play_step(self.trainer.expand(batch), log=self.step % every_log == 0)
+                terms = self._play_step(self.trainer.expand(batch), log=self.step == 1 or self.step % every_log == 0)
                 if terms is not None:
                     history_of.append(self.trainer.history, name, self.step, terms)
                 if self.step % every_look == 0 or self.step == total:
