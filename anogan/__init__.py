@@ -18,6 +18,7 @@ _HOMES = {
     "Conditioned": "data.condition",
     "ImageFolder": "data.image",
     "MVTecFolder": "data.mvtec",
+    "TableFile": "data.table_file",
     "pretrained": "nn.frozen",
     "Callback": "engine.callbacks",
     "k_centre": "scoring.patch_bank",

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
@@ -127,13 +128,24 @@ def quality(labels: Labels, scores: np.ndarray, protocol_name: str) -> Record:
     return {name: round(value, 6) for name, value in found.items()} | {"constant": bool(np.ptp(scores) == 0)}
 
 
-def pixel_quality(masks: Iterator[np.ndarray | None], maps: np.ndarray) -> Record:
-    """Pixel AUROC and AUPRO of maps (n, h, w) against masks of any sizes; nothing if no mask marks a defect."""
-    curve = anogan.metrics.PixelCurve()
-    for mask, values in zip(masks, maps, strict=True):
+def pixel_quality(masks: Iterator[np.ndarray | None], maps: np.ndarray, kinds: Labels | None = None) -> Record:
+    """Pixel AUROC and AUPRO of maps (n, h, w) against masks of any sizes; nothing if no mask marks a defect.
+
+    With the kinds of the pictures (n,), "good" and others, also the pixel AUROC of each kind beside the good ones.
+    """
+    curves: dict[str, Any] = defaultdict(anogan.metrics.PixelCurve)
+    for index, (mask, values) in enumerate(zip(masks, maps, strict=True)):
         if mask is not None:
-            curve.add(mask, anogan.metrics.resized_map(values, mask.shape))
-    return {"pixel_auroc": round(curve.auroc(), 6), "aupro": round(curve.aupro(), 6)} if curve.regions else {}
+            kind = "" if kinds is None else str(kinds[index])
+            curves[kind].add(mask, anogan.metrics.resized_map(values, mask.shape))
+    curve = sum(curves.values(), anogan.metrics.PixelCurve())
+    if not curve.regions:
+        return {}
+    found: Record = {"pixel_auroc": round(curve.auroc(), 6), "aupro": round(curve.aupro(), 6)}
+    if kinds is not None:
+        good = curves.pop("good")
+        found["pixel_auroc_by_kind"] = {kind: round((own + good).auroc(), 4) for kind, own in sorted(curves.items())}
+    return found
 
 
 def run_in_worker(cell: Cell, data_dir: Path, answer: Connection) -> None:

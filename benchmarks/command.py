@@ -2,6 +2,7 @@
 
 from ast import literal_eval
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import click
@@ -14,6 +15,10 @@ from . import ablation as ablations
 from . import adbench
 from . import conditional as conditions
 from . import patches as patch_methods
+from . import pool as pools
+from . import promises as promise_checks
+from . import reasons as reason_checks
+from . import scale as scales
 from .cell import Cell, key, provenance
 from .datasets import SUITES, datasets_of
 from .report import current, summary
@@ -184,15 +189,76 @@ def conditional(data_dir: Path | None, seeds: str, results: Path) -> None:
 @results_option
 def patches(data_dir: Path | None, datasets: str | None, seeds: str, variants: str | None, results: Path) -> None:
     """Measure FeatureGAN beside PaDiM's and PatchCore's distances on the same features, and write patches.md."""
+    _patch_methods(patch_methods, "patches", data_dir, datasets, seeds, variants, results)
+
+
+@main.command()
+@data_option
+@click.option("--datasets", help="Comma-separated folders in MVTec layout; by default all that are below images/.")
+@click.option("--seeds", default="0", show_default=True, help="Such as 0-4 or 0,3.")
+@click.option("--variants", help="Comma-separated, such as 'CycleGAN in features'; by default all.", metavar="NAMES")
+@results_option
+def pool(data_dir: Path | None, datasets: str | None, seeds: str, variants: str | None, results: Path) -> None:
+    """Measure CycleGAN with an unlabelled pool that holds some defects, and write pool.md."""
+    _patch_methods(pools, "pool", data_dir, datasets, seeds, variants, results)
+
+
+@main.command()
+@data_option
+@click.option("--datasets", help="Comma-separated names; by default all.")
+@click.option("--detectors", help="Comma-separated names; by default all of the table.")
+@click.option("--seeds", default="0", show_default=True, help="Such as 0-4 or 0,3.")
+@results_option
+def reasons(data_dir: Path | None, datasets: str | None, detectors: str | None, seeds: str, results: Path) -> None:
+    """Measure how often a corrupted column is named as the first reason, and write reasons.md."""
     if data_dir is None:
         raise click.UsageError("Give --data-dir or set ANOGAN_DATA.")
-    found = {path.parents[1].name: path.parents[1] for path in sorted(data_dir.glob("images/*/train/good"))}
-    names = _chosen(variants, list(patch_methods.VARIANTS), "--variants")
-    path = results / "patches.jsonl"
-    for dataset in _chosen(datasets, list(found), "--datasets"):
-        for record in patch_methods.run(found[dataset], _numbers(seeds, "--seeds"), names):
-            append_record(path, record | provenance(jobs=1))
-    text = patch_methods.report(read_records(path))
+    names = _chosen(datasets, list(reason_checks.TABLES), "--datasets")
+    chosen = _chosen(detectors, list(reason_checks.DETECTORS), "--detectors")
+    path = results / "reasons.jsonl"
+    for record in reason_checks.run(data_dir, names, chosen, _numbers(seeds, "--seeds")):
+        append_record(path, record | provenance(jobs=1))
+    text = reason_checks.report(read_records(path))
+    path.with_suffix(".md").write_text(text, encoding="utf-8")
+    click.echo(text)
+
+
+@main.command()
+@data_option
+@click.option("--variants", help="Comma-separated, such as 'wgan_gp'; by default all.")
+@results_option
+def promises(data_dir: Path | None, variants: str | None, results: Path) -> None:
+    """Measure whether promised rates of false alarms and false discoveries are kept, and write promises.md."""
+    if data_dir is None:
+        raise click.UsageError("Give --data-dir or set ANOGAN_DATA.")
+    path = results / "promises.jsonl"
+    for record in promise_checks.run(data_dir, _chosen(variants, list(promise_checks.VARIANTS), "--variants")):
+        append_record(path, record | provenance(jobs=1))
+    text = promise_checks.report(read_records(path))
+    path.with_suffix(".md").write_text(text, encoding="utf-8")
+    click.echo(text)
+
+
+@main.command()
+@data_option
+@click.option("--rows", default="1,3,10", show_default=True, help="Millions of rows, such as 1,3,10.")
+@click.option("--variants", help=f"Comma-separated: {', '.join(scales.VARIANTS)}; by default all.")
+@click.option(
+    "--scratch",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Where the long files are written, and deleted in the end; by default the system's folder for such.",
+)
+@results_option
+def scale(data_dir: Path | None, rows: str, variants: str | None, scratch: Path | None, results: Path) -> None:
+    """Measure time and memory of fitting on long files and scoring them, and write scale.md."""
+    if data_dir is None:
+        raise click.UsageError("Give --data-dir or set ANOGAN_DATA.")
+    path = results / "scale.jsonl"
+    source = data_dir / "tables" / "nsl_kdd_train.csv"
+    sizes = [1_000_000 * millions for millions in _numbers(rows, "--rows")]
+    for record in scales.run(source, sizes, _chosen(variants, list(scales.VARIANTS), "--variants"), scratch):
+        append_record(path, record)
+    text = scales.report(read_records(path))
     path.with_suffix(".md").write_text(text, encoding="utf-8")
     click.echo(text)
 
@@ -228,6 +294,29 @@ def report(suites: tuple[str, ...], results: Path, only_summary: bool) -> None:
         text = report_of(records)
         records.with_suffix(".md").write_text(text, encoding="utf-8")
         click.echo(text)
+
+
+def _patch_methods(
+    methods: ModuleType,
+    name: str,
+    data_dir: Path | None,
+    datasets: str | None,
+    seeds: str,
+    variants: str | None,
+    results: Path,
+) -> None:
+    """Append the records of a comparison on folders of pictures, and write its table."""
+    if data_dir is None:
+        raise click.UsageError("Give --data-dir or set ANOGAN_DATA.")
+    found = {path.parents[1].name: path.parents[1] for path in sorted(data_dir.glob("images/*/train/good"))}
+    names = _chosen(variants, list(methods.VARIANTS), "--variants")
+    path = results / f"{name}.jsonl"
+    for dataset in _chosen(datasets, list(found), "--datasets"):
+        for record in methods.run(found[dataset], _numbers(seeds, "--seeds"), names):
+            append_record(path, record | provenance(jobs=1))
+    text = methods.report(read_records(path))
+    path.with_suffix(".md").write_text(text, encoding="utf-8")
+    click.echo(text)
 
 
 def _variants(detectors: list[str], changes: tuple[str, ...]) -> list[tuple[str, dict[str, Any]]]:

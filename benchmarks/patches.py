@@ -32,7 +32,8 @@ def run(folder: Path, seeds: list[int], variants: list[str]) -> Iterator[Record]
     """Every method on one folder in MVTec layout."""
     torch.set_num_threads(2)
     layout = anogan.MVTecFolder(folder, size=SIZE)
-    labels = np.array([layout.kind_of(file) != "good" for file in layout.test.files])
+    kinds = np.array([layout.kind_of(file) for file in layout.test.files])
+    labels = kinds != "good"
 
     def record(method: str, seed: int | None, fit_s: float, judge: Callable[[], Maps]) -> Record:
         began = time.perf_counter()
@@ -40,7 +41,7 @@ def run(folder: Path, seeds: list[int], variants: list[str]) -> Iterator[Record]
         seconds = time.perf_counter() - began
         found = {"dataset": folder.name, "method": method, "seed": seed, "fit_s": round(fit_s, 1)}
         found |= {"pictures_per_s": round(len(labels) / seconds, 1), "auroc": round(metrics.auroc(labels, scores), 4)}
-        return found | pixel_quality(map(layout.mask_of, layout.test.files), maps)
+        return found | pixel_quality(map(layout.mask_of, layout.test.files), maps, kinds)
 
     began = time.perf_counter()
     features = anogan.pretrained("efficientnet_lite0")
@@ -103,6 +104,11 @@ def report(records: list[Record]) -> str:
         quality = " | ".join(f"{100 * means[k]:.1f}" for k in ("auroc", "pixel_auroc", "aupro"))
         speed = f"{means['fit_s']:.0f} | {means['pictures_per_s']:.1f}"
         lines.append(f"| {dataset} | {method} | {len(cells)} | {quality} | {speed} |")
+    lines += ["", "Pixel AUROC of each kind of defect beside the good pictures:", ""]
+    for dataset, method in dict.fromkeys((r["dataset"], r["method"]) for r in records if "pixel_auroc_by_kind" in r):
+        cells = [r["pixel_auroc_by_kind"] for r in records if (r["dataset"], r["method"]) == (dataset, method)]
+        quality = ", ".join(f"{kind} {100 * np.mean([c[kind] for c in cells]):.1f}" for kind in cells[0])
+        lines.append(f"- {dataset}, {method}: {quality}")
     return "\n".join([*lines, ""])
 
 

@@ -15,19 +15,17 @@ from rich.console import Console
 from rich.table import Table
 
 import anogan
-from anogan import InputError, baselines, protocol
+from anogan import InputError, TableFile, baselines, protocol
 
 from . import options
 from .io import (
     ArraySource,
-    TableSource,
     anomalous_rows,
     check_table_target,
     closest,
     label_texts,
     open_source,
     table_writer,
-    to_frame,
     warn,
 )
 from .progress import Reporter
@@ -141,7 +139,7 @@ def _read(data: str, label: str | None, normal: str | None, drop: tuple[str, ...
         if drop:
             raise InputError(f"--drop names columns of a table; {data} is none.")
         return source.read(), anomalous_rows(source.labels, normal, data)
-    if not isinstance(source, TableSource):
+    if not isinstance(source, TableFile):
         raise InputError(f"{data} holds pictures; compare takes tables (and .npz files).")
     if label is None:
         raise InputError(f"--label COLUMN is needed: it says which rows of {data} are anomalous.")
@@ -151,11 +149,12 @@ def _read(data: str, label: str | None, normal: str | None, drop: tuple[str, ...
                 raise InputError(f"{option}: {data} has no column '{column}'.{closest(column, source.names)}")
     if label in drop:
         raise InputError(f"--drop {label}: that column holds the labels.")
-    table = source.read(without=drop, text=(label,))
+    source = TableFile(source.path, drop=drop, text=(label,))
+    table = source.read()
     if table.num_columns == 1:
         raise InputError(f"{data} has no columns left besides '{label}'.")
     labels = label_texts(table.column(label), label, source.path)
-    return to_frame(table.drop_columns([label]), source.path), anomalous_rows(labels, normal, data)
+    return source.frame(table.drop_columns([label])), anomalous_rows(labels, normal, data)
 
 
 def _without_new_gaps(split: protocol.Split, seed: int) -> protocol.Split:

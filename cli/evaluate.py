@@ -2,6 +2,7 @@
 
 import json
 import operator
+from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
@@ -11,10 +12,10 @@ from rich.console import Console
 from rich.table import Table
 
 import anogan
-from anogan import InputError
+from anogan import InputError, TableFile
 
 from . import options
-from .io import TABLE_SUFFIXES, PictureSource, anomalous_rows
+from .io import PictureSource, anomalous_rows
 from .maps import pixel_maps
 from .progress import Reporter
 from .stream import Stream
@@ -58,7 +59,7 @@ def command(
     detector = anogan.load(model_path)
     if label is None and data.lower().endswith(".npz"):
         label = "y"
-    if label is None and data.lower().endswith(TABLE_SUFFIXES):
+    if label is None and data.lower().endswith(TableFile.suffixes):
         raise InputError(f"--label COLUMN is needed: it says which rows of {data} are anomalous.")
     stream = Stream(detector, data, drop, label, chunk_rows, on_error == "skip", strict)
     pixels = None
@@ -76,6 +77,8 @@ def command(
     facts["kinds"] = _per_kind(scores, labels, anomalous)
     if pixels is not None:
         facts |= pixels.facts()
+        for kind, entry in facts["kinds"].items():
+            entry |= pixels.facts_of(kind)
     facts["skipped"] = stream.skipped
     facts["unseen_categories"] = {column: dict(counts) for column, counts in stream.unseen.items()}
     stream.report()
@@ -148,26 +151,29 @@ class _Pixels:
     def __init__(self, layout: Any) -> None:
         self.layout = layout
         self.has_masks = (layout.path / "ground_truth").is_dir()
-        self.curve = anogan.metrics.PixelCurve()
+        self.curves: dict[str, Any] = defaultdict(anogan.metrics.PixelCurve)  # by kind of picture, good ones too
 
     def add(self, chunk: Any, maps: np.ndarray) -> None:
         """Count a chunk's pictures; a defective one without a folder of masks for its kind is left out."""
         for file, values in zip(chunk.X.files, maps, strict=True):
             mask = self.layout.mask_of(file)
             if mask is not None:
-                self.curve.add(mask, anogan.metrics.resized_map(values, mask.shape))
+                self.curves[self.layout.kind_of(file)].add(mask, anogan.metrics.resized_map(values, mask.shape))
 
     def facts(self) -> dict[str, Any]:
-        """Pixel metrics, none if no mask marks anything."""
-        if not self.curve.regions:
+        """Pixel metrics over all pictures, none if no mask marks anything."""
+        curve = sum(self.curves.values(), anogan.metrics.PixelCurve())
+        if not curve.regions:
             return {}
         return {
-            "pixels": {
-                "auroc": self.curve.auroc(),
-                "aupro_at_0.3": self.curve.aupro(0.3),
-                "regions": self.curve.regions,
-            }
+            "pixels": {"auroc": curve.auroc(), "aupro_at_0.3": curve.aupro(0.3), "regions": curve.regions},
         }
+
+    def facts_of(self, kind: str) -> dict[str, float]:
+        """Of the pictures of one kind and the good ones."""
+        if kind not in self.curves or not self.curves[kind].regions:
+            return {}
+        return {"pixel_auroc": (self.curves[kind] + self.curves["good"]).auroc()}
 
 
 def _print(facts: dict[str, Any]) -> None:
@@ -186,9 +192,11 @@ def _print(facts: dict[str, Any]) -> None:
         f"recall {at['recall']:.4f}, false alarms {at['fpr']:.4f}"
     )
     if facts["kinds"]:
-        kinds = Table("kind", "count", "AUROC", box=None, pad_edge=False)
+        localised = any("pixel_auroc" in entry for entry in facts["kinds"].values())
+        kinds = Table("kind", "count", "AUROC", *["pixel AUROC"] * localised, box=None, pad_edge=False)
         for name, entry in facts["kinds"].items():
-            kinds.add_row(name, f"{entry['anomalous']:,}", f"{entry['auroc']:.4f}")
+            pixel = [f"{entry['pixel_auroc']:.4f}"] if "pixel_auroc" in entry else []
+            kinds.add_row(name, f"{entry['anomalous']:,}", f"{entry['auroc']:.4f}", *pixel)
         console.print(kinds)
 
 

@@ -17,7 +17,7 @@ from . import options
 from .io import check_table_target, table_writer
 from .maps import MapWriter, pixel_maps
 from .progress import Reporter
-from .stream import Chunk, Stream, column_names, reasons
+from .stream import Chunk, Stream, column_label
 
 
 @click.command()
@@ -63,9 +63,9 @@ def command(
 ) -> None:
     """Show what made the N most anomalous rows of DATA anomalous.
 
-    For tables: the columns with the largest error, their value, what the model expected instead (where its
-    method reconstructs), and their share of the row's whole error. For pictures: heatmaps, written to the
-    folder OUT.
+    For tables: the columns whose values raise the score most above what it would be with the values that similar
+    normal rows have there; their share in that, their value, and what is usual in the 20 most similar of up to 1,000
+    training rows, which the model file holds. For pictures: heatmaps, written to the folder OUT.
     """
     detector = anogan.load(model_path)
     stream = Stream(detector, data, drop, None, chunk_rows, on_error == "skip", strict)
@@ -120,49 +120,31 @@ def _one(chunk: Chunk, row: int) -> Chunk:
 
 
 def _explained(detector: Any, top: list[tuple[Chunk, float]], columns: int) -> list[dict[str, Any]]:
-    names = column_names(detector)
     parts = [chunk.X for chunk, _ in top]
     rows = pd.concat(parts) if isinstance(parts[0], pd.DataFrame) else np.concatenate(parts)
-    values = np.asarray(rows, dtype=object)
-    expected = _expected(detector, rows)
-    order, shares = reasons(detector.explain(rows), columns)
     p_values = detector.calibration_.p_value(np.array([score for _, score in top]))
-    found = []
-    for i, (chunk, score) in enumerate(top):
-        why = []
-        for j, share in zip(order[i], shares[i], strict=True):
-            entry = {"column": names[j], "value": _plain(values[i, j]), "share": float(share)}
-            if expected is not None:
-                entry["expected"] = _plain(expected[i, j])
-            why.append(entry)
-        found.append({"row": chunk.first, "score": score, "p_value": float(p_values[i]), "reasons": why})
+    found: list[dict[str, Any]] = [
+        {"row": chunk.first, "score": score, "p_value": float(p), "reasons": []}
+        for (chunk, score), p in zip(top, p_values, strict=True)
+    ]
+    for reason in detector.reasons(rows, columns).to_dict("records"):
+        reason["column"] = column_label(reason["column"])
+        found[reason.pop("row")]["reasons"].append(reason)
     return found
 
 
-def _expected(detector: Any, rows: Any) -> np.ndarray | None:
-    try:
-        return np.asarray(detector.reconstruct(rows), dtype=object)
-    except InputError:  # the method has no reconstruction
-        return None
-
-
-def _plain(value: Any) -> Any:
-    value = value.item() if isinstance(value, np.generic) else value
-    return None if value is None or value is pd.NaT or value is pd.NA or value != value else value
-
-
 def _as_table(found: list[dict[str, Any]], columns: int) -> pa.Table:
+    kinds = {"reason": pa.string(), "share": pa.float64(), "value": pa.string(), "text": pa.string()}
+    fields = [("row", pa.int64()), ("score", pa.float64()), ("p_value", pa.float64())]
+    fields += [(f"{name}_{k}", kind) for k in range(1, columns + 1) for name, kind in kinds.items()]
     flat = []
     for entry in found:
         line = {"row": entry["row"], "score": entry["score"], "p_value": entry["p_value"]}
-        for k, reason in enumerate(entry["reasons"][:columns], 1):
-            line[f"reason_{k}"] = reason["column"]
-            line[f"value_{k}"] = _text(reason["value"])
-            if "expected" in reason:
-                line[f"expected_{k}"] = _text(reason["expected"])
-            line[f"share_{k}"] = reason["share"]
+        for reason in entry["reasons"]:
+            named = {"reason": reason["column"], "value": _text(reason["value"])}
+            line |= {f"{name}_{reason['rank']}": (reason | named)[name] for name in kinds}
         flat.append(line)
-    return pa.Table.from_pylist(flat)
+    return pa.Table.from_pylist(flat, schema=pa.schema(fields))
 
 
 def _print(found: list[dict[str, Any]]) -> None:
@@ -170,12 +152,12 @@ def _print(found: list[dict[str, Any]]) -> None:
         for entry in found:
             click.echo(f"{entry['score']:.6g}  {entry['picture']}")
         return
-    table = Table("row", "score", "p", "column", "value", "expected", "share", box=None, pad_edge=False)
+    table = Table("row", "score", "p", "share", "why", box=None, pad_edge=False)
     for entry in found:
         head = [f"{entry['row']:,}", f"{entry['score']:.4g}", f"{entry['p_value']:.3g}"]
-        for reason in entry["reasons"]:
-            expected = _text(reason["expected"]) if "expected" in reason else "-"
-            table.add_row(*head, reason["column"], _text(reason["value"]), expected, f"{reason['share']:.0%}")
+        why = [[f"{reason['share']:.0%}", reason["text"]] for reason in entry["reasons"]]
+        for line in why or [["-", "no column by itself"]]:
+            table.add_row(*head, *line)
             head = ["", "", ""]
     Console(highlight=False, markup=False).print(table)
 

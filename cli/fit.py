@@ -8,22 +8,21 @@ from typing import Any
 
 import click
 import numpy as np
+import pyarrow as pa
 
 import anogan
-from anogan import InputError
+from anogan import InputError, TableFile
 
 from . import options
 from .io import (
     ArraySource,
     PictureSource,
-    TableSource,
     check_target,
     closest,
     equals,
     is_device,
     label_texts,
     open_source,
-    to_frame,
     warn,
 )
 from .progress import Reporter
@@ -49,7 +48,9 @@ class ImageSize(click.ParamType):
 @click.option("--label", metavar="COLUMN", help="Column that says what each row is; it is not learned from.")
 @click.option("--normal", metavar="VALUE", help="Keep only the rows (of --label, or of y in a .npz) with this value.")
 @options.drop_option
-@click.option("--image-size", type=ImageSize(), help="Resize pictures to this.  [default: 64, for feature_gan 384]")
+@click.option(
+    "--image-size", type=ImageSize(), help="Resize pictures to this.  [default: 64, cycle_gan 256, feature_gan 384]"
+)
 @click.option(
     "--other",
     metavar="DATA",
@@ -98,10 +99,14 @@ def command(
         raise InputError(f"--image-size is for folders of pictures; {data} is none.")
     X = _read(source, label, normal, drop, skip=on_error == "skip")
     pool = {} if other is None else {"X_other": _read_pool(other, source, label, drop, skip=on_error == "skip")}
-    began = time.perf_counter()
+    began, counter = time.perf_counter(), _RowCounter()
     try:
         with Reporter(quiet=quiet) as reporter:
-            detector.fit(X, **pool, callbacks=(reporter,), checkpoint=checkpoint)
+            detector.fit(X, **pool, callbacks=(reporter, counter), checkpoint=checkpoint)
+    except InputError:
+        if isinstance(X, TableFile) and isinstance(X.keep, _NormalRows):
+            X.keep.check_any()  # says more
+        raise
     except KeyboardInterrupt:
         if checkpoint is None:
             raise click.Abort("Nothing was written; --checkpoint DIR would let training go on.") from None
@@ -109,11 +114,21 @@ def command(
             raise click.Abort(f"No checkpoint had been written to {checkpoint} yet.") from None
         raise click.Abort(f"Run the same command again to go on from the checkpoint in {checkpoint}.") from None
     seconds = time.perf_counter() - began
-    _save(detector, model_path)
+    save(detector, model_path)
     if quiet and not as_json:
         return
-    facts = _facts(detector, model_path, len(X), seconds)
+    facts = _facts(detector, model_path, counter.rows or len(X), seconds)
     click.echo(json.dumps(facts) if as_json else _summary(facts))
+
+
+class _RowCounter(anogan.Callback):
+    """How many rows of a file were read."""
+
+    rows = 0
+
+    def on_stage_end(self, stage: str, steps: int) -> None:
+        if stage == "reading":
+            self.rows = self.rows or steps  # the pool comes later
 
 
 def _built(name: str, given: dict[str, Any]) -> Any:
@@ -123,7 +138,7 @@ def _built(name: str, given: dict[str, Any]) -> Any:
     return detector
 
 
-def _save(detector: Any, model_path: str) -> None:
+def save(detector: Any, model_path: str) -> None:
     try:
         detector.save(model_path)
     except OSError as error:
@@ -132,7 +147,7 @@ def _save(detector: Any, model_path: str) -> None:
 
 
 def _read(source: Any, label: str | None, normal: str | None, drop: tuple[str, ...], *, skip: bool) -> Any:
-    if isinstance(source, TableSource):
+    if isinstance(source, TableFile):
         return _read_table(source, label, normal, drop)
     if drop:
         raise InputError(f"--drop names columns of a table; {source.path} is none.")
@@ -152,26 +167,46 @@ def _read_pool(path: str, normal: Any, label: str | None, drop: tuple[str, ...],
     source = open_source(path, part="test", size=normal.pictures.size if isinstance(normal, PictureSource) else None)
     if type(source) is not type(normal):
         raise InputError(f"--other: {path} is not of the same kind as {normal.path}.")
-    if not isinstance(source, TableSource):
+    if not isinstance(source, TableFile):
         return source.read() if isinstance(source, ArraySource) else _read(source, None, None, (), skip=skip)
-    unused = tuple(column for column in (*drop, label) if column in source.names)
+    unused = tuple(column for column in (*drop, label) if column is not None and column in source.names)
     return _read_table(source, None, None, unused)
 
 
-def _read_table(source: TableSource, label: str | None, normal: str | None, drop: tuple[str, ...]) -> Any:
+def _read_table(source: TableFile, label: str | None, normal: str | None, drop: tuple[str, ...]) -> Any:
     for option, names in (("--drop", drop), ("--label", () if label is None else (label,))):
         for column in names:
             if column not in source.names:
                 raise InputError(f"{option}: {source.path} has no column '{column}'.{closest(column, source.names)}")
     if (label is None) != (normal is None):
         raise InputError("--label and --normal belong together: the column, and the value that marks normal rows.")
-    table = source.read(without=drop, text=() if label is None else (label,))
-    if label is not None and normal is not None:
-        labels = label_texts(table.column(label), label, source.path)
-        table = table.filter(_normal_rows(labels, normal, f"column '{label}' of {source.path}")).drop_columns([label])
-    if not table.num_columns:
-        raise InputError(f"{source.path} has no columns left to learn from.")
-    return to_frame(table, source.path)
+    if label is None or normal is None:
+        return TableFile(source.path, drop=drop)
+    return TableFile(source.path, drop=(*drop, label), text=(label,), keep=_NormalRows(source.path, label, normal))
+
+
+class _NormalRows:
+    """Of some rows of a table those whose label says that they are normal.
+
+    Attributes
+    ----------
+    found : Counter
+        Labels of all rows seen so far.
+    """
+
+    def __init__(self, path: Path, label: str, normal: str) -> None:
+        self.path, self.label, self.normal = path, label, normal
+        self.found: Counter[str] = Counter()
+
+    def __call__(self, rows: pa.Table) -> np.ndarray:
+        labels = label_texts(rows.column(self.label), self.label, self.path, first=self.found.total())
+        self.found.update(labels)
+        return equals(labels, self.normal)
+
+    def check_any(self) -> None:
+        """Raise `InputError` if no row so far was normal."""
+        if self.found:
+            _check_any_normal(self.found, self.normal, f"column '{self.label}' of {self.path}")
 
 
 def _read_array(source: ArraySource, label: str | None, normal: str | None) -> np.ndarray:
@@ -187,14 +222,16 @@ def _read_array(source: ArraySource, label: str | None, normal: str | None) -> n
 
 
 def _normal_rows(labels: np.ndarray, normal: str, where: str) -> np.ndarray:
-    keep = equals(labels, normal)
-    if not keep.any():
-        found = Counter(labels)
+    _check_any_normal(Counter(labels), normal, where)
+    return equals(labels, normal)
+
+
+def _check_any_normal(found: Counter[str], normal: str, where: str) -> None:
+    if not equals(np.array(list(found)), normal).any():
         listed = ", ".join(f"'{value}' ({count:,})" for value, count in found.most_common(10))
         raise InputError(
             f"No row is normal: {where} is never '{normal}'. It has {listed}.{closest(normal, list(found))}"
         )
-    return keep
 
 
 def column_kinds(detector: Any) -> dict[str, int]:

@@ -13,17 +13,44 @@ import anogan
 
 from . import options
 from .fit import column_kinds
+from .progress import Reporter
+from .stream import Stream, column_label
 
 _LISTED = 30
 
 
 @click.command()
 @click.argument("model_path", metavar="MODEL")
-@options.json_option
-def command(model_path: str, as_json: bool) -> None:
-    """Show what the file MODEL holds: parameters, columns, threshold, diagnosis, training."""
+@click.option(
+    "--against",
+    "data",
+    metavar="DATA",
+    help="Compare the scores of DATA with those of the calibration rows: does the model still fit?",
+)
+@options.stream_options
+def command(
+    model_path: str,
+    data: str | None,
+    drop: tuple[str, ...],
+    strict: bool,
+    on_error: str,
+    chunk_rows: int | None,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Show what the file MODEL holds: parameters, columns, threshold, diagnosis, training.
+
+    With --against DATA also whether DATA still score like the normal rows that set the threshold, and if they score
+    higher, because of which columns. The other options are about DATA.
+    """
     detector = anogan.load(model_path)
     facts = _facts(detector, model_path)
+    if data is not None:
+        stream = Stream(detector, data, drop, None, chunk_rows, on_error == "skip", strict)
+        with Reporter(quiet=quiet) as reporter:
+            facts["drift"] = vars(detector.drift(stream.samples(reporter)))
+        stream.report()
+        facts["drift"]["columns"] = [(column_label(name), share) for name, share in facts["drift"]["columns"]]
     if as_json:
         click.echo(json.dumps(facts, default=str))
     else:
@@ -50,6 +77,7 @@ def _facts(detector: Any, model_path: str) -> dict[str, Any]:
         "threshold": calibration.threshold,
         "map_threshold": calibration.map_threshold,
         "calibration_rows": len(calibration.scores),
+        "false_alarms": (1 + int((calibration.scores > calibration.threshold).sum())) / (1 + len(calibration.scores)),
         "smallest_p_value": 1 / (1 + len(calibration.scores)),
         "diagnosis": {
             "healthy": detector.diagnosis_.healthy,
@@ -61,6 +89,19 @@ def _facts(detector: Any, model_path: str) -> dict[str, Any]:
     if preprocessor.kind == "table":
         facts["table"] = [_column(column) for column in preprocessor.columns_]
     return facts
+
+
+def _drift_words(drift: dict[str, Any]) -> dict[str, str]:
+    words = {
+        "new data": f"{drift['verdict']} ({drift['rows']:,} rows)",
+        "their scores": f"above those of calibration rows with probability {drift['superiority']:.3f}, 0.5 if nothing "
+        f"has changed (p = {drift['p_value']:.2g})",
+        "flagged": f"{drift['flagged']:.2%}, expected of normal rows {drift['expected']:.2%} "
+        f"(p = {drift['flagged_p_value']:.2g})",
+    }
+    if drift["columns"]:
+        words["because of"] = ", ".join(f"{name} ({share:.0%})" for name, share in drift["columns"])
+    return words
 
 
 def _column(column: Any) -> dict[str, Any]:
@@ -88,11 +129,15 @@ def _print(facts: dict[str, Any]) -> None:
         "file": f"{facts['file']} ({facts['bytes']:,} bytes, format {facts['format_version']})",
         "detector": f"{facts['detector']}: {facts['summary']}",
         "data": f"{facts['kind']}: {columns}; samples of shape {tuple(facts['sample_shape'])}",
-        "threshold": f"{facts['threshold']:.6g}, from {facts['calibration_rows']:,} rows",
+        "threshold": f"{facts['threshold']:.6g}, from {facts['calibration_rows']:,} rows; "
+        f"a normal row exceeds it with probability {facts['false_alarms']:.3g}",
         "smallest p-value": f"{facts['smallest_p_value']:.3g}",
         "diagnosis": facts["diagnosis"]["verdict"] + (f" ({measures})" if measures else ""),
     }.items():
         table.add_row(name, value)
+    if "drift" in facts:
+        for name, value in _drift_words(facts["drift"]).items():
+            table.add_row(name, value)
     console.print(table)
     console.print()
     parameters = Table("parameter", "value", box=None, pad_edge=False)

@@ -3,7 +3,6 @@
 import contextlib
 import difflib
 import os
-import re
 import sys
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -12,221 +11,14 @@ from typing import IO, Any, TypeAlias
 
 import click
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pv
 import pyarrow.parquet as pq
 
-from anogan import ImageFolder, InputError, MVTecFolder
+from anogan import ImageFolder, InputError, MVTecFolder, TableFile
 
-TABLE_SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet")
 WRITTEN_SUFFIXES = (".csv", ".tsv", ".parquet")
-_PARSE = {"newlines_in_values": True}  # quoted text may span lines
-
-
-class TableSource:
-    """A CSV, TSV or Parquet file.
-
-    Attributes
-    ----------
-    path : Path
-    names : list of str
-        Columns in the file's order.
-
-    Raises
-    ------
-    InputError
-        If the file is empty, has a column twice, or cannot be read as what its name says.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._parquet = path.name.lower().endswith(".parquet")
-        with self._explained():
-            if self._parquet:
-                schema = pq.ParquetFile(path).schema_arrow
-            else:
-                self._delimiter = _delimiter(path)
-                schema = pv.open_csv(path, parse_options=self._parse_options()).schema
-            # The index of the DataFrame that was written is no column of it.
-            index = (schema.pandas_metadata or {}).get("index_columns", [])
-            self.names: list[str] = [name for name in schema.names if name not in index]
-        twice = sorted({n for n in self.names if self.names.count(n) > 1})
-        if twice:
-            raise InputError(f"{path} has column '{twice[0]}' more than once; column names must be unique.")
-
-    def read(self, *, without: Sequence[str] = (), text: Sequence[str] = ()) -> pa.Table:
-        """All rows, types inferred from all of them, except that the columns `text` are read as text."""
-        columns = [n for n in self.names if n not in without]
-        with self._explained():
-            if self._parquet:
-                table = _cast(pq.read_table(self.path, columns=columns), {}, text)
-            else:
-                table = pv.read_csv(
-                    self.path,
-                    parse_options=self._parse_options(),
-                    convert_options=_convert_options(columns, dict.fromkeys(text, pa.string())),
-                )
-        if not table.num_rows:
-            raise InputError(f"{self.path} has a header but no rows.")
-        return table
-
-    def chunks(self, types: dict[str, pa.DataType], rows: int, *, text: Sequence[str] = ()) -> Iterator[pa.Table]:
-        """Some columns, `rows` rows at a time in constant memory.
-
-        Parameters
-        ----------
-        types : dict
-            Column name -> Arrow type that the column must be of (in CSV: be readable as).
-        rows : int
-        text : sequence of str
-            Further columns, which are turned into text whatever they are.
-        """
-        done = 0
-        with self._explained(lambda: f" (after row {done})" if done else ""):
-            for chunk in _regroup(self._batches(types, rows, text), rows):
-                yield chunk
-                done += chunk.num_rows
-        if not done:
-            raise InputError(f"{self.path} has a header but no rows.")
-
-    def _batches(self, types: dict[str, pa.DataType], rows: int, text: Sequence[str]) -> Iterator[pa.Table]:
-        columns = [*types, *text]
-        if self._parquet:
-            for batch in pq.ParquetFile(self.path).iter_batches(batch_size=rows, columns=columns):
-                yield _cast(pa.Table.from_batches([batch]).select(columns), types, text)
-            return
-        options = _convert_options(columns, types | dict.fromkeys(text, pa.string()))
-        reader = pv.open_csv(self.path, parse_options=self._parse_options(), convert_options=options)
-        for batch in reader:
-            yield pa.Table.from_batches([batch])
-
-    def _parse_options(self) -> pv.ParseOptions:
-        return pv.ParseOptions(delimiter=self._delimiter, **_PARSE)
-
-    @contextlib.contextmanager
-    def _explained(self, where: Any = lambda: "") -> Iterator[None]:
-        """Turn Arrow's complaints into errors that name the file, the column and the value."""
-        try:
-            yield
-        except _ColumnTypeError as error:
-            raise InputError(f"{self.path}: {error}{where()}.") from None
-        except pa.ArrowInvalid as error:
-            message = str(error)
-            typed = _CONVERSION.search(message)
-            if typed:
-                line = "" if typed["line"] is None else f" (row {int(typed['line']) - 2})"  # line 1 is the header
-                wrong = f"but has an {typed['value']}{line or where()}"
-                name = self.names[int(typed["column"])]
-                raise InputError(
-                    f"{self.path}: column '{name}' should hold {_kind_words(typed['type'])}, {wrong}."
-                ) from None
-            if "Empty CSV file" in message:
-                raise InputError(f"{self.path} is empty.") from None
-            raise InputError(f"{self.path}: {message.rstrip('.')}{where()}.") from None
-        except UnicodeDecodeError:
-            raise InputError(f"{self.path} is not UTF-8 text. Convert the file.") from None
-        except OSError as error:
-            if error.errno is None:  # Arrow's word for damaged compression
-                raise InputError(f"{self.path} cannot be read: {error}.") from None
-            raise
-
-
-_CONVERSION = re.compile(
-    r"CSV column #(?P<column>\d+): (Row #(?P<line>\d+): )?CSV conversion error to (?P<type>[^:]+): (?P<value>.*)",
-    re.DOTALL,
-)
-_KIND_WORDS = {"double": "numbers", "bool": "true or false", "timestamp": "dates", "string": "UTF-8 text"}
-
-
-class _ColumnTypeError(Exception):
-    pass
-
-
-def _kind_words(arrow_type: str) -> str:
-    return _KIND_WORDS.get(arrow_type.split("[")[0], arrow_type)
-
-
-def _delimiter(path: Path) -> str:
-    """Tab for .tsv; for .csv the comma, unless the header has none but has semicolons or tabs."""
-    if ".tsv" in path.name.lower():
-        return "\t"
-    with pa.input_stream(path, compression="detect") as stream:
-        header = stream.read(65536).split(b"\n", 1)[0]
-    return next((d for d in (",", ";", "\t") if d.encode() in header), ",")
-
-
-def _convert_options(columns: Sequence[str], types: dict[str, pa.DataType]) -> pv.ConvertOptions:
-    return pv.ConvertOptions(include_columns=list(columns), column_types=types, strings_can_be_null=True)
-
-
-def _cast(table: pa.Table, types: dict[str, pa.DataType], text: Sequence[str]) -> pa.Table:
-    """Bring a Parquet file's columns to their types; text is never read as numbers, nor numbers as text."""
-    for name in (*types, *text):
-        column = table.column(name)
-        if pa.types.is_dictionary(column.type):
-            column = column.cast(column.type.value_type)
-        kind = types.get(name, pa.string())
-        if name in types and not _compatible(column.type, kind):
-            raise _ColumnTypeError(f"column '{name}' should hold {_kind_words(str(kind))}, but holds {column.type}")
-        table = table.set_column(table.column_names.index(name), name, column.cast(kind, safe=False))
-    return table
-
-
-def _compatible(found: pa.DataType, needed: pa.DataType) -> bool:
-    if pa.types.is_null(found):
-        return True
-    if pa.types.is_floating(needed):
-        return pa.types.is_floating(found) or pa.types.is_integer(found) or pa.types.is_decimal(found)
-    if pa.types.is_timestamp(needed):
-        return pa.types.is_date(found) or (pa.types.is_timestamp(found) and (found.tz is None) == (needed.tz is None))
-    if pa.types.is_boolean(needed):
-        return bool(pa.types.is_boolean(found))
-    return pa.types.is_string(found) or pa.types.is_large_string(found) or pa.types.is_string_view(found)
-
-
-def _regroup(batches: Iterator[pa.Table], rows: int) -> Iterator[pa.Table]:
-    """Tables of `rows` rows each (the last may be shorter) from tables of any length."""
-    waiting: list[pa.Table] = []
-    count = 0
-    for batch in batches:
-        waiting.append(batch)
-        count += batch.num_rows
-        while count >= rows:
-            whole = pa.concat_tables(waiting)
-            yield whole.slice(0, rows)
-            count -= rows
-            waiting = [whole.slice(rows)]
-    if count:
-        yield pa.concat_tables(waiting)
-
-
-def to_frame(table: pa.Table, path: Path) -> pd.DataFrame:
-    """A DataFrame as preprocessors take it: dates as datetime64, text decoded.
-
-    Raises
-    ------
-    InputError
-        For a column of a type that no preprocessor takes; names it.
-    """
-    for index, field in enumerate(table.schema):
-        kind = field.type
-        if pa.types.is_binary(kind):
-            raise InputError(
-                f"{path}: column '{field.name}' is not UTF-8 text. Convert the file, or --drop the column."
-            )
-        if pa.types.is_time(kind) or pa.types.is_nested(kind) or pa.types.is_duration(kind):
-            raise InputError(
-                f"{path}: column '{field.name}' is of type {kind}, which no detector takes. "
-                f"Turn it into numbers, dates or text, or leave it out: --drop '{field.name}'."
-            )
-        if pa.types.is_decimal(kind):
-            table = table.set_column(index, field.name, table.column(index).cast(pa.float64()))
-        elif pa.types.is_dictionary(kind):
-            table = table.set_column(index, field.name, table.column(index).cast(kind.value_type))
-    frame: pd.DataFrame = table.to_pandas(date_as_object=False, ignore_metadata=True)
-    return frame
 
 
 class ArraySource:
@@ -369,7 +161,7 @@ class PictureSource:
         return file.relative_to(self.root).as_posix()
 
 
-Source: TypeAlias = TableSource | ArraySource | PictureSource
+Source: TypeAlias = TableFile | ArraySource | PictureSource
 
 
 def open_source(path: str | os.PathLike[str], *, part: str, size: int | tuple[int, int] | None = None) -> Source:
@@ -383,20 +175,21 @@ def open_source(path: str | os.PathLike[str], *, part: str, size: int | tuple[in
     path = Path(path)
     name = path.name.lower()
     if path.is_dir():
-        return PictureSource(path, part=part, size=size)
+        is_table = any(path.glob("*.parquet"))
+        return TableFile(path) if is_table else PictureSource(path, part=part, size=size)
     if not path.exists():
         near = list(path.parent.iterdir()) if path.parent.is_dir() else []
         close = difflib.get_close_matches(path.name, [p.name for p in near], n=1)
         hint = f" Did you mean '{path.parent / close[0]}'?" if close else ""
         raise InputError(f"There is no file or folder '{path}'.{hint}")
-    if name.endswith(TABLE_SUFFIXES):
-        return TableSource(path)
+    if name.endswith(TableFile.suffixes):
+        return TableFile(path)
     if name.endswith((".npy", ".npz")):
         return ArraySource(path)
     if name.endswith((".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")):
         return PictureSource(path, part=part, size=size)
     raise InputError(
-        f"{path} is of no kind that can be read; needed is a table ({', '.join(TABLE_SUFFIXES)}), "
+        f"{path} is of no kind that can be read; needed is a table ({', '.join(TableFile.suffixes)}), "
         "an array (.npy, .npz), a picture or a folder of pictures."
     )
 
@@ -443,8 +236,8 @@ def anomalous_rows(labels: np.ndarray, normal: str | None, data: str) -> np.ndar
     return anomalous
 
 
-def label_texts(column: pa.ChunkedArray, name: str, path: Path) -> np.ndarray:
-    """A label column as text (n,).
+def label_texts(column: pa.ChunkedArray, name: str, path: Path, *, first: int = 0) -> np.ndarray:
+    """A label column as text (n,), from row `first` of the file on.
 
     Raises
     ------
@@ -453,8 +246,8 @@ def label_texts(column: pa.ChunkedArray, name: str, path: Path) -> np.ndarray:
     """
     missing = pc.is_null(column, nan_is_null=True)
     if pc.any(missing).as_py():
-        row, count = pc.index(missing, True).as_py(), pc.sum(missing).as_py()
-        raise InputError(f"{path}: label column '{name}' has {count} missing values (first at row {row}).")
+        row = first + pc.index(missing, True).as_py()
+        raise InputError(f"{path}: label column '{name}' has missing values (first at row {row}).")
     texts: np.ndarray = column.cast(pa.string()).to_numpy(zero_copy_only=False).astype(str)
     return texts
 
@@ -516,7 +309,7 @@ def written_whole(target: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
         sys.stdout.buffer.flush()
         return
     path = Path(target)
-    with _named_after(path):
+    with named_after(path):
         if is_device(str(target)):
             with open(path, "wb") as file:
                 yield file
@@ -531,7 +324,7 @@ def written_whole(target: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
 
 
 @contextlib.contextmanager
-def _named_after(path: Path) -> Iterator[None]:
+def named_after(path: Path) -> Iterator[None]:
     """Let errors name what the user asked for: a full disk names no file, a temporary one means nothing."""
     try:
         yield

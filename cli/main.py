@@ -27,7 +27,8 @@ COMMANDS = {
     "compare": "Compare detectors, GANs and classical ones, on labelled data of your own.",
     "explain": "Show what made the most anomalous rows or pictures anomalous.",
     "sample": "Write synthetic normal rows or pictures.",
-    "inspect": "Show what a model file holds.",
+    "recalibrate": "Set a model's threshold and p-values anew with other normal data.",
+    "inspect": "Show what a model file holds, and whether it still fits new data.",
     "list": "List the detectors.",
 }
 _LONGEST = 600  # characters of a message; some libraries list every tensor

@@ -36,7 +36,7 @@ class Reporter(anogan.Callback):
         self._bar: Progress | None = None
         self._what = ""
         self._total: int | None = None
-        self._done = 0
+        self._done = self._first = 0
         self._began = self._shown = time.monotonic()
 
     def __enter__(self) -> "Reporter":
@@ -47,10 +47,10 @@ class Reporter(anogan.Callback):
     ) -> None:
         self.end()
 
-    def begin(self, what: str, total: int | None = None) -> None:
-        """Start a stage of `total` units, unknown if None."""
+    def begin(self, what: str, total: int | None = None, done: int = 0) -> None:
+        """Start a stage of `total` units, unknown if None, of which some may be done already."""
         self.end()
-        self._what, self._total, self._done = what, total, 0
+        self._what, self._total, self._done, self._first = what, total, done, done
         self._began = self._shown = time.monotonic()
 
     def advance(self, count: int = 1) -> None:
@@ -69,7 +69,9 @@ class Reporter(anogan.Callback):
         elif now - self._shown >= _LINE_EVERY:
             self._shown = now
             of = f" of {self._total:,}" if self._total else ""
-            click.echo(f"{self._what}: {done:,}{of} after {now - self._began:.0f} s", err=True)
+            rate = (done - self._first) / (now - self._began)
+            left = f", {(self._total - done) / rate:.0f} s left" if self._total and rate else ""
+            click.echo(f"{self._what}: {done:,}{of} after {now - self._began:.0f} s, {rate:,.0f}/s{left}", err=True)
 
     def end(self) -> None:
         """Take the bar away."""
@@ -83,17 +85,19 @@ class Reporter(anogan.Callback):
                 TextColumn("{task.description}", markup=False),
                 BarColumn(),
                 MofNCompleteColumn(),
+                TextColumn("{task.fields[rate]}"),
                 TimeElapsedColumn(),
                 TimeRemainingColumn(),
                 console=Console(stderr=True),
                 transient=True,
             )
-            self._bar.add_task(self._what, total=self._total)
+            self._bar.add_task(self._what, total=self._total, completed=self._first, rate="")
             self._bar.start()
-        self._bar.update(self._bar.task_ids[0], completed=self._done)
+        rate = (self._done - self._first) / (time.monotonic() - self._began)
+        self._bar.update(self._bar.task_ids[0], completed=self._done, rate=f"{rate:,.0f}/s")
 
     def on_stage_begin(self, stage: str, total_steps: int) -> None:
-        self.begin(f"fitting: {stage}", total_steps)
+        self.begin(f"fitting: {stage}", total_steps or None)
 
     def on_step_end(self, stage: str, step: int, terms: dict[str, float] | None) -> None:
         self.reach(step)

@@ -1,23 +1,30 @@
 """`anogan score`: a stream of data in, a table of scores out."""
 
+import contextlib
 import json
 import os
-import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 import click
 import numpy as np
+import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 import anogan
 from anogan import InputError
 
 from . import options
 from .io import check_table_target, is_device, table_writer, warn
+from .journal import Journal, digest, identity, kept, nameless
 from .maps import RAW_FORMATS, MapWriter, pixel_maps
 from .progress import Reporter
-from .stream import Chunk, Stream, column_names, reasons
+from .stream import Chunk, Stream, column_label
+
+_PARTS = {"": ("label", pa.string()), "_share": ("share", pa.float64()), "_text": ("text", pa.string())}
+"""End of the name of a reason's columns in the output -> field of `Detector.reasons`, and type."""
 
 
 @click.command()
@@ -43,7 +50,8 @@ from .stream import Chunk, Stream, column_names, reasons
     type=click.IntRange(min=0),
     default=0,
     metavar="K",
-    help="Add the K columns that drove each score.",
+    help="Add the K columns that drove the score of each flagged row: name, share, and in words the value and what "
+    "similar normal rows have there. Costs a scoring of these rows for each column of DATA.",
 )
 @click.option(
     "--maps",
@@ -56,6 +64,11 @@ from .stream import Chunk, Stream, column_names, reasons
     type=click.Choice(RAW_FORMATS),
     help="Of the raw maps: png has 16 bits, npy the errors themselves.  [default: png]",
 )
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Go on where the same command was interrupted or killed; it left its scores in FILE.part.",
+)
 @click.option("--label", metavar="COLUMN", help="Carry this column over to the output.")
 @options.stream_options
 def command(
@@ -66,6 +79,7 @@ def command(
     count: int,
     maps: str | None,
     map_format: str | None,
+    resume: bool,
     label: str | None,
     drop: tuple[str, ...],
     strict: bool,
@@ -81,6 +95,9 @@ def command(
     flagged. DATA is read in pieces, so memory does not grow with its length. Of a folder in MVTec layout the
     pictures in test are scored.
 
+    Scores are kept in FILE.part until all are there, and FILE then appears whole. Whatever ends the run, the same
+    command with --resume goes on from there, and FILE is the same as if nothing had happened.
+
     A category that the model never saw does not stop scoring: to a detector an unseen value is evidence. It
     is reported at the end; --strict makes it an error.
     """
@@ -92,12 +109,25 @@ def command(
         raise InputError("--reasons names columns of a table; for pictures use --maps DIR.")
     if maps is not None and kind != "image":
         raise InputError("--maps writes heatmaps of pictures; for a table use --reasons K.")
+    if resume and (maps is not None or is_device(output)):
+        raise InputError("--resume is for scores in a file, without --maps.")
     if map_format is not None and maps is None:
         raise InputError("--map-format is the format of the maps that --maps DIR writes; name DIR.")
     writer = None if maps is None else MapWriter(maps, detector.calibration_.map_threshold, map_format or "png")
     run = _Run(detector, stream, count, writer, Reporter(quiet=quiet))
-    with run.reporter:
-        flagged = run.to_file(output) if fdr is None else run.to_file_with_fdr(output, fdr)
+    with run.reporter, contextlib.ExitStack() as stack:
+        if fdr is None and is_device(output):
+            flagged = run.to_device(output)
+        else:
+            schema = run.schema(flag=False)
+            if is_device(output) or maps is not None:
+                folder = None if is_device(output) else os.path.dirname(os.path.abspath(output))
+                journal = stack.enter_context(nameless(folder, schema))
+            else:
+                given = [fdr, count, label, drop, strict, on_error, stream.chunk_rows, anogan.__version__]
+                this = {"model": digest(model_path), "data": identity(data), "set of options": json.dumps(given)}
+                journal = stack.enter_context(kept(output, schema, this, resume=resume))
+            flagged = run.to_file(output, journal, fdr)
     stream.report()
     facts = {
         "output": output,
@@ -131,9 +161,11 @@ class _Run:
             maps,
             reporter,
         )
-        self.names = column_names(detector) if count else []
-        self.count = min(count, len(self.names))
-        self.rows = 0
+        self.count = min(count, len(detector.preprocessor_.columns_)) if count else 0
+        self.reasons = {
+            f"reason_{k}{part}": kind for k in range(1, self.count + 1) for part, (_, kind) in _PARTS.items()
+        }
+        self.rows = self.end = 0
 
     def schema(self, *, flag: bool) -> pa.Schema:
         is_folder = self.detector.preprocessor_.kind == "image" and hasattr(self.stream.source, "pictures")
@@ -142,81 +174,109 @@ class _Run:
             fields.append((self.stream.label, pa.string()))
         fields += [("score", pa.float64()), ("p_value", pa.float64())]
         fields += [("flag", pa.bool_())] if flag else []
-        for k in range(1, self.count + 1):
-            fields += [(f"reason_{k}", pa.string()), (f"reason_{k}_share", pa.float64())]
+        fields += self.reasons.items()
         names = [name for name, _ in fields]
         if self.stream.label is not None and names.count(self.stream.label) > 1:
             raise InputError(f"--label {self.stream.label}: the output has a column of this name already; rename it.")
         return pa.schema(fields)
 
-    def to_file(self, output: str) -> int:
-        """Write scores, flags by the model's threshold; how many are flagged."""
-        threshold, schema, flagged = self.detector.calibration_.threshold, self.schema(flag=True), 0
+    def to_device(self, output: str) -> int:
+        """Write scores as they come, flags by the model's threshold; how many are flagged."""
+        schema, flagged = self.schema(flag=True), 0
         with table_writer(output, schema) as writer:
-            for columns, scores in self._columns():
-                flags = scores > threshold
+            for table in self._tables(None):
+                flags = table["score"].to_numpy() > self.detector.calibration_.threshold
                 flagged += int(flags.sum())
-                writer.write(pa.table(columns | {"flag": flags}).select(schema.names))
+                writer.write(table.append_column("flag", pa.array(flags)).select(schema.names))
         return flagged
 
-    def to_file_with_fdr(self, output: str, fdr: float) -> int:
-        """The same with Benjamini-Hochberg flags, which need all scores: these alone stay in memory."""
-        kept = []
-        folder = None if is_device(output) else os.path.dirname(os.path.abspath(output))
-        schema = self.schema(flag=True)
-        # Everything else waits in a file that has no name and is gone with this process, however it ends.
-        with table_writer(output, schema) as writer, tempfile.TemporaryFile(dir=folder) as scratch:
-            without_flag = self.schema(flag=False)
-            with pa.ipc.new_stream(scratch, without_flag) as waiting:
-                for columns, scores in self._columns():
-                    kept.append(scores)
-                    waiting.write_table(pa.table(columns).select(without_flag.names))
-            scores = np.concatenate(kept)
-            flags = self.detector.calibration_.flag(scores, fdr)
-            scratch.seek(0)
-            first = 0
-            with pa.ipc.open_stream(scratch) as waited:
-                for batch in waited:
-                    part = pa.table(batch.columns, names=without_flag.names)
-                    part = part.append_column("flag", pa.array(flags[first : first + batch.num_rows]))
-                    writer.write(part.select(schema.names))
-                    first += batch.num_rows
-        self._warn_of_coarse_p_values(scores, fdr, int(flags.sum()))
-        return int(flags.sum())
+    def to_file(self, output: str, journal: Journal, fdr: float | None) -> int:
+        """Score what the journal lacks, then write it all with flags; how many are flagged.
 
-    def _columns(self) -> Iterator[tuple[dict[str, Any], np.ndarray]]:
+        Benjamini-Hochberg flags need the p-values of all rows; how often each occurs is enough.
+        """
+        self.rows, self.stream.start = journal.state.get("rows", 0), journal.state.get("end", 0)
+        for column, counts in journal.state.get("unseen", {}).items():
+            self.stream.unseen[column] = Counter(counts)
+        self.stream.skipped.update(journal.state.get("skipped", {}))
+        for table in self._tables(fdr):
+            journal.append(table, self._state())
         calibration = self.detector.calibration_
-        self.reporter.begin("scoring", self.stream.total)
+        level = None
+        if fdr is not None:
+            counts = np.zeros(len(calibration.scores) + 1, dtype=np.int64)
+            for table in journal.tables():
+                counts += calibration.counts(table["score"].to_numpy())
+            level = calibration.fdr_level(counts, fdr)
+        schema, flagged = self.schema(flag=True), 0
+        self.reporter.begin("writing", self.rows)
+        with table_writer(output, schema) as writer:
+            for table in journal.tables():
+                if level is None:
+                    flags = table["score"].to_numpy() > calibration.threshold
+                else:
+                    flags = table["p_value"].to_numpy() <= level
+                    table = self._only_flagged_explained(table, flags)
+                flagged += int(flags.sum())
+                writer.write(table.append_column("flag", pa.array(flags)).select(schema.names))
+                self.reporter.advance(table.num_rows)
+        if fdr is not None and not flagged and counts[0]:
+            self._warn_of_coarse_p_values(int(counts[0]), fdr)
+        return flagged
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "rows": self.rows,
+            "end": self.end,
+            "unseen": self.stream.unseen,
+            "skipped": self.stream.skipped,
+        }
+
+    def _only_flagged_explained(self, table: pa.Table, flags: np.ndarray) -> pa.Table:
+        for name in self.reasons:
+            explained = pc.if_else(pa.array(flags), table[name], None)
+            table = table.set_column(table.column_names.index(name), table.schema.field(name), explained)
+        return table
+
+    def _tables(self, fdr: float | None) -> Iterator[pa.Table]:
+        """What is known of each chunk before the flags, with the reasons of all rows that may be flagged."""
+        calibration, names = self.detector.calibration_, self.schema(flag=False).names
+        total = self.stream.total
+        self.reporter.begin("scoring", total, self.stream.start)
         for chunk in self.stream:
             scores = self.detector.anomaly_score(chunk.X)
+            p_values = calibration.p_value(scores)
             id_name = "row" if chunk.names is None else "file"
-            columns = {id_name: chunk.ids(), "score": scores, "p_value": calibration.p_value(scores)}
+            columns = {id_name: chunk.ids(), "score": scores, "p_value": p_values}
             if self.stream.label is not None:
                 columns[self.stream.label] = pa.array(chunk.labels, pa.string())
-            columns |= self._explained(chunk)
+            if self.maps is not None:
+                self.maps.write(chunk, pixel_maps(self.detector.explain(chunk.X)))
+            # At a false discovery rate no p-value above the rate is flagged, whatever the other rows are.
+            candidates = scores > calibration.threshold if fdr is None else p_values <= fdr
+            columns |= self._reasons(chunk, np.flatnonzero(candidates))
             self.rows += len(chunk)
-            self.reporter.advance(len(chunk))
-            yield columns, scores
+            self.end = chunk.end
+            self.reporter.reach(min(chunk.end, total or chunk.end))
+            yield pa.table(columns).select(names).cast(self.schema(flag=False))
 
-    def _explained(self, chunk: Chunk) -> dict[str, Any]:
-        if self.maps is not None:
-            self.maps.write(chunk, pixel_maps(self.detector.explain(chunk.X)))
-        if not self.count:
-            return {}
-        order, shares = reasons(self.detector.explain(chunk.X), self.count)
-        columns: dict[str, Any] = {}
-        for k in range(self.count):
-            columns[f"reason_{k + 1}"] = np.array(self.names, dtype=object)[order[:, k]]
-            columns[f"reason_{k + 1}_share"] = shares[:, k]
-        return columns
+    def _reasons(self, chunk: Chunk, rows: np.ndarray) -> dict[str, Any]:
+        """The columns of reasons, empty but for some rows of a chunk."""
+        cells = {name: np.full(len(chunk), None, dtype=object) for name in self.reasons}
+        if len(rows) and self.count:
+            X = chunk.X.iloc[rows] if isinstance(chunk.X, pd.DataFrame) else chunk.X[rows]
+            found = self.detector.reasons(X, self.count)
+            found["label"] = found["column"].map(column_label)
+            for rank, told in found.groupby("rank"):
+                for part, (field, _) in _PARTS.items():
+                    cells[f"reason_{rank}{part}"][rows[told["row"]]] = told[field]
+        return {name: pa.array(values, self.reasons[name]) for name, values in cells.items()}
 
-    def _warn_of_coarse_p_values(self, scores: np.ndarray, fdr: float, flagged: int) -> None:
+    def _warn_of_coarse_p_values(self, beyond: int, fdr: float) -> None:
         calibration_rows = len(self.detector.calibration_.scores)
-        beyond = int((scores > self.detector.calibration_.scores[-1]).sum())
-        if not flagged and beyond:
-            needed = int(np.ceil(len(scores) / (fdr * beyond)))
-            warn(
-                f"no row could be flagged: with {calibration_rows:,} calibration rows no p-value is under "
-                f"{1 / (calibration_rows + 1):.2g}. About {needed:,} calibration rows would do: fit on more "
-                "data, or raise --calibration-fraction or --fdr."
-            )
+        needed = int(np.ceil(self.rows / (fdr * beyond)))
+        warn(
+            f"no row could be flagged: with {calibration_rows:,} calibration rows no p-value is under "
+            f"{1 / (calibration_rows + 1):.2g}. About {needed:,} calibration rows would do: fit on more "
+            "data, or raise --calibration-fraction or --fdr."
+        )

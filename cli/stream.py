@@ -10,21 +10,15 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from anogan import InputError
+from anogan import InputError, TableFile
 
-from .io import ArraySource, PictureSource, TableSource, closest, label_texts, open_source, to_frame, warn
+from .io import ArraySource, PictureSource, Source, closest, label_texts, open_source, warn
+from .progress import Reporter
 
 ROWS_AT_ONCE = 32768
 PICTURES_AT_ONCE = 256
 _SKIPPED_LISTED = 20
 _UNSEEN_KEPT = 1000  # different values per column; a column of ever new ones must not fill the memory
-_TYPES = {
-    "double": pa.float64(),
-    "bool": pa.bool_(),
-    "string": pa.string(),
-    "timestamp[us]": pa.timestamp("us"),
-    "timestamp[us, tz=UTC]": pa.timestamp("us", "UTC"),
-}
 
 
 @dataclass
@@ -40,12 +34,15 @@ class Chunk:
     names : list of str or None
         File names of pictures.
     labels : (n,) array of str or None
+    end : int
+        Where the next chunk begins; between are n rows, and pictures that were skipped.
     """
 
     first: int
     X: Any
     names: list[str] | None = None
     labels: np.ndarray | None = None
+    end: int = 0
 
     def __len__(self) -> int:
         return len(self.X)
@@ -72,6 +69,10 @@ class Stream:
         Leave out pictures that cannot be read.
     strict : bool
         Raise for a category that was not in training.
+    part : {"train", "test"}
+        Of a folder in MVTec layout.
+    start : int
+        Where the first chunk begins: the `end` of another run's last chunk.
 
     Raises
     ------
@@ -86,27 +87,32 @@ class Stream:
     chunk_rows: int | None = None
     skip_errors: bool = False
     strict: bool = False
+    part: str = "test"
+    start: int = 0
     unseen: dict[str, Counter[str]] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.source = open_source(self.path, part="test")
+        self.source: Source = open_source(self.path, part=self.part)
         kind = self.detector.preprocessor_.kind
         needed: dict[str, tuple[tuple[type, ...], str]] = {
-            "table": ((TableSource,), "a table"),
+            "table": ((TableFile,), "a table"),
             "vector": ((ArraySource,), "an array without column names (.npy or .npz)"),
             "image": ((PictureSource, ArraySource), "pictures"),
         }
         source_types, words = needed[kind]
         if not isinstance(self.source, source_types):
             raise InputError(f"The model was fitted on {words}; {self.path} is {_describe(self.source)}.")
-        if isinstance(self.source, TableSource):
+        if isinstance(self.source, TableFile):
             self._check_columns(self.source)
-        elif self.drop:
+            if self.label is not None:
+                self.source = TableFile(self.path, text=(self.label,))
+            return
+        if self.drop:
             raise InputError(f"--drop names columns of a table; {self.path} is {_describe(self.source)}.")
-        elif isinstance(self.source, ArraySource):
+        if isinstance(self.source, ArraySource):
             self._check_key(self.source)
-        elif self.label is not None and not self.source.layout:
+        elif isinstance(self.source, PictureSource) and self.label is not None and not self.source.layout:
             raise InputError(f"--label: {self.path} is a folder of pictures without labels (no MVTec layout).")
 
     def _check_key(self, source: ArraySource) -> None:
@@ -116,16 +122,25 @@ class Stream:
     @property
     def total(self) -> int | None:
         """Number of rows or pictures, None where only reading on tells."""
+        if isinstance(self.source, TableFile):
+            return self.source.total
         if isinstance(self.source, ArraySource):
             return self.source.shape[0]
         return len(self.source.pictures) if isinstance(self.source, PictureSource) else None
 
     def __iter__(self) -> Iterator[Chunk]:
-        if isinstance(self.source, TableSource):
+        if isinstance(self.source, TableFile):
             return self._table_chunks(self.source)
         if isinstance(self.source, ArraySource):
             return self._array_chunks(self.source)
         return self._picture_chunks(self.source)
+
+    def samples(self, reporter: Reporter) -> Iterator[Any]:
+        """The chunks' data, with progress."""
+        reporter.begin("scoring", self.total)
+        for chunk in self:
+            yield chunk.X
+            reporter.advance(len(chunk))
 
     def report(self) -> None:
         """Warn of what was skipped and of what was never seen in training; one line each."""
@@ -133,7 +148,7 @@ class Stream:
         for column, counts in self.unseen.items():
             warn(_unseen_message(column, counts))
 
-    def _check_columns(self, source: TableSource) -> None:
+    def _check_columns(self, source: TableFile) -> None:
         self._names = {str(n): n for n in self.detector.preprocessor_.column_types()}
         for option, names in (
             ("--drop", self.drop),
@@ -156,19 +171,19 @@ class Stream:
             more = f" (and {len(faults) - 1} more columns are missing)" if len(faults) > 1 else ""
             raise InputError(f"{self.path} {faults[0]}{more}")
 
-    def _table_chunks(self, source: TableSource) -> Iterator[Chunk]:
+    def _table_chunks(self, source: TableFile) -> Iterator[Chunk]:
         preprocessor = self.detector.preprocessor_
-        types = {str(n): _TYPES[kind] for n, kind in preprocessor.column_types().items()}
-        text = [] if self.label is None else [self.label]
-        first = 0
-        for table in source.chunks(types, self.chunk_rows or ROWS_AT_ONCE, text=text):
+        types = {str(name): kind for name, kind in preprocessor.column_types().items()}
+        label = {} if self.label is None else {self.label: "string"}
+        first = self.start
+        for table in source.chunks(types | label, self.chunk_rows or ROWS_AT_ONCE, start=self.start):
             labels = None
             if self.label is not None:
-                labels = label_texts(table.column(self.label), self.label, source.path)
-            frame = to_frame(table.select(list(types)), source.path)
+                labels = label_texts(table.column(self.label), self.label, source.path, first=first)
+            frame = source.frame(table.select(list(types)))
             frame.columns = pd.Index(list(self._names.values()))
             self._note_unseen(preprocessor.unseen_categories(frame))
-            yield Chunk(first, frame, labels=labels)
+            yield Chunk(first, frame, labels=labels, end=first + len(frame))
             first += table.num_rows
 
     def _note_unseen(self, found: dict[Any, dict[Any, int]]) -> None:
@@ -187,20 +202,23 @@ class Stream:
             labels = None
             if self.label is not None and source.labels is not None:
                 labels = source.labels[first : first + len(array)]
-            yield Chunk(first, array, labels=labels)
+            if first >= self.start:
+                yield Chunk(first, array, labels=labels, end=first + len(array))
             first += len(array)
 
     def _picture_chunks(self, source: PictureSource) -> Iterator[Chunk]:
         step = self.chunk_rows or PICTURES_AT_ONCE
-        for first in range(0, len(source.pictures), step):
+        for first in range(self.start, len(source.pictures), step):
             pictures = source.pictures[first : first + step]
             if self.skip_errors:
                 pictures = self._readable(pictures)
             if not len(pictures):
                 continue
             names = [source.name_of(file) for file in pictures.files]
-            labels = None if source.layout is None else np.array([source.layout.kind_of(f) for f in pictures.files])
-            yield Chunk(first, pictures, names, labels)
+            labels = None
+            if source.layout is not None and self.part == "test":
+                labels = np.array([source.layout.kind_of(file) for file in pictures.files])
+            yield Chunk(first, pictures, names, labels, first + step)
 
     def _readable(self, pictures: Any) -> Any:
         """Those that can be read at the model's shape."""
@@ -229,7 +247,7 @@ def warn_skipped(skipped: dict[str, str]) -> None:
 
 
 def _describe(source: Any) -> str:
-    if isinstance(source, TableSource):
+    if isinstance(source, TableFile):
         return "a table"
     return f"an array of shape {source.shape}" if isinstance(source, ArraySource) else "a folder of pictures"
 
@@ -240,31 +258,6 @@ def _unseen_message(column: str, counts: Counter[str]) -> str:
     return f"column '{column}' has values that were not in the training data: {listed}{more}."
 
 
-def reasons(explanation: Any, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """The `count` columns with the largest error in each row.
-
-    Parameters
-    ----------
-    explanation : DataFrame or (n, d) array
-        Non-negative errors.
-    count : int
-
-    Returns
-    -------
-    columns : (n, min(count, d)) int
-        Positions, largest error first.
-    shares : (n, min(count, d)) float
-        Of the row's whole error, in [0, 1].
-    """
-    errors = np.asarray(explanation, dtype=np.float64)
-    order = np.argsort(-errors, axis=1, kind="stable")[:, :count]
-    total = errors.sum(axis=1, keepdims=True)
-    shares = np.divide(errors, total, out=np.zeros_like(errors), where=total > 0)
-    return order, np.take_along_axis(shares, order, axis=1)
-
-
-def column_names(detector: Any) -> list[str]:
-    """Names of the columns that reasons point at; arrays have numbers."""
-    if detector.preprocessor_.kind == "table":
-        return [str(name) for name in detector.feature_names_in_]
-    return [f"column {i}" for i in range(detector.n_features_in_)]
+def column_label(name: str | int) -> str:
+    """What a column is called; those of arrays have numbers."""
+    return f"column {name}" if isinstance(name, int) else name

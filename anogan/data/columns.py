@@ -246,7 +246,7 @@ def learn_column(name: str | int, series: pd.Series, rows: np.ndarray | None) ->
     codes, values = _distinct(series)
     present = np.bincount(codes, minlength=len(values)) > 0
     categories = [_plain(value) for value, used in zip(values, present, strict=True) if used and value is not None]
-    _check_cardinality(name, categories, len(series))
+    check_cardinality(name, categories, len(series))
     levels: list[Category] = []
     ordered = False
     if isinstance(series.dtype, pd.CategoricalDtype):
@@ -290,7 +290,8 @@ def _kind(name: str | int, series: pd.Series) -> str:
     raise InputError(f"Column {name!r} is of type {dtype} ({inferred}), which is not supported.{hint} {_drop(name)}")
 
 
-def _check_cardinality(name: str | int, categories: list[Category], n: int) -> None:
+def check_cardinality(name: str | int, categories: list[Category], n: int) -> None:
+    """Raise `InputError` if these are too many distinct values of `n` rows to be one-hot groups."""
     distinct = len(categories)
     if distinct > MAX_CATEGORIES or (distinct > FEW_CATEGORIES and distinct > MAX_DISTINCT_SHARE * n):
         sample = categories[0]

@@ -119,11 +119,20 @@ class ConditionPreprocessor(Preprocessor):
         return replace(self.inner.spec_, classes=len(self.condition_.categories))
 
     @property
-    def columns_(self) -> list[Column]:
-        """Of a table, the condition among them."""
+    def columns_(self) -> list[Column]:  # type: ignore[override]
+        """Of a table, the condition among them; of an array, which has no column for it, without."""
         columns: list[Column] = list(self.inner.columns_)
-        columns.insert(self.position_, self.condition_)
+        if self.kind == "table":
+            columns.insert(self.position_, self.condition_)
         return columns
+
+    @property
+    def places_(self) -> list[slice]:
+        """See `Preprocessor.places_`; the condition's is its number, after the inner sample."""
+        places: list[slice] = list(self.inner.places_)
+        if self.kind == "table":
+            places.insert(self.position_, slice(self.spec_.shape[0], self.spec_.shape[0] + 1))
+        return places
 
     def fit(self, X: Any, *, rows: np.ndarray | None = None) -> Self:
         """Learn the classes from all of X; a missing one is an `InputError`."""

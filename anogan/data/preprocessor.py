@@ -11,6 +11,7 @@ import torch
 from sklearn.base import BaseEstimator
 
 from ..errors import InputError
+from .columns import Column
 from .samples import Samples
 from .spec import SampleSpec
 
@@ -39,6 +40,14 @@ class Preprocessor(BaseEstimator, ABC):
     @abstractmethod
     def spec_(self) -> SampleSpec:
         """Shape, range and one-hot spans of a preprocessed sample."""
+
+    columns_: list[Column]
+    """The user's columns in their order; a picture has none."""
+
+    @property
+    def places_(self) -> list[slice]:
+        """Where the code of each of `columns_` lies in a sample."""
+        return []
 
     @abstractmethod
     def fit(self, X: Any, *, rows: np.ndarray | None = None) -> Self:

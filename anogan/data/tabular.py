@@ -54,6 +54,11 @@ class TablePreprocessor(Preprocessor):
         ]
         return SampleSpec((self.starts_[-1],), spans=tuple(spans))
 
+    @property
+    def places_(self) -> list[slice]:
+        """See `Preprocessor.places_`."""
+        return [slice(start, stop) for start, stop in zip(self.starts_, self.starts_[1:], strict=False)]
+
     def fit(self, X: pd.DataFrame, *, rows: np.ndarray | None = None) -> Self:
         """Learn the columns of X; statistics of scaling from the training rows alone."""
         names = _column_names(X)

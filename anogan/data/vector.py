@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from ..errors import InputError
+from .columns import Column, NumberColumn
 from .preprocessor import Preprocessor
 from .samples import TensorSamples
 from .scaling import NumericScaler
@@ -31,6 +32,16 @@ class VectorPreprocessor(Preprocessor):
     @property
     def spec_(self) -> SampleSpec:
         return SampleSpec((self.n_features_in_,))
+
+    @property
+    def columns_(self) -> list[Column]:  # type: ignore[override]
+        """One of numbers for each column, named by its number."""
+        return [NumberColumn(j, "float64", False, False, j) for j in range(self.n_features_in_)]
+
+    @property
+    def places_(self) -> list[slice]:
+        """See `Preprocessor.places_`."""
+        return [slice(j, j + 1) for j in range(self.n_features_in_)]
 
     def fit(self, X: Any, *, rows: np.ndarray | None = None) -> Self:
         """Learn each column's scale from the training rows of X (n, d)."""

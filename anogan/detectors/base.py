@@ -7,8 +7,9 @@ import os
 import warnings
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 import numpy as np
 import torch
@@ -18,8 +19,9 @@ from torch import Tensor
 
 from ..data.condition import Conditioned
 from ..data.preprocessor import preprocessor_for
-from ..data.samples import Samples
+from ..data.samples import Samples, TensorSamples
 from ..data.scaling import SCALINGS
+from ..data.table_file import TableFile
 from ..engine.callbacks import Callback
 from ..engine.checkpoint import read_checkpoint
 from ..engine.diagnostics import FEWEST_ROWS, Diagnosis, diagnose
@@ -33,7 +35,10 @@ from ..nn.frozen import SHOWN_CHANNELS, pretrained
 from ..parameters import Constraint, Parametrised, above, at_least, between, one_of, param
 from ..persistence import ModelFile, read_model, write_model
 from ..scoring.calibration import Calibration, conformal_threshold, member_scales
-from ..scoring.explain import error_map
+from ..scoring.drift import Drift, compare
+from ..scoring.explain import error_map, occlusion
+from ..scoring.reasons import leading, tell
+from ..scoring.similar import SIMILAR, SimilarRows
 from ..seeding import derived_seed, draw_seed, forked_torch_rng
 from .registry import detector_class, register
 
@@ -44,12 +49,17 @@ if TYPE_CHECKING:
 
 VALIDATION_FRACTION = 0.1  # of the rows, at most MONITOR_ROWS, watched for early stopping
 FEWEST_ROWS_TO_HOLD_OUT = 10
+SAMPLED_ROWS = 2**18  # of a file, at most
+SAMPLED_VALUES = 2**25  # numbers in them: of more than 128 columns fewer rows
+CALIBRATION_ROWS = 100_000  # of them, at most
 VALUES_AT_ONCE = 2**20  # numbers in a scored batch, over all members
 DIAGNOSED_ROWS = 512
 RECONSTRUCTED_ROWS = 64  # of them, where reconstructions stand for samples
 RESTART_RATE = 0.3  # of the learning rate, at each further attempt
 PERCEPTION = "efficientnet_lite0"  # the network in whose features generated pictures are judged
 MAPPED_PICTURES = 256  # whose error maps set the threshold of pixels, at most
+EXPLAINED_ROWS = 200  # of each part, whose reasons are compared with those of normal rows, at most
+NORMAL_ROWS = 1000  # training rows that are kept to compare others with, at most
 
 
 class TrainingHealthWarning(UserWarning):
@@ -169,8 +179,12 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array (n, d), DataFrame, images (n, C, H, W), or ImageFolder
-            Normal samples only, n >= 2.
+        X : array (n, d), DataFrame, images (n, C, H, W), ImageFolder, or TableFile
+            Normal samples only, n >= 2. A `TableFile` is read once and never held: up to `SAMPLED_ROWS` of its rows
+            are drawn uniformly, and all is learned from these, as from a DataFrame of them (with fewer rows in the
+            file: from all). A random part of a random sample is as good as one of the file for calibration, so the
+            promised false-alarm rate holds. It may be up to `CALIBRATION_ROWS`, if `calibration_fraction` of the file
+            is that many. Exact over the whole file is what can occur: which columns have gaps, and all categories.
         y : None
             Ignored.
         X_other : like X, optional
@@ -218,19 +232,25 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
         checkpoint: str | os.PathLike[str] | None,
         restarts: int,
     ) -> None:
-        self._fitted_with = {k: v.item() if isinstance(v, np.generic) else v for k, v in self.get_params().items()}
+        self._fitted_with = _plain(self.get_params())
         directory = None if checkpoint is None else Path(checkpoint)
         self.seed_ = self._first_seed(directory)
+        known = total = None
+        if isinstance(X, TableFile):
+            X, known, total = self._drawn(X, callbacks)
         X = self._checked(X, reset=True)
-        parts = self._split(len(X))
+        known = X if known is None else known
+        parts = self._split(len(X), total)
         condition = getattr(self, "condition", None)  # a parameter of those that know what that is
-        self.preprocessor_ = preprocessor_for(X, scaling=self.scaling, condition=condition).fit(X, rows=parts[0])
+        self.preprocessor_ = preprocessor_for(X, scaling=self.scaling, condition=condition).fit(known, rows=parts[0])
         samples = self.preprocessor_.transform(X, self._dtype)
         if len(samples) < 2:
             raise InputError(f"X has {len(samples)} samples; at least 2 are needed.")
-        pool = (
-            None if X_other is None else self.preprocessor_.transform(self._checked(X_other, reset=False), self._dtype)
-        )
+        pool = None
+        if isinstance(X_other, TableFile):
+            X_other, _, _ = self._drawn(X_other, callbacks)
+        if X_other is not None:
+            pool = self.preprocessor_.transform(self._checked(X_other, reset=False), self._dtype)
         self._device()  # says so before anything is begun
         for callback in callbacks:
             callback.on_fit_begin(self._fitted_with | {"random_state": self.seed_})
@@ -333,14 +353,35 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
         module.after_training(normal)
         self.module_ = module
         self._baseline = samples.batch(train[:DIAGNOSED_ROWS]).mean(0)
+        is_image = self.preprocessor_.spec_.is_image
+        self._normal_rows = None if is_image else samples.batch(train[:NORMAL_ROWS])
         self._calibrate(samples, calibration)
-        if not np.isin(calibration, train).any():
+        if module.can("after_calibration") and not np.isin(calibration, train).any():
             module.after_calibration(samples.subset(np.concatenate([calibration, validation])))
+            self._refer_to(samples.subset(calibration))
         self.diagnosis_ = self._diagnose(samples.subset(validation if len(validation) else train))
         module.pool = None  # the model does not keep the user's data
 
-    def _split(self, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Indices of the rows that train, that are watched for early stopping, and that calibrate."""
+    def _drawn(self, file: TableFile, callbacks: Sequence[Callback]) -> "tuple[pd.DataFrame, pd.DataFrame, int]":
+        """Random rows of a file; these and then some that show what occurs in it; how many rows it has."""
+        total = file.total or 0
+        for callback in callbacks:
+            callback.on_stage_begin("reading", total)
+
+        def told(done: int) -> None:
+            for callback in callbacks:
+                callback.on_step_end("reading", done, None)
+
+        drawn = file.sample(min(SAMPLED_ROWS, SAMPLED_VALUES // len(file.columns)), self.seed_, told)
+        for callback in callbacks:
+            callback.on_stage_end("reading", drawn.total)
+        return drawn.frame, drawn.known, drawn.total
+
+    def _split(self, n: int, total: int | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Indices of the rows that train, that are watched for early stopping, and that calibrate.
+
+        Of n rows that were drawn from `total`, a file's share for calibration may be larger than the drawn rows' share.
+        """
         order = np.random.default_rng(self.seed_).permutation(n)
         if n < FEWEST_ROWS_TO_HOLD_OUT:
             if self.contamination == "auto":
@@ -352,23 +393,34 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
                 )
             return order, order[:0], order
         watched = min(round(VALIDATION_FRACTION * n), MONITOR_ROWS) if self.patience else 0
-        kept = min(max(round(self.calibration_fraction * n), 1), n - watched - 1) if self.contamination == "auto" else 0
+        wanted = max(round(self.calibration_fraction * n), 1)
+        if total is not None and total > n:
+            wanted = min(round(self.calibration_fraction * total), max(wanted, CALIBRATION_ROWS * n // SAMPLED_ROWS))
+        kept = min(wanted, n - watched - 1) if self.contamination == "auto" else 0
         calibration = order[watched : watched + kept] if kept else order
         return order[watched + kept :], order[:watched], calibration
 
     def _calibrate(self, samples: Samples, rows: np.ndarray) -> None:
         member_scores = self._member_scores(samples.subset(rows))
-        location, scale = member_scales(member_scores)
-        calibration = Calibration(location, scale, np.empty(0), 0.0)
-        scores = np.sort(calibration.combine(member_scores))
+        scales = Calibration(*member_scales(member_scores), np.empty(0), 0.0)
         if self.contamination == "auto":
-            self._warn_of_few_rows(len(scores))
+            self._warn_of_few_rows(len(rows), "calibration_fraction or target_fpr", stacklevel=5)
+        self._set_levels(scales, scales.combine(member_scores), self._peaks(samples.subset(rows[:MAPPED_PICTURES])))
+
+    def _set_levels(self, scales: Calibration, scores: np.ndarray, peaks: np.ndarray) -> None:
+        """Thresholds and p-values from the scores of normal rows ``(n,)`` and the peaks of normal pictures' maps."""
+        scores = np.sort(scores)
         threshold = self._level(scores)
         # Rounding differs between batches; it must not decide on a row that lies exactly at the threshold.
         threshold += 64 * torch.finfo(self._dtype).eps * (abs(threshold) + float(np.ptp(scores)))
-        map_threshold = self._map_threshold(samples.subset(rows[:MAPPED_PICTURES]))
-        self.calibration_ = Calibration(location, scale, scores, threshold, map_threshold)
+        map_threshold = self._level(peaks) if len(peaks) else None
+        self.calibration_: Calibration = Calibration(scales.location, scales.scale, scores, threshold, map_threshold)
         self.offset_ = -threshold
+
+    def _refer_to(self, calibration_rows: Samples) -> None:
+        """Score them again, by a module that has learned from them."""
+        scores = self.calibration_.combine(self._member_scores(calibration_rows))
+        self.calibration_ = replace(self.calibration_, reference=np.sort(scores))
 
     def _level(self, scores: np.ndarray) -> float:
         """The threshold between normal and unusual scores of the calibration rows."""
@@ -376,21 +428,22 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
             return conformal_threshold(scores, self.target_fpr)
         return float(np.percentile(scores, 100 * (1 - float(self.contamination))))
 
-    def _map_threshold(self, samples: Samples) -> float | None:
-        """What the largest error among a normal picture's pixels exceeds as seldom as its score does the threshold."""
-        if not self.preprocessor_.spec_.is_image:
-            return None
-        error = self._mapped(samples, self._error)  # (m, C, H, W)
-        return self._level(self.preprocessor_.collapse(error).sum(1).max((1, 2)))
+    def _peaks(self, samples: Samples) -> np.ndarray:
+        """The largest error among each picture's pixels ``(n,)``; what is no picture has none."""
+        if not len(samples) or not self.preprocessor_.spec_.is_image:
+            return np.empty(0)
+        error = self._mapped(samples, self._error)  # (n, C, H, W)
+        return np.asarray(self.preprocessor_.collapse(error)).sum(1).max((1, 2))
 
-    def _warn_of_few_rows(self, calibration_rows: int) -> None:
+    def _warn_of_few_rows(self, calibration_rows: int, parameters: str, stacklevel: int) -> None:
         least = 1 / (calibration_rows + 1)
         if least > self.target_fpr:
+            needed = int(np.ceil(1 / self.target_fpr)) - 1
             warnings.warn(
                 f"target_fpr={self.target_fpr:g} cannot be promised: with {calibration_rows} calibration rows the "
-                f"smallest rate is {least:.2g}. Give more rows, or raise calibration_fraction or target_fpr.",
+                f"smallest rate is {least:.2g}. It takes {needed:,}: give more rows, or raise {parameters}.",
                 CalibrationWarning,
-                stacklevel=7,
+                stacklevel=stacklevel,
             )
 
     def _diagnose(self, samples: Samples) -> Diagnosis:
@@ -432,7 +485,10 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
     # ---------------------------------------------------------------- score
 
     def anomaly_score(self, X: Any) -> np.ndarray:
-        """How unusual each sample is: float64 ``(n,)``, higher = more anomalous."""
+        """How unusual each sample is: float64 ``(n,)``, higher = more anomalous; a `TableFile` is never held whole."""
+        if isinstance(X, TableFile):
+            check_is_fitted(self)
+            return np.concatenate([self.anomaly_score(part) for part in X.frames(self.preprocessor_.column_types())])
         member_scores = self._member_scores(self._transform(X))  # says so if this is not fitted
         return self.calibration_.combine(member_scores)
 
@@ -463,11 +519,62 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
     def explain(self, X: Any) -> "np.ndarray | pd.DataFrame":
         """What made each score: numbers >= 0 of X's own shape (columns of a table, pixels of a picture).
 
-        The module's own map where it has one, absolute residuals in the networks' units where it reconstructs, else
-        integrated gradients.
+        Of a column: how far the score falls when its value is what similar normal rows have there (a scoring for each
+        column). Of pixels: the module's own map where it has one, absolute residuals in the networks' units where it
+        reconstructs, else integrated gradients.
         """
         error = self._map(X, self._error)
         return _indexed_as(X, self.preprocessor_.collapse(error))
+
+    def reasons(self, X: Any, count: int = 3) -> "pd.DataFrame":
+        """The columns that made each row's score, with their values and what similar normal rows have there.
+
+        Similar are the `SIMILAR` rows of at most `NORMAL_ROWS` training rows, which the model keeps, that are nearest
+        in all other columns.
+
+        Parameters
+        ----------
+        X : array (n, d) or DataFrame
+        count : int
+            Columns of each row, at most; those that add nothing to its score are left out.
+
+        Returns
+        -------
+        DataFrame
+            A line for each reason, ordered by row and rank, with the fields of `anogan.scoring.reasons.Reason`.
+
+        Raises
+        ------
+        InputError
+            X holds pictures, or the model comes from a file without normal rows.
+        """
+        samples = self._transform(X)  # says so if this is not fitted
+        if count < 1:
+            raise InputError(f"count must be at least 1, got {count}.")
+        if self.preprocessor_.spec_.is_image:
+            raise InputError("Reasons name columns, and pictures have none; explain gives their heatmaps.")
+        if self._similar is None:
+            raise InputError("The model's file is from before reasons and holds no normal rows. Fit it again.")
+        errors, nearest = [], []
+        for x in self._batches(samples):
+            errors.append(self._error(x)[0].cpu().double().numpy())
+            order, _ = leading(self.preprocessor_.collapse(errors[-1]), count)
+            nearest.append(self._nearest(x[0], order))
+        order, shares = leading(self.preprocessor_.collapse(np.concatenate(errors)), count)
+        normal = self.preprocessor_.inverse(self._similar.rows.cpu().double().numpy())
+        columns = self.preprocessor_.columns_
+        return tell(columns, _as_table(X), _as_table(normal), order, shares, np.concatenate(nearest))
+
+    def _nearest(self, x: Tensor, columns: np.ndarray) -> np.ndarray:
+        """The similar normal rows for some columns of each row: ``(B, D)``, ``(B, k)`` -> int64 ``(B, k, R)``."""
+        similar = cast(SimilarRows, self._similar)
+        distances = similar.distances(x)
+        found = np.zeros((*columns.shape, min(SIMILAR, len(similar.rows))), dtype=np.int64)
+        for number in similar.judged:
+            rows, ranks = np.nonzero(columns == number)
+            chosen = torch.from_numpy(rows).to(x.device)
+            found[rows, ranks] = similar.nearest(x[chosen], number, distances[chosen]).cpu().numpy()
+        return found
 
     def reconstruct(self, X: Any) -> "np.ndarray | pd.DataFrame":
         """The most similar normal samples that the model can make, in X's own units.
@@ -497,6 +604,70 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
         rows = fake.transpose(0, 1).flatten(0, 1)[:n]  # every member gives its share
         return self.preprocessor_.inverse(rows.cpu().double().numpy())
 
+    # ---------------------------------------------------------------- after a while
+
+    def recalibrate(self, X: Any) -> Self:
+        """Set threshold and p-values anew with other normal samples; networks and the scales of members stay.
+
+        Parameters
+        ----------
+        X : like that of `fit`, or an iterator over parts of it
+            Normal samples that `fit` did not see: those it has learned score too low. ``target_fpr`` and
+            ``contamination`` may have been set since.
+
+        Raises
+        ------
+        InputError
+            X cannot be used. The detector stays as it was.
+        """
+        check_is_fitted(self)
+        self.check_parameters()
+        scores, peaks = [np.empty(0)], [np.empty(0)]
+        for samples in map(self._transform, _parts(X)):
+            room = MAPPED_PICTURES - sum(map(len, peaks))
+            peaks.append(self._peaks(samples.subset(np.arange(min(len(samples), room)))))
+            scores.append(self.calibration_.combine(self._member_scores(samples)))
+        rows = sum(map(len, scores))
+        if not rows:
+            raise InputError("There are no samples to calibrate with.")
+        if self.contamination == "auto":
+            self._warn_of_few_rows(rows, "target_fpr", stacklevel=3)
+        self._set_levels(self.calibration_, np.concatenate(scores), np.concatenate(peaks))
+        self._fitted_with |= _plain({name: getattr(self, name) for name in ("contamination", "target_fpr")})
+        return self
+
+    def drift(self, X: Any) -> Drift:
+        """Whether new samples still score like the normal ones that the threshold was set with.
+
+        Parameters
+        ----------
+        X : like that of `anomaly_score`, or an iterator over parts of it
+
+        Raises
+        ------
+        InputError
+            X cannot be used.
+        """
+        check_is_fitted(self)
+        scores, errors = [], []
+        for samples in map(self._transform, _parts(X)):
+            scores.append(self.calibration_.combine(self._member_scores(samples)))
+            chosen = np.linspace(0, len(samples) - 1, min(len(samples), EXPLAINED_ROWS)).astype(int)
+            errors.append(self._collapsed(samples.subset(chosen)))
+        if not scores:
+            raise InputError("There are no samples to compare.")
+        known = self._normal_rows
+        before = errors if known is None else [self._collapsed(TensorSamples(known[:EXPLAINED_ROWS]))]
+        names = [column.name for column in self.preprocessor_.columns_] if known is not None else []
+        means = (np.concatenate(part).mean(0) for part in (before, errors))
+        return compare(self.calibration_, np.concatenate(scores), names, *means)
+
+    def _collapsed(self, samples: Samples) -> np.ndarray:
+        """What `explain` says, of rows: ``(n, d)``; of pictures, and in files of before, nothing: ``(n, 0)``."""
+        if self._normal_rows is None:
+            return np.empty((len(samples), 0))
+        return np.asarray(self.preprocessor_.collapse(self._mapped(samples, self._error)))
+
     # ---------------------------------------------------------------- save, load, other faces
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -513,6 +684,8 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
             "attempts": self.attempts_,
             "n_features_in": getattr(self, "n_features_in_", None),
             "feature_names_in": list(getattr(self, "feature_names_in_", [])),
+            "reference": self.calibration_.reference is not None,
+            "normal_rows": 0 if self._normal_rows is None else len(self._normal_rows),
         }
         calibration = self.calibration_
         weights = {f"module.{k}": v for k, v in self.module_.state_dict().items()} | {
@@ -521,6 +694,10 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
             "calibration.scale": torch.from_numpy(calibration.scale),
             "calibration.scores": torch.from_numpy(calibration.scores),
         }
+        if calibration.reference is not None:
+            weights["calibration.reference"] = torch.from_numpy(calibration.reference)
+        if self._normal_rows is not None:
+            weights["normal_rows"] = self._normal_rows
         write_model(path, ModelFile(manifest, weights, self.preprocessor_))
 
     @staticmethod
@@ -542,7 +719,10 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
             self.seed_ = self.random_state
             self.preprocessor_ = file.preprocessor
             self._baseline = weights.pop("baseline")
-            parts = {part: weights.pop(f"calibration.{part}").numpy() for part in ("location", "scale", "scores")}
+            # Files of anogan before reasons have none.
+            self._normal_rows = weights.pop("normal_rows") if manifest.get("normal_rows") else None
+            names = ["location", "scale", "scores", *["reference"] * bool(manifest.get("reference"))]
+            parts = {part: weights.pop(f"calibration.{part}").numpy() for part in names}
             # Files of anogan before the threshold of maps have none.
             self.calibration_ = Calibration(
                 **parts, threshold=manifest["threshold"], map_threshold=manifest.get("map_threshold")
@@ -660,8 +840,23 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
         parts = [self.module_.score(x).cpu().double().numpy() for x in self._batches(samples)]
         return np.concatenate(parts, axis=1)  # (K, n)
 
+    @property
+    def _similar(self) -> SimilarRows | None:
+        if self._normal_rows is None:
+            return None
+        spec = self.preprocessor_.spec_
+        return SimilarRows(self._normal_rows.to(self._weight), self.preprocessor_.places_, spec)
+
     def _error(self, x: Tensor) -> Tensor:
-        return error_map(self.module_, x, self._baseline.to(x))
+        if (similar := self._similar) is None:
+            return error_map(self.module_, x, self._baseline.to(x))
+
+        def score(rows: Tensor) -> Tensor:
+            member_scores = self.module_.score(rows.expand(len(x), *rows.shape)).cpu().double().numpy()
+            return torch.from_numpy(self.calibration_.combine(member_scores)).to(x)
+
+        with torch.no_grad():
+            return occlusion(score, x[0], similar)[None]
 
     def _map(self, X: Any, function: Any) -> np.ndarray:
         return self._mapped(self._transform(X), function)
@@ -677,9 +872,25 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
             raise InputError(f"{type(self).__name__} cannot {method}: its networks have no part that does.")
 
 
+def _plain(values: dict[str, Any]) -> dict[str, Any]:
+    """numpy's numbers as Python's."""
+    return {k: v.item() if isinstance(v, np.generic) else v for k, v in values.items()}
+
+
+def _parts(X: Any) -> Iterator[Any]:
+    return X if isinstance(X, Iterator) else iter([X])
+
+
 def _rows(x: Tensor) -> np.ndarray:
     """``(K, B, *shape)`` -> ``(K, B, d)``."""
     return x.flatten(2).cpu().double().numpy()
+
+
+def _as_table(X: Any) -> "pd.DataFrame":
+    import pandas as pd
+
+    X = X.X if isinstance(X, Conditioned) else X
+    return X if isinstance(X, pd.DataFrame) else pd.DataFrame(np.asarray(X, dtype=np.float64))
 
 
 def _indexed_as(X: Any, result: Any) -> Any:

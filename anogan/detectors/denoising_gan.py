@@ -207,8 +207,8 @@ class DenoisingGAN(Detector):
     rises, so the promised false-alarm rate holds (and p-values are a little too large, rather than too small).
     No row vouches for itself, so that rows of `fit` score like others.
 
-    *Reasons.* ``explain`` is |σ̂ ε̂|, what R would take away, column by column; ``reconstruct`` is x - σ̂ ε̂. The jitter
-    that every training row has is left in.
+    *Reasons.* ``reconstruct`` is x - σ̂ ε̂: what R sees as corruption is taken away, but for the jitter that every
+    training row has. On pictures ``explain`` is |σ̂ ε̂|.
 
     *Cost.* A training step is one pass of R and G over a batch for each of them; scoring one pass of R and the search
     among at most `bank_size` rows. What each part contributes is measured in benchmarks/results/ablation.md, where
@@ -226,7 +226,7 @@ class DenoisingGAN(Detector):
 
     latent_dim: int = param(8, at_least(1), help="Size of the noise z that G takes.")
     adversarial_share: float = param(0.5, between(0.0, 1.0), help="Share of the rows whose corruption G chooses.")
-    level_weight: float = param(0.3, at_least(0.0), help="Of the level's loss; at 0 reasons say nothing.")
+    level_weight: float = param(0.3, at_least(0.0), help="Of the level's loss; at 0 reconstructions say nothing.")
     jitter: float = param(0.7, at_least(0.0), help="Noise on every training row, in bandwidths.")
     embedding_dim: int = param(64, at_least(1), help="Principal components of the features that are compared.")
     bank_size: int = param(4096, at_least(2), help="Most normal rows that are remembered.")

@@ -2,7 +2,6 @@
 
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -11,19 +10,16 @@ from ..engine.module import GANModule
 from ..nn.backbone import Backbone
 from ..parameters import Constraint, at_least, between, param
 from ..scoring.feature_bank import side_by_side
-from ..scoring.patch_bank import Grid, LocalWhitening, PatchBank
+from ..scoring.patch_bank import Grid, PatchBank
+from ..scoring.patches import WhitenedPatches, most_unusual
 from ..scoring.principal import Projection
 from .base import Detector
 from .denoising_gan import DenoisingGame
 
-MOST_SAMPLES = 512  # normal pictures whose patches are remembered
-MOST_PATCHES = 2**18  # patches that R and G are trained on
+MOST_PATCHES = 2**18  # that R and G are trained on
 PROJECTED_PATCHES = 2**14  # patches that the principal components are learned from
-SAMPLES_AT_ONCE = 32
-FOLDS, FEWEST_SAMPLES_TO_FOLD = 4, 16
 BANDWIDTH = 0.07  # of whitened patches, which spread over one: levels from 0.1 to 2
 FEATURE_SHARE = 0.25  # of a squared distance, R's features beside the whitened patch
-TOP_SHARE, LEAST_TOP = 0.01, 4  # the patches that make a sample's score
 
 
 class FeatureGANModule(DenoisingGame):
@@ -44,58 +40,36 @@ class FeatureGANModule(DenoisingGame):
         extractor = backbone.patch_features(features)
         networks = backbone.patch_networks(extractor.features)
         super().__init__(networks, latent_dim, adversarial_share, level_weight, jitter=0.0)
-        self.extractor = extractor
-        self.whitening = LocalWhitening()
+        self.patches = WhitenedPatches(extractor)
         self.projection = projection
         self.bank = bank
         self.set_bandwidth(BANDWIDTH)
         self._normal: tuple[Tensor, Grid] | None = None  # patches of the normal samples, while training lasts
 
-    def patches(self, x: Tensor) -> tuple[Tensor, Grid]:
-        """Of samples ``(B, *shape)``: ``(B, h * w, F)``, and (h, w)."""
-        maps = self.extractor(x)
-        return maps.flatten(2).transpose(1, 2), (maps.shape[-2], maps.shape[-1])
+    @property
+    def _weight(self) -> Tensor:
+        return next(self.critic.parameters())
 
     @torch.no_grad()
     def before_training(self, normal: Samples) -> Samples:
-        """Extract all patches once, learn what is usual at each place, and return whitened patches to train on.
-
-        A sample that has taken part in the statistics looks more usual than a new one, so training patches are
-        whitened by the statistics of the other `FOLDS` - 1 parts.
-        """
-        patches, grid = self._normal = self._extract(normal, MOST_SAMPLES)
-        if len(patches) < FEWEST_SAMPLES_TO_FOLD:
-            self.whitening.fit(patches, grid)
-            return TensorSamples(self.whitening(patches, grid).flatten(0, 1))
-        fold = torch.arange(len(patches)) % FOLDS
-        each = MOST_PATCHES // FOLDS
+        """Extract all patches once, learn what is usual at each place, and return whitened patches to train on."""
+        patches, grid = self._normal = self.patches.extract(normal, self._weight)
         parts = []
-        for number in range(FOLDS):
-            inside = fold == number
-            self.whitening.fit(patches[~inside], grid)
-            part = self.whitening(patches[inside], grid).flatten(0, 1)
-            parts.append(part[torch.randperm(len(part))[:each]])
-        self.whitening.fit(patches, grid)
+        for part in self.patches.fit(patches, grid):
+            rows = torch.randperm(part[..., 0].numel())[: MOST_PATCHES * len(part) // len(patches)]
+            parts.append(part.flatten(0, 1)[rows])
         return TensorSamples(torch.cat(parts))
 
     @torch.no_grad()
     def as_trained_on(self, held_out: Samples) -> Samples:
-        patches, grid = self._extract(held_out, MOST_SAMPLES)
-        white = self.whitening(patches, grid).flatten(0, 1)
+        white = self.patches.whiten(*self.patches.extract(held_out, self._weight)).flatten(0, 1)
         return TensorSamples(white[torch.randperm(len(white))])  # a look takes the first ones
-
-    def _extract(self, samples: Samples, most: int) -> tuple[Tensor, Grid]:
-        weight = next(self.critic.parameters())
-        rows = np.arange(min(len(samples), most))
-        batches = samples.batches(np.array_split(rows, -(-len(rows) // SAMPLES_AT_ONCE)))
-        parts, grids = zip(*(self.patches(x.to(weight)) for x in batches), strict=True)
-        return torch.cat(parts), grids[0]
 
     @torch.no_grad()
     def after_training(self, normal: Samples) -> None:
-        patches, grid = self._normal or self._extract(normal, MOST_SAMPLES)
+        patches, grid = self._normal or self.patches.extract(normal, self._weight)
         self._normal = None
-        white = torch.cat([self.whitening(part, grid) for part in patches.split(SAMPLES_AT_ONCE)])
+        white = self.patches.whiten(patches, grid)
         some = white.flatten(0, 1)[torch.randperm(white[..., 0].numel())[:PROJECTED_PATCHES]]
         square = float(some.square().sum(-1).mean()) * FEATURE_SHARE
         self.projection.fit(self.features(some), square)
@@ -111,21 +85,17 @@ class FeatureGANModule(DenoisingGame):
 
     def distances(self, x: Tensor) -> tuple[Tensor, Tensor, Grid]:
         """Of samples ``(B, *shape)``: score ``(B, h * w)`` and whitened form ``(B, h * w, F)`` of patches, (h, w)."""
-        patches, grid = self.patches(x)
-        white = self.whitening(patches, grid)
+        white, grid = self.patches(x)
         embedded = self.embed(white.flatten(0, 1)).unflatten(0, white.shape[:2])
         return self.bank(embedded, grid), white, grid
 
     def score(self, x: Tensor) -> Tensor:
         distances, _, _ = self.distances(x[0])  # all members see the same samples
-        top = max(LEAST_TOP, round(TOP_SHARE * distances.shape[1]))
-        return distances.topk(min(top, distances.shape[1])).values.mean(-1).unsqueeze(0)
+        return most_unusual(distances).unsqueeze(0)
 
     def anomaly_map(self, x: Tensor) -> Tensor:
         distances, white, grid = self.distances(x[0])
-        spread = self.extractor.spread(
-            distances.unflatten(1, grid), white.transpose(1, 2).unflatten(2, grid), tuple(x.shape[2:])
-        )
+        spread = self.patches.spread(distances, white, grid, tuple(x.shape[2:]))
         return spread.expand_as(x)
 
 

@@ -139,5 +139,5 @@ class GANModule(nn.Module, ABC):
 
     @classmethod
     def can(cls, method: str) -> bool:
-        """Whether this module has its own ``reconstruct``, ``anomaly_map`` or ``sample``."""
+        """Whether this module has its own ``reconstruct``, ``anomaly_map``, ``sample`` or ``after_calibration``."""
         return getattr(cls, method) is not getattr(GANModule, method)

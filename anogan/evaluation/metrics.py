@@ -247,6 +247,15 @@ class PixelCurve:
         self._overlap += np.bincount(keys[defect], weights=weights, minlength=bins)
         self.regions += count
 
+    def __add__(self, other: "PixelCurve") -> "PixelCurve":
+        """The curve over the pictures of both."""
+        both = PixelCurve()
+        both._normal = self._normal + other._normal
+        both._anomalous = self._anomalous + other._anomalous
+        both._overlap = self._overlap + other._overlap
+        both.regions = self.regions + other.regions
+        return both
+
     @classmethod
     def _keys(cls, scores: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
         # + 0.0 turns -0.0 into 0.0. Flipping all bits of negatives and the sign of the others orders patterns

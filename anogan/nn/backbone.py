@@ -121,6 +121,8 @@ class Backbone(ABC):
     default_members: ClassVar[int]
     default_width: ClassVar[int]
     default_r1_weight: ClassVar[float] = 0.0
+    has_patches: ClassVar[bool] = False
+    """Whether samples are made of patches, so that a pretrained network sees more in them."""
 
     def __init_subclass__(cls) -> None:
         if cls.name in BACKBONES:

@@ -228,6 +228,7 @@ class DCGAN(Backbone):
     name = "dcgan"
     default_members = 1  # convolutions of k members take k times as long
     default_width = 16
+    has_patches = True
 
     @classmethod
     def check(cls, spec: SampleSpec) -> None:

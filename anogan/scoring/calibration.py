@@ -19,6 +19,9 @@ class Calibration:
         A row is flagged if its combined score is greater.
     map_threshold : float or None
         Of pictures: a pixel is part of a defect if its error, summed over channels, is greater.
+    reference : (m,) float64 or None
+        Scores of the calibration rows by a module that has learned from them since (`GANModule.after_calibration`):
+        like those of fresh rows where no row vouches for itself, so new scores are compared with them. None: `scores`.
     """
 
     location: np.ndarray
@@ -26,6 +29,7 @@ class Calibration:
     scores: np.ndarray
     threshold: float
     map_threshold: float | None = None
+    reference: np.ndarray | None = None
 
     def combine(self, member_scores: np.ndarray) -> np.ndarray:
         """Mean over members of their calibrated scores: ``(K, n)`` -> ``(n,)``."""
@@ -38,15 +42,26 @@ class Calibration:
         P(p <= t) <= t holds exactly, whatever the detector, as long as it has one member; the scales of several
         members come from the same rows, which makes it approximate.
         """
-        at_least = len(self.scores) - np.searchsorted(self.scores, scores, side="left")
-        return (1 + at_least) / (1 + len(self.scores))
+        return (1 + self._at_least(scores)) / (1 + len(self.scores))
 
     def flag(self, scores: np.ndarray, fdr: float) -> np.ndarray:
         """Rows whose p-values pass Benjamini-Hochberg (1995) at this false discovery rate: ``(n,)`` bool."""
-        p = self.p_value(scores)
-        ordered = np.sort(p)
-        passed = np.flatnonzero(ordered <= fdr * np.arange(1, len(p) + 1) / max(len(p), 1))
-        return p <= ordered[passed[-1]] if len(passed) else np.zeros(len(p), dtype=bool)
+        return self.p_value(scores) <= self.fdr_level(self.counts(scores), fdr)
+
+    def counts(self, scores: np.ndarray) -> np.ndarray:
+        """How many rows have each of the m + 1 p-values, ascending: ``(n,)`` -> ``(m + 1,)``; of parts, add them."""
+        return np.bincount(self._at_least(scores), minlength=len(self.scores) + 1)
+
+    def fdr_level(self, counts: np.ndarray, fdr: float) -> float:
+        """The greatest p-value that Benjamini-Hochberg (1995) passes, 0 if none: from `counts` of all rows."""
+        p = np.arange(1, len(counts) + 1) / len(counts)
+        so_far = np.cumsum(counts)
+        passed = np.flatnonzero((counts > 0) & (p <= fdr * so_far / max(so_far[-1], 1)))
+        return float(p[passed[-1]]) if len(passed) else 0.0
+
+    def _at_least(self, scores: np.ndarray) -> np.ndarray:
+        """How many calibration scores are at least as large: ``(n,)`` int."""
+        return len(self.scores) - np.searchsorted(self.scores, scores, side="left")
 
 
 def member_scales(member_scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -458,18 +458,8 @@ def test_interrupted_fit_goes_on_from_its_checkpoint(run, data, tmp_path):
 
 def read_as_cli(path: Path) -> pd.DataFrame:
     """The table as the command line reads it, so that the checkpoint is of the same data."""
-    from anogan.cli.io import TableSource, to_frame
-
-    return to_frame(TableSource(path).read(), path)
-
-
-def test_interrupted_score_leaves_no_file(table_model, tmp_path):
-    mixed_table(200_000).to_csv(tmp_path / "many.csv", index=False)
-    args = ["score", tmp_path / "many.csv", "-m", table_model, "-o", tmp_path / "s.csv", "--chunk-rows", "20"]
-    done = interrupted(args, lambda: any(tmp_path.glob(".s.csv*")))
-    assert done.returncode == 130, done.stderr
-    assert done.stderr.strip().splitlines()[-1] == "Interrupted."
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["many.csv"]
+    file = anogan.TableFile(path)
+    return file.frame(file.read())
 
 
 # ------------------------------------------------------------------ what a file holds besides its columns
@@ -517,6 +507,7 @@ def test_an_output_never_replaces_an_input(refused, data, table_model, tmp_path)
     before = rows.read_bytes(), model.read_bytes()
     refused("score", rows, "-m", model, "-o", rows, words="would replace the input")
     refused("explain", rows, "-m", model, "-o", rows, words="would replace the input")
+    refused("recalibrate", rows, "-m", model, "-o", model, words="would replace the input")
     refused("fit", rows, "-m", rows, *TINY, words="would replace the input")
     assert (rows.read_bytes(), model.read_bytes()) == before
 

@@ -99,6 +99,7 @@ class Case:
         torch.manual_seed(0)
         backbone = backbone_for(detector.backbone, preprocessor.spec_, detector.n_members, detector.width)
         module = detector.build(backbone).double()
+        torch.manual_seed(0)  # weights of more members take more draws
         return module, module.before_training(samples)
 
 

@@ -75,11 +75,13 @@ def shared_draws(monkeypatch):
 
 def test_each_member_is_trained_as_if_it_was_alone(network_case, shared_draws):
     settings = TrainerSettings(steps=4, batch_size=10, learning_rate=0.01, ema_decay=0.5, patience=0)
+    shared_draws()
     ensemble, samples = network_case.module(n_members=MEMBERS)
     start = {k: v.clone() for k, v in ensemble.state_dict().items()}
     shared_draws()
     Trainer(settings, seed=0, members=MEMBERS, device=torch.device("cpu")).fit(ensemble, samples, None)
     for k in range(MEMBERS):
+        shared_draws()
         alone, _ = network_case.module(n_members=1)
         alone.load_state_dict(member_of(start, k, alone.state_dict()))
         shared_draws()

@@ -11,6 +11,7 @@ import torch
 import anogan
 from anogan.data.samples import TensorSamples
 from anogan.data.spec import SampleSpec
+from anogan.detectors import cycle_gan
 from anogan.engine import trainer
 from anogan.nn.backbone import Critique, backbone_for
 
@@ -128,3 +129,63 @@ def test_the_change_is_where_the_damage_is():
     assert change[1] > 2 * max(change[0], change[2])
     good, bad = detector.anomaly_score(normal[:40]), detector.anomaly_score(broken[20:])
     assert anogan.metrics.auroc(np.repeat([0, 1], [40, 20]), np.concatenate([good, bad])) > 0.9
+
+
+def textures(n, seed, defective=False):
+    """Soft noise (n, 1, 128, 128), and middles (row, column) of the bright crosses in defective ones."""
+    rng = np.random.default_rng(seed)
+    coarse = torch.from_numpy(rng.normal(size=(n, 1, 32, 32)))
+    pictures = torch.nn.functional.interpolate(coarse, size=(128, 128), mode="bilinear").numpy() * 0.1 + 0.5
+    middles = rng.integers(32, 96, size=(n, 2))
+    if defective:
+        for picture, (y, x) in zip(pictures[:, 0], middles, strict=True):
+            picture[y - 1 : y + 2, x - 12 : x + 13] = picture[y - 12 : y + 13, x - 1 : x + 2] = 1
+    return (255 * pictures.clip(0, 1)).astype(np.uint8), middles
+
+
+@pytest.fixture(scope="module")
+def found_in_pool():
+    pool = np.concatenate([textures(30, 1)[0], textures(6, 2, defective=True)[0]])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return anogan.CycleGAN(device="cpu", random_state=0, steps=150).fit(textures(40, 0)[0], X_other=pool)
+
+
+def test_in_pictures_the_map_s_maximum_lies_on_the_defect(found_in_pool):
+    broken, middles = textures(12, 3, defective=True)
+    maps = found_in_pool.explain(broken)[:, 0]
+    places = np.stack([np.unravel_index(values.argmax(), values.shape) for values in maps])
+    assert (np.abs(places - middles).max(1) <= 12).mean() > 0.8
+    scores = found_in_pool.anomaly_score(np.concatenate([textures(12, 4)[0], broken]))
+    assert anogan.metrics.auroc(np.repeat([0, 1], 12), scores) > 0.95
+
+
+def test_the_pool_s_patches_are_not_kept(found_in_pool):
+    assert found_in_pool.module_.pool is None
+    assert len(found_in_pool.module_._other) == 0
+
+
+def test_only_pixels_are_reconstructed(found_in_pool):
+    pictures, _ = textures(12, 0)
+    with pytest.raises(anogan.InputError, match="cannot reconstruct"):
+        found_in_pool.reconstruct(pictures)
+    made = anogan.CycleGAN(**TINY | {"features": "pixels"}).fit(pictures).reconstruct(pictures)
+    assert made.shape == pictures.shape
+
+
+def test_of_both_kinds_the_least_usual_patches_are_played_with(monkeypatch):
+    monkeypatch.setattr(cycle_gan, "FEWEST_PATCHES", 8)
+    cycle = anogan.CycleGAN(**TINY).build(backbone_for("dcgan", SampleSpec((1, 128, 128), bounded=True), 1, 8))
+    normal, _ = textures(32, 0)
+    broken, _ = textures(32, 1, defective=True)
+    as_samples = lambda pictures: TensorSamples(torch.from_numpy(pictures).float() / 127.5 - 1)  # noqa: E731
+    cycle.pool = as_samples(broken)
+    x = cycle.before_training(as_samples(normal)).tensor[None]
+    far = 32 * 256 // cycle_gan.FARTHEST
+    assert cycle._far.shape == (far, 152)
+    assert x[0].flatten(0, 1).norm(dim=-1).max() <= cycle._far.norm(dim=-1).min()
+    assert cycle.with_far(x).shape == (1, 2 * x[0, ..., 0].numel(), 152)
+    y = cycle.draw_other(x.flatten(1, 2))[0]
+    white, _ = cycle.patches(cycle.pool.tensor)
+    longest = white.flatten(0, 1).norm(dim=-1).topk(far).values
+    assert y.norm(dim=-1).min() >= longest[-1] * 0.999

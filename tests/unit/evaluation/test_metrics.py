@@ -175,6 +175,19 @@ def test_diagonal_neighbours_are_one_region():
     assert curve.regions == 1
 
 
+def test_a_sum_of_curves_is_the_curve_over_all_pictures():
+    rng = np.random.default_rng(0)
+    pictures = [(rng.random((5, 6)) < 0.3, rng.random((5, 6))) for _ in range(4)]
+    parts = [PixelCurve(), PixelCurve()]
+    whole = PixelCurve()
+    for number, picture in enumerate(pictures):
+        parts[number % 2].add(*picture)
+        whole.add(*picture)
+    both = parts[0] + parts[1]
+    assert (both.auroc(), both.aupro(), both.regions) == (whole.auroc(), whole.aupro(), whole.regions)
+    assert parts[0].auroc() != whole.auroc()  # the parts stay as they were
+
+
 def test_pixel_metrics_name_what_is_missing():
     with pytest.raises(InputError, match="no defective pixel"):
         metrics.pixel_auroc([np.zeros((4, 4))], [np.ones((4, 4))])

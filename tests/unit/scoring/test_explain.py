@@ -3,8 +3,10 @@
 import torch
 from torch.testing import assert_close
 
+from anogan.data.spec import SampleSpec
 from anogan.engine.module import GANModule
-from anogan.scoring.explain import PATH_STEPS, error_map, integrated_gradients
+from anogan.scoring.explain import PATH_STEPS, error_map, integrated_gradients, occlusion
+from anogan.scoring.similar import SimilarRows
 
 
 class Quadratic(GANModule):
@@ -55,3 +57,13 @@ def test_a_value_without_influence_gets_nothing():
 def test_it_works_where_gradients_are_switched_off():
     with torch.no_grad():
         assert error_map(Quadratic(), X, torch.zeros(3)).any()
+
+
+def test_a_column_s_part_is_what_the_score_loses_with_the_usual_value():
+    similar = SimilarRows(torch.full((5, 3), 0.5), [slice(0, 1), slice(1, 3)], SampleSpec((3,)))
+    x = X[0]
+    got = occlusion(lambda rows: Quadratic().score(rows), x, similar)
+    assert got.shape == x.shape
+    assert_close(got[:, 0], (x[:, 0].square() - 0.25).clamp(min=0))
+    whole = (3 * (x[:, 2].square() - 0.25)).clamp(min=0)  # of both codes of the second column together
+    assert_close(got[:, 1:], (whole / 2)[:, None].expand(-1, 2))

@@ -8,7 +8,7 @@ from sklearn.neighbors import NearestNeighbors
 from torch.testing import assert_close
 
 from anogan.scoring import feature_bank
-from anogan.scoring.feature_bank import FeatureBank
+from anogan.scoring.feature_bank import FeatureBank, least_values
 
 RNG = np.random.default_rng(0)
 NORMAL, NEW = RNG.normal(size=(2, 40, 3)) * [1, 5, 0.1], RNG.normal(size=(2, 9, 3))
@@ -63,3 +63,15 @@ def test_constant_features_give_finite_distances():
     bank = FeatureBank("mahalanobis", 1)
     bank.fit(torch.ones(1, 10, 3))
     assert torch.isfinite(bank(torch.full((1, 2, 3), 5.0))).all()
+
+
+@pytest.mark.parametrize("m", [3, 64, 700, 1000, 4096])
+@pytest.mark.parametrize("k", [1, 5, 17])
+def test_least_values_are_those_of_a_sort_in_value_and_gradient(m, k):
+    values = torch.rand(2, 9, m).round(decimals=2).requires_grad_()  # with ties
+    k = min(k, m)
+    least = least_values(values, k)
+    torch.testing.assert_close(least, values.sort(-1).values[..., :k], rtol=0, atol=0)
+    least.sum().backward()
+    assert values.grad.sum() == 2 * 9 * k
+    assert values[values.grad > 0].max() <= least.max()

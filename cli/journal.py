@@ -1,0 +1,150 @@
+"""Scored chunks on disk until all are there: a run that was killed goes on from them."""
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import click
+import pyarrow as pa
+
+from anogan import InputError
+
+from .io import named_after, warn
+
+_STATE = b"anogan"
+_LENGTH_BYTES = 8
+
+
+class Journal:
+    """Tables of one schema, one after the other in a file, each with the state of the run after it.
+
+    Each is an Arrow stream behind its length; what follows the last whole one was being written when the run was
+    killed, and is cut off. The first is empty and says what run this is.
+
+    Parameters
+    ----------
+    file : unbuffered binary file, readable and writable
+    schema : pyarrow.Schema
+    run : dict
+        What must be equal for the run to go on: JSON, named in the error if it is not.
+
+    Attributes
+    ----------
+    state : dict
+        Of the last whole table; empty if there is none.
+
+    Raises
+    ------
+    InputError
+        If the file is of another run.
+    """
+
+    def __init__(self, file: IO[bytes], schema: pa.Schema, run: dict[str, Any]) -> None:
+        self._file, self._schema = file, schema
+        self.state: dict[str, Any] = {}
+        found = list(self._states())
+        if not found:
+            self._file.truncate(0)
+            self.append(schema.empty_table(), {"run": run})
+            self.state = {}
+            return
+        begun = found[0].get("run", {})
+        other = [name for name, value in run.items() if begun.get(name) != value]
+        if other:
+            raise InputError(
+                f"{file.name} was begun with another {' and '.join(other)}, so it cannot be resumed. "
+                "Repeat the same command, or delete this file to start again."
+            )
+        self.state = found[-1] if len(found) > 1 else {}
+
+    def append(self, table: pa.Table, state: dict[str, Any]) -> None:
+        """Add rows, and how far the run has come with them: in the hands of the system when this returns."""
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, self._schema.with_metadata({_STATE: json.dumps(state)})) as stream:
+            stream.write_table(table.select(self._schema.names))
+        content = sink.getvalue()
+        rest = memoryview(len(content).to_bytes(_LENGTH_BYTES, "little") + content.to_pybytes())
+        self._file.seek(0, os.SEEK_END)
+        while rest:  # an unbuffered file may take a part
+            rest = rest[self._file.write(rest) :]
+        self.state = state
+
+    def tables(self) -> Iterator[pa.Table]:
+        """All rows so far, as they were added."""
+        for stream in self._streams():
+            table = stream.read_all()
+            if table.num_rows:
+                yield table.replace_schema_metadata()
+
+    def _states(self) -> Iterator[dict[str, Any]]:
+        """Of the whole tables; the rest of the file is cut off."""
+        end = 0
+        with contextlib.suppress(pa.ArrowInvalid):
+            for stream in self._streams():
+                yield json.loads(stream.schema.metadata[_STATE])
+                end = self._file.tell()
+        self._file.truncate(end)
+
+    def _streams(self) -> Iterator[Any]:
+        self._file.seek(0)
+        size = os.fstat(self._file.fileno()).st_size
+        while len(head := self._file.read(_LENGTH_BYTES)) == _LENGTH_BYTES:
+            length = int.from_bytes(head, "little")
+            if not 0 < length <= size - self._file.tell():
+                return
+            yield pa.ipc.open_stream(pa.py_buffer(self._file.read(length)))
+
+
+@contextlib.contextmanager
+def kept(output: str, schema: pa.Schema, run: dict[str, Any], *, resume: bool) -> Iterator[Journal]:
+    """A journal beside the output: gone when the block ends well, kept where the run can go on from it.
+
+    Raises
+    ------
+    InputError
+        If there is a journal already and this is not to resume it, or it is of another run.
+    """
+    path = Path(f"{output}.part")
+    if path.exists() and not resume:
+        raise InputError(
+            f"{path} holds what an interrupted run scored. Go on from it with --resume, or delete it to start again."
+        )
+    with named_after(Path(output)), open(path, "r+b" if path.exists() else "x+b", buffering=0) as file:
+        journal = Journal(file, schema, run)
+        try:
+            yield journal
+        except BaseException as error:
+            if not journal.state or isinstance(error, InputError):  # the same data would fail again
+                path.unlink()
+                raise
+            note = f"{journal.state['rows']:,} scored rows are kept in {path}; the same command with --resume goes on."
+            if isinstance(error, KeyboardInterrupt):
+                raise click.Abort(note[0].upper() + note[1:]) from None
+            warn(note)
+            raise
+    path.unlink()
+
+
+@contextlib.contextmanager
+def nameless(folder: str | None, schema: pa.Schema) -> Iterator[Journal]:
+    """A journal in a file that has no name and is gone with this process, however it ends."""
+    with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
+        yield Journal(file, schema, {})
+
+
+def identity(path: str) -> str:
+    """Tells a file or folder from what it was before a change: a digest of sizes and times, not of the content."""
+    files = [Path(path)] if Path(path).is_file() else sorted(p for p in Path(path).rglob("*") if p.is_file())
+    facts = [(str(file.relative_to(path)), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+
+def digest(path: str) -> str:
+    """SHA-256 of a file's content."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,70 @@
+"""`anogan recalibrate`: other normal data set the threshold; the networks stay."""
+
+import json
+from typing import Any
+
+import click
+
+import anogan
+
+from . import options
+from .fit import save
+from .io import check_target
+from .progress import Reporter
+from .stream import Stream
+
+
+@click.command()
+@click.argument("data")
+@options.model_option
+@click.option("-o", "--output", required=True, metavar="NEW_MODEL", help="The model file to write.")
+@click.option(
+    "--target-fpr",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    metavar="RATE",
+    help="Promised false-alarm rate on normal rows.  [default: that of MODEL]",
+)
+@options.stream_options
+def command(
+    data: str,
+    model_path: str,
+    output: str,
+    target_fpr: float | None,
+    drop: tuple[str, ...],
+    strict: bool,
+    on_error: str,
+    chunk_rows: int | None,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Set the threshold and the p-values of a model anew with DATA, without training.
+
+    DATA are normal rows or pictures that the model was not fitted on, as they come now. They are read in pieces, so
+    memory does not grow with their length but for their scores. Of a folder in MVTec layout train/good is taken.
+    """
+    check_target(output, [data, model_path])
+    detector = anogan.load(model_path)
+    if target_fpr is not None:
+        detector.set_params(target_fpr=target_fpr, contamination="auto")
+    before = detector.calibration_
+    stream = Stream(detector, data, drop, None, chunk_rows, on_error == "skip", strict, part="train")
+    with Reporter(quiet=quiet) as reporter:
+        detector.recalibrate(stream.samples(reporter))
+    stream.report()
+    save(detector, output)
+    after = detector.calibration_
+    facts: dict[str, Any] = {
+        "model": output,
+        "rows": len(after.scores),
+        "threshold_before": before.threshold,
+        "threshold": after.threshold,
+        "map_threshold": after.map_threshold,
+        "skipped": stream.skipped,
+    }
+    if as_json:
+        click.echo(json.dumps(facts))
+    elif not quiet:
+        click.echo(
+            f"threshold {before.threshold:.6g} -> {after.threshold:.6g}, from {len(after.scores):,} "
+            f"{'pictures' if detector.preprocessor_.kind == 'image' else 'rows'}; written to {output}"
+        )
