@@ -282,7 +282,7 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
         best: dict[str, Any] | None = None
         for number in range(1, restarts + 2):
             seed = self.seed_ if number == 1 else derived_seed(self.seed_, number)
-            rate = self.learning_rate * RESTART_RATE ** (number - 1)
+            rate = self._fitted_with["learning_rate"] * RESTART_RATE ** (number - 1)
             for callback in callbacks:
                 callback.on_attempt_begin(number, seed, rate)
             settings = TrainerSettings(self.steps, self.batch_size, rate, self.ema_decay, self.patience)
@@ -404,7 +404,7 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
         member_scores = self._member_scores(samples.subset(rows))
         scales = Calibration(*member_scales(member_scores), np.empty(0), 0.0)
         if self.contamination == "auto":
-            self._warn_of_few_rows(len(rows), "calibration_fraction or target_fpr", stacklevel=5)
+            self._warn_of_few_rows(len(rows), "calibration_fraction or target_fpr", stacklevel=7)
         self._set_levels(scales, scales.combine(member_scores), self._peaks(samples.subset(rows[:MAPPED_PICTURES])))
 
     def _set_levels(self, scales: Calibration, scores: np.ndarray, peaks: np.ndarray) -> None:
@@ -466,13 +466,13 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
             judged = module.judge(self._expand(as_trained.batch(np.arange(min(len(as_trained), DIAGNOSED_ROWS)))))
         return diagnose(
             _rows(bare)[0],
-            fake,
-            judged,
-            features,
-            reconstructed,
-            self.history_,
-            self.steps,
-            module.even,
+            fake=fake,
+            reconstructed=reconstructed,
+            features=features,
+            logits=judged,
+            curves=self.history_,
+            steps=self.steps,
+            even=module.even,
         )
 
     def _run_key(self, samples: Samples, pool: Samples | None) -> str:

@@ -56,11 +56,10 @@ class Diagnosis:
         generated row falls into, about 1 for a perfect generator (both averaged over members); ``diversity``: mean
         distance between generated rows relative to that between real ones, of the member with the least;
         ``reconstruction_diversity``: the same of reconstructions, for methods that do not generate;
-        ``critic_accuracy``: probability that the
-        critic ranks a real row above a generated one, 0.5 at equilibrium. For generated pictures also, in the features
-        of a pretrained network averaged over places: ``feature_coverage``, ``feature_density``, and
-        ``frechet_distance``, 0 for equal distributions. It is biased upwards with few pictures, and no FID, which is
-        defined on another network: it compares models of the same data.
+        ``critic_accuracy``: probability that the critic ranks a real row above a generated one, 0.5 at equilibrium.
+        For generated pictures also, in the features of a pretrained network averaged over places:
+        ``feature_coverage``, ``feature_density``, and ``frechet_distance``, 0 for equal distributions. It is biased
+        upwards with few pictures, and no FID, which is defined on another network: it compares models of the same data.
     troubles : list of str
         Those of the verdict in a word each: ``"mode collapse"``, ``"critic won"``, ``"critic at chance"``,
         ``"diverged"``, ``"under-trained"``.
@@ -137,13 +136,14 @@ def diversity(real: np.ndarray, made: np.ndarray) -> float:
 
 def diagnose(
     real: np.ndarray,
-    fake: np.ndarray | None,
-    logits: tuple[Tensor, Tensor] | None,
-    features: tuple[np.ndarray, np.ndarray] | None = None,
+    *,
+    fake: np.ndarray | None = None,
     reconstructed: np.ndarray | None = None,
-    curves: History | None = None,
-    steps: int = 0,
-    plays_even: bool = True,
+    features: tuple[np.ndarray, np.ndarray] | None = None,
+    logits: tuple[Tensor, Tensor] | None = None,
+    curves: History,
+    steps: int,
+    even: bool = True,
 ) -> Diagnosis:
     """Put what a trained model makes, and the curves of its training, into a verdict.
 
@@ -153,17 +153,18 @@ def diagnose(
         Held-out rows.
     fake : (K, m, d) or None
         Generated rows of each member.
-    logits : two of (K, B), or None
-        The critic's, of real and of generated rows.
-    features : (n, F) and (m, F), or None
-        Of real pictures and of the first member's in a pretrained network.
     reconstructed : (K, r, d) or None
         The first r rows of `real`, by a method that does not generate.
-    curves : History or None
+    features : (n, F) and (m, F), or None
+        Of real pictures and of the first member's in a pretrained network.
+    logits : two of (K, B), or None
+        The critic's, of real and of generated rows.
+    curves : History
+        Of the training.
     steps : int
         Budget of a stage.
-    plays_even : bool
-        Whether a critic that wins leaves the generator without a lesson.
+    even : bool
+        See `GANModule.even`.
     """
     # A row among its own copies has no neighbourhood that a sample could fall into.
     different, chosen = np.unique(real, axis=0, return_index=True)
@@ -182,13 +183,12 @@ def diagnose(
             measures["reconstruction_diversity"] = min(diversity(of, rows) for rows in reconstructed)
         if logits is not None:
             measures["critic_accuracy"] = ranking_accuracy(*logits)
-    if curves is not None and steps < FEWEST_STEPS:  # and little can be said of the rest
+    if steps < FEWEST_STEPS:  # and little can be said of the rest
         few = f"{steps} steps a stage, where {FEWEST_STEPS} are few"
         return Diagnosis.of({UNDER_TRAINED: few}, measures)
-    curves = curves or {}
     looks = {name: curve for name, curve in curves.items() if "monitor" in curve}
     troubles = _divergence(curves) | _collapse(measures)
-    troubles |= _imbalance(measures, looks, plays_even) | _haste(looks, steps)
+    troubles |= _imbalance(measures, looks, even) | _haste(looks, steps)
     if not troubles and len(different) < FEWEST_ROWS:
         few = f"not assessed: only {len(different)} different held-out rows, {FEWEST_ROWS} are needed"
         return Diagnosis(True, few)
@@ -224,21 +224,24 @@ def _collapse(measures: dict[str, float]) -> dict[str, str]:
     return {}
 
 
-def _imbalance(measures: dict[str, float], looks: History, plays_even: bool) -> dict[str, str]:
+def _imbalance(measures: dict[str, float], looks: History, even: bool) -> dict[str, str]:
     """A game that one side has won, and that taught the generator little."""
     games = [curve for curve in looks.values() if "critic_accuracy" in curve]
     if not games:
         return {}
-    accuracy = float(np.mean(games[0]["critic_accuracy"][-(len(games[0]["step"]) + 1) // 2 :]))
-    coverage = measures.get("coverage", 1.0)
-    gain = improvement(games[0]["monitor"])
-    harm = [f"samples cover {coverage:.0%} of the held-out rows"] if coverage < LACKING else []
-    harm += [f"the monitor fell by {gain:.0%} only"] if gain < IMPROVED else []
+    accuracies, monitor = games[0]["critic_accuracy"], games[0]["monitor"]
+    accuracy = float(np.mean(accuracies[len(accuracies) // 2 :]))
+    if accuracy > DOMINANT and even:
+        trouble, least = WON, LACKING
+    elif accuracy < CHANCE:
+        trouble, least = AT_CHANCE, COLLAPSED
+    else:
+        return {}
     told = f"it tells real from generated rows in {accuracy:.0%} of pairs"
-    if accuracy > DOMINANT and harm and plays_even:
-        return {WON: f"{told}, and {harm[0]}"}
-    if accuracy < CHANCE and harm and (coverage < COLLAPSED or gain < IMPROVED):
-        return {AT_CHANCE: f"{told}, and {harm[0]}"}
+    if (coverage := measures.get("coverage", 1.0)) < least:
+        return {trouble: f"{told}, and samples cover {coverage:.0%} of the held-out rows"}
+    if (gain := improvement(monitor)) < IMPROVED:
+        return {trouble: f"{told}, and the monitor fell by {gain:.0%} only"}
     return {}
 
 
