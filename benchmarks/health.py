@@ -37,7 +37,7 @@ def spoilt(cls: type[anogan.Detector], case: str) -> Iterator[None]:
     critics: set[int] = set()
     build = cls.build
 
-    def constant(network: nn.Module, given: Any, out: Tensor) -> Tensor:
+    def constant(_: nn.Module, __: Any, out: Tensor) -> Tensor:
         return out * 0 + out.mean(1, keepdim=True)  # every row of a batch is the same
 
     def hurry(optimizer: Optimizer, *_: Any) -> None:
