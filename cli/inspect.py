@@ -12,7 +12,7 @@ from rich.table import Table
 import anogan
 
 from . import options
-from .fit import column_kinds
+from .fit import column_kinds, health, health_words
 from .progress import Reporter
 from .stream import Stream, column_label
 
@@ -79,11 +79,7 @@ def _facts(detector: Any, model_path: str) -> dict[str, Any]:
         "calibration_rows": len(calibration.scores),
         "false_alarms": (1 + int((calibration.scores > calibration.threshold).sum())) / (1 + len(calibration.scores)),
         "smallest_p_value": 1 / (1 + len(calibration.scores)),
-        "diagnosis": {
-            "healthy": detector.diagnosis_.healthy,
-            "verdict": detector.diagnosis_.verdict,
-            "measures": dict(detector.diagnosis_.measures),
-        },
+        **health(detector),
         "training": {stage: _curve(terms) for stage, terms in detector.history_.items()},
     }
     if preprocessor.kind == "table":
@@ -133,6 +129,7 @@ def _print(facts: dict[str, Any]) -> None:
         f"a normal row exceeds it with probability {facts['false_alarms']:.3g}",
         "smallest p-value": f"{facts['smallest_p_value']:.3g}",
         "diagnosis": facts["diagnosis"]["verdict"] + (f" ({measures})" if measures else ""),
+        **health_words(facts),
     }.items():
         table.add_row(name, value)
     if "drift" in facts:

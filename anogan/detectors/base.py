@@ -196,8 +196,9 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
             parameters, and ends as if it had never stopped (bit for bit on CPU).
         restarts : int
             How often training may begin anew, with another seed (that follows from `random_state`) and 0.3 times the
-            learning rate, after it diverged or its generator collapsed. The attempt with the fewest troubles is kept,
-            of equal ones that whose samples cover more of the held-out rows. A warning and `attempts_` tell.
+            learning rate, after it diverged or its generator collapsed. Kept is an attempt that did neither, of several
+            that with the fewest troubles, then that whose samples cover more of the held-out rows. A warning and
+            `attempts_` tell.
 
         Raises
         ------

@@ -86,10 +86,14 @@ class Diagnosis:
         return any(trouble in REMEDIABLE for trouble in self.troubles)
 
     def better_than(self, other: "Diagnosis") -> bool:
-        """By fewer troubles; if they are as many, by what samples cover or how far reconstructions spread."""
+        """By no remediable trouble, then fewer of all, then what samples cover or how far reconstructions spread."""
 
         def rank(one: Diagnosis) -> tuple[float, ...]:
-            return -len(one.troubles), *(one.measures.get(k, 0.0) for k in ("coverage", "reconstruction_diversity"))
+            return (
+                not one.remediable,
+                -len(one.troubles),
+                *(one.measures.get(k, 0.0) for k in ("coverage", "reconstruction_diversity")),
+            )
 
         return rank(self) > rank(other)
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anogan.engine.callbacks import Callback
-from anogan.engine.diagnostics import coverage_and_density, diagnose, frechet_distance, ranking_accuracy
+from anogan.engine.diagnostics import Diagnosis, coverage_and_density, diagnose, frechet_distance, ranking_accuracy
 from anogan.engine.history import append
 
 
@@ -210,6 +210,11 @@ def test_all_troubles_are_told_and_the_first_is_advised_on():
     assert diagnosis.troubles == ["mode collapse", "critic won"]
     assert "; critic won: " in diagnosis.verdict
     assert diagnosis.advice == diagnosed(fake=REAL * 0).advice
+
+
+def test_a_collapse_is_worse_than_any_number_of_other_troubles():
+    others = Diagnosis.of({"critic won": "", "under-trained": ""}, {})
+    assert others.better_than(Diagnosis.of({"mode collapse": ""}, {"coverage": 0.9}))
 
 
 def test_the_better_of_two_has_fewer_troubles_then_covers_more():
