@@ -18,7 +18,7 @@ from . import options
 from .io import PictureSource, anomalous_rows
 from .maps import pixel_maps
 from .progress import Reporter
-from .stream import Stream
+from .stream import Stream, normal_label
 
 _KINDS_LISTED = 50
 _FIRST_K = (10, 100)
@@ -62,11 +62,9 @@ def command(
     if label is None and data.lower().endswith(TableFile.suffixes):
         raise InputError(f"--label COLUMN is needed: it says which rows of {data} are anomalous.")
     stream = Stream(detector, data, drop, label, chunk_rows, on_error == "skip", strict)
+    normal = normal_label(stream, normal)
     pixels = None
     if isinstance(stream.source, PictureSource):
-        if label is not None or normal is not None:
-            raise InputError("--label and --normal are for tables; in a folder in MVTec layout test/good is normal.")
-        normal = "good"
         pixels = _Pixels(stream.source.layout or anogan.MVTecFolder(data))  # which says what is missing
     elif label is None:
         raise InputError(f"{data} has no labels; evaluate needs a table, a .npz with y, or an MVTec folder.")
@@ -74,7 +72,7 @@ def command(
         scores, labels = _scored(detector, stream, pixels, reporter)
         anomalous = anomalous_rows(labels, normal, data)
         facts = measure(detector, scores, anomalous)
-    facts["kinds"] = _per_kind(scores, labels, anomalous)
+    facts["kinds"] = per_kind(scores, labels, anomalous)
     if pixels is not None:
         facts |= pixels.facts()
         for kind, entry in facts["kinds"].items():
@@ -132,7 +130,7 @@ def measure(detector: Any, scores: np.ndarray, anomalous: np.ndarray) -> dict[st
     }
 
 
-def _per_kind(scores: np.ndarray, labels: np.ndarray, anomalous: np.ndarray) -> dict[str, dict[str, Any]]:
+def per_kind(scores: np.ndarray, labels: np.ndarray, anomalous: np.ndarray) -> dict[str, dict[str, Any]]:
     """AUROC of each kind of anomaly against all normal rows, if there are several kinds."""
     kinds, counts = np.unique(labels[anomalous], return_counts=True)
     if len(kinds) < 2:

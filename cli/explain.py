@@ -17,7 +17,7 @@ from . import options
 from .io import check_table_target, table_writer
 from .maps import MapWriter, pixel_maps
 from .progress import Reporter
-from .stream import Chunk, Stream, column_label
+from .stream import Chunk, Stream, column_label, ranked
 
 
 @click.command()
@@ -76,7 +76,7 @@ def command(
     if output is not None and not is_image:
         check_table_target(output, [data, model_path])
     with Reporter(quiet=quiet) as reporter:
-        top = _top(detector, stream, count, reporter)
+        top = ranked(detector, stream, reporter, highest=count).highest
     stream.report()
     if writer is not None:
         for chunk, _ in top:
@@ -85,7 +85,7 @@ def command(
         if not quiet:
             click.echo(writer.scale_note(), err=as_json)
     else:
-        found = _explained(detector, top, columns)
+        found = explained(detector, top, columns)
     if writer is None and output is not None:
         table = _as_table(found, columns)
         with table_writer(output, table.schema) as file:
@@ -96,30 +96,8 @@ def command(
         _print(found)
 
 
-def _top(detector: Any, stream: Stream, count: int, reporter: Reporter) -> list[tuple[Chunk, float]]:
-    """The highest scores and their rows, as chunks of one, highest first; only `count` rows are kept."""
-    best: list[tuple[Chunk, float]] = []
-    reporter.begin("scoring", stream.total)
-    for chunk in stream:
-        scores = detector.anomaly_score(chunk.X)
-        floor = best[-1][1] if len(best) == count else -np.inf
-        for row in np.argsort(-scores, kind="stable")[:count]:
-            if scores[row] > floor:
-                best.append((_one(chunk, int(row)), float(scores[row])))
-        best = sorted(best, key=lambda entry: -entry[1])[:count]
-        reporter.advance(len(chunk))
-    return best
-
-
-def _one(chunk: Chunk, row: int) -> Chunk:
-    if isinstance(chunk.X, pd.DataFrame):
-        return Chunk(chunk.first + row, chunk.X.iloc[row : row + 1].copy())
-    names = None if chunk.names is None else chunk.names[row : row + 1]
-    part = chunk.X[row : row + 1]
-    return Chunk(chunk.first + row, part.copy() if isinstance(part, np.ndarray) else part, names)
-
-
-def _explained(detector: Any, top: list[tuple[Chunk, float]], columns: int) -> list[dict[str, Any]]:
+def explained(detector: Any, top: list[tuple[Chunk, float]], columns: int) -> list[dict[str, Any]]:
+    """Row, score, p-value and the `columns` foremost reasons, if any, of rows of a table or an array."""
     parts = [chunk.X for chunk, _ in top]
     rows = pd.concat(parts) if isinstance(parts[0], pd.DataFrame) else np.concatenate(parts)
     p_values = detector.calibration_.p_value(np.array([score for _, score in top]))
@@ -127,7 +105,7 @@ def _explained(detector: Any, top: list[tuple[Chunk, float]], columns: int) -> l
         {"row": chunk.first, "score": score, "p_value": float(p), "reasons": []}
         for (chunk, score), p in zip(top, p_values, strict=True)
     ]
-    for reason in detector.reasons(rows, columns).to_dict("records"):
+    for reason in detector.reasons(rows, columns).to_dict("records") if columns else ():
         reason["column"] = column_label(reason["column"])
         found[reason.pop("row")]["reasons"].append(reason)
     return found

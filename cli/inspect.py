@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ def command(
     higher, because of which columns. The other options are about DATA.
     """
     detector = anogan.load(model_path)
-    facts = _facts(detector, model_path)
+    facts = model_facts(detector, model_path)
     if data is not None:
         stream = Stream(detector, data, drop, None, chunk_rows, on_error == "skip", strict)
         with Reporter(quiet=quiet) as reporter:
@@ -57,15 +58,18 @@ def command(
         _print(facts)
 
 
-def _facts(detector: Any, model_path: str) -> dict[str, Any]:
+def model_facts(detector: Any, model_path: str) -> dict[str, Any]:
+    """All that a model file says of itself, as JSON has it."""
     preprocessor = detector.preprocessor_
     with zipfile.ZipFile(model_path) as archive:
         sizes = {entry.filename: entry.file_size for entry in archive.infolist()}
+        written = datetime(*archive.getinfo("manifest.json").date_time)
         version = json.loads(archive.read("manifest.json"))["format_version"]
     calibration = detector.calibration_
     facts: dict[str, Any] = {
         "file": model_path,
         "bytes": Path(model_path).stat().st_size,
+        "written": written.isoformat(sep=" ", timespec="minutes"),
         "parts": sizes,
         "format_version": version,
         "detector": detector.name,
@@ -80,6 +84,7 @@ def _facts(detector: Any, model_path: str) -> dict[str, Any]:
         "false_alarms": (1 + int((calibration.scores > calibration.threshold).sum())) / (1 + len(calibration.scores)),
         "smallest_p_value": 1 / (1 + len(calibration.scores)),
         **health(detector),
+        "fitted_on": detector.fitted_on_,
         "training": {stage: _curve(terms) for stage, terms in detector.history_.items()},
     }
     if preprocessor.kind == "table":
@@ -120,11 +125,17 @@ def _print(facts: dict[str, Any]) -> None:
     console = Console(highlight=False, markup=False)
     table = Table(box=None, show_header=False, pad_edge=False)
     columns = ", ".join(f"{count} {kind}" for kind, count in facts["columns"].items())
+    fitted = facts["fitted_on"]
     measures = ", ".join(f"{name} {value:.3f}" for name, value in facts["diagnosis"]["measures"].items())
     for name, value in {
-        "file": f"{facts['file']} ({facts['bytes']:,} bytes, format {facts['format_version']})",
+        "file": f"{facts['file']} ({facts['bytes']:,} bytes, format {facts['format_version']}, of {facts['written']})",
         "detector": f"{facts['detector']}: {facts['summary']}",
         "data": f"{facts['kind']}: {columns}; samples of shape {tuple(facts['sample_shape'])}",
+        "fitted on": f"{fitted['samples']:,} samples, {fitted['training']:,} of them to train"
+        if fitted
+        else "not noted",
+        "versions": ", ".join(f"{name} {version}" for name, version in fitted.get("versions", {}).items())
+        or "not noted",
         "threshold": f"{facts['threshold']:.6g}, from {facts['calibration_rows']:,} rows; "
         f"a normal row exceeds it with probability {facts['false_alarms']:.3g}",
         "smallest p-value": f"{facts['smallest_p_value']:.3g}",

@@ -25,6 +25,7 @@ COMMANDS = {
     "score": "Score new data: anomaly score, p-value and flag per row or picture.",
     "evaluate": "Measure a fitted model on labelled data.",
     "compare": "Compare detectors, GANs and classical ones, on labelled data of your own.",
+    "report": "Write one HTML page on what a model finds in data.",
     "explain": "Show what made the most anomalous rows or pictures anomalous.",
     "sample": "Write synthetic normal rows or pictures.",
     "recalibrate": "Set a model's threshold and p-values anew with other normal data.",

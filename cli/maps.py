@@ -62,24 +62,13 @@ class MapWriter:
     def write(self, chunk: Any, maps: np.ndarray) -> None:
         """Write the maps (n, h, w) of a chunk's pictures."""
         if self.bottom is None or self.top is None:
-            self.bottom, self.top = float(np.median(maps)), float(np.quantile(maps, _QUANTILE)) or 1.0
+            self.bottom, self.top = colour_scale(maps)
         for index, values in enumerate(maps):
-            if chunk.names is None:
-                name, picture = (
-                    f"row_{chunk.first + index:06d}",
-                    _unit_range(np.asarray(chunk.X[index], np.float64)),
-                )
-            else:
-                name = self._output_name(chunk.names[index])
-                height, width = chunk.X.original_size(index)
-                one = chunk.X[index : index + 1]
-                picture = one.resized((one.channels, height, width))[0]
+            name = f"row_{chunk.first + index:06d}" if chunk.names is None else self._output_name(chunk.names[index])
+            picture = original(chunk, index)
             at_size = anogan.metrics.resized_map(values, (picture.shape[1], picture.shape[2]))
-            span = (self.top - self.bottom) or 1.0
-            overlay = overlaid(picture, (at_size - self.bottom) / span)
-            if self.threshold is not None:
-                overlay[contour(at_size > self.threshold)] = _CONTOUR
-            self._save(f"{name}_overlay.png", self._png(Image.fromarray(np.rint(255 * overlay).astype(np.uint8))))
+            overlay = drawn(picture, at_size, (self.bottom, self.top), self.threshold)
+            self._save(f"{name}_overlay.png", self._png(Image.fromarray(as_bytes(overlay))))
             self._save(f"{name}_map.{self.raw_format}", self._raw(at_size))
 
     def scale_note(self) -> str:
@@ -124,6 +113,37 @@ class MapWriter:
         path.parent.mkdir(parents=True, exist_ok=True)
         with written_whole(os.fspath(path)) as file:
             file.write(data)
+
+
+def colour_scale(maps: np.ndarray) -> tuple[float, float]:
+    """The errors that get no colour and the last colour, from maps (n, h, w)."""
+    return float(np.median(maps)), float(np.quantile(maps, _QUANTILE)) or 1.0
+
+
+def original(chunk: Any, index: int, longest: int | None = None) -> np.ndarray:
+    """A chunk's picture (C, H, W) in [0, 1] at its own size; if its longer side is more than `longest`, at that."""
+    if chunk.names is None:
+        return _unit_range(np.asarray(chunk.X[index], np.float64))
+    sides = np.array(chunk.X.original_size(index))
+    if longest is not None and sides.max() > longest:
+        sides = np.maximum(np.rint(sides * longest / sides.max()), 1).astype(int)
+    one = chunk.X[index : index + 1]
+    picture: np.ndarray = one.resized((one.channels, int(sides[0]), int(sides[1])))[0]
+    return picture
+
+
+def drawn(picture: np.ndarray, values: np.ndarray, scale: tuple[float, float], threshold: float | None) -> np.ndarray:
+    """A picture (C, H, W) under its map (H, W), with a contour at the threshold: (H, W, 3), all in [0, 1]."""
+    bottom, top = scale
+    overlay = overlaid(picture, (values - bottom) / ((top - bottom) or 1.0))
+    if threshold is not None:
+        overlay[contour(values > threshold)] = _CONTOUR
+    return overlay
+
+
+def as_bytes(pixels: np.ndarray) -> np.ndarray:
+    """Numbers in [0, 1] as uint8."""
+    return np.rint(255 * pixels).astype(np.uint8)
 
 
 def contour(region: np.ndarray) -> np.ndarray:

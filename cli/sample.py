@@ -40,15 +40,12 @@ def command(model_path: str, count: int, output: str, random_state: int | None, 
     kind = detector.preprocessor_.kind
     as_folder = _check_output(output, kind)
     samples = detector.sample(count, random_state=random_state)
-    if isinstance(samples, anogan.Conditioned):
-        if kind != "image" and not output.lower().endswith(".npy"):
-            samples = pd.DataFrame(samples.X).assign(**{str(samples.labels.name): samples.labels})
-        else:
-            samples = samples.X  # pictures and arrays have no place for a label
+    if isinstance(samples, anogan.Conditioned) and (kind == "image" or output.lower().endswith(".npy")):
+        samples = samples.X  # pictures and arrays have no place for a label
     if as_folder:
         _write_pictures(samples, Path(output))
     elif output.lower().endswith(".png"):
-        _save(_side_by_side(_bytes(samples)), output)
+        _save(_side_by_side(pictures_as_bytes(samples)), output)
     elif output.lower().endswith(".npy"):
         with written_whole(output) as file:
             np.save(file, np.asarray(samples), allow_pickle=False)
@@ -57,6 +54,13 @@ def command(model_path: str, count: int, output: str, random_state: int | None, 
     if not quiet:
         what = "pictures" if kind == "image" else "rows"
         click.echo(f"{count:,} synthetic {what} written to {output}", err=output == "-")
+
+
+def as_table(samples: Any) -> pd.DataFrame:
+    """Samples of a table or an array as a table; a condition they may have becomes a column."""
+    if isinstance(samples, anogan.Conditioned):
+        return pd.DataFrame(samples.X).assign(**{str(samples.labels.name): samples.labels})
+    return pd.DataFrame(samples)
 
 
 def _check_output(output: str, kind: str) -> bool:
@@ -72,7 +76,7 @@ def _check_output(output: str, kind: str) -> bool:
 
 
 def _write_table(samples: Any, output: str) -> None:
-    frame = samples if isinstance(samples, pd.DataFrame) else pd.DataFrame(samples)
+    frame = as_table(samples)
     frame.columns = frame.columns.map(str)
     table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
     for index, field in enumerate(table.schema):  # Arrow's CSV writer knows no dictionaries
@@ -86,11 +90,11 @@ def _write_pictures(samples: np.ndarray, folder: Path) -> None:
     """One PNG each."""
     folder.mkdir(parents=True, exist_ok=True)
     digits = len(str(len(samples) - 1))
-    for index, pixels in enumerate(_bytes(samples)):
+    for index, pixels in enumerate(pictures_as_bytes(samples)):
         _save(pixels, folder / f"sample_{index:0{digits}d}.png")
 
 
-def _bytes(samples: np.ndarray) -> np.ndarray:
+def pictures_as_bytes(samples: np.ndarray) -> np.ndarray:
     """Pictures ``(n, C, H, W)`` as uint8: as they are, or from [0, 1] or their common range."""
     if samples.dtype == np.uint8:
         return samples

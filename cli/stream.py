@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -50,6 +50,13 @@ class Chunk:
     def ids(self) -> pa.Array:
         """File names, or row numbers."""
         return pa.array(self.names if self.names is not None else np.arange(self.first, self.first + len(self)))
+
+    def one(self, row: int) -> "Chunk":
+        """One of the rows, as a chunk that does not keep the others in memory."""
+        part = self.X.iloc[row : row + 1] if isinstance(self.X, pd.DataFrame) else self.X[row : row + 1]
+        names = None if self.names is None else self.names[row : row + 1]
+        labels = None if self.labels is None else self.labels[row : row + 1].copy()
+        return Chunk(self.first + row, part.copy() if hasattr(part, "copy") else part, names, labels)
 
 
 @dataclass
@@ -135,6 +142,11 @@ class Stream:
             return self._array_chunks(self.source)
         return self._picture_chunks(self.source)
 
+    def notes(self) -> list[str]:
+        """What was skipped and what was never seen in training, a sentence each."""
+        unseen = [_unseen_message(column, counts) for column, counts in self.unseen.items()]
+        return [*([_skipped_message(self.skipped)] if self.skipped else []), *unseen]
+
     def samples(self, reporter: Reporter) -> Iterator[Any]:
         """The chunks' data, with progress."""
         reporter.begin("scoring", self.total)
@@ -143,10 +155,9 @@ class Stream:
             reporter.advance(len(chunk))
 
     def report(self) -> None:
-        """Warn of what was skipped and of what was never seen in training; one line each."""
-        warn_skipped(self.skipped)
-        for column, counts in self.unseen.items():
-            warn(_unseen_message(column, counts))
+        """Warn of what there is to note; one line each."""
+        for note in self.notes():
+            warn(note)
 
     def _check_columns(self, source: TableFile) -> None:
         self._names = {str(n): n for n in self.detector.preprocessor_.column_types()}
@@ -233,6 +244,67 @@ class Stream:
         return good
 
 
+_Scored: TypeAlias = list[tuple[Chunk, float]]
+
+
+@dataclass
+class Ranked:
+    """A stream's scores, and its extreme rows.
+
+    Attributes
+    ----------
+    scores : (n,) float64
+    labels : (n,) array of str or None
+    highest, lowest : list of (Chunk, float)
+        Rows as chunks of one with their scores, the most extreme first.
+    """
+
+    scores: np.ndarray
+    labels: np.ndarray | None
+    highest: _Scored
+    lowest: _Scored
+
+
+def ranked(detector: Any, stream: Stream, reporter: Reporter, *, highest: int, lowest: int = 0) -> Ranked:
+    """Score a stream in one pass; of the rows themselves only the extreme ones are kept."""
+    scores, labels = [], []
+    top: _Scored = []
+    bottom: _Scored = []
+    reporter.begin("scoring", stream.total)
+    for chunk in stream:
+        found = detector.anomaly_score(chunk.X)
+        scores.append(found)
+        if chunk.labels is not None:
+            labels.append(chunk.labels)
+        top = _extremes(top, chunk, found, highest, sign=-1)
+        bottom = _extremes(bottom, chunk, found, lowest, sign=1)
+        reporter.advance(len(chunk))
+    return Ranked(np.concatenate(scores), np.concatenate(labels) if labels else None, top, bottom)
+
+
+def _extremes(kept: _Scored, chunk: Chunk, scores: np.ndarray, count: int, *, sign: int) -> _Scored:
+    """The `count` first of what was kept and of a chunk, by ``sign * score``; of ties the earlier."""
+    limit = sign * kept[-1][1] if 0 < len(kept) == count else np.inf
+    rows = [row for row in np.argsort(sign * scores, kind="stable")[:count] if sign * scores[row] < limit]
+    merged = kept + [(chunk.one(int(row)), float(scores[row])) for row in rows]
+    return sorted(merged, key=lambda entry: sign * entry[1])[:count]
+
+
+def normal_label(stream: Stream, normal: str | None) -> str | None:
+    """The label of normal samples: what the user said, or "good" in MVTec layout.
+
+    Raises
+    ------
+    InputError
+        If the user says it of pictures, whose folders do.
+    """
+    if not isinstance(stream.source, PictureSource):
+        return normal
+    if stream.label is not None or normal is not None:
+        raise InputError("--label and --normal are for tables; in a folder in MVTec layout test/good is normal.")
+    return "good"
+
+
 def skip_reasons(failures: dict[Path, str], source: Any) -> dict[str, str]:
     """Name of each unreadable picture -> reason, without the file name that the reason begins with."""
     return {source.name_of(file): reason.removeprefix(f"{file}: ").rstrip(".") for file, reason in failures.items()}
@@ -241,9 +313,13 @@ def skip_reasons(failures: dict[Path, str], source: Any) -> dict[str, str]:
 def warn_skipped(skipped: dict[str, str]) -> None:
     """One line that names the pictures that were left out."""
     if skipped:
-        listed = [f"{name} ({reason})" for name, reason in list(skipped.items())[:_SKIPPED_LISTED]]
-        more = f" and {len(skipped) - len(listed)} more" if len(skipped) > len(listed) else ""
-        warn(f"skipped {len(skipped)} pictures that cannot be read: {', '.join(listed)}{more}.")
+        warn(_skipped_message(skipped))
+
+
+def _skipped_message(skipped: dict[str, str]) -> str:
+    listed = [f"{name} ({reason})" for name, reason in list(skipped.items())[:_SKIPPED_LISTED]]
+    more = f" and {len(skipped) - len(listed)} more" if len(skipped) > len(listed) else ""
+    return f"skipped {len(skipped)} pictures that cannot be read: {', '.join(listed)}{more}."
 
 
 def _describe(source: Any) -> str:

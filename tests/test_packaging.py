@@ -56,7 +56,9 @@ def test_a_wheel_holds_every_file(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     (wheel,) = tmp_path.glob("anogan-*.whl")
     inside = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
-    assert inside == {*sources(), "anogan/py.typed"}
+    assets = {f"anogan/cli/assets/{path.name}" for path in (ROOT / "cli" / "assets").iterdir()}
+    assert assets
+    assert inside == {*sources(), *assets, "anogan/py.typed"}
 
 
 def test_the_version_is_said_once() -> None:

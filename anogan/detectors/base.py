@@ -4,6 +4,7 @@ import hashlib
 import inspect
 import json
 import os
+import sys
 import warnings
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
@@ -57,6 +58,7 @@ DIAGNOSED_ROWS = 512
 RECONSTRUCTED_ROWS = 64  # of them, where reconstructions stand for samples
 RESTART_RATE = 0.3  # of the learning rate, at each further attempt
 PERCEPTION = "efficientnet_lite0"  # the network in whose features generated pictures are judged
+NOTED_VERSIONS = ("anogan", "torch", "numpy")
 MAPPED_PICTURES = 256  # whose error maps set the threshold of pixels, at most
 EXPLAINED_ROWS = 200  # of each part, whose reasons are compared with those of normal rows, at most
 NORMAL_ROWS = 1000  # training rows that are kept to compare others with, at most
@@ -90,6 +92,9 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
     history_ : dict
         Curves, ``stage -> term -> values``: loss terms and gradient norms of each phase under the stage's name, and
         under ``stage/held_out`` (``stage/training``, where no rows are held out) the monitor and the critic's accuracy.
+    fitted_on_ : dict
+        ``samples`` in all, of which ``training``, ``watched`` for early stopping and ``calibration``, and the
+        ``versions`` of what fitted them; empty for models saved by an anogan that did not note it.
     n_members_ : int
         Networks in the ensemble.
     seed_ : int
@@ -242,6 +247,11 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
         X = self._checked(X, reset=True)
         known = X if known is None else known
         parts = self._split(len(X), total)
+        self.fitted_on_ = {
+            "samples": total or len(X),
+            **dict(zip(("training", "watched", "calibration"), map(len, parts), strict=True)),
+            "versions": {name: str(sys.modules[name].__version__) for name in NOTED_VERSIONS},
+        }
         condition = getattr(self, "condition", None)  # a parameter of those that know what that is
         self.preprocessor_ = preprocessor_for(X, scaling=self.scaling, condition=condition).fit(known, rows=parts[0])
         samples = self.preprocessor_.transform(X, self._dtype)
@@ -683,6 +693,7 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
             "diagnosis": vars(self.diagnosis_),
             "history": self.history_,
             "attempts": self.attempts_,
+            "fitted_on": self.fitted_on_,
             "n_features_in": getattr(self, "n_features_in_", None),
             "feature_names_in": list(getattr(self, "feature_names_in_", [])),
             "reference": self.calibration_.reference is not None,
@@ -732,6 +743,7 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
             self.diagnosis_ = Diagnosis(**manifest["diagnosis"])
             self.history_ = manifest["history"]
             self.attempts_ = manifest.get("attempts", [])  # files of anogan before restarts have none
+            self.fitted_on_ = manifest.get("fitted_on", {})
             if manifest["n_features_in"] is not None:
                 self.n_features_in_ = manifest["n_features_in"]
             if manifest["feature_names_in"]:

@@ -12,6 +12,7 @@ from ..data.columns import CategoryColumn, Column, DateColumn
 LOW, HIGH = 0.05, 0.95  # quantiles between which most values lie
 LISTED = 3  # categories
 LEAST_SHARE = 0.05  # of the similar rows, for a category to be listed
+LEAST_SIZE = 1e-6  # of a column's spread; what is smaller is zero, but for the rounding of the kept rows
 _DAY = 86400
 
 
@@ -124,7 +125,7 @@ def _of_column(column: Column, values: pd.Series, normal: pd.Series, nearest: np
 
 
 def _numbers(column: Any, values: pd.Series, normal: pd.Series, nearest: np.ndarray) -> Iterator[_Usual]:
-    own, seen = column.values(values), column.values(normal)[nearest]  # (n,), (n, R)
+    own, seen = column.values(values), _without_rounding(column.values(normal))[nearest]  # (n,), (n, R)
     missing = np.isnan(seen).mean(1)
     there = missing < 1
     bounds = np.full((2, len(seen)), np.nan)
@@ -140,6 +141,14 @@ def _numbers(column: Any, values: pd.Series, normal: pd.Series, nearest: np.ndar
         parts += [f"missing ({gone:.0%})"] * bool(frequent)
         limits = (None, None) if np.isnan(low) else (as_value(low), as_value(high))
         yield *limits, frequent, "missing" if np.isnan(value) else in_words(value), ", ".join(parts)
+
+
+def _without_rounding(values: np.ndarray) -> np.ndarray:
+    present = values[~np.isnan(values)]
+    if not len(present):
+        return values
+    spread = np.subtract(*np.quantile(present, (0.75, 0.25))) or present.std()
+    return np.where(np.abs(values) < LEAST_SIZE * spread, 0.0, values)
 
 
 def _categories(column: Any, values: pd.Series, normal: pd.Series, nearest: np.ndarray) -> Iterator[_Usual]:

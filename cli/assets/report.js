@@ -1,0 +1,107 @@
+"use strict";
+(() => {
+  const one = (selector, from = document) => from.querySelector(selector);
+  const all = (selector, from = document) => [...from.querySelectorAll(selector)];
+  document.documentElement.classList.add("scripted");
+
+  // Theme: the system's, until the button says otherwise.
+  const theme = one("#theme");
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  const isDark = () => (document.documentElement.dataset.theme ?? (dark.matches ? "dark" : "light")) === "dark";
+  const tellTheme = () => theme.setAttribute("aria-pressed", String(isDark()));
+  theme.addEventListener("click", () => {
+    document.documentElement.dataset.theme = isDark() ? "light" : "dark";
+    tellTheme();
+  });
+  dark.addEventListener("change", tellTheme);
+  tellTheme();
+
+  // Threshold: every place of the slider was counted when the page was made; here it is only looked up.
+  const steps = JSON.parse(one("#steps").textContent);
+  const slider = one("#threshold");
+  const scored = all("[data-score]");
+  const move = (step) => {
+    for (const line of all("[data-cut]")) {
+      for (const end of ["x1", "x2"]) line.setAttribute(end, `${steps.at[step]}%`);
+    }
+    for (const dot of all("[data-dot]")) {
+      const [across, down] = steps.points[dot.dataset.dot][step];
+      dot.setAttribute("cx", `${across}%`);
+      dot.setAttribute("cy", `${down}%`);
+    }
+    for (const place of all("[data-text]")) place.textContent = steps.text[place.dataset.text][step];
+    for (const entry of scored) {
+      const isFlagged = Number(entry.dataset.score) > steps.threshold[step];
+      const flag = one("[data-flag]", entry);
+      flag.classList.toggle("on", isFlagged);
+      flag.textContent = isFlagged ? "flagged" : "not flagged";
+    }
+    const { threshold, flagged, share } = steps.text;
+    slider.setAttribute("aria-valuetext", `${threshold[step]}: ${flagged[step]} flagged, ${share[step]}`);
+  };
+  slider.addEventListener("input", () => move(Number(slider.value)));
+  one("#reset").addEventListener("click", () => {
+    slider.value = steps.start;
+    move(steps.start);
+  });
+  slider.value = steps.start; // a browser that reloads keeps the old place
+  move(steps.start);
+
+  // Table: a header sorts by its column, numbers from the highest, text from A; once more turns it round.
+  const headers = all("#top th");
+  headers.forEach((header, column) => {
+    const isText = header.dataset.kind === "text";
+    header.addEventListener("click", () => {
+      const natural = isText ? "ascending" : "descending";
+      const other = isText ? "descending" : "ascending";
+      const order = header.getAttribute("aria-sort") === natural ? other : natural;
+      for (const each of headers) each.removeAttribute("aria-sort");
+      header.setAttribute("aria-sort", order);
+      const key = (row) => (isText ? row.cells[column].dataset.value : Number(row.cells[column].dataset.value));
+      const compare = isText ? (a, b) => key(a).localeCompare(key(b), undefined, { numeric: true }) : (a, b) => key(a) - key(b);
+      const sign = order === "ascending" ? 1 : -1;
+      const body = one("#top tbody");
+      body.append(...[...body.rows].sort((a, b) => sign * compare(a, b)));
+      one("#sorted").textContent = `Sorted by ${header.textContent.trim()}, ${order}`;
+    });
+  });
+
+  // Gallery
+  const gallery = one("#gallery");
+  if (gallery) {
+    const dialog = one("#enlarged");
+    const entries = all("li", gallery);
+    let shown = 0;
+    const show = (index) => {
+      shown = (index + entries.length) % entries.length;
+      const entry = entries[shown];
+      one("#enlarged-name").textContent = one(".name", entry).textContent;
+      one("#enlarged-meta").textContent = `Score ${one(".meta", entry).textContent.replace(/\s+/g, " ").trim()}`;
+      for (const kind of ["picture", "overlay"]) {
+        const image = one(`.${kind}`, entry);
+        const large = one(`#enlarged-${kind}`);
+        large.src = image.src;
+        large.alt = image.alt;
+      }
+    };
+    entries.forEach((entry, index) =>
+      one(".enlarge", entry).addEventListener("click", () => {
+        show(index);
+        dialog.showModal();
+      }),
+    );
+    dialog.addEventListener("click", (event) => {
+      const step = event.target.dataset.move;
+      if (step === "close" || event.target === dialog) dialog.close();
+      else if (step) show(shown + Number(step));
+    });
+    dialog.addEventListener("keydown", (event) => {
+      const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+      if (step) show(shown + step);
+    });
+    dialog.addEventListener("close", () => one(".enlarge", entries[shown]).focus());
+    for (const choice of all("[name=view]")) {
+      choice.addEventListener("change", () => gallery.classList.toggle("pictures", choice.value === "picture"));
+    }
+  }
+})();
