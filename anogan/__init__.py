@@ -21,6 +21,8 @@ _HOMES = {
     "TableFile": "data.table_file",
     "pretrained": "nn.frozen",
     "Callback": "engine.callbacks",
+    "TensorBoardLogger": "engine.callbacks",
+    "MLflowLogger": "engine.callbacks",
     "k_centre": "scoring.patch_bank",
     "Detector": "detectors.base",
     "CalibrationWarning": "detectors.base",

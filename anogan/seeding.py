@@ -20,6 +20,11 @@ def draw_seed(random_state: Any) -> int:
     return int(random_state) % 2**31
 
 
+def derived_seed(seed: int, number: int) -> int:
+    """A further seed in [0, 2**31), the same for the same two numbers."""
+    return int(np.random.SeedSequence([seed, number]).generate_state(1)[0]) % 2**31
+
+
 @contextmanager
 def forked_torch_rng(seed: int, device: torch.device) -> Iterator[None]:
     """Seed the CPU's generator and the device's inside the block; both are as before when it ends.

@@ -14,6 +14,7 @@ from anogan import baselines, protocol
 from . import ablation as ablations
 from . import adbench
 from . import conditional as conditions
+from . import health as health_checks
 from . import patches as patch_methods
 from . import pool as pools
 from . import promises as promise_checks
@@ -235,6 +236,22 @@ def promises(data_dir: Path | None, variants: str | None, results: Path) -> None
     for record in promise_checks.run(data_dir, _chosen(variants, list(promise_checks.VARIANTS), "--variants")):
         append_record(path, record | provenance(jobs=1))
     text = promise_checks.report(read_records(path))
+    path.with_suffix(".md").write_text(text, encoding="utf-8")
+    click.echo(text)
+
+
+@main.command()
+@data_option
+@click.option("--datasets", help="Comma-separated names of tables; by default all of this measurement's.")
+@results_option
+def health(data_dir: Path | None, datasets: str | None, results: Path) -> None:
+    """Measure which trainings, good ones and spoilt ones, are diagnosed as what, and write health.md."""
+    if data_dir is None:
+        raise click.UsageError("Give --data-dir or set ANOGAN_DATA.")
+    path = results / "health.jsonl"
+    for record in health_checks.run(data_dir, _chosen(datasets, list(health_checks.TABLES), "--datasets")):
+        append_record(path, record | provenance(jobs=1))
+    text = health_checks.report(read_records(path))
     path.with_suffix(".md").write_text(text, encoding="utf-8")
     click.echo(text)
 

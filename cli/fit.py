@@ -61,6 +61,15 @@ class ImageSize(click.ParamType):
     metavar="DIR",
     help="Save the state of training here; after an interruption the same command goes on from it.",
 )
+@click.option(
+    "--restarts",
+    type=click.IntRange(min=0),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="How often training may begin anew, with another seed and 0.3 times the rate, after it diverged or collapsed.",
+)
+@click.option("--log-dir", metavar="DIR", help="Write the training curves here for TensorBoard (anogan[tensorboard]).")
 @options.on_error_option
 @options.json_option
 @options.quiet_option
@@ -75,6 +84,8 @@ def command(
     other: str | None,
     image_size: int | tuple[int, int] | None,
     checkpoint: str | None,
+    restarts: int,
+    log_dir: str | None,
     on_error: str,
     as_json: bool,
     quiet: bool,
@@ -92,6 +103,9 @@ def command(
         raise InputError(f"A model cannot be written to '{model_path}'; name a file.")
     if checkpoint is not None:
         check_target(checkpoint, folder=True)
+    if log_dir is not None:
+        check_target(log_dir, folder=True)
+    loggers = [] if log_dir is None else [anogan.TensorBoardLogger(log_dir)]
     if other is not None and not detector.takes_pool:
         raise InputError(f"--other is for detectors that learn from a second set (cycle_gan); {name} does not.")
     source = open_source(data, part="train", size=image_size or detector.image_size)
@@ -102,7 +116,8 @@ def command(
     began, counter = time.perf_counter(), _RowCounter()
     try:
         with Reporter(quiet=quiet) as reporter:
-            detector.fit(X, **pool, callbacks=(reporter, counter), checkpoint=checkpoint)
+            callbacks = (reporter, counter, *loggers)
+            detector.fit(X, **pool, callbacks=callbacks, checkpoint=checkpoint, restarts=restarts)
     except InputError:
         if isinstance(X, TableFile) and isinstance(X.keep, _NormalRows):
             X.keep.check_any()  # says more
@@ -256,13 +271,25 @@ def _facts(detector: Any, model_path: str, rows: int, seconds: float) -> dict[st
         "columns": column_kinds(detector),
         "seconds": round(seconds, 3),
         "threshold": detector.calibration_.threshold,
-        "diagnosis": {
-            "healthy": detector.diagnosis_.healthy,
-            "verdict": detector.diagnosis_.verdict,
-            "measures": dict(detector.diagnosis_.measures),
-        },
+        **health(detector),
         "random_state": int(detector.seed_),
     }
+
+
+def health(detector: Any) -> dict[str, Any]:
+    """How training went, and each attempt at it."""
+    return {"diagnosis": vars(detector.diagnosis_), "attempts": detector.attempts_}
+
+
+def health_words(facts: dict[str, Any]) -> dict[str, str]:
+    """The advice if there is one, and the attempts if there were several."""
+    words = {"advice": facts["diagnosis"]["advice"]} if facts["diagnosis"]["advice"] else {}
+    if len(facts["attempts"]) > 1:
+        for number, attempt in enumerate(facts["attempts"], 1):
+            how = f"seed {attempt['seed']}, learning rate {attempt['learning_rate']:g}"
+            kept = ", kept" if attempt["kept"] else ""
+            words[f"attempt {number}"] = f"{attempt['verdict']} ({how}{kept})"
+    return words
 
 
 def _summary(facts: dict[str, Any]) -> str:
@@ -277,6 +304,7 @@ def _summary(facts: dict[str, Any]) -> str:
             f"time       {facts['seconds']:.1f} s",
             f"threshold  {facts['threshold']:.6g}",
             f"diagnosis  {facts['diagnosis']['verdict']}",
+            *(f"{name:<10} {value}" for name, value in health_words(facts).items()),
             f"model      {facts['model']}",
         ]
     )

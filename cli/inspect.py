@@ -14,7 +14,7 @@ from rich.table import Table
 import anogan
 
 from . import options
-from .fit import column_kinds
+from .fit import column_kinds, health, health_words
 from .progress import Reporter
 from .stream import Stream, column_label
 
@@ -85,11 +85,7 @@ def model_facts(detector: Any, model_path: str) -> dict[str, Any]:
         "false_alarms": float(calibration.false_alarms(np.array([calibration.threshold]))[0]),
         "held_out": calibration.held_out,
         "smallest_p_value": 1 / (1 + len(calibration.scores)),
-        "diagnosis": {
-            "healthy": detector.diagnosis_.healthy,
-            "verdict": detector.diagnosis_.verdict,
-            "measures": dict(detector.diagnosis_.measures),
-        },
+        **health(detector),
         "fitted_on": detector.fitted_on_,
         "training": {stage: _curve(terms) for stage, terms in detector.history_.items()},
     }
@@ -151,6 +147,7 @@ def _print(facts: dict[str, Any]) -> None:
         ),
         "smallest p-value": f"{facts['smallest_p_value']:.3g}",
         "diagnosis": facts["diagnosis"]["verdict"] + (f" ({measures})" if measures else ""),
+        **health_words(facts),
     }.items():
         table.add_row(name, value)
     if "drift" in facts:

@@ -34,7 +34,7 @@ class Reporter(anogan.Callback):
     def __init__(self, *, quiet: bool = False) -> None:
         self.quiet = quiet
         self._bar: Progress | None = None
-        self._what = ""
+        self._what = self._attempt = ""
         self._total: int | None = None
         self._done = self._first = 0
         self._began = self._shown = time.monotonic()
@@ -96,8 +96,11 @@ class Reporter(anogan.Callback):
         rate = (self._done - self._first) / (time.monotonic() - self._began)
         self._bar.update(self._bar.task_ids[0], completed=self._done, rate=f"{rate:,.0f}/s")
 
+    def on_attempt_begin(self, number: int, seed: int, learning_rate: float) -> None:
+        self._attempt = f" (attempt {number})" if number > 1 else ""
+
     def on_stage_begin(self, stage: str, total_steps: int) -> None:
-        self.begin(f"fitting: {stage}", total_steps or None)
+        self.begin(f"fitting: {stage}{self._attempt}", total_steps or None)
 
     def on_step_end(self, stage: str, step: int, terms: dict[str, float] | None) -> None:
         self.reach(step)

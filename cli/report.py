@@ -43,6 +43,8 @@ _MEASURES = {
     "has won.",
     "coverage": "Share of held-out normal samples with a generated one close by: 1 is best, near 0 is mode collapse.",
     "density": "How many neighbourhoods of real samples a generated one falls into: about 1 for a perfect generator.",
+    "diversity": "How far generated samples lie apart, relative to real ones: near 0 they are all alike.",
+    "reconstruction_diversity": "How far reconstructions lie apart, relative to the samples: near 0 all are alike.",
     "feature_coverage": "Coverage, in the features of a network trained on photographs.",
     "feature_density": "Density, in the features of a network trained on photographs.",
     "frechet_distance": "Distance between real and generated pictures in those features: 0 for equal distributions.",

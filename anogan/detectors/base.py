@@ -29,7 +29,7 @@ from ..engine.diagnostics import FEWEST_ROWS, Diagnosis, diagnose
 from ..engine.history import History
 from ..engine.module import GANModule
 from ..engine.trainer import MONITOR_ROWS, Trainer, TrainerSettings
-from ..errors import FormatError, InputError
+from ..errors import FormatError, InputError, TrainingDivergedError
 from ..nn import dcgan, mlp, style  # noqa: F401  (they enter themselves into the table of backbones)
 from ..nn.backbone import Backbone, backbone_for
 from ..nn.frozen import SHOWN_CHANNELS, pretrained
@@ -40,7 +40,7 @@ from ..scoring.drift import Drift, compare
 from ..scoring.explain import error_map, occlusion
 from ..scoring.reasons import leading, tell
 from ..scoring.similar import SIMILAR, SimilarRows
-from ..seeding import draw_seed, forked_torch_rng
+from ..seeding import derived_seed, draw_seed, forked_torch_rng
 from .registry import detector_class, register
 
 if TYPE_CHECKING:
@@ -55,6 +55,8 @@ SAMPLED_VALUES = 2**25  # numbers in them: of more than 128 columns fewer rows
 CALIBRATION_ROWS = 100_000  # of them, at most
 VALUES_AT_ONCE = 2**20  # numbers in a scored batch, over all members
 DIAGNOSED_ROWS = 512
+RECONSTRUCTED_ROWS = 64  # of them, where reconstructions stand for samples
+RESTART_RATE = 0.3  # of the learning rate, at each further attempt
 PERCEPTION = "efficientnet_lite0"  # the network in whose features generated pictures are judged
 NOTED_VERSIONS = ("anogan", "torch", "numpy")
 MAPPED_PICTURES = 256  # whose error maps set the threshold of pixels, at most
@@ -63,7 +65,7 @@ NORMAL_ROWS = 1000  # training rows that are kept to compare others with, at mos
 
 
 class TrainingHealthWarning(UserWarning):
-    """Training ended, but its diagnosis is not healthy."""
+    """Training ended, but its diagnosis is not healthy, or only that of a further attempt is."""
 
 
 class CalibrationWarning(UserWarning):
@@ -85,8 +87,11 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
         Minus the threshold; ``decision_function = score_samples - offset_``.
     diagnosis_ : Diagnosis
         How training went.
+    attempts_ : list of dict
+        Of each training: ``seed``, ``learning_rate``, ``verdict``, and whether it is the one that was ``kept``.
     history_ : dict
-        Loss curves, ``stage -> term -> values``.
+        Curves, ``stage -> term -> values``: loss terms and gradient norms of each phase under the stage's name, and
+        under ``stage/held_out`` (``stage/training``, where no rows are held out) the monitor and the critic's accuracy.
     fitted_on_ : dict
         ``samples`` in all, of which ``training``, ``watched`` for early stopping and ``calibration``, and the
         ``versions`` of what fitted them; empty for models saved by an anogan that did not note it.
@@ -173,6 +178,7 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
         X_other: Any = None,
         callbacks: Sequence[Callback] = (),
         checkpoint: str | os.PathLike[str] | None = None,
+        restarts: int = 1,
     ) -> Self:
         """Learn what is normal. If that fails or is interrupted, the detector is as it was before.
 
@@ -193,6 +199,11 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
         checkpoint : path, optional
             A directory. Training that was killed resumes from it when called again with the same data and
             parameters, and ends as if it had never stopped (bit for bit on CPU).
+        restarts : int
+            How often training may begin anew, with another seed (that follows from `random_state`) and 0.3 times the
+            learning rate, after it diverged or its generator collapsed. Kept is an attempt that did neither, of several
+            that with the fewest troubles, then that whose samples cover more of the held-out rows. A warning and
+            `attempts_` tell.
 
         Raises
         ------
@@ -204,77 +215,164 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
         self.check_parameters()
         if X_other is not None and not self.takes_pool:
             raise InputError(f"{type(self).__name__} learns from normal samples alone; X_other is for CycleGAN.")
+        if restarts < 0:
+            raise InputError(f"restarts must be at least 0, got {restarts}.")
         before = dict(self.__dict__)
         try:
-            return self._fit(X, X_other, callbacks, checkpoint)
+            self._fit(X, X_other, callbacks, checkpoint, restarts)
         except BaseException:  # Ctrl-C too: parts of two fits together would give scores of neither
             self.__dict__.clear()
             self.__dict__.update(before)
+            for callback in callbacks:
+                callback.on_fit_end(None)
             raise
+        for callback in callbacks:
+            callback.on_fit_end(self.diagnosis_)
+        return self
 
     def _fit(
-        self, X: Any, X_other: Any, callbacks: Sequence[Callback], checkpoint: str | os.PathLike[str] | None
-    ) -> Self:
+        self,
+        X: Any,
+        X_other: Any,
+        callbacks: Sequence[Callback],
+        checkpoint: str | os.PathLike[str] | None,
+        restarts: int,
+    ) -> None:
         self._fitted_with = _plain(self.get_params())
         directory = None if checkpoint is None else Path(checkpoint)
-        saved = None if directory is None else read_checkpoint(directory)
-        self.seed_ = draw_seed(self.random_state)
-        if saved is not None and self.random_state is None:
-            self.seed_ = int(saved[1]["run_key"].split("-")[0])
+        self.seed_ = self._first_seed(directory)
         known = total = None
         if isinstance(X, TableFile):
             X, known, total = self._drawn(X, callbacks)
         X = self._checked(X, reset=True)
         known = X if known is None else known
-        train, validation, calibration = self._split(len(X), total)
+        parts = self._split(len(X), total)
         self.fitted_on_ = {
             "samples": total or len(X),
-            "training": len(train),
-            "watched": len(validation),
-            "calibration": len(calibration),
+            **dict(zip(("training", "watched", "calibration"), map(len, parts), strict=True)),
             "versions": {name: str(sys.modules[name].__version__) for name in NOTED_VERSIONS},
         }
         condition = getattr(self, "condition", None)  # a parameter of those that know what that is
-        self.preprocessor_ = preprocessor_for(X, scaling=self.scaling, condition=condition).fit(known, rows=train)
+        self.preprocessor_ = preprocessor_for(X, scaling=self.scaling, condition=condition).fit(known, rows=parts[0])
         samples = self.preprocessor_.transform(X, self._dtype)
         if len(samples) < 2:
             raise InputError(f"X has {len(samples)} samples; at least 2 are needed.")
+        pool = None
+        if isinstance(X_other, TableFile):
+            X_other, _, _ = self._drawn(X_other, callbacks)
+        if X_other is not None:
+            pool = self.preprocessor_.transform(self._checked(X_other, reset=False), self._dtype)
+        self._device()  # says so before anything is begun
+        for callback in callbacks:
+            callback.on_fit_begin(self._fitted_with | {"random_state": self.seed_})
+        self._train(samples, pool, parts, callbacks, directory, restarts)
+
+    def _first_seed(self, directory: Path | None) -> int:
+        """The seed, which an unseeded training that resumes has from its checkpoint."""
+        if directory is not None and self.random_state is None:
+            for saved in map(read_checkpoint, (directory, *sorted(directory.glob("attempt-*")))):
+                if saved is not None:
+                    return int(saved[1]["run_key"].split("-")[0])
+        return draw_seed(self.random_state)
+
+    def _train(
+        self,
+        samples: Samples,
+        pool: Samples | None,
+        parts: tuple[np.ndarray, np.ndarray, np.ndarray],
+        callbacks: Sequence[Callback],
+        directory: Path | None,
+        restarts: int,
+    ) -> None:
+        """Train, and again after a failure that another seed and a lower rate may mend; keep the best attempt.
+
+        An earlier attempt of a fit that resumes is finished in its checkpoint, so that nothing of it is played again.
+        """
+        run_key = "" if directory is None else self._run_key(samples, pool)
+        self.attempts_: list[dict[str, Any]] = []
+        best: dict[str, Any] | None = None
+        for number in range(1, restarts + 2):
+            seed = self.seed_ if number == 1 else derived_seed(self.seed_, number)
+            rate = self._fitted_with["learning_rate"] * RESTART_RATE ** (number - 1)
+            for callback in callbacks:
+                callback.on_attempt_begin(number, seed, rate)
+            settings = TrainerSettings(self.steps, self.batch_size, rate, self.ema_decay, self.patience)
+            home = directory if directory is None or number == 1 else directory / f"attempt-{number}"
+            attempt: dict[str, Any] = {"seed": seed, "learning_rate": rate, "kept": False}
+            self.attempts_.append(attempt)
+            try:
+                with forked_torch_rng(seed, self._device()):
+                    self._attempt(samples, pool, parts, settings, seed, callbacks, home, run_key)
+            except TrainingDivergedError as error:
+                attempt["verdict"] = f"diverged: {error}"
+                if best is None and number > restarts:
+                    tried = f" {number} attempts did, the last at a rate of {rate:g}." if number > 1 else ""
+                    raise TrainingDivergedError(f"{error}{tried}") from None
+                continue
+            attempt["verdict"] = self.diagnosis_.verdict
+            if best is None or self.diagnosis_.better_than(best["diagnosis_"]):
+                best = dict(self.__dict__)
+                for each in self.attempts_:
+                    each["kept"] = each is attempt
+            if not self.diagnosis_.remediable:
+                break
+        assert best is not None
+        self.__dict__.update(best)
+        if len(self.attempts_) > 1 or not self.diagnosis_.healthy:
+            warnings.warn(f"{type(self).__name__}: {self._story()}", TrainingHealthWarning, stacklevel=4)
+
+    def _story(self) -> str:
+        """What became of the attempts."""
+        story = self.attempts_[0]["verdict"].rstrip(".") + "."
+        for attempt in self.attempts_[1:]:
+            again = f"Begun anew with seed {attempt['seed']} and a learning rate of {attempt['learning_rate']:g}"
+            story += f" {again}: {attempt['verdict'].rstrip('.')}{', kept' if attempt['kept'] else ''}."
+        return f"{story} {self.diagnosis_.advice}".rstrip()
+
+    def _attempt(
+        self,
+        samples: Samples,
+        pool: Samples | None,
+        parts: tuple[np.ndarray, np.ndarray, np.ndarray],
+        settings: TrainerSettings,
+        seed: int,
+        callbacks: Sequence[Callback],
+        directory: Path | None,
+        run_key: str,
+    ) -> None:
+        """Train, calibrate and diagnose, under a seeded generator."""
+        train, validation, calibration = parts
         device = self._device()
-        with forked_torch_rng(self.seed_, device):
-            backbone = backbone_for(self.backbone, self.preprocessor_.spec_, self.n_members, self.width)
-            self.n_members_ = backbone.members
-            self._network = (backbone.name, backbone.members, backbone.width)
-            module = self.build(backbone).to(device=device, dtype=self._dtype)
-            if isinstance(X_other, TableFile):
-                X_other, _, _ = self._drawn(X_other, callbacks)
-            if X_other is not None:
-                module.pool = self.preprocessor_.transform(self._checked(X_other, reset=False), self._dtype)
-            trainer = Trainer(
-                TrainerSettings(self.steps, self.batch_size, self.learning_rate, self.ema_decay, self.patience),
-                seed=self.seed_,
-                members=self.n_members_,
-                device=device,
-                callbacks=callbacks,
-                checkpoint=directory,
-                run_key="" if directory is None else self._run_key(samples, module.pool),
-            )
-            normal = samples.subset(train)
-            trained_on = module.before_training(normal)
-            held_out = module.as_trained_on(samples.subset(validation)) if len(validation) else None
-            self.history_: History = trainer.fit(module, trained_on, held_out)
-            module.after_training(normal)
-            self.module_ = module
-            self._baseline = samples.batch(train[:DIAGNOSED_ROWS]).mean(0)
-            is_image = self.preprocessor_.spec_.is_image
-            self._normal_rows = None if is_image else samples.batch(train[:NORMAL_ROWS])
-            kept_apart = not np.isin(calibration, train).any()
-            self._calibrate(samples, calibration, held_out=kept_apart)
-            if module.can("after_calibration") and kept_apart:
-                module.after_calibration(samples.subset(np.concatenate([calibration, validation])))
-                self._refer_to(samples.subset(calibration))
-            self.diagnosis_ = self._diagnose(samples.subset(validation if len(validation) else train))
-            module.pool = None  # the model does not keep the user's data
-        return self
+        backbone = backbone_for(self.backbone, self.preprocessor_.spec_, self.n_members, self.width)
+        self.n_members_ = backbone.members
+        self._network = (backbone.name, backbone.members, backbone.width)
+        module = self.build(backbone).to(device=device, dtype=self._dtype)
+        module.pool = pool
+        trainer = Trainer(
+            settings,
+            seed=seed,
+            members=self.n_members_,
+            device=device,
+            callbacks=callbacks,
+            checkpoint=directory,
+            run_key=run_key,
+        )
+        normal = samples.subset(train)
+        trained_on = module.before_training(normal)
+        held_out = module.as_trained_on(samples.subset(validation)) if len(validation) else None
+        self.history_: History = trainer.fit(module, trained_on, held_out)
+        module.after_training(normal)
+        self.module_ = module
+        self._baseline = samples.batch(train[:DIAGNOSED_ROWS]).mean(0)
+        is_image = self.preprocessor_.spec_.is_image
+        self._normal_rows = None if is_image else samples.batch(train[:NORMAL_ROWS])
+        kept_apart = not np.isin(calibration, train).any()
+        self._calibrate(samples, calibration, held_out=kept_apart)
+        if module.can("after_calibration") and kept_apart:
+            module.after_calibration(samples.subset(np.concatenate([calibration, validation])))
+            self._refer_to(samples.subset(calibration))
+        self.diagnosis_ = self._diagnose(samples.subset(validation if len(validation) else train))
+        module.pool = None  # the model does not keep the user's data
 
     def _drawn(self, file: TableFile, callbacks: Sequence[Callback]) -> "tuple[pd.DataFrame, pd.DataFrame, int]":
         """Random rows of a file; these and then some that show what occurs in it; how many rows it has."""
@@ -318,7 +416,7 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
         member_scores = self._member_scores(samples.subset(rows))
         scales = Calibration(*member_scales(member_scores), np.empty(0), 0.0, held_out=held_out)
         if self.contamination == "auto":
-            self._warn_of_few_rows(len(rows), "calibration_fraction or target_fpr", stacklevel=5)
+            self._warn_of_few_rows(len(rows), "calibration_fraction or target_fpr", stacklevel=7)
         self._set_levels(scales, scales.combine(member_scores), self._peaks(samples.subset(rows[:MAPPED_PICTURES])))
 
     def _set_levels(self, scales: Calibration, scores: np.ndarray, peaks: np.ndarray) -> None:
@@ -363,20 +461,31 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
     def _diagnose(self, samples: Samples) -> Diagnosis:
         n = min(len(samples), DIAGNOSED_ROWS)
         x = self._expand(samples.batch(np.arange(n)))
-        fake = features = None
+        fake = features = reconstructed = None
+        module, spec = self.module_, self.preprocessor_.spec_
         with torch.no_grad():
-            spec = self.preprocessor_.spec_
-            bare = x[0][:, : spec.shape[0]]  # without the number of a class, which is no coordinate
-            if self.module_.can("sample"):
-                made = self.module_.sample(n)[0][:, : spec.shape[0]]
+            bare = x[:, :, : spec.shape[0]]  # without the number of a class, which is no coordinate
+            if module.can("sample"):
+                made = module.sample(n)[:, :, : spec.shape[0]]
                 fake = _rows(made)
                 if spec.is_image and spec.shape[0] in SHOWN_CHANNELS and n >= FEWEST_ROWS:
                     seen = pretrained(PERCEPTION).to(made)
-                    features = _rows(seen.pooled(bare)), _rows(seen.pooled(made))
-            diagnosis = diagnose(_rows(bare), fake, self.module_.judge(x), features)
-        if not diagnosis.healthy:
-            warnings.warn(f"{type(self).__name__}: {diagnosis.verdict}", TrainingHealthWarning, stacklevel=4)
-        return diagnosis
+                    pooled = [seen.pooled(rows[0]).cpu().double().numpy() for rows in (bare, made)]
+                    features = pooled[0], pooled[1]
+            elif module.can("reconstruct"):
+                reconstructed = _rows(module.reconstruct(x[:, :RECONSTRUCTED_ROWS])[:, :, : spec.shape[0]])
+            as_trained = module.as_trained_on(samples.subset(np.arange(n)))
+            judged = module.judge(self._expand(as_trained.batch(np.arange(min(len(as_trained), DIAGNOSED_ROWS)))))
+        return diagnose(
+            _rows(bare)[0],
+            fake=fake,
+            reconstructed=reconstructed,
+            features=features,
+            logits=judged,
+            curves=self.history_,
+            steps=self.steps,
+            even=module.even,
+        )
 
     def _run_key(self, samples: Samples, pool: Samples | None) -> str:
         """Names this run for its checkpoint: the seed, then a digest of parameters and data."""
@@ -586,6 +695,7 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
             "map_threshold": self.calibration_.map_threshold,
             "diagnosis": vars(self.diagnosis_),
             "history": self.history_,
+            "attempts": self.attempts_,
             "fitted_on": self.fitted_on_,
             "n_features_in": getattr(self, "n_features_in_", None),
             "feature_names_in": list(getattr(self, "feature_names_in_", [])),
@@ -638,6 +748,7 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
             self.offset_ = -self.calibration_.threshold
             self.diagnosis_ = Diagnosis(**manifest["diagnosis"])
             self.history_ = manifest["history"]
+            self.attempts_ = manifest.get("attempts", [])  # files of anogan before restarts have none
             self.fitted_on_ = manifest.get("fitted_on", {})
             if manifest["n_features_in"] is not None:
                 self.n_features_in_ = manifest["n_features_in"]
@@ -794,7 +905,8 @@ def _plain(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _rows(x: Tensor) -> np.ndarray:
-    return x.flatten(1).cpu().double().numpy()
+    """``(K, B, *shape)`` -> ``(K, B, d)``."""
+    return x.flatten(2).cpu().double().numpy()
 
 
 def _as_table(X: Any) -> "pd.DataFrame":

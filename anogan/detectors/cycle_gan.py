@@ -21,7 +21,6 @@ FEWEST_PATCHES, MOST_PATCHES = 2**10, 2**18  # of each kind that are trained on
 FARTHEST = 128  # one in so many patches of the pool is played with, the least usual ones
 PATCHES_IN_A_ROW = 4  # of a training batch, beside as many of the least usual ones
 NOISE_DIM = 32  # of what F takes beside a patch
-JUDGED_PATCHES = 512
 
 
 class CycleGame(GANModule):
@@ -231,10 +230,9 @@ class PatchCycle(CycleGame):
         return self.patches.spread(lengths, change, grid, tuple(x.shape[2:])).expand_as(x)
 
     def judge(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """On some patches of these samples, and on what G makes of them after F has spoilt them."""
-        white = self.patches(x[0])[0].flatten(0, 1)
-        some = white[:: max(len(white) // JUDGED_PATCHES, 1)].expand(self.members, -1, -1)
-        normal, repaired = critique_both(self.critic_normal, some, self.to_normal(self.spoil(some)))
+        """Of patches, and of what G makes of them after F has spoilt them."""
+        x = x.flatten(1, 2)
+        normal, repaired = critique_both(self.critic_normal, x, self.to_normal(self.spoil(x)))
         return normal.logit.mean(-1), repaired.logit.mean(-1)
 
 

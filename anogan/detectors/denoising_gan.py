@@ -33,6 +33,8 @@ class DenoisingGame(GANModule):
     x̃ = x + j ε₀ + σ δ, where δ is normal noise or √d G(x, z) / |G(x, z)|.
     """
 
+    even = False  # R is what scores, and on pictures noise is easy to see
+
     bandwidth: Tensor  # (1,), s
     levels: Tensor  # (LEVELS,), the values of σ
 

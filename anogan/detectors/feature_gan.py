@@ -20,7 +20,6 @@ MOST_PATCHES = 2**18  # that R and G are trained on
 PROJECTED_PATCHES = 2**14  # patches that the principal components are learned from
 BANDWIDTH = 0.07  # of whitened patches, which spread over one: levels from 0.1 to 2
 FEATURE_SHARE = 0.25  # of a squared distance, R's features beside the whitened patch
-JUDGED_PATCHES = 512
 
 
 class FeatureGANModule(DenoisingGame):
@@ -98,12 +97,6 @@ class FeatureGANModule(DenoisingGame):
         distances, white, grid = self.distances(x[0])
         spread = self.patches.spread(distances, white, grid, tuple(x.shape[2:]))
         return spread.expand_as(x)
-
-    def judge(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """As the game judges, on patches of these samples."""
-        white = self.patches(x[0])[0].flatten(0, 1)
-        some = white[:: max(len(white) // JUDGED_PATCHES, 1)]
-        return super().judge(some.expand(self.members, *some.shape))
 
 
 class FeatureGAN(Detector):

@@ -1,15 +1,44 @@
-"""A word on whether training went well, from held-out normal rows."""
+"""Words on whether training went well, from held-out normal rows and from the curves."""
 
 from dataclasses import dataclass, field
 
 import numpy as np
+import torch
+from scipy.spatial.distance import pdist
+from scipy.stats import theilslopes
 from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 
+from .history import History
+
 NEIGHBOURS = 5
 FEWEST_ROWS = 30  # below it the shares are too coarse to say anything
-COLLAPSED = 0.2  # coverage below this is called mode collapse
-DOMINANT = 0.98  # ranking accuracy above this: the critic has won
+COLLAPSED = 0.2  # coverage below this is too little
+LACKING = 0.5  # coverage below this is no success either
+ALIKE = 0.5, 0.1  # spread of samples (of little coverage), and of reconstructions, relative to that of the data
+DOMINANT, CHANCE = 0.98, 0.6  # ranking accuracy of a critic that has won, and of one that tells nothing
+IMPROVED = 0.1  # share of the monitor's first value that it should lose
+RISEN = 1.5  # mean of the critic's loss, relative to its start, above which training is called diverged
+FEWEST_STEPS = 100
+LATE, LATE_SHARE = 0.25, 0.15  # of the budget at its end, and of the whole improvement, made then at the present pace
+
+COLLAPSE, WON, AT_CHANCE, DIVERGED, UNDER_TRAINED = (
+    "mode collapse",
+    "critic won",
+    "critic at chance",
+    "diverged",
+    "under-trained",
+)
+REMEDIABLE = (COLLAPSE, DIVERGED)
+"""What another seed and a lower rate may mend; the others would end in the same way, or want more of the same."""
+ADVICE = {
+    COLLAPSE: "Try another random_state, a lower learning_rate, or more members.",
+    WON: "Lower critic_steps or learning_rate, regularise the critic (r1_weight, spectral_norm), or take a detector "
+    "that reconstructs.",
+    AT_CHANCE: "Give more steps, raise critic_steps, or look whether the columns hold more than noise.",
+    DIVERGED: "Lower learning_rate, and look for extreme values in the data.",
+    UNDER_TRAINED: "Raise steps.",
+}
 
 
 @dataclass(frozen=True)
@@ -20,20 +49,53 @@ class Diagnosis:
     ----------
     healthy : bool
     verdict : str
-        ``"healthy"``, or what is wrong in plain words.
+        ``"healthy"``, or what is wrong and by which numbers that shows.
     measures : dict of str to float
         ``coverage``: share of held-out normal rows with a generated row within the distance of their own k-th
         neighbour, in [0, 1] (Naeem 2020, arXiv:2002.09797, eq. 4); ``density``: how many real neighbourhoods a
-        generated row falls into, about 1 for a perfect generator; ``critic_accuracy``: probability that the
-        critic ranks a real row above a generated one, 0.5 at equilibrium. For generated pictures also, in the features
-        of a pretrained network averaged over places: ``feature_coverage``, ``feature_density``, and
-        ``frechet_distance``, 0 for equal distributions. It is biased upwards with few pictures, and no FID, which is
-        defined on another network: it compares models of the same data.
+        generated row falls into, about 1 for a perfect generator (both averaged over members); ``diversity``: mean
+        distance between generated rows relative to that between real ones, of the member with the least;
+        ``reconstruction_diversity``: the same of reconstructions, for methods that do not generate;
+        ``critic_accuracy``: probability that the critic ranks a real row above a generated one, 0.5 at equilibrium.
+        For generated pictures also, in the features of a pretrained network averaged over places:
+        ``feature_coverage``, ``feature_density``, and ``frechet_distance``, 0 for equal distributions. It is biased
+        upwards with few pictures, and no FID, which is defined on another network: it compares models of the same data.
+    troubles : list of str
+        Those of the verdict in a word each: ``"mode collapse"``, ``"critic won"``, ``"critic at chance"``,
+        ``"diverged"``, ``"under-trained"``.
+    advice : str
+        What to do about the first of them.
     """
 
     healthy: bool
     verdict: str
     measures: dict[str, float] = field(default_factory=dict)
+    troubles: list[str] = field(default_factory=list)
+    advice: str = ""
+
+    @classmethod
+    def of(cls, troubles: dict[str, str], measures: dict[str, float]) -> "Diagnosis":
+        """The troubles with their evidence in words; none is healthy."""
+        verdict = "; ".join(f"{name}: {evidence}" for name, evidence in troubles.items()) or "healthy"
+        advice = ADVICE[next(iter(troubles))] if troubles else ""
+        return cls(not troubles, verdict, measures, list(troubles), advice)
+
+    @property
+    def remediable(self) -> bool:
+        """Whether another attempt may be better."""
+        return any(trouble in REMEDIABLE for trouble in self.troubles)
+
+    def better_than(self, other: "Diagnosis") -> bool:
+        """By no remediable trouble, then fewer of all, then what samples cover or how far reconstructions spread."""
+
+        def rank(one: Diagnosis) -> tuple[float, ...]:
+            return (
+                not one.remediable,
+                -len(one.troubles),
+                *(one.measures.get(k, 0.0) for k in ("coverage", "reconstruction_diversity")),
+            )
+
+        return rank(self) > rank(other)
 
 
 def coverage_and_density(real: np.ndarray, fake: np.ndarray, k: int = NEIGHBOURS) -> tuple[float, float]:
@@ -65,39 +127,153 @@ def frechet_distance(real: np.ndarray, fake: np.ndarray) -> float:
 
 def ranking_accuracy(real_logit: Tensor, fake_logit: Tensor) -> float:
     """P(real logit > generated logit) over all pairs of a member, ties count half: ``(K, B), (K, B)`` -> [0, 1]."""
-    difference = real_logit[:, :, None] - fake_logit[:, None, :]
-    return float(((difference > 0).double() + 0.5 * (difference == 0).double()).mean())
+    fake = fake_logit.sort(-1).values
+    below, up_to = (torch.searchsorted(fake, real_logit.contiguous(), right=right) for right in (False, True))
+    return float((below + up_to).double().mean()) / (2 * fake.shape[-1])
+
+
+def diversity(real: np.ndarray, made: np.ndarray) -> float:
+    """Mean distance between rows made ``(m, d)`` relative to that between real ones ``(n, d)``; 0: all are the same."""
+    spread = pdist(real).mean()
+    return float(pdist(made).mean() / spread) if spread else 1.0
 
 
 def diagnose(
     real: np.ndarray,
-    fake: np.ndarray | None,
-    logits: tuple[Tensor, Tensor] | None,
+    *,
+    fake: np.ndarray | None = None,
+    reconstructed: np.ndarray | None = None,
     features: tuple[np.ndarray, np.ndarray] | None = None,
+    logits: tuple[Tensor, Tensor] | None = None,
+    curves: History,
+    steps: int,
+    even: bool = True,
 ) -> Diagnosis:
-    """Put held-out rows ``(n, d)``, generated rows ``(m, d)`` and critic logits ``(K, B)`` into a verdict.
+    """Put what a trained model makes, and the curves of its training, into a verdict.
 
-    ``features`` are those of real and generated pictures in a pretrained network, ``(n, F)`` and ``(m, F)``.
+    Parameters
+    ----------
+    real : (n, d)
+        Held-out rows.
+    fake : (K, m, d) or None
+        Generated rows of each member.
+    reconstructed : (K, r, d) or None
+        The first r rows of `real`, by a method that does not generate.
+    features : (n, F) and (m, F), or None
+        Of real pictures and of the first member's in a pretrained network.
+    logits : two of (K, B), or None
+        The critic's, of real and of generated rows.
+    curves : History
+        Of the training.
+    steps : int
+        Budget of a stage.
+    even : bool
+        See `GANModule.even`.
     """
-    real, chosen = np.unique(
-        real, axis=0, return_index=True
-    )  # a row among its own copies has no neighbourhood that a sample could fall into
-    if len(real) < FEWEST_ROWS:
-        return Diagnosis(True, f"not assessed: only {len(real)} different held-out rows, {FEWEST_ROWS} are needed")
+    # A row among its own copies has no neighbourhood that a sample could fall into.
+    different, chosen = np.unique(real, axis=0, return_index=True)
     measures: dict[str, float] = {}
-    troubles = []
-    if fake is not None:
-        measures["coverage"], measures["density"] = coverage_and_density(real, fake)
-        if measures["coverage"] < COLLAPSED:
-            troubles.append(f"mode collapse: samples cover {measures['coverage']:.0%} of the held-out rows")
-    if features is not None:
-        seen, made = features[0][chosen], features[1]
-        measures["feature_coverage"], measures["feature_density"] = coverage_and_density(seen, made)
-        measures["frechet_distance"] = frechet_distance(seen, made)
-    if logits is not None:
-        measures["critic_accuracy"] = ranking_accuracy(*logits)
-        if measures["critic_accuracy"] > DOMINANT:
-            troubles.append(
-                f"critic won: it tells real from generated rows in {measures['critic_accuracy']:.0%} of pairs"
-            )
-    return Diagnosis(not troubles, "; ".join(troubles) or "healthy", measures)
+    if len(different) >= FEWEST_ROWS:
+        if fake is not None:
+            shares = [coverage_and_density(different, rows) for rows in fake]
+            measures["coverage"], measures["density"] = np.mean(shares, axis=0).tolist()
+            measures["diversity"] = min(diversity(real, rows) for rows in fake)
+        if features is not None:
+            seen, made = features[0][chosen], features[1]
+            measures["feature_coverage"], measures["feature_density"] = coverage_and_density(seen, made)
+            measures["frechet_distance"] = frechet_distance(seen, made)
+        if reconstructed is not None:
+            of = real[: reconstructed.shape[1]]
+            measures["reconstruction_diversity"] = min(diversity(of, rows) for rows in reconstructed)
+        if logits is not None:
+            measures["critic_accuracy"] = ranking_accuracy(*logits)
+    if steps < FEWEST_STEPS:  # and little can be said of the rest
+        few = f"{steps} steps a stage, where {FEWEST_STEPS} are few"
+        return Diagnosis.of({UNDER_TRAINED: few}, measures)
+    looks = {name: curve for name, curve in curves.items() if "monitor" in curve}
+    troubles = _divergence(curves) | _collapse(measures)
+    troubles |= _imbalance(measures, looks, even) | _haste(looks, steps)
+    if not troubles and len(different) < FEWEST_ROWS:
+        few = f"not assessed: only {len(different)} different held-out rows, {FEWEST_ROWS} are needed"
+        return Diagnosis(True, few)
+    return Diagnosis.of(troubles, measures)
+
+
+def _divergence(curves: History) -> dict[str, str]:
+    for name, curve in curves.items():
+        if rise := risen(curve):
+            return {
+                DIVERGED: f"the critic's loss is {rise[1]:.3g} on average in stage '{name}', {rise[0]:.3g} at first"
+            }
+    return {}
+
+
+def _haste(looks: History, steps: int) -> dict[str, str]:
+    """A stage that was not over when its budget was."""
+    for name, curve in looks.items():
+        if curve["step"][-1] == steps and (share := late_share(curve["monitor"])) > LATE_SHARE:
+            stage = name.partition("/")[0]
+            return {UNDER_TRAINED: f"stage '{stage}' makes {share:.0%} of its progress in its last quarter"}
+    return {}
+
+
+def _collapse(measures: dict[str, float]) -> dict[str, str]:
+    """Samples that are all alike, or so many of them that most rows have none near."""
+    coverage, spread = measures.get("coverage", 1.0), measures.get("diversity", 1.0)
+    if spread < ALIKE[1] or (coverage < COLLAPSED and spread < ALIKE[0]):
+        return {COLLAPSE: f"samples cover {coverage:.0%} of the held-out rows and spread {spread:.0%} as wide"}
+    spread = measures.get("reconstruction_diversity", 1.0)
+    if spread < ALIKE[1]:
+        return {COLLAPSE: f"reconstructions spread {spread:.0%} as wide as the rows"}
+    return {}
+
+
+def _imbalance(measures: dict[str, float], looks: History, even: bool) -> dict[str, str]:
+    """A game that one side has won, and that taught the generator little."""
+    games = [curve for curve in looks.values() if "critic_accuracy" in curve]
+    if not games:
+        return {}
+    accuracies, monitor = games[0]["critic_accuracy"], games[0]["monitor"]
+    accuracy = float(np.mean(accuracies[len(accuracies) // 2 :]))
+    if accuracy > DOMINANT and even:
+        trouble, least = WON, LACKING
+    elif accuracy < CHANCE:
+        trouble, least = AT_CHANCE, COLLAPSED
+    else:
+        return {}
+    told = f"it tells real from generated rows in {accuracy:.0%} of pairs"
+    if (coverage := measures.get("coverage", 1.0)) < least:
+        return {trouble: f"{told}, and samples cover {coverage:.0%} of the held-out rows"}
+    if (gain := improvement(monitor)) < IMPROVED:
+        return {trouble: f"{told}, and the monitor fell by {gain:.0%} only"}
+    return {}
+
+
+def improvement(monitor: list[float]) -> float:
+    """By which share of its first value a monitor fell, at best: at most 1 (0 if it is not positive)."""
+    return 1 - min(monitor) / monitor[0] if monitor[0] > 0 else 0.0
+
+
+def late_share(monitor: list[float]) -> float:
+    """How much of its whole fall a monitor falls in the last quarter of its looks, at its pace there.
+
+    The pace is Theil and Sen's (the median of the slopes between all pairs), 0 unless 95 % of the evidence is for a
+    fall.
+    """
+    late = monitor[-max(round(LATE * len(monitor)), 5) - 1 :]
+    whole = monitor[0] - min(monitor)
+    if whole <= 0 or len(late) < 6:
+        return 0.0
+    slope, _, _, upper = theilslopes(late)
+    return float(-slope * LATE * len(monitor) / whole) if upper < 0 else 0.0
+
+
+def risen(curve: dict[str, list[float]]) -> tuple[float, float] | None:
+    """First value and mean of a critic's loss that has risen, which one that learns does not; None if it has not."""
+    terms = [
+        values for name, values in curve.items() if name.startswith("critic") and not name.endswith("/gradient_norm")
+    ]
+    if not terms or "monitor" in curve:
+        return None
+    loss = np.sum(terms, axis=0)
+    return (loss[0], loss.mean()) if loss.mean() > RISEN * max(loss[0], 1.0) else None

@@ -18,14 +18,16 @@ from ..seeding import forked_torch_rng
 from . import history as history_of
 from .callbacks import Callback
 from .checkpoint import pack_optimizer, read_checkpoint, unpack_optimizer, write_checkpoint
+from .diagnostics import ranking_accuracy
 from .history import History
 from .module import GANModule, Phase, Stage
 
 CHECKS = 20  # looks at the held-out rows during a stage
-LOGS = 200  # logged steps during a stage
+LOGS = 200  # logged steps during a stage, besides the first one
 GROWTH = 0.5  # share of a stage's budget after which growing networks have all their resolutions
 RUNNING_STATISTICS = ("running_mean", "running_var")  # of batch norm
 MONITOR_ROWS = 1024  # held-out rows that a look uses
+JUDGED_ROWS = 128  # rows that the critic judges at a look, and that are watched where none is held out
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ class Trainer:
             At the first loss that is not finite; it names phase and step.
         """
         saved = self._read_checkpoint()
-        probe = self._probe(held_out)
+        probe = self._probe(train, held_out)
         for number, stage in enumerate(module.stages()):
             if saved is not None and saved[1]["stage"] > number:
                 continue
@@ -127,10 +129,10 @@ class Trainer:
         """``(B, *shape)`` -> ``(K, B, *shape)`` on the device; all members see the same rows."""
         return batch.to(self.device, non_blocking=True).expand(self.members, *batch.shape)
 
-    def _probe(self, held_out: Samples | None) -> Tensor | None:
-        if held_out is None or not self.settings.patience:
-            return None
-        return self.expand(held_out.batch(np.arange(min(len(held_out), MONITOR_ROWS))))
+    def _probe(self, train: Samples, held_out: Samples | None) -> "_Probe":
+        stops = held_out is not None and self.settings.patience > 0
+        watched, most = (held_out, MONITOR_ROWS) if held_out is not None and stops else (train, JUDGED_ROWS)
+        return _Probe(self.expand(watched.batch(np.arange(min(len(watched), most)))), stops)
 
     def _read_checkpoint(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
         saved = None if self.checkpoint is None else read_checkpoint(self.checkpoint)
@@ -140,6 +142,19 @@ class Trainer:
                 "Fit with the same ones to resume it, or give another directory."
             )
         return saved
+
+
+@dataclass(frozen=True)
+class _Probe:
+    """What a look sees: held-out rows, which may stop the stage, or else some of the training rows, which may not."""
+
+    x: Tensor  # (K, B, *shape)
+    stops: bool
+
+    @property
+    def name(self) -> str:
+        """Under which a stage's looks are recorded."""
+        return "held_out" if self.stops else "training"
 
 
 class _StageRun:
@@ -152,7 +167,7 @@ class _StageRun:
         stage: Stage,
         number: int,
         train: Samples,
-        probe: Tensor | None,
+        probe: _Probe,
     ) -> None:
         self.trainer, self.module, self.stage, self.number = trainer, module, stage, number
         self.train, self.probe = train, probe
@@ -188,7 +203,7 @@ class _StageRun:
                 self.step += 1
                 for network in self.stage.growing:
                     grow(network, self._growth())
-                terms = self._play_step(self.trainer.expand(batch), log=self.step % every_log == 0)
+                terms = self._play_step(self.trainer.expand(batch), log=self.step == 1 or self.step % every_log == 0)
                 if terms is not None:
                     history_of.append(self.trainer.history, name, self.step, terms)
                 if self.step % every_look == 0 or self.step == total:
@@ -258,7 +273,7 @@ class _StageRun:
                 )
             total.backward()
             if log:
-                logged.update(_summary(phase, terms, weights))
+                logged.update(_summary(phase, terms, weights, self.trainer.members))
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
             for weight in weights:
@@ -274,23 +289,32 @@ class _StageRun:
         """Compare on the held-out rows; whether the stage should stop."""
         if self._growth() < 1:
             return False  # what a coarser resolution reaches says nothing of the full one
-        current = self._current_weights()
-        if self.probe is None:
-            self.best = current
-            return False
-        live = _snapshot(self.module)
+        current, live = self._current_weights(), _snapshot(self.module)
         self.module.load_state_dict(current)
         self.module.eval()
         with forked_torch_rng(self.trainer.seed, self.trainer.device):  # the same latents at each look
-            value = float(self.stage.monitor(self.probe).mean())
+            seen = self._see()
         self.module.load_state_dict(live)
         self._train_mode()
-        history_of.append(self.trainer.history, f"{self.stage.name}/held_out", self.step, {"monitor": value})
+        name = f"{self.stage.name}/{self.probe.name}"
+        history_of.append(self.trainer.history, name, self.step, seen)
+        for callback in self.trainer.callbacks:
+            callback.on_look(name, self.step, seen)
+        if not self.probe.stops:
+            self.best = current
+            return False
+        value = seen["monitor"]
         if not value >= self.best_value:
             self.best, self.best_value, self.looks_since_best = current, value, 0
             return False
         self.looks_since_best += 1
         return self.looks_since_best >= self.settings.patience
+
+    def _see(self) -> dict[str, float]:
+        """The monitor, and in a game (it takes two phases) how well the critic tells real from generated rows."""
+        seen = {"monitor": float(self.stage.monitor(self.probe.x).mean())}
+        judged = self.module.judge(self.probe.x[:, :JUDGED_ROWS]) if len(self.stage.phases) > 1 else None
+        return seen if judged is None else seen | {"critic_accuracy": ranking_accuracy(*judged)}
 
     def _current_weights(self) -> dict[str, Tensor]:
         return _snapshot(self.module) | ({} if self.average is None else self.average.weights())
@@ -373,9 +397,11 @@ def _snapshot(module: torch.nn.Module) -> dict[str, Tensor]:
     return {name: tensor.clone() for name, tensor in module.state_dict().items()}
 
 
-def _summary(phase: Phase, terms: dict[str, Tensor], weights: list[torch.nn.Parameter]) -> dict[str, float]:
-    """Loss terms and the gradient norm of one played phase, averaged over members."""
+def _summary(
+    phase: Phase, terms: dict[str, Tensor], weights: list[torch.nn.Parameter], members: int
+) -> dict[str, float]:
+    """Loss terms of one played phase, averaged over members, and the root mean square of their gradient norms."""
     gradients = [w.grad for w in weights if w.grad is not None]
     norm = torch.nn.utils.get_total_norm(gradients) if gradients else torch.zeros(())
     values = {f"{phase.name}/{term}": float(value.detach().mean()) for term, value in terms.items()}
-    return values | {f"{phase.name}/gradient_norm": float(norm)}
+    return values | {f"{phase.name}/gradient_norm": float(norm) / members**0.5}

@@ -22,6 +22,8 @@ WITHOUT_GRADIENT = {
     # A Wasserstein critic's last bias shifts the logits of real and of generated samples alike.
     "f_anogan": ("critic.head.bias", "critic.nets.0.head.bias"),
     "wgan_gp": ("critic.head.bias", "critic.nets.0.head.bias"),
+    # So does a hinge critic's, as long as all logits lie within the margin.
+    "cycle_gan": ("critic_normal.critic.head.bias", "critic_other.critic.head.bias"),
 }
 
 

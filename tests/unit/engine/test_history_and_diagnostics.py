@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anogan.engine.callbacks import Callback
-from anogan.engine.diagnostics import coverage_and_density, diagnose, frechet_distance, ranking_accuracy
+from anogan.engine.diagnostics import Diagnosis, coverage_and_density, diagnose, frechet_distance, ranking_accuracy
 from anogan.engine.history import append
 
 
@@ -38,9 +38,13 @@ def test_terms_that_come_and_go_keep_the_curves_aligned(played):
 
 def test_hooks_are_empty():
     callback = Callback()
+    callback.on_fit_begin({"steps": 3})
+    callback.on_attempt_begin(1, 0, 1e-3)
     callback.on_stage_begin("gan", 3)
     callback.on_step_end("gan", 1, None)
+    callback.on_look("gan/held_out", 1, {"monitor": 0.5})
     callback.on_stage_end("gan", 3)
+    callback.on_fit_end(None)
 
 
 RNG = np.random.default_rng(0)
@@ -87,7 +91,7 @@ def test_the_frechet_distance_stands_more_features_than_rows():
 
 def test_pictures_are_also_judged_in_pretrained_features():
     rows = np.random.default_rng(0).normal(size=(60, 4))
-    measures = diagnose(rows[:30], rows[30:], None, (rows[:30], rows[30:] + 9)).measures
+    measures = diagnosed(rows[:30], rows[30:], features=(rows[:30], rows[30:] + 9)).measures
     assert measures["feature_coverage"] == 0 == measures["feature_density"]
     assert measures["frechet_distance"] > 300
 
@@ -100,35 +104,129 @@ def test_ranking_accuracy_is_the_share_of_pairs_ranked_right():
 
 
 LOGITS = torch.randn(1, 300, generator=torch.Generator().manual_seed(0))
+FALLING = [1.0, 0.5, *[0.4] * 18]
+
+
+def looks(monitor=FALLING, accuracy=0.7, last=900):
+    """Curves of one game that was looked at 20 times."""
+    step = np.linspace(last / len(monitor), last, len(monitor)).astype(int).tolist()
+    return {"gan/held_out": {"step": step, "monitor": monitor, "critic_accuracy": [accuracy] * len(monitor)}}
+
+
+def diagnosed(real=REAL, fake=None, **more):
+    fake = None if fake is None else fake[None]
+    return diagnose(real, fake=fake, **{"curves": looks(), "steps": 1000} | more)
 
 
 def test_a_good_generator_and_a_puzzled_critic_are_healthy():
-    diagnosis = diagnose(REAL, RNG.normal(size=(300, 2)), (LOGITS, LOGITS.flip(1)))
+    diagnosis = diagnosed(fake=RNG.normal(size=(300, 2)), logits=(LOGITS, LOGITS.flip(1)))
     assert diagnosis.healthy
     assert diagnosis.verdict == "healthy"
-    assert set(diagnosis.measures) == {"coverage", "density", "critic_accuracy"}
+    assert (diagnosis.troubles, diagnosis.advice, diagnosis.remediable) == ([], "", False)
+    assert set(diagnosis.measures) == {"coverage", "density", "diversity", "critic_accuracy"}
 
 
-def test_mode_collapse_is_called_so():
-    diagnosis = diagnose(REAL, np.full((300, 2), 0.3), None)
+def test_mode_collapse_is_called_so_with_its_numbers():
+    diagnosis = diagnosed(fake=np.full((300, 2), 0.3))
     assert not diagnosis.healthy
-    assert diagnosis.verdict.startswith("mode collapse: samples cover ")
+    assert diagnosis.verdict == (
+        f"mode collapse: samples cover {diagnosis.measures['coverage']:.0%} of the held-out rows and spread 0% as wide"
+    )
+    assert diagnosis.remediable
+    assert "random_state" in diagnosis.advice
 
 
-def test_a_critic_that_won_is_called_so():
-    diagnosis = diagnose(REAL, None, (LOGITS + 50, LOGITS))
-    assert not diagnosis.healthy
-    assert diagnosis.verdict.startswith("critic won")
-    assert set(diagnosis.measures) == {"critic_accuracy"}
+def test_one_member_that_collapsed_is_enough():
+    fake = np.stack([RNG.normal(size=(300, 2)), np.zeros((300, 2))])
+    assert diagnose(REAL, fake=fake, curves=looks(), steps=1000).troubles == ["mode collapse"]
 
 
-def test_both_troubles_are_told():
-    verdict = diagnose(REAL, REAL * 0, (LOGITS + 50, LOGITS)).verdict
-    assert "mode collapse" in verdict
-    assert "critic won" in verdict
+def test_samples_that_are_as_wide_as_the_rows_but_elsewhere_are_no_mode_collapse():
+    assert diagnosed(fake=REAL + 100).troubles == []
+
+
+def test_reconstructions_that_are_all_alike_are_a_collapse():
+    assert diagnosed(reconstructed=REAL[None, :64]).healthy
+    verdict = diagnosed(reconstructed=np.zeros((1, 64, 2))).verdict
+    assert verdict == "mode collapse: reconstructions spread 0% as wide as the rows"
+
+
+def test_a_critic_that_won_and_left_no_lesson_is_called_so():
+    stalled = looks([1.0, 0.99] + [1.5] * 18, accuracy=1.0)
+    diagnosis = diagnosed(curves=stalled)
+    assert diagnosis.verdict == (
+        "critic won: it tells real from generated rows in 100% of pairs, and the monitor fell by 1% only"
+    )
+    assert not diagnosis.remediable
+    assert "samples cover 0%" in diagnosed(fake=REAL + 100, curves=looks(accuracy=1.0)).verdict
+
+
+def test_a_critic_that_is_never_mistaken_is_no_trouble_if_the_rest_learns_or_if_it_is_what_scores():
+    assert diagnosed(curves=looks(accuracy=1.0)).healthy
+    assert diagnosed(curves=looks([1.0] * 20, accuracy=1.0), even=False).healthy
+
+
+def test_a_critic_at_chance_is_a_trouble_only_if_nothing_was_learned():
+    assert diagnosed(curves=looks(accuracy=0.5)).healthy
+    assert diagnosed(curves=looks([1.0] * 20, accuracy=0.5)).troubles == ["critic at chance"]
+
+
+def test_the_later_half_of_the_looks_tells_who_won():
+    curves = looks([1.0] * 20)
+    curves["gan/held_out"]["critic_accuracy"] = [1.0] * 10 + [0.7] * 10
+    assert diagnosed(curves=curves).healthy
+    curves["gan/held_out"]["critic_accuracy"] = [0.7] * 10 + [1.0] * 10
+    assert diagnosed(curves=curves).troubles == ["critic won"]
+
+
+def test_a_critics_loss_that_rises_is_divergence():
+    def loss(values):
+        return {"gan": {"step": [1, 2, 3], "critic/real": values, "critic/gradient_norm": [9e9] * 3}}
+
+    assert diagnosed(curves=loss([2.0, 1.0, 0.5])).healthy
+    diagnosis = diagnosed(curves=loss([2.0, 50.0, 98.0]))
+    assert diagnosis.verdict == "diverged: the critic's loss is 50 on average in stage 'gan', 2 at first"
+    assert diagnosis.remediable
+
+
+def test_a_monitor_that_still_falls_when_the_budget_ends_is_under_training():
+    falling = np.linspace(1, 0, 20).tolist()
+    diagnosis = diagnosed(curves=looks(falling, last=1000))
+    assert diagnosis.verdict.startswith("under-trained: stage 'gan' makes 26% of its progress in its last quarter")
+    assert diagnosis.advice == "Raise steps."
+    assert diagnosed(curves=looks(falling, last=900)).healthy  # it was stopped before
+    assert diagnosed(curves=looks(last=1000)).healthy
+
+
+def test_a_handful_of_steps_is_under_training_whatever_else():
+    diagnosis = diagnosed(fake=REAL * 0, steps=3)
+    assert diagnosis.verdict == "under-trained: 3 steps a stage, where 100 are few"
+    assert diagnosis.measures["diversity"] == 0
+    assert not diagnosis.remediable
+
+
+def test_all_troubles_are_told_and_the_first_is_advised_on():
+    diagnosis = diagnosed(fake=REAL * 0, curves=looks([1.0] * 20, accuracy=1.0))
+    assert diagnosis.troubles == ["mode collapse", "critic won"]
+    assert "; critic won: " in diagnosis.verdict
+    assert diagnosis.advice == diagnosed(fake=REAL * 0).advice
+
+
+def test_a_collapse_is_worse_than_any_number_of_other_troubles():
+    others = Diagnosis.of({"critic won": "", "under-trained": ""}, {})
+    assert others.better_than(Diagnosis.of({"mode collapse": ""}, {"coverage": 0.9}))
+
+
+def test_the_better_of_two_has_fewer_troubles_then_covers_more():
+    healthy, collapsed = diagnosed(fake=RNG.normal(size=(300, 2))), diagnosed(fake=REAL * 0)
+    half = diagnosed(fake=np.concatenate([REAL[:30]] * 10))
+    assert healthy.better_than(collapsed)
+    assert not collapsed.better_than(healthy)
+    assert healthy.better_than(half)
+    assert not healthy.better_than(healthy)
 
 
 def test_too_few_rows_are_not_judged():
-    diagnosis = diagnose(REAL[:10], REAL[:10] * 0, None)
+    diagnosis = diagnosed(REAL[:10], REAL[:10] * 0)
     assert diagnosis.healthy
     assert diagnosis.verdict.startswith("not assessed")

@@ -245,7 +245,7 @@ def test_without_held_out_rows_the_last_weights_are_kept():
     history = play(toy, steps=50, patience=3, callbacks=[Watch()])
     assert len(last) == 50
     assert toy.a[0].item() == last[-1]
-    assert list(history) == ["toy"]
+    assert list(history) == ["toy", "toy/training"]  # which is looked at, but does not choose
 
 
 def test_a_monitor_without_a_number_does_not_stop_the_first_look():
@@ -267,10 +267,52 @@ def test_looking_leaves_weights_generator_and_mode_alone():
     assert len(set(looked["toy/held_out"]["monitor"])) == 1  # the same latents at each look
 
 
+def test_a_look_tells_how_well_the_critic_ranks_and_is_told():
+    class Judging(Toy):
+        def judge(self, x):
+            return x[..., 0], x[..., 0] - 1.5
+
+    told = []
+
+    class Watch(Callback):
+        def on_look(self, stage, step, values):
+            told.append((stage, step, values))
+
+    history = play(Judging(), held_out=data(4), steps=CHECKS, patience=CHECKS, callbacks=[Watch()])
+    curve = history["toy/held_out"]
+    # Of the rows 0 to 3 against -1.5 to 1.5: 2 + 3 + 4 + 4 of 16 pairs are ranked right.
+    assert curve["critic_accuracy"] == [13 / 16] * CHECKS
+    assert told == [
+        ("toy/held_out", step, {"monitor": monitor, "critic_accuracy": 13 / 16})
+        for step, monitor in zip(curve["step"], curve["monitor"], strict=True)
+    ]
+
+
+def test_judging_at_a_look_does_not_change_the_training():
+    class Judging(Toy):
+        def judge(self, x):
+            return torch.rand(1, 4), torch.rand(1, 4)
+
+        def a_loss(self, x):
+            return super().a_loss(x + torch.rand(1))
+
+    class Plain(Judging):
+        judge = GANModule.judge
+
+    ends = []
+    for kind in (Judging, Plain):
+        torch.manual_seed(0)
+        module = kind()
+        play(module, held_out=data(4), steps=30, patience=100)
+        ends.append(module.a[0].item())
+    assert ends[0] == ends[1]
+
+
 def test_a_long_training_is_logged_and_looked_at_a_bounded_number_of_times():
     toy = Toy()
     history = play(toy, held_out=data(4), steps=3 * LOGS, patience=1000)
-    assert len(history["toy"]["step"]) == LOGS
+    assert len(history["toy"]["step"]) == LOGS + 1
+    assert history["toy"]["step"][0] == 1
     assert len(history["toy/held_out"]["step"]) == CHECKS
     assert history["toy"]["step"][-1] == 3 * LOGS
 
