@@ -26,6 +26,7 @@ from .io import (
     warn,
 )
 from .progress import Reporter
+from .sample import pictures_as_bytes, save_picture, side_by_side
 from .stream import skip_reasons, warn_skipped
 
 
@@ -69,6 +70,12 @@ class ImageSize(click.ParamType):
     metavar="N",
     help="How often training may begin anew, with another seed and 0.3 times the rate, after it diverged or collapsed.",
 )
+@click.option(
+    "--strip",
+    metavar="FILE.png",
+    help="For pictures: show how synthetic ones change through training, a row for each latent, if the detector "
+    "generates.",
+)
 @click.option("--log-dir", metavar="DIR", help="Write the training curves here for TensorBoard (anogan[tensorboard]).")
 @options.on_error_option
 @options.json_option
@@ -85,6 +92,7 @@ def command(
     image_size: int | tuple[int, int] | None,
     checkpoint: str | None,
     restarts: int,
+    strip: str | None,
     log_dir: str | None,
     on_error: str,
     as_json: bool,
@@ -105,12 +113,19 @@ def command(
         check_target(checkpoint, folder=True)
     if log_dir is not None:
         check_target(log_dir, folder=True)
-    loggers = [] if log_dir is None else [anogan.TensorBoardLogger(log_dir)]
+    loggers: list[Any] = [] if log_dir is None else [anogan.TensorBoardLogger(log_dir)]
+    if strip is not None:
+        if not strip.lower().endswith(".png"):
+            raise InputError(f"--strip: the strip is a picture; '{strip}' does not end in .png.")
+        check_target(strip, [data, model_path])
+        loggers.append(_Strip(detector))
     if other is not None and not detector.takes_pool:
         raise InputError(f"--other is for detectors that learn from a second set (cycle_gan); {name} does not.")
     source = open_source(data, part="train", size=image_size or detector.image_size)
     if image_size is not None and not isinstance(source, PictureSource):
         raise InputError(f"--image-size is for folders of pictures; {data} is none.")
+    if strip is not None and not isinstance(source, PictureSource):
+        raise InputError(f"--strip is for folders of pictures; {data} is none.")
     X = _read(source, label, normal, drop, skip=on_error == "skip")
     pool = {} if other is None else {"X_other": _read_pool(other, source, label, drop, skip=on_error == "skip")}
     began, counter = time.perf_counter(), _RowCounter()
@@ -130,6 +145,8 @@ def command(
         raise click.Abort(f"Run the same command again to go on from the checkpoint in {checkpoint}.") from None
     seconds = time.perf_counter() - began
     save(detector, model_path)
+    if strip is not None:
+        loggers[-1].write(strip)
     if quiet and not as_json:
         return
     facts = _facts(detector, model_path, counter.rows or len(X), seconds)
@@ -144,6 +161,31 @@ class _RowCounter(anogan.Callback):
     def on_stage_end(self, stage: str, steps: int) -> None:
         if stage == "reading":
             self.rows = self.rows or steps  # the pool comes later
+
+
+class _Strip(anogan.Callback):
+    """Collects synthetic pictures of the same latents, as they come out through training."""
+
+    samples = 8
+
+    def __init__(self, detector: Any) -> None:
+        self.detector = detector
+        self.looks: list[np.ndarray] = []
+
+    def on_attempt_begin(self, number: int, seed: int, learning_rate: float) -> None:
+        self.looks = []
+
+    def on_samples(self, stage: str, step: int, samples: Any) -> None:
+        pictures = self.detector.preprocessor_.inverse(samples.cpu().double().numpy())
+        self.looks.append(pictures_as_bytes(pictures.X if isinstance(pictures, anogan.Conditioned) else pictures))
+
+    def write(self, path: str) -> None:
+        """A row for each latent, a column for each look."""
+        if not self.looks:
+            warn(f"--strip: {self.detector.name} does not generate, so there is nothing to show.")
+            return
+        shown = np.stack(self.looks, axis=1)  # (n, looks, C, H, W)
+        save_picture(side_by_side(shown.reshape(-1, *shown.shape[2:]), columns=len(self.looks)), path)
 
 
 def _built(name: str, given: dict[str, Any]) -> Any:

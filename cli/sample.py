@@ -45,7 +45,7 @@ def command(model_path: str, count: int, output: str, random_state: int | None, 
     if as_folder:
         _write_pictures(samples, Path(output))
     elif output.lower().endswith(".png"):
-        _save(_side_by_side(pictures_as_bytes(samples)), output)
+        save_picture(side_by_side(pictures_as_bytes(samples)), output)
     elif output.lower().endswith(".npy"):
         with written_whole(output) as file:
             np.save(file, np.asarray(samples), allow_pickle=False)
@@ -91,7 +91,7 @@ def _write_pictures(samples: np.ndarray, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     digits = len(str(len(samples) - 1))
     for index, pixels in enumerate(pictures_as_bytes(samples)):
-        _save(pixels, folder / f"sample_{index:0{digits}d}.png")
+        save_picture(pixels, folder / f"sample_{index:0{digits}d}.png")
 
 
 def pictures_as_bytes(samples: np.ndarray) -> np.ndarray:
@@ -104,9 +104,9 @@ def pictures_as_bytes(samples: np.ndarray) -> np.ndarray:
     return np.rint((samples.astype(np.float64) - low) / (high - low or 1.0) * 255).astype(np.uint8)
 
 
-def _side_by_side(pictures: np.ndarray) -> np.ndarray:
-    """``(n, C, H, W)`` -> one picture ``(C, rows * H, columns * W)``, about as many rows as columns."""
-    columns = math.ceil(math.sqrt(len(pictures)))
+def side_by_side(pictures: np.ndarray, columns: int | None = None) -> np.ndarray:
+    """``(n, C, H, W)`` -> one picture ``(C, rows * H, columns * W)``, by default about as many rows as columns."""
+    columns = columns or math.ceil(math.sqrt(len(pictures)))
     rows = math.ceil(len(pictures) / columns)
     sheet = np.zeros((rows * columns, *pictures.shape[1:]), dtype=np.uint8)
     sheet[: len(pictures)] = pictures
@@ -114,7 +114,8 @@ def _side_by_side(pictures: np.ndarray) -> np.ndarray:
     return grid.reshape(pictures.shape[1], rows * pictures.shape[2], columns * pictures.shape[3])
 
 
-def _save(pixels: np.ndarray, path: str | Path) -> None:
+def save_picture(pixels: np.ndarray, path: str | Path) -> None:
+    """Write pixels (C, H, W) uint8 as a PNG; whole or not at all."""
     picture = Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0))
     with written_whole(path) as file:
         picture.save(file, "PNG")

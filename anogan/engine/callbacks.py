@@ -5,12 +5,17 @@ import os
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from ..errors import InputError
 from .diagnostics import Diagnosis
 
 
 class Callback:
     """Override what you need; every hook is empty."""
+
+    samples: int = 0
+    """How many synthetic samples `on_samples` wants to be shown; 0: it is not called."""
 
     def on_fit_begin(self, parameters: dict[str, Any]) -> None:
         """A fit with these constructor parameters begins (or resumes)."""
@@ -26,6 +31,12 @@ class Callback:
 
     def on_look(self, stage: str, step: int, values: dict[str, float]) -> None:
         """Rows were looked at without learning from them; ``stage`` names the stage, and which rows they were."""
+
+    def on_samples(self, stage: str, step: int, samples: Tensor) -> None:
+        """At each look, if the method generates: samples ``(n, *shape)`` in the networks' units, of the first member.
+
+        They come from the same latents each time, so that one sees them change.
+        """
 
     def on_stage_end(self, stage: str, steps: int) -> None:
         """The stage ended after ``steps`` steps, by its budget or by early stopping."""

@@ -294,6 +294,8 @@ class _StageRun:
         self.module.eval()
         with forked_torch_rng(self.trainer.seed, self.trainer.device):  # the same latents at each look
             seen = self._see()
+        with forked_torch_rng(self.trainer.seed, self.trainer.device):
+            self._show()
         self.module.load_state_dict(live)
         self._train_mode()
         name = f"{self.stage.name}/{self.probe.name}"
@@ -315,6 +317,14 @@ class _StageRun:
         seen = {"monitor": float(self.stage.monitor(self.probe.x).mean())}
         judged = self.module.judge(self.probe.x[:, :JUDGED_ROWS]) if len(self.stage.phases) > 1 else None
         return seen if judged is None else seen | {"critic_accuracy": ranking_accuracy(*judged)}
+
+    def _show(self) -> None:
+        """Synthetic samples to the callbacks that want some."""
+        if not self.module.can("sample"):
+            return
+        for callback in self.trainer.callbacks:
+            if callback.samples:
+                callback.on_samples(self.stage.name, self.step, self.module.sample(callback.samples)[0])
 
     def _current_weights(self) -> dict[str, Tensor]:
         return _snapshot(self.module) | ({} if self.average is None else self.average.weights())

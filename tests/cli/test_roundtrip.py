@@ -219,6 +219,22 @@ def test_pictures_round_trip(run, data, picture_model, tmp_path):
     assert len(list((tmp_path / "top").rglob("*.png"))) == 2
 
 
+def test_a_strip_shows_the_same_latents_through_training(run, data, tmp_path):
+    options = ["--image-size", "8x12", "--steps", "40", "--width", "8", "--random-state", "0", "-q"]
+    fit = ["fit", data / "parts", "-m", tmp_path / "m", *options, "--strip", tmp_path / "strip.png"]
+    run(*fit, "--detector", "wgan_gp", "--patience", "0", "--restarts", "0")
+    with Image.open(tmp_path / "strip.png") as strip:
+        assert strip.size == (20 * 12, 8 * 8)  # looks, latents
+        pixels = np.asarray(strip).reshape(8, 8, 20, 12)
+    assert (pixels[:, :, 0] != pixels[:, :, -1]).any()
+    made = anogan.load(tmp_path / "m").anomaly_score(np.zeros((1, 1, 8, 12)))
+    run(*fit[:-2], "--detector", "wgan_gp", "--patience", "0", "--restarts", "0")
+    assert anogan.load(tmp_path / "m").anomaly_score(np.zeros((1, 1, 8, 12))) == made  # looking changes nothing
+    (tmp_path / "strip.png").unlink()
+    assert "does not generate" in run(*fit, "--detector", "ganomaly", "--restarts", "0").stderr
+    assert not (tmp_path / "strip.png").exists()
+
+
 def test_each_kind_of_defect_has_its_own_pixel_auroc(run, data, picture_model, tmp_path):
     parts = tmp_path / "parts"
     shutil.copytree(data / "parts", parts)
