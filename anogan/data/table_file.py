@@ -293,10 +293,12 @@ class TableFile:
     def _parquet_batches(self, types: dict[str, pa.DataType], rows: int, checked: bool) -> Iterator[pa.Table]:
         never_text = set(types) - set(self.text) if checked else set()
         for file in self._files:
-            for batch in pq.ParquetFile(file).iter_batches(batch_size=rows, columns=list(types)):
-                yield _cast(
-                    pa.Table.from_batches([batch]).replace_schema_metadata().select(list(types)), types, never_text
-                )
+            # What is buffered ahead stays in memory until the whole file is read.
+            with pq.ParquetFile(file, pre_buffer=False) as reader:
+                for batch in reader.iter_batches(batch_size=rows, columns=list(types)):
+                    yield _cast(
+                        pa.Table.from_batches([batch]).replace_schema_metadata().select(list(types)), types, never_text
+                    )
 
     def _parse_options(self) -> pv.ParseOptions:
         return pv.ParseOptions(delimiter=self._delimiter, **_PARSE)
