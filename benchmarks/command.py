@@ -1,6 +1,7 @@
 """The command line of the benchmarks."""
 
 from ast import literal_eval
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -20,7 +21,7 @@ from . import pool as pools
 from . import promises as promise_checks
 from . import reasons as reason_checks
 from . import scale as scales
-from .cell import Cell, key, provenance
+from .cell import Cell, Record, key, provenance
 from .datasets import SUITES, datasets_of
 from .report import current, summary
 from .report import report as report_of
@@ -216,12 +217,8 @@ def reasons(data_dir: Path | None, datasets: str | None, detectors: str | None, 
         raise click.UsageError("Give --data-dir or set ANOGAN_DATA.")
     names = _chosen(datasets, list(reason_checks.TABLES), "--datasets")
     chosen = _chosen(detectors, list(reason_checks.DETECTORS), "--detectors")
-    path = results / "reasons.jsonl"
-    for record in reason_checks.run(data_dir, names, chosen, _numbers(seeds, "--seeds")):
-        append_record(path, record | provenance(jobs=1))
-    text = reason_checks.report(read_records(path))
-    path.with_suffix(".md").write_text(text, encoding="utf-8")
-    click.echo(text)
+    found = reason_checks.run(data_dir, names, chosen, _numbers(seeds, "--seeds"))
+    _publish(found, reason_checks.report, results / "reasons.jsonl")
 
 
 @main.command()
@@ -232,12 +229,8 @@ def promises(data_dir: Path | None, variants: str | None, results: Path) -> None
     """Measure whether promised rates of false alarms and false discoveries are kept, and write promises.md."""
     if data_dir is None:
         raise click.UsageError("Give --data-dir or set ANOGAN_DATA.")
-    path = results / "promises.jsonl"
-    for record in promise_checks.run(data_dir, _chosen(variants, list(promise_checks.VARIANTS), "--variants")):
-        append_record(path, record | provenance(jobs=1))
-    text = promise_checks.report(read_records(path))
-    path.with_suffix(".md").write_text(text, encoding="utf-8")
-    click.echo(text)
+    found = promise_checks.run(data_dir, _chosen(variants, list(promise_checks.VARIANTS), "--variants"))
+    _publish(found, promise_checks.report, results / "promises.jsonl")
 
 
 @main.command()
@@ -248,12 +241,8 @@ def health(data_dir: Path | None, datasets: str | None, results: Path) -> None:
     """Measure which trainings, good ones and spoilt ones, are diagnosed as what, and write health.md."""
     if data_dir is None:
         raise click.UsageError("Give --data-dir or set ANOGAN_DATA.")
-    path = results / "health.jsonl"
-    for record in health_checks.run(data_dir, _chosen(datasets, list(health_checks.TABLES), "--datasets")):
-        append_record(path, record | provenance(jobs=1))
-    text = health_checks.report(read_records(path))
-    path.with_suffix(".md").write_text(text, encoding="utf-8")
-    click.echo(text)
+    found = health_checks.run(data_dir, _chosen(datasets, list(health_checks.TABLES), "--datasets"))
+    _publish(found, health_checks.report, results / "health.jsonl")
 
 
 @main.command()
@@ -270,14 +259,10 @@ def scale(data_dir: Path | None, rows: str, variants: str | None, scratch: Path 
     """Measure time and memory of fitting on long files and scoring them, and write scale.md."""
     if data_dir is None:
         raise click.UsageError("Give --data-dir or set ANOGAN_DATA.")
-    path = results / "scale.jsonl"
     source = data_dir / "tables" / "nsl_kdd_train.csv"
     sizes = [1_000_000 * millions for millions in _numbers(rows, "--rows")]
-    for record in scales.run(source, sizes, _chosen(variants, list(scales.VARIANTS), "--variants"), scratch):
-        append_record(path, record)
-    text = scales.report(read_records(path))
-    path.with_suffix(".md").write_text(text, encoding="utf-8")
-    click.echo(text)
+    found = scales.run(source, sizes, _chosen(variants, list(scales.VARIANTS), "--variants"), scratch)
+    _publish(found, scales.report, results / "scale.jsonl")
 
 
 @main.command(name="list")
@@ -327,11 +312,16 @@ def _patch_methods(
         raise click.UsageError("Give --data-dir or set ANOGAN_DATA.")
     found = {path.parents[1].name: path.parents[1] for path in sorted(data_dir.glob("images/*/train/good"))}
     names = _chosen(variants, list(methods.VARIANTS), "--variants")
-    path = results / f"{name}.jsonl"
-    for dataset in _chosen(datasets, list(found), "--datasets"):
-        for record in methods.run(found[dataset], _numbers(seeds, "--seeds"), names):
-            append_record(path, record | provenance(jobs=1))
-    text = methods.report(read_records(path))
+    chosen = _chosen(datasets, list(found), "--datasets")
+    records = (record for one in chosen for record in methods.run(found[one], _numbers(seeds, "--seeds"), names))
+    _publish(records, methods.report, results / f"{name}.jsonl")
+
+
+def _publish(found: Iterable[Record], report: Callable[[list[Record]], str], path: Path) -> None:
+    """Append each record as it comes, and write and print the table of all of them."""
+    for record in found:
+        append_record(path, record | provenance(jobs=1))
+    text = report(read_records(path))
     path.with_suffix(".md").write_text(text, encoding="utf-8")
     click.echo(text)
 

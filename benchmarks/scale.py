@@ -14,8 +14,6 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from .cell import provenance
-
 VARIANTS: dict[str, tuple[str, ...]] = {
     "default": (),
     "light": ("--n-members", "1", "--bank-size", "512"),
@@ -61,7 +59,7 @@ def run(source: Path, sizes: Sequence[int], variants: Sequence[str], folder: Pat
                 for command, words in commands.items():
                     cost = measured([*map(str, words), "--quiet"])
                     facts = {"command": command, "variant": variant, "rows": rows, "file_mb": _mb(data.stat().st_size)}
-                    yield facts | {"decoded_mb": _mb(decoded)} | cost | provenance(jobs=1)
+                    yield facts | {"decoded_mb": _mb(decoded)} | cost
 
 
 def measured(words: list[str]) -> dict[str, float]:

@@ -156,13 +156,7 @@ def _summary(facts: dict[str, Any], kind: str, writer: MapWriter | None) -> str:
 
 class _Run:
     def __init__(self, detector: Any, stream: Stream, count: int, maps: MapWriter | None, reporter: Reporter) -> None:
-        self.detector, self.stream, self.count, self.maps, self.reporter = (
-            detector,
-            stream,
-            count,
-            maps,
-            reporter,
-        )
+        self.detector, self.stream, self.maps, self.reporter = detector, stream, maps, reporter
         self.count = min(count, len(detector.preprocessor_.columns_)) if count else 0
         self.reasons = {
             f"reason_{k}{part}": kind for k in range(1, self.count + 1) for part, (_, kind) in _PARTS.items()
