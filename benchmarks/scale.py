@@ -86,7 +86,7 @@ def report(records: list[dict[str, Any]]) -> str:
         "`anogan fit` and `anogan score` with `denoising_gan` on a Parquet file of normal NSL-KDD rows, drawn with "
         "replacement and jittered (41 columns, 3 of them text; `python -m benchmarks scale`). One thread; `light` is "
         f"`{' '.join(VARIANTS['light'])}`. Seconds hold the start of the process; "
-        "processor seconds depend little on what else the machine did. Peak memory (resident, about 400 MB of it imports) is "
+        "processor seconds depend little on what else the machine did. Peak memory (resident, 400 MB of it imports) is "
         "an upper bound: the system counts in the peak of the benchmark that started the process.",
         "",
         "| command | fit | rows | decoded, MB | peak, MB | seconds | processor seconds | rows per processor second |",
