@@ -23,13 +23,13 @@ _HOMES = {
     "Callback": "engine.callbacks",
     "TensorBoardLogger": "engine.callbacks",
     "MLflowLogger": "engine.callbacks",
-    "k_centre": "scoring.patch_bank",
+    "k_centre": "scoring.patch_memory",
     "Detector": "detectors.base",
     "CalibrationWarning": "detectors.base",
     "TrainingHealthWarning": "detectors.base",
     "detector_class": "detectors.registry",
     "list_detectors": "detectors.registry",
-    "from_pyod": "detectors._pyod",
+    "from_pyod": "pyod",
 }
 """Where the public names live; each is imported when it is first used. Detectors are found by their folder."""
 

@@ -15,11 +15,11 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "no jitter": {"jitter": 0.0},
     "never trained": {"steps": 1, "learning_rate": 1e-9},
     "one member": {"n_members": 1},
-    "no fence": {"fence": None},
+    "no outlier_iqr": {"outlier_iqr": None},
     "asinh scaling": {"scaling": "asinh"},
     "standard scaling": {"scaling": "standard"},
-    "bank of 1024 rows": {"bank_size": 1024},
-    "bank of 256 rows": {"bank_size": 256},
+    "bank of 1024 rows": {"memory_bank_size": 1024},
+    "bank of 256 rows": {"memory_bank_size": 256},
 }
 
 

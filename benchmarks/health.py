@@ -27,7 +27,7 @@ DETECTORS = ("anogan", "f_anogan", "ganomaly", "wgan_gp", "egbad", "denoising_ga
 AS_IS, CONSTANT, FAST_CRITIC, SHORT = "as it is", "constant generator", "critic at 100 times the rate", "few steps"
 PARAMETERS: dict[str, dict[str, Any]] = {AS_IS: {}, CONSTANT: {"steps": 500}, FAST_CRITIC: {"steps": 500}}
 FEW = 3  # steps, or as many as one step of the generator takes
-TROUBLES = ("mode collapse", "critic won", "critic at chance", "diverged", "under-trained")
+ISSUES = ("mode collapse", "critic won", "critic at chance", "diverged", "under-trained")
 GENERATORS = ("generator", "decoder", "corruptor")
 
 
@@ -72,7 +72,7 @@ class Stopwatch(anogan.Callback):
     def on_stage_begin(self, stage: str, total_steps: int) -> None:
         self._last = time.perf_counter()
 
-    def on_look(self, stage: str, step: int, values: dict[str, float]) -> None:
+    def on_validation(self, stage: str, step: int, values: dict[str, float]) -> None:
         self._looked = True
 
     def on_step_end(self, stage: str, step: int, terms: dict[str, float] | None) -> None:
@@ -116,9 +116,9 @@ def measure(cls: type[anogan.Detector], case: str, normal: np.ndarray) -> Record
             warnings.simplefilter("ignore")
             detector.fit(normal, restarts=0, callbacks=[watch])
     except anogan.TrainingDivergedError as error:
-        return {"troubles": ["diverged"], "verdict": str(error)}
+        return {"issues": ["diverged"], "verdict": str(error)}
     record: Record = {
-        "troubles": detector.diagnosis_.troubles,
+        "issues": detector.diagnosis_.issues,
         "verdict": detector.diagnosis_.verdict,
         "measures": {k: round(v, 4) for k, v in detector.diagnosis_.measures.items()},
         "fit_s": round(time.perf_counter() - began, 2),
@@ -137,7 +137,7 @@ def report(records: list[Record]) -> str:
             f"second attempt. *{AS_IS}*: at defaults. *{CONSTANT}*: it makes the same row for a whole batch, 500 "
             f"steps. *{FAST_CRITIC}*: 500 steps. *{SHORT}*: {FEW}, or as many as the generator's first step takes. "
             "Nobody knows the truth about trainings as they are: there each verdict is listed below with its "
-            "evidence. *Noticed* is any verdict but healthy. A training with two troubles counts in two columns.",
+            "evidence. *Noticed* is any verdict but healthy. A training with two issues counts in two columns.",
             width=119,
         ),
     ]
@@ -146,22 +146,22 @@ def report(records: list[Record]) -> str:
         (f"Tables that the limits were chosen on ({', '.join(CHOSEN_ON)})", True),
     ):
         some = [r for r in records if (r["dataset"] in CHOSEN_ON) == used]
-        lines += ["", f"## {title}", "", f"| case | noticed | healthy | {' | '.join(TROUBLES)} |"]
-        lines += ["| --- | ---: | ---: |" + " ---: |" * len(TROUBLES)]
+        lines += ["", f"## {title}", "", f"| case | noticed | healthy | {' | '.join(ISSUES)} |"]
+        lines += ["| --- | ---: | ---: |" + " ---: |" * len(ISSUES)]
         for case in (AS_IS, CONSTANT, FAST_CRITIC, SHORT):
             of_case = [r for r in some if r["case"] == case]
-            counts = [sum(trouble in r["troubles"] for r in of_case) for trouble in TROUBLES]
-            noticed = sum(bool(r["troubles"]) for r in of_case)
+            counts = [sum(issue in r["issues"] for r in of_case) for issue in ISSUES]
+            noticed = sum(bool(r["issues"]) for r in of_case)
             cells: list[Any] = [f"{noticed} of {len(of_case)}", len(of_case) - noticed, *counts]
             lines.append(f"| {case} | {' | '.join(map(str, cells))} |")
     lines += ["", "## By detector, all tables: how many trainings were noticed", ""]
     cases = (AS_IS, CONSTANT, FAST_CRITIC, SHORT)
     lines += [f"| detector | {' | '.join(cases)} |", "| --- |" + " ---: |" * len(cases)]
     for name in DETECTORS:
-        found = [[bool(r["troubles"]) for r in records if (r["detector"], r["case"]) == (name, case)] for case in cases]
+        found = [[bool(r["issues"]) for r in records if (r["detector"], r["case"]) == (name, case)] for case in cases]
         cells = [f"{sum(noticed)} of {len(noticed)}" for noticed in found]
         lines.append(f"| {name} | {' | '.join(cells)} |")
-    surprising = [r for r in records if bool(r["troubles"]) == (r["case"] == AS_IS)]
+    surprising = [r for r in records if bool(r["issues"]) == (r["case"] == AS_IS)]
     lines += ["", "## Trainings as they are that were not called healthy, and made cases that were", ""]
     lines += [f"- {r['dataset']}, {r['detector']}, {r['case']}: {r['verdict']}" for r in surprising]
     lines += [

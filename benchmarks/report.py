@@ -179,7 +179,7 @@ of the standard deviation over seeds, split included; s.d. of mean: standard dev
 sets. Mean rank: by AUROC on each data set, 1 is best. Won/tied/lost: data sets on which AUROC is above, within
 {100 * TIE:g} points of, or below {REFERENCE}'s. False alarms: normal test rows above the detector's own threshold (1 %
 promised). Constant: cells whose scores were all equal. Seconds: means over data sets of the median over seeds. (!):
-data sets are missing or seeds failed there, so means are not comparable and there is no rank. Ranked are detectors at
+data sets are missing or seeds failed there, so means are not comparable and there is no rank. TopK are detectors at
 their defaults."""
     parts = [_table(*_without_empty(head, rows)), explained]
     names = {"auroc": "AUROC", "aupr": "AUPR", "f1": "F1", "precision": "Precision", "recall": "Recall"} | PIXEL_METRICS

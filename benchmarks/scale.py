@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 VARIANTS: dict[str, tuple[str, ...]] = {
     "default": (),
-    "light": ("--n-members", "1", "--bank-size", "512"),
+    "light": ("--n-members", "1", "--memory-bank-size", "512"),
 }
 """Options of `anogan fit` beside the defaults (denoising_gan)."""
 ROWS_AT_ONCE = 250_000

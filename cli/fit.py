@@ -53,7 +53,7 @@ class ImageSize(click.ParamType):
     "--image-size", type=ImageSize(), help="Resize pictures to this.  [default: 64, cycle_gan 256, feature_gan 384]"
 )
 @click.option(
-    "--other",
+    "--unlabeled",
     metavar="DATA",
     help="A second set that nobody has labelled, mostly normal, for detectors that learn from such a pool (cycle_gan).",
 )
@@ -88,7 +88,7 @@ def command(
     label: str | None,
     normal: str | None,
     drop: tuple[str, ...],
-    other: str | None,
+    unlabeled: str | None,
     image_size: int | tuple[int, int] | None,
     checkpoint: str | None,
     restarts: int,
@@ -119,15 +119,19 @@ def command(
             raise InputError(f"--strip: the strip is a picture; '{strip}' does not end in .png.")
         check_target(strip, [data, model_path])
         loggers.append(_Strip(detector))
-    if other is not None and not detector.takes_pool:
-        raise InputError(f"--other is for detectors that learn from a second set (cycle_gan); {name} does not.")
+    if unlabeled is not None and not detector.uses_unlabeled:
+        raise InputError(f"--unlabeled is for detectors that learn from a second set (cycle_gan); {name} does not.")
     source = open_source(data, part="train", size=image_size or detector.image_size)
     if image_size is not None and not isinstance(source, PictureSource):
         raise InputError(f"--image-size is for folders of pictures; {data} is none.")
     if strip is not None and not isinstance(source, PictureSource):
         raise InputError(f"--strip is for folders of pictures; {data} is none.")
     X = _read(source, label, normal, drop, skip=on_error == "skip")
-    pool = {} if other is None else {"X_other": _read_pool(other, source, label, drop, skip=on_error == "skip")}
+    pool = (
+        {}
+        if unlabeled is None
+        else {"X_unlabeled": _read_unlabeled(unlabeled, source, label, drop, skip=on_error == "skip")}
+    )
     began, counter = time.perf_counter(), _RowCounter()
     try:
         with Reporter(quiet=quiet) as reporter:
@@ -219,11 +223,11 @@ def _read(source: Any, label: str | None, normal: str | None, drop: tuple[str, .
     return pictures
 
 
-def _read_pool(path: str, normal: Any, label: str | None, drop: tuple[str, ...], *, skip: bool) -> Any:
+def _read_unlabeled(path: str, normal: Any, label: str | None, drop: tuple[str, ...], *, skip: bool) -> Any:
     """The unlabelled set: of the same kind as the normal data, without the columns that are left out there."""
     source = open_source(path, part="test", size=normal.pictures.size if isinstance(normal, PictureSource) else None)
     if type(source) is not type(normal):
-        raise InputError(f"--other: {path} is not of the same kind as {normal.path}.")
+        raise InputError(f"--unlabeled: {path} is not of the same kind as {normal.path}.")
     if not isinstance(source, TableFile):
         return source.read() if isinstance(source, ArraySource) else _read(source, None, None, (), skip=skip)
     unused = tuple(column for column in (*drop, label) if column is not None and column in source.names)

@@ -26,7 +26,7 @@ from .maps import as_bytes, colour_scale, drawn, original, pixel_maps
 from .page import render
 from .progress import Reporter
 from .sample import as_table, pictures_as_bytes
-from .stream import Chunk, Ranked, Stream, normal_label, ranked
+from .stream import Chunk, Stream, TopK, normal_label, ranked
 
 _STEPS = 400  # of the slider of thresholds
 _REASONS, _REASONS_KEPT = 3, 10  # columns that are named in a row of the table, and all that can be unfolded
@@ -137,7 +137,7 @@ def _summary(summary: dict[str, Any], unit: str) -> str:
 # ---------------------------------------------------------------- the answer
 
 
-def _anomalous(found: Ranked, normal: str | None, data: str, notes: list[str]) -> np.ndarray | None:
+def _anomalous(found: TopK, normal: str | None, data: str, notes: list[str]) -> np.ndarray | None:
     """Which rows are anomalous, if that is known of both kinds."""
     if found.labels is None:
         return None
@@ -234,7 +234,7 @@ def _places(across: np.ndarray, up: np.ndarray) -> list[list[float]]:
     return np.column_stack([100 * across, 100 * (1 - up)]).round(2).tolist()
 
 
-def _measures(detector: Any, found: Ranked, anomalous: np.ndarray | None) -> dict[str, Any]:
+def _measures(detector: Any, found: TopK, anomalous: np.ndarray | None) -> dict[str, Any]:
     """Curves and figures with their intervals, where labels exist."""
     if anomalous is None or found.labels is None:
         return {"measures": None}

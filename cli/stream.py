@@ -248,7 +248,7 @@ _Scored: TypeAlias = list[tuple[Chunk, float]]
 
 
 @dataclass
-class Ranked:
+class TopK:
     """A stream's scores, and its extreme rows.
 
     Attributes
@@ -265,7 +265,7 @@ class Ranked:
     lowest: _Scored
 
 
-def ranked(detector: Any, stream: Stream, reporter: Reporter, *, highest: int, lowest: int = 0) -> Ranked:
+def ranked(detector: Any, stream: Stream, reporter: Reporter, *, highest: int, lowest: int = 0) -> TopK:
     """Score a stream in one pass; of the rows themselves only the extreme ones are kept."""
     scores, labels = [], []
     top: _Scored = []
@@ -279,7 +279,7 @@ def ranked(detector: Any, stream: Stream, reporter: Reporter, *, highest: int, l
         top = _extremes(top, chunk, found, highest, sign=-1)
         bottom = _extremes(bottom, chunk, found, lowest, sign=1)
         reporter.advance(len(chunk))
-    return Ranked(np.concatenate(scores), np.concatenate(labels) if labels else None, top, bottom)
+    return TopK(np.concatenate(scores), np.concatenate(labels) if labels else None, top, bottom)
 
 
 def _extremes(kept: _Scored, chunk: Chunk, scores: np.ndarray, count: int, *, sign: int) -> _Scored:

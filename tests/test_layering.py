@@ -16,7 +16,7 @@ LAYERS = (
     ("losses",),
     ("engine",),
     ("scoring",),
-    ("persistence",),
+    ("persistence", "pyod"),
     ("detectors",),
     ("evaluation",),
 )

@@ -195,7 +195,7 @@ class TableFile:
             If there are no rows, or a text column has too many different values to be learned.
         """
         rng = np.random.default_rng(seed)
-        candidates, witnesses = _Least(rows), _Witnesses()
+        candidates, witnesses = _ReservoirSample(rows), _RareValueRows()
         with self._explained(lambda: f" (after row {candidates.seen})" if candidates.seen else ""):
             types = self._inferred(self.columns)
             for table in _regroup(self._batches(types, ROWS_AT_ONCE), ROWS_AT_ONCE):
@@ -331,7 +331,7 @@ class TableFile:
             raise
 
 
-class _Least:
+class _ReservoirSample:
     """The rows with the least keys of all that were offered, in the order in which they came."""
 
     def __init__(self, size: int) -> None:
@@ -366,7 +366,7 @@ class _Least:
         self._tables, self._keys, self._waiting = [table.combine_chunks()], [keys], len(keys)
 
 
-class _Witnesses:
+class _RareValueRows:
     """The first row of each kind of value that a sample might not hold: a gap, an infinity, each text."""
 
     def __init__(self) -> None:

@@ -106,7 +106,7 @@ class GenerativeModule(GANModule):
         """How far the samples are from held-out rows, as distributions: ``(K,)``."""
         return energy_distance(x.flatten(2), self.sample(x.shape[1]).flatten(2))
 
-    def judge(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def critic_logits(self, x: Tensor) -> tuple[Tensor, Tensor]:
         real, made = critique_both(self.critic, x, self.sample(x.shape[1]))
         return real.logit, made.logit
 

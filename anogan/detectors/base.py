@@ -38,7 +38,7 @@ from ..persistence import ModelFile, read_model, write_model
 from ..scoring.calibration import Calibration, conformal_threshold, member_scales
 from ..scoring.drift import Drift, compare
 from ..scoring.explain import error_map, occlusion
-from ..scoring.reasons import leading, tell
+from ..scoring.reasons import describe, leading
 from ..scoring.similar import SIMILAR, SimilarRows
 from ..seeding import derived_seed, draw_seed, forked_torch_rng
 from .registry import detector_class, register
@@ -46,7 +46,7 @@ from .registry import detector_class, register
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ._pyod import AsPyOD
+    from ..pyod import AsPyOD
 
 VALIDATION_FRACTION = 0.1  # of the rows, at most MONITOR_ROWS, watched for early stopping
 FEWEST_ROWS_TO_HOLD_OUT = 10
@@ -108,8 +108,8 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
     """Parameters that make this detector cheap, for tests."""
     image_size: ClassVar[int] = 64
     """Side in pixels to which the command line resizes a folder's pictures, unless told otherwise."""
-    takes_pool: ClassVar[bool] = False
-    """Whether `fit` takes X_other."""
+    uses_unlabeled: ClassVar[bool] = False
+    """Whether `fit` takes X_unlabeled."""
 
     width: int | None = param(
         None,
@@ -175,7 +175,7 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
         X: Any,
         y: None = None,
         *,
-        X_other: Any = None,
+        X_unlabeled: Any = None,
         callbacks: Sequence[Callback] = (),
         checkpoint: str | os.PathLike[str] | None = None,
         restarts: int = 1,
@@ -192,8 +192,8 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
             is that many. Exact over the whole file is what can occur: which columns have gaps, and all categories.
         y : None
             Ignored.
-        X_other : like X, optional
-            Samples that nobody has labelled, for detectors that learn from such a pool too (`takes_pool`).
+        X_unlabeled : like X, optional
+            Samples that nobody has labelled, for detectors that learn from such a unlabeled too (`uses_unlabeled`).
         callbacks : sequence of Callback
             Told of each step.
         checkpoint : path, optional
@@ -202,7 +202,7 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
         restarts : int
             How often training may begin anew, with another seed (that follows from `random_state`) and 0.3 times the
             learning rate, after it diverged or its generator collapsed. Kept is an attempt that did neither, of several
-            that with the fewest troubles, then that whose samples cover more of the held-out rows. A warning and
+            that with the fewest issues, then that whose samples cover more of the held-out rows. A warning and
             `attempts_` tell.
 
         Raises
@@ -213,13 +213,13 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
             A loss became infinite or NaN.
         """
         self.check_parameters()
-        if X_other is not None and not self.takes_pool:
-            raise InputError(f"{type(self).__name__} learns from normal samples alone; X_other is for CycleGAN.")
+        if X_unlabeled is not None and not self.uses_unlabeled:
+            raise InputError(f"{type(self).__name__} learns from normal samples alone; X_unlabeled is for CycleGAN.")
         if restarts < 0:
             raise InputError(f"restarts must be at least 0, got {restarts}.")
         before = dict(self.__dict__)
         try:
-            self._fit(X, X_other, callbacks, checkpoint, restarts)
+            self._fit(X, X_unlabeled, callbacks, checkpoint, restarts)
         except BaseException:  # Ctrl-C too: parts of two fits together would give scores of neither
             self.__dict__.clear()
             self.__dict__.update(before)
@@ -233,7 +233,7 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
     def _fit(
         self,
         X: Any,
-        X_other: Any,
+        X_unlabeled: Any,
         callbacks: Sequence[Callback],
         checkpoint: str | os.PathLike[str] | None,
         restarts: int,
@@ -257,15 +257,15 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
         samples = self.preprocessor_.transform(X, self._dtype)
         if len(samples) < 2:
             raise InputError(f"X has {len(samples)} samples; at least 2 are needed.")
-        pool = None
-        if isinstance(X_other, TableFile):
-            X_other, _, _ = self._drawn(X_other, callbacks)
-        if X_other is not None:
-            pool = self.preprocessor_.transform(self._checked(X_other, reset=False), self._dtype)
+        unlabeled = None
+        if isinstance(X_unlabeled, TableFile):
+            X_unlabeled, _, _ = self._drawn(X_unlabeled, callbacks)
+        if X_unlabeled is not None:
+            unlabeled = self.preprocessor_.transform(self._checked(X_unlabeled, reset=False), self._dtype)
         self._device()  # says so before anything is begun
         for callback in callbacks:
             callback.on_fit_begin(self._fitted_with | {"random_state": self.seed_})
-        self._train(samples, pool, parts, callbacks, directory, restarts)
+        self._train(samples, unlabeled, parts, callbacks, directory, restarts)
 
     def _first_seed(self, directory: Path | None) -> int:
         """The seed, which an unseeded training that resumes has from its checkpoint."""
@@ -278,7 +278,7 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
     def _train(
         self,
         samples: Samples,
-        pool: Samples | None,
+        unlabeled: Samples | None,
         parts: tuple[np.ndarray, np.ndarray, np.ndarray],
         callbacks: Sequence[Callback],
         directory: Path | None,
@@ -288,7 +288,7 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
 
         An earlier attempt of a fit that resumes is finished in its checkpoint, so that nothing of it is played again.
         """
-        run_key = "" if directory is None else self._run_key(samples, pool)
+        run_key = "" if directory is None else self._run_key(samples, unlabeled)
         self.attempts_: list[dict[str, Any]] = []
         best: dict[str, Any] | None = None
         for number in range(1, restarts + 2):
@@ -302,7 +302,7 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
             self.attempts_.append(attempt)
             try:
                 with forked_torch_rng(seed, self._device()):
-                    self._attempt(samples, pool, parts, settings, seed, callbacks, home, run_key)
+                    self._attempt(samples, unlabeled, parts, settings, seed, callbacks, home, run_key)
             except TrainingDivergedError as error:
                 attempt["verdict"] = f"diverged: {error}"
                 if best is None and number > restarts:
@@ -319,9 +319,9 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
         assert best is not None
         self.__dict__.update(best)
         if len(self.attempts_) > 1 or not self.diagnosis_.healthy:
-            warnings.warn(f"{type(self).__name__}: {self._story()}", TrainingHealthWarning, stacklevel=4)
+            warnings.warn(f"{type(self).__name__}: {self._attempts_summary()}", TrainingHealthWarning, stacklevel=4)
 
-    def _story(self) -> str:
+    def _attempts_summary(self) -> str:
         """What became of the attempts."""
         story = self.attempts_[0]["verdict"].rstrip(".") + "."
         for attempt in self.attempts_[1:]:
@@ -332,7 +332,7 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
     def _attempt(
         self,
         samples: Samples,
-        pool: Samples | None,
+        unlabeled: Samples | None,
         parts: tuple[np.ndarray, np.ndarray, np.ndarray],
         settings: TrainerSettings,
         seed: int,
@@ -347,7 +347,7 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
         self.n_members_ = backbone.members
         self._network = (backbone.name, backbone.members, backbone.width)
         module = self.build(backbone).to(device=device, dtype=self._dtype)
-        module.pool = pool
+        module.unlabeled = unlabeled
         trainer = Trainer(
             settings,
             seed=seed,
@@ -372,7 +372,7 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
             module.after_calibration(samples.subset(np.concatenate([calibration, validation])))
             self._refer_to(samples.subset(calibration))
         self.diagnosis_ = self._diagnose(samples.subset(validation if len(validation) else train))
-        module.pool = None  # the model does not keep the user's data
+        module.unlabeled = None  # the model does not keep the user's data
 
     def _drawn(self, file: TableFile, callbacks: Sequence[Callback]) -> "tuple[pd.DataFrame, pd.DataFrame, int]":
         """Random rows of a file; these and then some that show what occurs in it; how many rows it has."""
@@ -475,7 +475,9 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
             elif module.can("reconstruct"):
                 reconstructed = _rows(module.reconstruct(x[:, :RECONSTRUCTED_ROWS])[:, :, : spec.shape[0]])
             as_trained = module.as_trained_on(samples.subset(np.arange(n)))
-            judged = module.judge(self._expand(as_trained.batch(np.arange(min(len(as_trained), DIAGNOSED_ROWS)))))
+            judged = module.critic_logits(
+                self._expand(as_trained.batch(np.arange(min(len(as_trained), DIAGNOSED_ROWS))))
+            )
         return diagnose(
             _rows(bare)[0],
             fake=fake,
@@ -484,13 +486,13 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
             logits=judged,
             curves=self.history_,
             steps=self.steps,
-            even=module.even,
+            expects_equilibrium=module.expects_equilibrium,
         )
 
-    def _run_key(self, samples: Samples, pool: Samples | None) -> str:
+    def _run_key(self, samples: Samples, unlabeled: Samples | None) -> str:
         """Names this run for its checkpoint: the seed, then a digest of parameters and data."""
         parameters = {k: v for k, v in self._fitted_with.items() if k not in ("random_state", "device")}
-        data = [(len(part), part.fingerprint()) for part in (samples, pool) if part is not None]
+        data = [(len(part), part.fingerprint()) for part in (samples, unlabeled) if part is not None]
         facts = json.dumps([parameters, data], sort_keys=True)
         return f"{self.seed_}-{hashlib.sha256(facts.encode()).hexdigest()}"
 
@@ -575,7 +577,7 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
         order, shares = leading(self.preprocessor_.collapse(np.concatenate(errors)), count)
         normal = self.preprocessor_.inverse(self._similar.rows.cpu().double().numpy())
         columns = self.preprocessor_.columns_
-        return tell(columns, _as_table(X), _as_table(normal), order, shares, np.concatenate(nearest))
+        return describe(columns, _as_table(X), _as_table(normal), order, shares, np.concatenate(nearest))
 
     def _nearest(self, x: Tensor, columns: np.ndarray) -> np.ndarray:
         """The similar normal rows for some columns of each row: ``(B, D)``, ``(B, k)`` -> int64 ``(B, k, R)``."""
@@ -761,7 +763,7 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
 
     def as_pyod(self) -> "AsPyOD":
         """This detector behind PyOD's names (``decision_scores_``, ``labels_``, ``predict_proba``, ...)."""
-        from ._pyod import AsPyOD
+        from ..pyod import AsPyOD
 
         return AsPyOD(self)
 

@@ -17,8 +17,8 @@ from ..nn.backbone import Backbone, Critique
 from ..nn.layers import batched_linear
 from ..parameters import Constraint, at_least, param
 from ..scoring.calibration import member_scales
-from ..scoring.feature_bank import features_of
-from ..scoring.neighbour_bank import NeighbourBank
+from ..scoring.feature_distance import features_of
+from ..scoring.nearest_neighbours import NearestNeighbourScorer
 from .base import Detector
 
 ROWS_AT_ONCE = 256
@@ -65,7 +65,7 @@ class ConditionalGANModule(GANModule):
     location: Tensor  # (2, 1), of both parts of the score
     scale: Tensor  # (2, 1)
 
-    def __init__(self, backbone: Backbone, latent_dim: int, r1_weight: float, bank: NeighbourBank) -> None:
+    def __init__(self, backbone: Backbone, latent_dim: int, r1_weight: float, bank: NearestNeighbourScorer) -> None:
         super().__init__()
         self.classes = backbone.spec.classes
         self.conditioned = self.classes > 0
@@ -175,7 +175,7 @@ class ConditionalGANModule(GANModule):
             return self.bank(self.critic(x).features)
         return ((self.parts(x) - self.location) / self.scale).amax(0, keepdim=True)
 
-    def judge(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def critic_logits(self, x: Tensor) -> tuple[Tensor, Tensor]:
         return self.critic(x).logit, self.critic(self.counterparts(x)).logit
 
 
@@ -228,7 +228,7 @@ class ConditionalGAN(Detector):
     """
 
     name = "conditional_gan"
-    tiny: ClassVar[dict[str, Any]] = {"width": 8, "steps": 3, "batch_size": 16, "latent_dim": 4, "bank_size": 64}
+    tiny: ClassVar[dict[str, Any]] = {"width": 8, "steps": 3, "batch_size": 16, "latent_dim": 4, "memory_bank_size": 64}
 
     condition: str | None = param(
         None,
@@ -238,13 +238,13 @@ class ConditionalGAN(Detector):
     latent_dim: int = param(32, at_least(1), help="Size of the latent z.")
     r1_weight: float = param(0.1, at_least(0.0), help="Gamma of the R1 penalty on the critic at real samples.")
     embedding_dim: int = param(64, at_least(1), help="Principal components of the features that are compared.")
-    bank_size: int = param(4096, at_least(2), help="Most normal rows that are remembered.")
-    fence: float | None = param(
+    memory_bank_size: int = param(4096, at_least(2), help="Most normal rows that are remembered.")
+    outlier_iqr: float | None = param(
         1.0,
         at_least(0.0, optional=True),
         help="Interquartile ranges from which a far training row vouches with reserve.",
     )
 
     def build(self, backbone: Backbone) -> GANModule:
-        bank = NeighbourBank(self.bank_size, self.embedding_dim, self.fence)
+        bank = NearestNeighbourScorer(self.memory_bank_size, self.embedding_dim, self.outlier_iqr)
         return ConditionalGANModule(backbone, self.latent_dim, self.r1_weight, bank)

@@ -13,7 +13,7 @@ from ..losses.adversarial import OBJECTIVES, Objective
 from ..losses.distances import l1, l2_squared, mean_l1, mean_l2_squared
 from ..nn.backbone import Backbone, critique_both
 from ..parameters import at_least, between, one_of, param
-from ..scoring.patch_bank import Grid
+from ..scoring.patch_memory import Grid
 from ..scoring.patches import MOST_SAMPLES, WhitenedPatches, most_unusual
 from .base import Detector
 
@@ -102,7 +102,7 @@ class SampleCycle(CycleGame):
         self, backbone: Backbone, choices: int, cycle_weight: float, identity_weight: float, residual_share: float
     ) -> None:
         super().__init__(backbone, backbone.translator(), cycle_weight, identity_weight)
-        self.damage = backbone.damage
+        self.synthetic_anomaly = backbone.synthetic_anomaly
         self.choices = choices
         self.residual_share = residual_share
 
@@ -116,17 +116,17 @@ class SampleCycle(CycleGame):
 
     def candidates(self, x: Tensor) -> Tensor:
         """Samples of the pool, or without one x itself, damaged: ``(K, choices * B, *shape)``."""
-        if self.pool is None:
-            return self.damage(x.repeat(1, self.choices, *[1] * (x.dim() - 2)))
-        drawn = (torch.rand(self.choices * x.shape[1], dtype=torch.float64) * len(self.pool)).long()
-        y = self.pool.batch(drawn.numpy()).to(x)
+        if self.unlabeled is None:
+            return self.synthetic_anomaly(x.repeat(1, self.choices, *[1] * (x.dim() - 2)))
+        drawn = (torch.rand(self.choices * x.shape[1], dtype=torch.float64) * len(self.unlabeled)).long()
+        y = self.unlabeled.batch(drawn.numpy()).to(x)
         return y.expand(len(x), *y.shape)
 
     def distance(self, a: Tensor, b: Tensor) -> Tensor:
         return mean_l1(a, b)
 
     def held_out_loss(self, x: Tensor) -> Tensor:
-        return mean_l1(x, self.to_normal(self.damage(x)))
+        return mean_l1(x, self.to_normal(self.synthetic_anomaly(x)))
 
     def identity(self, x: Tensor, y: Tensor) -> Tensor:
         return super().identity(x, y) + self.distance(y, self.to_other(y))
@@ -141,7 +141,7 @@ class SampleCycle(CycleGame):
         features = l2_squared(before.features, after.features) / before.features.shape[-1]
         return self.residual_share * residual + (1 - self.residual_share) * features
 
-    def judge(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def critic_logits(self, x: Tensor) -> tuple[Tensor, Tensor]:
         normal, translated = critique_both(self.critic_normal, x, self.to_normal(self.draw_other(x)))
         return normal.logit.mean(-1), translated.logit.mean(-1)
 
@@ -158,7 +158,7 @@ class PatchCycle(CycleGame):
         super().__init__(networks, networks.corruptor(NOISE_DIM), cycle_weight, identity_weight)
         self.patches = WhitenedPatches(extractor)
         self.members = networks.members
-        self.damage = backbone.damage
+        self.synthetic_anomaly = backbone.synthetic_anomaly
         self._far = self._other = torch.zeros(0)  # unusual patches of X and of the pool, while training lasts
 
     @torch.no_grad()
@@ -169,12 +169,12 @@ class PatchCycle(CycleGame):
         rows = torch.cat([part.flatten(0, 1) for part in self.patches.fit(patches, grid)])
         del patches
         self._far, others = _far_first(rows)
-        if self.pool is None:
-            pool = self.patches.extract(normal, weight, lambda pictures: self.damage(pictures[None])[0])
+        if self.unlabeled is None:
+            pool = self.patches.extract(normal, weight, lambda pictures: self.synthetic_anomaly(pictures[None])[0])
         else:
             # Of a long pool any samples, whatever its order is.
-            some = np.linspace(0, len(self.pool) - 1, min(len(self.pool), MOST_SAMPLES)).astype(int)
-            pool = self.patches.extract(self.pool.subset(some), weight)
+            some = np.linspace(0, len(self.unlabeled) - 1, min(len(self.unlabeled), MOST_SAMPLES)).astype(int)
+            pool = self.patches.extract(self.unlabeled.subset(some), weight)
         self._other, _ = _far_first(self.patches.whiten(*pool).flatten(0, 1))
         return TensorSamples(_in_rows(others))
 
@@ -229,7 +229,7 @@ class PatchCycle(CycleGame):
         lengths = torch.linalg.vector_norm(change, dim=-1)
         return self.patches.spread(lengths, change, grid, tuple(x.shape[2:])).expand_as(x)
 
-    def judge(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def critic_logits(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Of patches, and of what G makes of them after F has spoilt them."""
         x = x.flatten(1, 2)
         normal, repaired = critique_both(self.critic_normal, x, self.to_normal(self.spoil(x)))
@@ -266,7 +266,7 @@ class CycleGAN(Detector):
 
     Notes
     -----
-    *Pool.* ``fit(X, X_other=pool)`` takes a second set that nobody has labelled, such as the parts that came back or
+    *Unlabelled set.* ``fit(X, X_unlabeled=...)`` takes a second set that nobody has labelled, such as returned parts or
     last month's production: mostly normal, some not. Since most of it is normal, G must leave most of what it
     sees alone, which the identity loss asks for; ``explain`` then shows the counterfactual difference.
 
@@ -287,7 +287,7 @@ class CycleGAN(Detector):
     rows and pixels, `choices` times as many samples are drawn as a batch needs, and those are used that have the patch
     which the critic of normal samples believes least.
 
-    *Without a pool* damaged normal samples take its place (`Backbone.damage`): in pictures a rectangle (each side 1/16
+    *Without a pool* synthetic anomalies take its place (`synthetic_anomaly`): in pictures a rectangle (each side 1/16
     to 1/2 of the picture's, drawn evenly by its logarithm) is replaced by a piece of another picture, of changed
     brightness; in vectors up to half of the columns take the values of another row.
 
@@ -311,7 +311,7 @@ class CycleGAN(Detector):
     """
 
     name = "cycle_gan"
-    takes_pool = True
+    uses_unlabeled = True
     image_size = 256
     tiny: ClassVar[dict[str, Any]] = {"width": 8, "steps": 3, "batch_size": 16}
 

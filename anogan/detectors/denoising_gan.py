@@ -14,8 +14,8 @@ from ..engine.module import GANModule, Phase, Stage, Terms
 from ..losses.distances import mean_l2_squared
 from ..nn.backbone import Backbone, Restoration
 from ..parameters import at_least, between, one_of, param
-from ..scoring.feature_bank import features_of, nearest_distances
-from ..scoring.neighbour_bank import NeighbourBank
+from ..scoring.feature_distance import features_of, nearest_distances
+from ..scoring.nearest_neighbours import NearestNeighbourScorer
 from .base import Detector
 
 MEASURED_ROWS = 2048  # rows whose distances give the bandwidth, at most
@@ -33,7 +33,7 @@ class DenoisingGame(GANModule):
     x̃ = x + j ε₀ + σ δ, where δ is normal noise or √d G(x, z) / |G(x, z)|.
     """
 
-    even = False  # R is what scores, and on pictures noise is easy to see
+    expects_equilibrium = False  # R is what scores, and on pictures noise is easy to see
 
     bandwidth: Tensor  # (1,), s
     levels: Tensor  # (LEVELS,), the values of σ
@@ -116,7 +116,7 @@ class DenoisingGame(GANModule):
         """The σ that R expects: ``(K, B)``, from 0 to the greatest level."""
         return said.level.softmax(-1) @ self.levels
 
-    def judge(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def critic_logits(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """R's log odds of no corruption, for rows as they are and for rows that G corrupted at the lowest level."""
         lowest = torch.ones(x.shape[:2], dtype=torch.int64, device=x.device)
         corrupted, _ = self.corrupt(x, lowest, self.direction(x))
@@ -133,7 +133,7 @@ class DenoisingGANModule(DenoisingGame):
 
     joint = True
 
-    def __init__(self, *args: Any, bank: NeighbourBank) -> None:
+    def __init__(self, *args: Any, bank: NearestNeighbourScorer) -> None:
         super().__init__(*args)
         self.bank = bank
 
@@ -202,17 +202,18 @@ class DenoisingGAN(Detector):
     *Score.* The last hidden layers of all members side by side, projected onto their 64 leading principal
     components; in that space the geometric mean of the distances to the 1st, 2nd and 4th nearest normal rows (4th,
     8th, 16th among at most 500). On tables hidden weights start as a random projection that keeps distances, so that
-    the space begins as that of the columns. Training rows far from the bulk may be anomalies, and vouch for their like
-    with reserve only (`fence`). The bank takes in the rows that set the threshold afterwards: by more rows no score
-    rises, so the promised false-alarm rate holds (and p-values are a little too large, rather than too small).
+    the space begins as that of the columns. Training rows far from the bulk may be anomalies, so their
+    distances are bounded from below (`outlier_iqr`). The rows that set the threshold are added to the memory bank
+    afterwards: more rows raise no score, so the promised false-alarm rate holds (and p-values are a little too
+    large, rather than too small).
     No row vouches for itself, so that rows of `fit` score like others.
 
     *Reasons.* ``reconstruct`` is x - σ̂ ε̂: what R sees as corruption is taken away, but for the jitter that every
     training row has. On pictures ``explain`` is |σ̂ ε̂|.
 
     *Cost.* A training step is one pass of R and G over a batch for each of them; scoring one pass of R and the search
-    among at most `bank_size` rows. What each part contributes is measured in benchmarks/results/ablation.md, where
-    the method fails in benchmarks/README.md.
+    among at most `memory_bank_size` rows. benchmarks/results/ablation.md has what each part contributes,
+    benchmarks/README.md where the method fails.
 
     References
     ----------
@@ -222,15 +223,15 @@ class DenoisingGAN(Detector):
     """
 
     name = "denoising_gan"
-    tiny: ClassVar[dict[str, Any]] = {"width": 8, "steps": 3, "batch_size": 16, "latent_dim": 4, "bank_size": 64}
+    tiny: ClassVar[dict[str, Any]] = {"width": 8, "steps": 3, "batch_size": 16, "latent_dim": 4, "memory_bank_size": 64}
 
     latent_dim: int = param(8, at_least(1), help="Size of the noise z that G takes.")
     adversarial_share: float = param(0.5, between(0.0, 1.0), help="Share of the rows whose corruption G chooses.")
     level_weight: float = param(0.3, at_least(0.0), help="Of the level's loss; at 0 reconstructions say nothing.")
     jitter: float = param(0.7, at_least(0.0), help="Noise on every training row, in bandwidths.")
     embedding_dim: int = param(64, at_least(1), help="Principal components of the features that are compared.")
-    bank_size: int = param(4096, at_least(2), help="Most normal rows that are remembered.")
-    fence: float | None = param(
+    memory_bank_size: int = param(4096, at_least(2), help="Most normal rows that are remembered.")
+    outlier_iqr: float | None = param(
         1.0,
         at_least(0.0, optional=True),
         help="Interquartile ranges from which a far training row vouches with reserve.",
@@ -256,7 +257,7 @@ class DenoisingGAN(Detector):
         return {name: torch.cat([part[name].mean(0) for part in parts]).cpu().double().numpy() for name in COMPONENTS}
 
     def build(self, backbone: Backbone) -> GANModule:
-        bank = NeighbourBank(self.bank_size, self.embedding_dim, self.fence)
+        bank = NearestNeighbourScorer(self.memory_bank_size, self.embedding_dim, self.outlier_iqr)
         return DenoisingGANModule(
             backbone, self.latent_dim, self.adversarial_share, self.level_weight, self.jitter, bank=bank
         )

@@ -49,7 +49,7 @@ class BiGANModule(GANModule):
         encoded, generated = self.pairs(x)
         return cross_entropy_critic(generated.logit, encoded.logit)
 
-    def judge(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def critic_logits(self, x: Tensor) -> tuple[Tensor, Tensor]:
         encoded, generated = self.pairs(x)
         return encoded.logit, generated.logit
 

@@ -9,8 +9,8 @@ from ..data.samples import Samples, TensorSamples
 from ..engine.module import GANModule
 from ..nn.backbone import Backbone
 from ..parameters import Constraint, at_least, between, param
-from ..scoring.feature_bank import side_by_side
-from ..scoring.patch_bank import Grid, PatchBank
+from ..scoring.feature_distance import side_by_side
+from ..scoring.patch_memory import Grid, PatchMemoryBank
 from ..scoring.patches import WhitenedPatches, most_unusual
 from ..scoring.principal import Projection
 from .base import Detector
@@ -35,7 +35,7 @@ class FeatureGANModule(DenoisingGame):
         adversarial_share: float,
         level_weight: float,
         projection: Projection,
-        bank: PatchBank,
+        bank: PatchMemoryBank,
     ) -> None:
         extractor = backbone.patch_features(features)
         networks = backbone.patch_networks(extractor.features)
@@ -136,14 +136,14 @@ class FeatureGAN(Detector):
 
     name = "feature_gan"
     image_size = 384
-    tiny: ClassVar[dict[str, Any]] = {"width": 8, "steps": 3, "batch_size": 16, "latent_dim": 4, "bank_size": 64}
+    tiny: ClassVar[dict[str, Any]] = {"width": 8, "steps": 3, "batch_size": 16, "latent_dim": 4, "memory_bank_size": 64}
 
     features: str = param("efficientnet_lite0", Constraint(str), help="Frozen network for pictures, or timm:NAME.")
     latent_dim: int = param(32, at_least(1), help="Size of the noise z that G takes.")
     adversarial_share: float = param(0.5, between(0.0, 1.0), help="Share of the patches whose corruption G chooses.")
     level_weight: float = param(0.3, at_least(0.0), help="Of the level's loss.")
     embedding_dim: int = param(64, at_least(1), help="Principal components of the features that are compared.")
-    bank_size: int = param(256, at_least(1), help="Normal patches that each cell of 3x3 places remembers.")
+    memory_bank_size: int = param(256, at_least(1), help="Normal patches that each cell of 3x3 places remembers.")
     batch_size: int = param(1024, at_least(1), help="Patches per training step.")
     patience: int = param(0, at_least(0), help="Looks at held-out rows without improvement until it stops; 0: never.")
 
@@ -155,5 +155,5 @@ class FeatureGAN(Detector):
             self.adversarial_share,
             self.level_weight,
             Projection(self.embedding_dim),
-            PatchBank(self.bank_size),
+            PatchMemoryBank(self.memory_bank_size),
         )

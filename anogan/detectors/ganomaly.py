@@ -49,7 +49,7 @@ class GANomalyModule(GANModule):
         return self.decoder(self.encoder(x))
 
     def critic_loss(self, x: Tensor) -> Terms:
-        return {"adversarial": cross_entropy_critic(*self.judge(x))}
+        return {"adversarial": cross_entropy_critic(*self.critic_logits(x))}
 
     def generator_loss(self, x: Tensor) -> Terms:
         """Akcay 2018, eq. 4: w_adv |f(x) - f(x̂)|_2 + w_con |x - x̂|_1 + w_enc |G_E(x) - E(x̂)|_2."""
@@ -66,7 +66,7 @@ class GANomalyModule(GANModule):
         z = self.encoder(x)
         return l1(z, self.second_encoder(self.decoder(z)))
 
-    def judge(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def critic_logits(self, x: Tensor) -> tuple[Tensor, Tensor]:
         real, made = critique_both(self.critic, x, self.reconstruct(x))
         return real.logit, made.logit
 

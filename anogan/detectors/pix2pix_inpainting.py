@@ -77,7 +77,7 @@ class Pix2PixInpaintingModule(GANModule):
         error = (x - self.reconstruct(x)).abs()
         return error.flatten(2).mean(-1) + self.local_mean(error).amax(-1)
 
-    def judge(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def critic_logits(self, x: Tensor) -> tuple[Tensor, Tensor]:
         filled, mask = self.inpaint(x)
         return self.critic(x, mask).logit.mean(-1), self.critic(filled, mask).logit.mean(-1)
 

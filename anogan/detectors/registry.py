@@ -25,8 +25,7 @@ def list_detectors() -> dict[str, type["Detector"]]:
     """All detectors by name, in alphabetical order."""
     package = importlib.import_module(__package__)
     for info in pkgutil.iter_modules(package.__path__):
-        if not info.name.startswith("_"):  # the bridge to PyOD, which takes seconds to import
-            importlib.import_module(f"{__package__}.{info.name}")
+        importlib.import_module(f"{__package__}.{info.name}")
     return dict(sorted(_BY_NAME.items()))
 
 

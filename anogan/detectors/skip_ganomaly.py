@@ -48,7 +48,7 @@ class SkipGANomalyModule(GANModule):
         return self.generator(x)
 
     def critic_loss(self, x: Tensor) -> Terms:
-        return {"adversarial": cross_entropy_critic(*self.judge(x))}
+        return {"adversarial": cross_entropy_critic(*self.critic_logits(x))}
 
     def generator_loss(self, x: Tensor) -> Terms:
         """Akcay 2019, eq. 5: adversarial + contextual l1 + latent |f(x) - f(x̂)|_2."""
@@ -67,7 +67,7 @@ class SkipGANomalyModule(GANModule):
         latent = l2_squared(real.features, made.features) / real.features.shape[-1]  # L(x)
         return self.residual_share * residual + (1 - self.residual_share) * latent
 
-    def judge(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def critic_logits(self, x: Tensor) -> tuple[Tensor, Tensor]:
         real, made = critique_both(self.critic, x, self.reconstruct(x))
         return real.logit, made.logit
 

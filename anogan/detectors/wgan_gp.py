@@ -10,7 +10,7 @@ from ..engine.module import GANModule, Stage
 from ..losses.adversarial import OBJECTIVES
 from ..nn.backbone import Backbone
 from ..parameters import at_least, one_of, param
-from ..scoring.feature_bank import FeatureBank, features_of
+from ..scoring.feature_distance import FeatureDistance, features_of
 from .anogan import GenerativeModule
 from .base import Detector
 
@@ -24,12 +24,12 @@ class WGANGPModule(GenerativeModule):
         latent_dim: int,
         penalty_weight: float,
         critic_steps: int,
-        bank: FeatureBank,
-        bank_size: int,
+        bank: FeatureDistance,
+        memory_bank_size: int,
     ) -> None:
         super().__init__(backbone, latent_dim, OBJECTIVES["wasserstein_gp"], penalty_weight, critic_steps)
         self.bank = bank
-        self.bank_size = bank_size
+        self.memory_bank_size = memory_bank_size
 
     def stages(self) -> tuple[Stage, ...]:
         return (self.game(),)
@@ -37,7 +37,7 @@ class WGANGPModule(GenerativeModule):
     @torch.no_grad()
     def after_training(self, normal: Samples) -> None:
         # The rows come in random order.
-        self.bank.fit(features_of(self.critic, normal, self.bank_size, self.members))
+        self.bank.fit(features_of(self.critic, normal, self.memory_bank_size, self.members))
 
     def score(self, x: Tensor) -> Tensor:
         return self.bank(self.critic(x).features)
@@ -71,8 +71,10 @@ class WGANGP(Detector):
     critic_steps: int = param(5, at_least(1), help="Critic steps to each generator step.")
     distance: str = param("mahalanobis", one_of("neighbours", "mahalanobis"), help="Distance between features.")
     neighbours: int = param(5, at_least(1), help="k of the nearest neighbours.")
-    bank_size: int = param(5000, at_least(2), help="Most normal rows whose features are remembered.")
+    memory_bank_size: int = param(5000, at_least(2), help="Most normal rows whose features are remembered.")
 
     def build(self, backbone: Backbone) -> GANModule:
-        bank = FeatureBank(self.distance, self.neighbours)
-        return WGANGPModule(backbone, self.latent_dim, self.penalty_weight, self.critic_steps, bank, self.bank_size)
+        bank = FeatureDistance(self.distance, self.neighbours)
+        return WGANGPModule(
+            backbone, self.latent_dim, self.penalty_weight, self.critic_steps, bank, self.memory_bank_size
+        )

@@ -29,7 +29,7 @@ class Callback:
     def on_step_end(self, stage: str, step: int, terms: dict[str, float] | None) -> None:
         """Step ``step`` (counted from 1) is done; ``terms`` holds its losses if it was a logged step."""
 
-    def on_look(self, stage: str, step: int, values: dict[str, float]) -> None:
+    def on_validation(self, stage: str, step: int, values: dict[str, float]) -> None:
         """Rows were looked at without learning from them; ``stage`` names the stage, and which rows they were."""
 
     def on_samples(self, stage: str, step: int, samples: Tensor) -> None:
@@ -68,7 +68,7 @@ class TensorBoardLogger(Callback):
         for name, value in (terms or {}).items():
             self._writer.add_scalar(f"{stage}/{name}", value, step)
 
-    def on_look(self, stage: str, step: int, values: dict[str, float]) -> None:
+    def on_validation(self, stage: str, step: int, values: dict[str, float]) -> None:
         self.on_step_end(stage, step, values)
         self._writer.flush()  # what was seen so far survives a training that is killed
 
@@ -108,7 +108,7 @@ class MLflowLogger(Callback):
         if terms:
             self._mlflow.log_metrics({f"{self._prefix}{stage}/{k}": v for k, v in terms.items()}, step=step)
 
-    def on_look(self, stage: str, step: int, values: dict[str, float]) -> None:
+    def on_validation(self, stage: str, step: int, values: dict[str, float]) -> None:
         self.on_step_end(stage, step, values)
 
     def on_fit_end(self, diagnosis: Diagnosis | None) -> None:

@@ -60,7 +60,7 @@ class Diagnosis:
         For generated pictures also, in the features of a pretrained network averaged over places:
         ``feature_coverage``, ``feature_density``, and ``frechet_distance``, 0 for equal distributions. It is biased
         upwards with few pictures, and no FID, which is defined on another network: it compares models of the same data.
-    troubles : list of str
+    issues : list of str
         Those of the verdict in a word each: ``"mode collapse"``, ``"critic won"``, ``"critic at chance"``,
         ``"diverged"``, ``"under-trained"``.
     advice : str
@@ -70,28 +70,28 @@ class Diagnosis:
     healthy: bool
     verdict: str
     measures: dict[str, float] = field(default_factory=dict)
-    troubles: list[str] = field(default_factory=list)
+    issues: list[str] = field(default_factory=list)
     advice: str = ""
 
     @classmethod
-    def of(cls, troubles: dict[str, str], measures: dict[str, float]) -> "Diagnosis":
-        """The troubles with their evidence in words; none is healthy."""
-        verdict = "; ".join(f"{name}: {evidence}" for name, evidence in troubles.items()) or "healthy"
-        advice = ADVICE[next(iter(troubles))] if troubles else ""
-        return cls(not troubles, verdict, measures, list(troubles), advice)
+    def of(cls, issues: dict[str, str], measures: dict[str, float]) -> "Diagnosis":
+        """The issues with their evidence in words; none is healthy."""
+        verdict = "; ".join(f"{name}: {evidence}" for name, evidence in issues.items()) or "healthy"
+        advice = ADVICE[next(iter(issues))] if issues else ""
+        return cls(not issues, verdict, measures, list(issues), advice)
 
     @property
     def remediable(self) -> bool:
         """Whether another attempt may be better."""
-        return any(trouble in REMEDIABLE for trouble in self.troubles)
+        return any(issue in REMEDIABLE for issue in self.issues)
 
     def better_than(self, other: "Diagnosis") -> bool:
-        """By no remediable trouble, then fewer of all, then what samples cover or how far reconstructions spread."""
+        """By no remediable issue, then fewer of all, then what samples cover or how far reconstructions spread."""
 
         def rank(one: Diagnosis) -> tuple[float, ...]:
             return (
                 not one.remediable,
-                -len(one.troubles),
+                -len(one.issues),
                 *(one.measures.get(k, 0.0) for k in ("coverage", "reconstruction_diversity")),
             )
 
@@ -147,7 +147,7 @@ def diagnose(
     logits: tuple[Tensor, Tensor] | None = None,
     curves: History,
     steps: int,
-    even: bool = True,
+    expects_equilibrium: bool = True,
 ) -> Diagnosis:
     """Put what a trained model makes, and the curves of its training, into a verdict.
 
@@ -167,8 +167,8 @@ def diagnose(
         Of the training.
     steps : int
         Budget of a stage.
-    even : bool
-        See `GANModule.even`.
+    expects_equilibrium : bool
+        See `GANModule.expects_equilibrium`.
     """
     # A row among its own copies has no neighbourhood that a sample could fall into.
     different, chosen = np.unique(real, axis=0, return_index=True)
@@ -191,12 +191,12 @@ def diagnose(
         few = f"{steps} steps a stage, where {FEWEST_STEPS} are few"
         return Diagnosis.of({UNDER_TRAINED: few}, measures)
     looks = {name: curve for name, curve in curves.items() if "monitor" in curve}
-    troubles = _divergence(curves) | _collapse(measures)
-    troubles |= _imbalance(measures, looks, even) | _haste(looks, steps)
-    if not troubles and len(different) < FEWEST_ROWS:
+    issues = _divergence(curves) | _collapse(measures)
+    issues |= _imbalance(measures, looks, expects_equilibrium) | _undertrained(looks, steps)
+    if not issues and len(different) < FEWEST_ROWS:
         few = f"not assessed: only {len(different)} different held-out rows, {FEWEST_ROWS} are needed"
         return Diagnosis(True, few)
-    return Diagnosis.of(troubles, measures)
+    return Diagnosis.of(issues, measures)
 
 
 def _divergence(curves: History) -> dict[str, str]:
@@ -208,7 +208,7 @@ def _divergence(curves: History) -> dict[str, str]:
     return {}
 
 
-def _haste(looks: History, steps: int) -> dict[str, str]:
+def _undertrained(looks: History, steps: int) -> dict[str, str]:
     """A stage that was not over when its budget was."""
     for name, curve in looks.items():
         if curve["step"][-1] == steps and (share := late_share(curve["monitor"])) > LATE_SHARE:
@@ -228,24 +228,24 @@ def _collapse(measures: dict[str, float]) -> dict[str, str]:
     return {}
 
 
-def _imbalance(measures: dict[str, float], looks: History, even: bool) -> dict[str, str]:
+def _imbalance(measures: dict[str, float], looks: History, expects_equilibrium: bool) -> dict[str, str]:
     """A game that one side has won, and that taught the generator little."""
     games = [curve for curve in looks.values() if "critic_accuracy" in curve]
     if not games:
         return {}
     accuracies, monitor = games[0]["critic_accuracy"], games[0]["monitor"]
     accuracy = float(np.mean(accuracies[len(accuracies) // 2 :]))
-    if accuracy > DOMINANT and even:
-        trouble, least = WON, LACKING
+    if accuracy > DOMINANT and expects_equilibrium:
+        issue, least = WON, LACKING
     elif accuracy < CHANCE:
-        trouble, least = AT_CHANCE, COLLAPSED
+        issue, least = AT_CHANCE, COLLAPSED
     else:
         return {}
     told = f"it tells real from generated rows in {accuracy:.0%} of pairs"
     if (coverage := measures.get("coverage", 1.0)) < least:
-        return {trouble: f"{told}, and samples cover {coverage:.0%} of the held-out rows"}
+        return {issue: f"{told}, and samples cover {coverage:.0%} of the held-out rows"}
     if (gain := improvement(monitor)) < IMPROVED:
-        return {trouble: f"{told}, and the monitor fell by {gain:.0%} only"}
+        return {issue: f"{told}, and the monitor fell by {gain:.0%} only"}
     return {}
 
 

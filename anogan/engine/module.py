@@ -77,13 +77,13 @@ class GANModule(nn.Module, ABC):
     joint: ClassVar[bool] = False
     """Whether the members make one score together, so that `score` gives ``(1, B)``."""
 
-    even: ClassVar[bool] = True
+    expects_equilibrium: ClassVar[bool] = True
     """Whether the game should not be won: a critic that is never mistaken teaches the generator nothing."""
 
     conditioned: bool = False
     """Whether the last entry of x along its first own axis is the condition: given, not judged."""
 
-    pool: Samples | None = None
+    unlabeled: Samples | None = None
     """Unlabelled rows, where the user gave some; for modules that learn from such."""
 
     @abstractmethod
@@ -130,7 +130,7 @@ class GANModule(nn.Module, ABC):
         """Synthetic normal samples: ``(K, rows, *shape)``."""
         raise NotImplementedError
 
-    def judge(self, x: Tensor) -> tuple[Tensor, Tensor] | None:
+    def critic_logits(self, x: Tensor) -> tuple[Tensor, Tensor] | None:
         """The critic's logits ``(K, B)`` of real samples and of as many generated ones; None without such a critic.
 
         x is in the form of `before_training`'s.

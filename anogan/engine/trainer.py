@@ -113,11 +113,11 @@ class Trainer:
             At the first loss that is not finite; it names phase and step.
         """
         saved = self._read_checkpoint()
-        probe = self._probe(train, held_out)
+        monitor_data = self._monitor_data(train, held_out)
         for number, stage in enumerate(module.stages()):
             if saved is not None and saved[1]["stage"] > number:
                 continue
-            run = _StageRun(self, module, stage, number, train, probe)
+            run = _StageRun(self, module, stage, number, train, monitor_data)
             if saved is not None:
                 run.restore(*saved)
                 saved = None
@@ -129,10 +129,10 @@ class Trainer:
         """``(B, *shape)`` -> ``(K, B, *shape)`` on the device; all members see the same rows."""
         return batch.to(self.device, non_blocking=True).expand(self.members, *batch.shape)
 
-    def _probe(self, train: Samples, held_out: Samples | None) -> "_Probe":
+    def _monitor_data(self, train: Samples, held_out: Samples | None) -> "_MonitorData":
         stops = held_out is not None and self.settings.patience > 0
         watched, most = (held_out, MONITOR_ROWS) if held_out is not None and stops else (train, JUDGED_ROWS)
-        return _Probe(self.expand(watched.batch(np.arange(min(len(watched), most)))), stops)
+        return _MonitorData(self.expand(watched.batch(np.arange(min(len(watched), most)))), stops)
 
     def _read_checkpoint(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
         saved = None if self.checkpoint is None else read_checkpoint(self.checkpoint)
@@ -145,7 +145,7 @@ class Trainer:
 
 
 @dataclass(frozen=True)
-class _Probe:
+class _MonitorData:
     """What a look sees: held-out rows, which may stop the stage, or else some of the training rows, which may not."""
 
     x: Tensor  # (K, B, *shape)
@@ -167,10 +167,10 @@ class _StageRun:
         stage: Stage,
         number: int,
         train: Samples,
-        probe: _Probe,
+        monitor_data: _MonitorData,
     ) -> None:
         self.trainer, self.module, self.stage, self.number = trainer, module, stage, number
-        self.train, self.probe = train, probe
+        self.train, self.monitor_data = train, monitor_data
         self.settings = trainer.settings
         for phase in stage.phases:
             if phase.every > self.settings.steps and not phase.lazy:
@@ -189,7 +189,7 @@ class _StageRun:
         self.step = 0
         self.best: dict[str, Tensor] | None = None
         self.best_value = float("inf")
-        self.looks_since_best = 0
+        self.checks_since_best = 0
         self.finished = False
 
     def play(self) -> None:
@@ -207,7 +207,7 @@ class _StageRun:
                 if terms is not None:
                     history_of.append(self.trainer.history, name, self.step, terms)
                 if self.step % every_look == 0 or self.step == total:
-                    self.finished = self._look() or self.step == total
+                    self.finished = self._validate() or self.step == total
                 for callback in self.trainer.callbacks:
                     callback.on_step_end(name, self.step, terms)
                 if self.finished or time.monotonic() - last_written >= self.settings.checkpoint_seconds:
@@ -285,7 +285,7 @@ class _StageRun:
         return logged if log else None
 
     @torch.no_grad()
-    def _look(self) -> bool:
+    def _validate(self) -> bool:
         """Compare on the held-out rows; whether the stage should stop."""
         if self._growth() < 1:
             return False  # what a coarser resolution reaches says nothing of the full one
@@ -293,32 +293,32 @@ class _StageRun:
         self.module.load_state_dict(current)
         self.module.eval()
         with forked_torch_rng(self.trainer.seed, self.trainer.device):  # the same latents at each look
-            seen = self._see()
+            seen = self._evaluate()
         with forked_torch_rng(self.trainer.seed, self.trainer.device):
-            self._show()
+            self._emit_samples()
         self.module.load_state_dict(live)
         self._train_mode()
-        name = f"{self.stage.name}/{self.probe.name}"
+        name = f"{self.stage.name}/{self.monitor_data.name}"
         history_of.append(self.trainer.history, name, self.step, seen)
         for callback in self.trainer.callbacks:
-            callback.on_look(name, self.step, seen)
-        if not self.probe.stops:
+            callback.on_validation(name, self.step, seen)
+        if not self.monitor_data.stops:
             self.best = current
             return False
         value = seen["monitor"]
         if not value >= self.best_value:
-            self.best, self.best_value, self.looks_since_best = current, value, 0
+            self.best, self.best_value, self.checks_since_best = current, value, 0
             return False
-        self.looks_since_best += 1
-        return self.looks_since_best >= self.settings.patience
+        self.checks_since_best += 1
+        return self.checks_since_best >= self.settings.patience
 
-    def _see(self) -> dict[str, float]:
+    def _evaluate(self) -> dict[str, float]:
         """The monitor, and in a game (it takes two phases) how well the critic tells real from generated rows."""
-        seen = {"monitor": float(self.stage.monitor(self.probe.x).mean())}
-        judged = self.module.judge(self.probe.x[:, :JUDGED_ROWS]) if len(self.stage.phases) > 1 else None
+        seen = {"monitor": float(self.stage.monitor(self.monitor_data.x).mean())}
+        judged = self.module.critic_logits(self.monitor_data.x[:, :JUDGED_ROWS]) if len(self.stage.phases) > 1 else None
         return seen if judged is None else seen | {"critic_accuracy": ranking_accuracy(*judged)}
 
-    def _show(self) -> None:
+    def _emit_samples(self) -> None:
         """Synthetic samples to the callbacks that want some."""
         if not self.module.can("sample"):
             return
@@ -347,7 +347,7 @@ class _StageRun:
             "stage": self.number,
             "step": self.step,
             "best_value": self.best_value,
-            "looks_since_best": self.looks_since_best,
+            "checks_since_best": self.checks_since_best,
             "finished": self.finished,
             "history": self.trainer.history,
         }
@@ -371,7 +371,7 @@ class _StageRun:
             self.step = state["step"]
             self.best = {k: v.to(self.trainer.device) for k, v in part("best").items()} or None
             self.best_value = state["best_value"]
-            self.looks_since_best = state["looks_since_best"]
+            self.checks_since_best = state["checks_since_best"]
             self.finished = state["finished"]
             self.trainer.history = state["history"]
         except (KeyError, RuntimeError, ValueError) as error:

@@ -9,9 +9,9 @@ import numpy as np
 from pyod.models.base import BaseDetector
 from sklearn.decomposition import PCA
 
-from ..detectors._pyod import from_pyod
 from ..detectors.registry import detector_class, list_detectors
 from ..errors import InputError
+from ..pyod import from_pyod
 
 QUADRATIC_ROWS = 20_000
 

@@ -187,7 +187,7 @@ class Backbone(ABC):
         """A backbone whose samples are patches: vectors of so many features."""
 
     @abstractmethod
-    def damage(self, x: Tensor) -> Tensor:
+    def synthetic_anomaly(self, x: Tensor) -> Tensor:
         """What could be an anomaly, made of a batch of normal samples: ``(K, B, *shape)`` -> same."""
 
     @abstractmethod

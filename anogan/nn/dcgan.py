@@ -287,7 +287,7 @@ class DCGAN(Backbone):
 
         return Members(self.members, lambda: UNetTranslator(self.spec, self.width))
 
-    def damage(self, x: Tensor) -> Tensor:
+    def synthetic_anomaly(self, x: Tensor) -> Tensor:
         """A rectangle is replaced by a piece of another picture, from anywhere in it, of another brightness.
 
         Each side is 1/16 to 1/2 of the picture's, drawn evenly by its logarithm, so that some are long and thin.

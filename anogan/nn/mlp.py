@@ -226,7 +226,7 @@ class MLP(Backbone):
         (dim,) = self.spec.shape
         return MLPTranslator(self.members, dim, self.width)
 
-    def damage(self, x: Tensor) -> Tensor:
+    def synthetic_anomaly(self, x: Tensor) -> Tensor:
         """Up to half of the columns, a one-hot group being one, take the values of another row."""
         donors = x.gather(1, random_rows(x).unsqueeze(-1).expand_as(x))
         column = torch.arange(x.shape[-1], device=x.device)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ..data.samples import Samples
 from ..nn.backbone import PatchFeatures
-from .patch_bank import Grid, LocalWhitening
+from .patch_memory import Grid, LocalWhitening
 
 MOST_SAMPLES = 512  # whose patches are held at a time
 SAMPLES_AT_ONCE = 32

@@ -5,7 +5,7 @@ import torch
 from sklearn.decomposition import PCA
 from torch import Tensor
 
-from .feature_bank import LearnedBuffers
+from .feature_distance import LearnedBuffers
 
 LARGEST_COVARIANCE = 2048  # features; of more, principal components are approximated
 

@@ -73,7 +73,7 @@ def leading(error: Any, count: int) -> tuple[np.ndarray, np.ndarray]:
     return order, np.take_along_axis(shares, order, axis=1)
 
 
-def tell(
+def describe(
     columns: Sequence[Column],
     X: pd.DataFrame,
     normal: pd.DataFrame,
@@ -110,11 +110,11 @@ _TYPES: dict[str, Any] = {"row": np.int64, "rank": np.int64, "share": np.float64
     ("column", "value", "low", "high", "frequent", "text"), object
 )
 _Frequent = list[tuple[Any, float]]
-_Told = tuple[Any, Any, Any, _Frequent, str]  # from `Reason.value` on
+_Description = tuple[Any, Any, Any, _Frequent, str]  # from `Reason.value` on
 _Usual = tuple[Any, Any, _Frequent, str, str]  # low, high, frequent, the value in words, the usual ones in words
 
 
-def _of_column(column: Column, values: pd.Series, normal: pd.Series, nearest: np.ndarray) -> Iterator[_Told]:
+def _of_column(column: Column, values: pd.Series, normal: pd.Series, nearest: np.ndarray) -> Iterator[_Description]:
     name = f"column {column.name}" if isinstance(column.name, int) else column.name
     tell_values = _categories if isinstance(column, CategoryColumn) else _numbers
     plain = [None if gone else value for value, gone in zip(values.tolist(), values.isna(), strict=True)]

@@ -146,21 +146,21 @@ def browser() -> Iterator[Any]:
 @pytest.fixture
 def opened(browser):
     """Open a page; at the end nothing may have been logged, asked from the network, or popped up."""
-    trouble: list[str] = []
+    issue: list[str] = []
     context = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme="light")
 
     def go(path: Path) -> Any:
         page = context.new_page()
-        page.on("console", lambda message: trouble.append(message.text))
-        page.on("pageerror", lambda error: trouble.append(str(error)))
-        page.on("dialog", lambda dialog: (trouble.append(dialog.message), dialog.dismiss()))
-        page.on("request", lambda r: None if r.url.startswith(("file:", "data:")) else trouble.append(r.url))
+        page.on("console", lambda message: issue.append(message.text))
+        page.on("pageerror", lambda error: issue.append(str(error)))
+        page.on("dialog", lambda dialog: (issue.append(dialog.message), dialog.dismiss()))
+        page.on("request", lambda r: None if r.url.startswith(("file:", "data:")) else issue.append(r.url))
         page.goto(path.as_uri())
         return page
 
     yield go
     context.close()
-    assert trouble == []
+    assert issue == []
 
 
 def test_moving_the_slider_changes_counts_and_flags(opened, table_page):

@@ -157,7 +157,7 @@ def test_a_file_larger_than_the_memory_is_fitted_and_scored(run, tmp_path):
         words = [sys.executable, "-c", LIMITED, str(allowed), *map(str, args)]
         return subprocess.run(words, capture_output=True, text=True, env=environment, check=False)
 
-    tiny = ["--steps", "5", "--width", "8", "--n-members", "1", "--bank-size", "64", "--random-state", "0"]
+    tiny = ["--steps", "5", "--width", "8", "--n-members", "1", "--memory-bank-size", "64", "--random-state", "0"]
     fitted = limited("fit", path, "-m", tmp_path / "m", *tiny)
     assert fitted.returncode == 0, fitted.stderr
     assert f"{rows:,} rows" in fitted.stdout

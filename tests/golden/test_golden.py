@@ -86,7 +86,7 @@ def results(case: str, precision: str) -> dict[str, Any]:
     X, new = sample_data(modality, 40, seed=1), sample_data(modality, 9, seed=2)
     if case == "conditional_gan-labels":
         X, new = anogan.Conditioned(X, ["a", "b"] * 20), anogan.Conditioned(new, ["a", "b", "b"] * 3)
-    fit_params = {"X_other": sample_data(modality, 24, seed=3)} if "unlabeled" in case else {}
+    fit_params = {"X_unlabeled": sample_data(modality, 24, seed=3)} if "unlabeled" in case else {}
     cls = anogan.list_detectors()[name]
     settings: dict[str, Any] = {"precision": precision, "device": "cpu", "random_state": 0, "n_members": 2}
     if modality == "style":

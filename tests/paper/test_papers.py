@@ -86,7 +86,7 @@ def test_a_collapsed_generator_is_called_so(gan, tmp_path):
             weight *= 0.0
     rows = collapsed.preprocessor_.transform(mixture(400, 4), torch.float32)
     diagnosis = collapsed._diagnose(rows)
-    assert "mode collapse" in diagnosis.troubles
+    assert "mode collapse" in diagnosis.issues
     assert diagnosis.measures["coverage"] < 0.2
 
 

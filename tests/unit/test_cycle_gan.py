@@ -43,7 +43,7 @@ def module(members=3, **changes):
 
 def test_a_batch_of_the_pool_holds_nothing_but_the_pool():
     cycle = module(choices=1)
-    cycle.pool = TensorSamples(torch.tensor([[1.0, 2.0], [3.0, 4.0]]))
+    cycle.unlabeled = TensorSamples(torch.tensor([[1.0, 2.0], [3.0, 4.0]]))
     y = cycle.draw_other(torch.zeros(3, 50, 2))
     assert y.shape == (3, 50, 2)
     found = {tuple(row) for member in y.tolist() for row in member}
@@ -64,36 +64,36 @@ def test_of_several_candidates_those_with_the_least_normal_looking_patch_are_tak
 
 def test_the_pool_is_learned_from_and_forgotten():
     plain = anogan.CycleGAN(**TINY).fit(rows())
-    pooled = anogan.CycleGAN(**TINY).fit(rows(), X_other=rows(9, seed=1) + 3)
+    pooled = anogan.CycleGAN(**TINY).fit(rows(), X_unlabeled=rows(9, seed=1) + 3)
     assert not np.array_equal(plain.anomaly_score(rows(5, seed=2)), pooled.anomaly_score(rows(5, seed=2)))
-    assert pooled.module_.pool is None
+    assert pooled.module_.unlabeled is None
 
 
 def test_a_pool_like_no_training_data_is_refused():
     with pytest.raises(anogan.InputError, match="3 features"):
-        anogan.CycleGAN(**TINY).fit(rows(), X_other=rows()[:, :3])
+        anogan.CycleGAN(**TINY).fit(rows(), X_unlabeled=rows()[:, :3])
     with pytest.raises(anogan.InputError, match="WGANGP learns from normal samples alone"):
-        anogan.WGANGP().fit(rows(), X_other=rows())
+        anogan.WGANGP().fit(rows(), X_unlabeled=rows())
 
 
 def test_training_with_a_pool_resumes_bit_equal_and_with_another_pool_not_at_all(tmp_path, monkeypatch):
     # The clock runs an hour a look: a checkpoint at every step.
     monkeypatch.setattr(trainer, "time", SimpleNamespace(monotonic=itertools.count(0, 3600).__next__))
     settings, pool = TINY | {"steps": 5}, rows(9, seed=1)
-    whole = anogan.CycleGAN(**settings).fit(rows(), X_other=pool)
+    whole = anogan.CycleGAN(**settings).fit(rows(), X_unlabeled=pool)
     with pytest.raises(KeyboardInterrupt):
-        anogan.CycleGAN(**settings).fit(rows(), X_other=pool, callbacks=[Stop()], checkpoint=tmp_path)
+        anogan.CycleGAN(**settings).fit(rows(), X_unlabeled=pool, callbacks=[Stop()], checkpoint=tmp_path)
     for other in (None, pool + 1):
         with pytest.raises(anogan.InputError, match="belongs to other data"):
-            anogan.CycleGAN(**settings).fit(rows(), X_other=other, checkpoint=tmp_path)
-    resumed = anogan.CycleGAN(**settings).fit(rows(), X_other=pool, checkpoint=tmp_path)
+            anogan.CycleGAN(**settings).fit(rows(), X_unlabeled=other, checkpoint=tmp_path)
+    resumed = anogan.CycleGAN(**settings).fit(rows(), X_unlabeled=pool, checkpoint=tmp_path)
     np.testing.assert_array_equal(resumed.anomaly_score(rows(5)), whole.anomaly_score(rows(5)))
 
 
 def test_damaged_vectors_hold_values_of_other_rows_and_whole_one_hot_groups():
     backbone = backbone_for("mlp", SampleSpec((5,), spans=((1, 4),)), 1, 8)
     x = torch.cat([torch.arange(200.0)[:, None], torch.eye(3).repeat(67, 1)[:200], torch.arange(200.0)[:, None]], 1)
-    y = backbone.damage(x[None])[0]
+    y = backbone.synthetic_anomaly(x[None])[0]
     assert (y[:, 1:4].sum(1) == 1).all()
     assert set(y[:, 0].tolist()) <= set(x[:, 0].tolist())
     changed = (y != x).float().mean(0)
@@ -105,7 +105,7 @@ def test_damaged_vectors_hold_values_of_other_rows_and_whole_one_hot_groups():
 def test_damaged_pictures_differ_in_one_rectangle():
     backbone = backbone_for("dcgan", SampleSpec((2, 32, 48), bounded=True), 1, 8)
     x = torch.rand(1, 40, 2, 32, 48) * 2 - 1
-    changed = backbone.damage(x) != x
+    changed = backbone.synthetic_anomaly(x) != x
     areas = []
     for both in changed[0]:
         at = both.any(0)
@@ -124,7 +124,7 @@ def test_the_change_is_where_the_damage_is():
     broken = normal[:40].copy()
     broken[:, 1] += 4
     settings = TINY | {"steps": 500, "width": 32, "batch_size": 32}
-    detector = anogan.CycleGAN(**settings).fit(normal[40:], X_other=np.vstack([normal[:200], broken[:20]]))
+    detector = anogan.CycleGAN(**settings).fit(normal[40:], X_unlabeled=np.vstack([normal[:200], broken[:20]]))
     change = detector.explain(broken[20:]).mean(0)
     assert change[1] > 2 * max(change[0], change[2])
     good, bad = detector.anomaly_score(normal[:40]), detector.anomaly_score(broken[20:])
@@ -148,7 +148,7 @@ def found_in_pool():
     pool = np.concatenate([textures(30, 1)[0], textures(6, 2, defective=True)[0]])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return anogan.CycleGAN(device="cpu", random_state=0, steps=150).fit(textures(40, 0)[0], X_other=pool)
+        return anogan.CycleGAN(device="cpu", random_state=0, steps=150).fit(textures(40, 0)[0], X_unlabeled=pool)
 
 
 def test_in_pictures_the_map_s_maximum_lies_on_the_defect(found_in_pool):
@@ -161,7 +161,7 @@ def test_in_pictures_the_map_s_maximum_lies_on_the_defect(found_in_pool):
 
 
 def test_the_pool_s_patches_are_not_kept(found_in_pool):
-    assert found_in_pool.module_.pool is None
+    assert found_in_pool.module_.unlabeled is None
     assert len(found_in_pool.module_._other) == 0
 
 
@@ -179,13 +179,13 @@ def test_of_both_kinds_the_least_usual_patches_are_played_with(monkeypatch):
     normal, _ = textures(32, 0)
     broken, _ = textures(32, 1, defective=True)
     as_samples = lambda pictures: TensorSamples(torch.from_numpy(pictures).float() / 127.5 - 1)  # noqa: E731
-    cycle.pool = as_samples(broken)
+    cycle.unlabeled = as_samples(broken)
     x = cycle.before_training(as_samples(normal)).tensor[None]
     far = 32 * 256 // cycle_gan.FARTHEST
     assert cycle._far.shape == (far, 152)
     assert x[0].flatten(0, 1).norm(dim=-1).max() <= cycle._far.norm(dim=-1).min()
     assert cycle.with_far(x).shape == (1, 2 * x[0, ..., 0].numel(), 152)
     y = cycle.draw_other(x.flatten(1, 2))[0]
-    white, _ = cycle.patches(cycle.pool.tensor)
+    white, _ = cycle.patches(cycle.unlabeled.tensor)
     longest = white.flatten(0, 1).norm(dim=-1).topk(far).values
     assert y.norm(dim=-1).min() >= longest[-1] * 0.999

@@ -144,7 +144,7 @@ def test_anomalies_in_training_do_not_vouch_for_their_like():
     labels = np.arange(250) >= 200
     quick = {"random_state": 0, "device": "cpu", "steps": 100, "width": 32}
     auroc = [
-        anogan.metrics.auroc(labels, anogan.DenoisingGAN(fence=f, **quick).fit(X).anomaly_score(new))
+        anogan.metrics.auroc(labels, anogan.DenoisingGAN(outlier_iqr=f, **quick).fit(X).anomaly_score(new))
         for f in (1.0, None)
     ]
     assert auroc[0] > 0.9 > auroc[1]

@@ -102,7 +102,7 @@ def test_trainings_at_defaults_are_healthy(cls, rows):
 def test_a_generator_that_makes_one_row_only_has_collapsed(cls, part, constant):
     constant(cls, part)
     diagnosis = fit(cls, steps=200).diagnosis_
-    assert "mode collapse" in diagnosis.troubles, diagnosis.verdict
+    assert "mode collapse" in diagnosis.issues, diagnosis.verdict
     assert "spread 0%" in diagnosis.verdict
 
 
@@ -115,7 +115,7 @@ def test_a_critic_that_learns_a_hundred_times_as_fast_is_noticed(cls):
 
 def test_three_steps_are_too_few_and_no_reason_to_begin_anew():
     detector = fit(anogan.DenoisingGAN, steps=3, restarts=1)
-    assert detector.diagnosis_.troubles == ["under-trained"]
+    assert detector.diagnosis_.issues == ["under-trained"]
     assert len(detector.attempts_) == 1
 
 
@@ -169,7 +169,7 @@ def test_a_collapse_that_another_seed_mends_is_mended(constant, tmp_path):
     detector = fit(anogan.WGANGP, restarts=1, **FAST)
     assert detector.attempts_[0]["verdict"].startswith("mode collapse")
     assert [attempt["kept"] for attempt in detector.attempts_] == [False, True]
-    assert "mode collapse" not in detector.diagnosis_.troubles
+    assert "mode collapse" not in detector.diagnosis_.issues
     assert len(np.unique(detector.sample(10, random_state=0)[:, 0])) == 10  # by the second attempt's networks
     again = fit(anogan.WGANGP, restarts=1, **FAST)
     assert_array_equal(again.anomaly_score(benign()), detector.anomaly_score(benign()))
@@ -181,7 +181,7 @@ def test_a_collapse_that_another_seed_mends_is_mended(constant, tmp_path):
 
 
 def test_a_worse_second_attempt_is_not_kept(monkeypatch):
-    bad, worse = (Diagnosis.of(dict.fromkeys(troubles, "so"), {}) for troubles in (BAD, [*BAD, "critic won"]))
+    bad, worse = (Diagnosis.of(dict.fromkeys(issues, "so"), {}) for issues in (BAD, [*BAD, "critic won"]))
     verdicts = iter([bad, bad, worse])
     monkeypatch.setattr("anogan.detectors.base.diagnose", lambda *_, **__: next(verdicts))
     once, twice = fit(anogan.WGANGP, **SHORT), fit(anogan.WGANGP, restarts=1, **SHORT)

@@ -33,9 +33,9 @@ def test_a_spoilt_class_is_as_before_after_the_block(case, different):
 
 
 def test_the_report_counts_each_verdict_apart_from_the_tables_that_chose_the_limits():
-    def record(table, case, *troubles):
-        verdict = "; ".join(troubles) or "healthy"
-        return {"dataset": table, "detector": "wgan_gp", "case": case, "troubles": list(troubles), "verdict": verdict}
+    def record(table, case, *issues):
+        verdict = "; ".join(issues) or "healthy"
+        return {"dataset": table, "detector": "wgan_gp", "case": case, "issues": list(issues), "verdict": verdict}
 
     text = health.report(
         [

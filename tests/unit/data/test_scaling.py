@@ -20,9 +20,9 @@ each_scaling = pytest.mark.parametrize("scaling", SCALINGS)
 @each_scaling
 def test_unit_of_a_column_does_not_matter(scaling, column, power, sign):
     factor = 2.0**power  # a power of two is exact, so nothing hides behind a tolerance
-    probe = np.concatenate([column, column * 3 + 7])
-    plain = NumericScaler(scaling).fit([column]).column(0, probe)
-    scaled = NumericScaler(scaling).fit([column * factor]).column(0, probe * factor)
+    monitor_data = np.concatenate([column, column * 3 + 7])
+    plain = NumericScaler(scaling).fit([column]).column(0, monitor_data)
+    scaled = NumericScaler(scaling).fit([column * factor]).column(0, monitor_data * factor)
     np.testing.assert_array_equal(plain, scaled)
 
 
@@ -32,24 +32,24 @@ def test_unit_of_a_column_does_not_matter(scaling, column, power, sign):
 def test_unit_and_origin_of_a_column_do_not_matter(scaling, factor, shift):
     rng = np.random.default_rng(0)
     column = rng.lognormal(size=500)
-    probe = np.concatenate([column, [-50.0, 0.0, 1e3, 1e6]])
-    plain = NumericScaler(scaling).fit([column]).column(0, probe)
-    other = NumericScaler(scaling).fit([(column + shift) * factor]).column(0, (probe + shift) * factor)
+    monitor_data = np.concatenate([column, [-50.0, 0.0, 1e3, 1e6]])
+    plain = NumericScaler(scaling).fit([column]).column(0, monitor_data)
+    other = NumericScaler(scaling).fit([(column + shift) * factor]).column(0, (monitor_data + shift) * factor)
     np.testing.assert_allclose(plain, other, rtol=1e-6, atol=1e-6)
 
 
-@given(column=COLUMNS, probe=arrays(np.float64, 20, elements=ANY_FLOAT))
+@given(column=COLUMNS, monitor_data=arrays(np.float64, 20, elements=ANY_FLOAT))
 @each_scaling
-def test_any_finite_value_becomes_a_number_whose_square_float32_holds(scaling, column, probe):
-    z = NumericScaler(scaling).fit([column]).column(0, probe)
+def test_any_finite_value_becomes_a_number_whose_square_float32_holds(scaling, column, monitor_data):
+    z = NumericScaler(scaling).fit([column]).column(0, monitor_data)
     with np.errstate(over="raise"):
         assert np.isfinite(np.square(z.astype(np.float32))).all()
 
 
-@given(column=COLUMNS, probe=arrays(np.float64, 20, elements=FLOATS))
+@given(column=COLUMNS, monitor_data=arrays(np.float64, 20, elements=FLOATS))
 @each_scaling
-def test_larger_values_stay_larger(scaling, column, probe):
-    z = NumericScaler(scaling).fit([column]).column(0, np.sort(probe))
+def test_larger_values_stay_larger(scaling, column, monitor_data):
+    z = NumericScaler(scaling).fit([column]).column(0, np.sort(monitor_data))
     assert (np.diff(z) >= -1e-12 * np.abs(z[1:])).all()
 
 
@@ -57,9 +57,9 @@ def test_larger_values_stay_larger(scaling, column, probe):
 @each_scaling
 def test_values_come_back(scaling, column):
     scaler = NumericScaler(scaling).fit([column])
-    probe = np.append(column, [column.max() + np.ptp(column), column.min() - np.ptp(column)])
-    back = scaler.inverse_column(0, scaler.column(0, probe))
-    np.testing.assert_allclose(back, probe, rtol=1e-6, atol=1e-6 * max(np.abs(column).max(), 1e-300))
+    monitor_data = np.append(column, [column.max() + np.ptp(column), column.min() - np.ptp(column)])
+    back = scaler.inverse_column(0, scaler.column(0, monitor_data))
+    np.testing.assert_allclose(back, monitor_data, rtol=1e-6, atol=1e-6 * max(np.abs(column).max(), 1e-300))
 
 
 @given(column=COLUMNS)
@@ -76,10 +76,12 @@ def test_far_out_values_keep_growing(scaling, column):
 @each_scaling
 def test_a_constant_column_is_zero_until_its_value_changes(scaling, constant):
     scaler = NumericScaler(scaling).fit([np.full(9, constant)])
-    probe = np.array([constant, np.float32(constant) if abs(constant) < 1e30 else constant, constant + 1.0, -1e301])
-    np.testing.assert_array_equal(scaler.column(0, probe)[[0, 3]], [0.0, -CONSTANT_STEP])
+    monitor_data = np.array(
+        [constant, np.float32(constant) if abs(constant) < 1e30 else constant, constant + 1.0, -1e301]
+    )
+    np.testing.assert_array_equal(scaler.column(0, monitor_data)[[0, 3]], [0.0, -CONSTANT_STEP])
     if abs(constant) < 1e10:
-        assert scaler.column(0, probe)[2] == CONSTANT_STEP
+        assert scaler.column(0, monitor_data)[2] == CONSTANT_STEP
     np.testing.assert_array_equal(scaler.inverse_column(0, np.array([0.0, 3.0])), [constant, constant])
 
 

@@ -42,7 +42,7 @@ def test_hooks_are_empty():
     callback.on_attempt_begin(1, 0, 1e-3)
     callback.on_stage_begin("gan", 3)
     callback.on_step_end("gan", 1, None)
-    callback.on_look("gan/held_out", 1, {"monitor": 0.5})
+    callback.on_validation("gan/held_out", 1, {"monitor": 0.5})
     callback.on_stage_end("gan", 3)
     callback.on_fit_end(None)
 
@@ -122,7 +122,7 @@ def test_a_good_generator_and_a_puzzled_critic_are_healthy():
     diagnosis = diagnosed(fake=RNG.normal(size=(300, 2)), logits=(LOGITS, LOGITS.flip(1)))
     assert diagnosis.healthy
     assert diagnosis.verdict == "healthy"
-    assert (diagnosis.troubles, diagnosis.advice, diagnosis.remediable) == ([], "", False)
+    assert (diagnosis.issues, diagnosis.advice, diagnosis.remediable) == ([], "", False)
     assert set(diagnosis.measures) == {"coverage", "density", "diversity", "critic_accuracy"}
 
 
@@ -138,11 +138,11 @@ def test_mode_collapse_is_called_so_with_its_numbers():
 
 def test_one_member_that_collapsed_is_enough():
     fake = np.stack([RNG.normal(size=(300, 2)), np.zeros((300, 2))])
-    assert diagnose(REAL, fake=fake, curves=looks(), steps=1000).troubles == ["mode collapse"]
+    assert diagnose(REAL, fake=fake, curves=looks(), steps=1000).issues == ["mode collapse"]
 
 
 def test_samples_that_are_as_wide_as_the_rows_but_elsewhere_are_no_mode_collapse():
-    assert diagnosed(fake=REAL + 100).troubles == []
+    assert diagnosed(fake=REAL + 100).issues == []
 
 
 def test_reconstructions_that_are_all_alike_are_a_collapse():
@@ -163,12 +163,12 @@ def test_a_critic_that_won_and_left_no_lesson_is_called_so():
 
 def test_a_critic_that_is_never_mistaken_is_no_trouble_if_the_rest_learns_or_if_it_is_what_scores():
     assert diagnosed(curves=looks(accuracy=1.0)).healthy
-    assert diagnosed(curves=looks([1.0] * 20, accuracy=1.0), even=False).healthy
+    assert diagnosed(curves=looks([1.0] * 20, accuracy=1.0), expects_equilibrium=False).healthy
 
 
 def test_a_critic_at_chance_is_a_trouble_only_if_nothing_was_learned():
     assert diagnosed(curves=looks(accuracy=0.5)).healthy
-    assert diagnosed(curves=looks([1.0] * 20, accuracy=0.5)).troubles == ["critic at chance"]
+    assert diagnosed(curves=looks([1.0] * 20, accuracy=0.5)).issues == ["critic at chance"]
 
 
 def test_the_later_half_of_the_looks_tells_who_won():
@@ -176,7 +176,7 @@ def test_the_later_half_of_the_looks_tells_who_won():
     curves["gan/held_out"]["critic_accuracy"] = [1.0] * 10 + [0.7] * 10
     assert diagnosed(curves=curves).healthy
     curves["gan/held_out"]["critic_accuracy"] = [0.7] * 10 + [1.0] * 10
-    assert diagnosed(curves=curves).troubles == ["critic won"]
+    assert diagnosed(curves=curves).issues == ["critic won"]
 
 
 def test_a_critics_loss_that_rises_is_divergence():
@@ -207,7 +207,7 @@ def test_a_handful_of_steps_is_under_training_whatever_else():
 
 def test_all_troubles_are_told_and_the_first_is_advised_on():
     diagnosis = diagnosed(fake=REAL * 0, curves=looks([1.0] * 20, accuracy=1.0))
-    assert diagnosis.troubles == ["mode collapse", "critic won"]
+    assert diagnosis.issues == ["mode collapse", "critic won"]
     assert "; critic won: " in diagnosis.verdict
     assert diagnosis.advice == diagnosed(fake=REAL * 0).advice
 

@@ -269,13 +269,13 @@ def test_looking_leaves_weights_generator_and_mode_alone():
 
 def test_a_look_tells_how_well_the_critic_ranks_and_is_told():
     class Judging(Toy):
-        def judge(self, x):
+        def critic_logits(self, x):
             return x[..., 0], x[..., 0] - 1.5
 
     told = []
 
     class Watch(Callback):
-        def on_look(self, stage, step, values):
+        def on_validation(self, stage, step, values):
             told.append((stage, step, values))
 
     history = play(Judging(), held_out=data(4), steps=CHECKS, patience=CHECKS, callbacks=[Watch()])
@@ -290,14 +290,14 @@ def test_a_look_tells_how_well_the_critic_ranks_and_is_told():
 
 def test_judging_at_a_look_does_not_change_the_training():
     class Judging(Toy):
-        def judge(self, x):
+        def critic_logits(self, x):
             return torch.rand(1, 4), torch.rand(1, 4)
 
         def a_loss(self, x):
             return super().a_loss(x + torch.rand(1))
 
     class Plain(Judging):
-        judge = GANModule.judge
+        critic_logits = GANModule.critic_logits
 
     ends = []
     for kind in (Judging, Plain):

@@ -6,7 +6,7 @@ import pytest
 
 from anogan import WGANGP
 from anogan.data.tabular import TablePreprocessor
-from anogan.scoring.reasons import leading, number_text, tell
+from anogan.scoring.reasons import describe, leading, number_text
 
 NORMAL = pd.DataFrame(
     {
@@ -23,7 +23,7 @@ def told(X, order, shares=None):
     order = np.asarray(order)
     nearest = np.broadcast_to(np.arange(20), (*order.shape, 20))
     shares = np.full(order.shape, 0.5) if shares is None else np.asarray(shares)
-    return tell(COLUMNS, pd.DataFrame(X), NORMAL, order, shares, nearest)
+    return describe(COLUMNS, pd.DataFrame(X), NORMAL, order, shares, nearest)
 
 
 ROW = {"amount": [9120.0], "service": ["http"], "day": [pd.Timestamp("2025-01-02 03:04:05")], "gap": [np.nan]}
@@ -46,7 +46,7 @@ def test_every_kind_of_column_in_words():
 def test_an_unseen_category_and_a_column_that_all_similar_rows_miss():
     missing = np.broadcast_to(np.arange(5), (1, 2, 5))
     X = pd.DataFrame(ROW | {"service": ["gopher"]})
-    found = tell(COLUMNS, X, NORMAL, np.array([[3, 1]]), np.array([[0.6, 0.4]]), missing)
+    found = describe(COLUMNS, X, NORMAL, np.array([[3, 1]]), np.array([[0.6, 0.4]]), missing)
     assert found["text"].tolist() == [
         "gap missing; similar normal rows: missing (100%)",
         "service gopher; similar normal rows: smtp (100%)",

@@ -1,13 +1,26 @@
 """Both directions of the bridge to PyOD, whose method names mean the opposite of scikit-learn's."""
 
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 from pyod.models.base import BaseDetector
 from sklearn.base import BaseEstimator, OutlierMixin, clone
 
-if TYPE_CHECKING:
-    from .base import Detector
+from .scoring.calibration import Calibration
+
+
+class FittableDetector(Protocol):
+    """What `AsPyOD` asks of a detector; every `anogan.Detector` has it."""
+
+    contamination: Any
+    target_fpr: float
+    calibration_: Calibration
+
+    def fit(self, X: Any) -> Self: ...
+
+    def anomaly_score(self, X: Any) -> np.ndarray: ...
+
+    def __sklearn_is_fitted__(self) -> bool: ...
 
 
 class AsPyOD(BaseDetector):
@@ -20,7 +33,7 @@ class AsPyOD(BaseDetector):
         calibration rows, ascending, since no detector keeps its training rows. ``fit`` trains a copy.
     """
 
-    def __init__(self, detector: "Detector") -> None:
+    def __init__(self, detector: FittableDetector) -> None:
         auto = detector.contamination == "auto"
         share = detector.target_fpr if auto else detector.contamination
         super().__init__(contamination=min(float(share), 0.5))  # the most that PyOD allows
@@ -39,7 +52,7 @@ class AsPyOD(BaseDetector):
         """The anomaly score: float64 ``(n,)``, higher = more anomalous."""
         return self.fitted_.anomaly_score(X)
 
-    def _take(self, detector: "Detector", scores: np.ndarray) -> None:
+    def _take(self, detector: FittableDetector, scores: np.ndarray) -> None:
         self._set_n_classes(None)
         self.fitted_ = detector
         self.decision_scores_ = scores

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from .feature_bank import LearnedBuffers, nearest_distances
+from .feature_distance import LearnedBuffers, nearest_distances
 
 SIDE = 3  # places of a cell along each axis
 SHRINKAGE = 0.03  # added to covariances of standardised features
@@ -70,7 +70,7 @@ class LocalWhitening(LearnedBuffers):
         return result
 
 
-class PatchBank(LearnedBuffers):
+class PatchMemoryBank(LearnedBuffers):
     """Distance of a patch to the nearest normal one that was seen in its cell or next to it.
 
     Parameters

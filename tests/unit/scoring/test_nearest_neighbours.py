@@ -7,7 +7,7 @@ from sklearn.decomposition import PCA
 from sklearn.neighbors import NearestNeighbors
 from torch.testing import assert_close
 
-from anogan.scoring.neighbour_bank import NeighbourBank
+from anogan.scoring.nearest_neighbours import NearestNeighbourScorer
 
 RNG = np.random.default_rng(0)
 MEMBERS, FEATURES = 2, 3
@@ -19,8 +19,8 @@ def side_by_side(features):
     return np.concatenate(list(features.numpy()), axis=-1)
 
 
-def fitted(rows=600, size=1000, dimensions=4, fence=None):
-    bank = NeighbourBank(size, dimensions, fence)
+def fitted(rows=600, size=1000, dimensions=4, outlier_iqr=None):
+    bank = NearestNeighbourScorer(size, dimensions, outlier_iqr)
     bank.fit(NORMAL[:, :rows])
     return bank
 
@@ -38,9 +38,9 @@ def test_the_score_is_the_geometric_mean_distance_among_the_principal_components
     np.testing.assert_allclose(scores[0], expected, rtol=0.02)
 
 
-@pytest.mark.parametrize("fence", [None, 1.0])
-def test_remembering_more_rows_raises_no_score(fence):
-    bank = fitted(rows=300, fence=fence)
+@pytest.mark.parametrize("outlier_iqr", [None, 1.0])
+def test_remembering_more_rows_raises_no_score(outlier_iqr):
+    bank = fitted(rows=300, outlier_iqr=outlier_iqr)
     before = bank(NEW)
     bank.extend(torch.cat([NORMAL[:, 300:599], NEW[:, :1] * 10], dim=1))
     assert len(bank.bank) == 600
@@ -60,7 +60,7 @@ def test_what_lies_near_a_far_cluster_scores_like_the_most_unusual_rows():
     features = NORMAL.clone()
     features[:, ::30] = 50 + 0.01 * features[:, ::30]  # 20 rows of 600, close to each other
     alike, unsupported = (torch.full((MEMBERS, 1, FEATURES), value, dtype=torch.float64) for value in (50.0, 70.0))
-    fenced, trusting = NeighbourBank(1000, 4, 1.5), NeighbourBank(1000, 4, None)
+    fenced, trusting = NearestNeighbourScorer(1000, 4, 1.5), NearestNeighbourScorer(1000, 4, None)
     for bank in (fenced, trusting):
         bank.fit(features)
     normal = NORMAL[:, [i for i in range(600) if i % 30]]
@@ -74,20 +74,20 @@ def test_what_lies_near_a_far_cluster_scores_like_the_most_unusual_rows():
 
 
 def test_the_state_goes_into_a_fresh_bank_bit_for_bit():
-    bank, fresh = fitted(), NeighbourBank(1000, 4, None).double()
+    bank, fresh = fitted(), NearestNeighbourScorer(1000, 4, None).double()
     fresh.load_state_dict(bank.state_dict())
     assert torch.equal(fresh(NEW), bank(NEW))
 
 
 @pytest.mark.parametrize("rows", [1, 2, 3, 10])
 def test_few_rows_are_enough(rows):
-    scores = fitted(rows, fence=1.5)(NEW)
+    scores = fitted(rows, outlier_iqr=1.5)(NEW)
     assert torch.isfinite(scores).all()
     assert (scores > 0).all()
 
 
 def test_rows_that_are_all_equal_give_finite_scores():
-    bank = NeighbourBank(1000, 4, 1.5)
+    bank = NearestNeighbourScorer(1000, 4, 1.5)
     bank.fit(torch.ones(MEMBERS, 60, FEATURES))
     alike, other = bank(torch.ones(MEMBERS, 1, FEATURES)), bank(torch.full((MEMBERS, 1, FEATURES), 5.0))
     assert torch.isfinite(alike).all()
@@ -99,7 +99,7 @@ def test_equal_rows_do_not_open_the_fence():
     features = NORMAL.clone()
     features[:, ::30] = 50 + 0.01 * features[:, ::30]
     features[:, 1:600:3] = features[:, 1:2]
-    bank = NeighbourBank(1000, 4, 1.5)
+    bank = NearestNeighbourScorer(1000, 4, 1.5)
     bank.fit(features)
     assert (bank.least[::30] > 0).all()
 

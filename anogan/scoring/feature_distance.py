@@ -78,7 +78,7 @@ class LearnedBuffers(nn.Module):
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 
-class FeatureBank(LearnedBuffers):
+class FeatureDistance(LearnedBuffers):
     """Remembers features of normal rows, one bank per ensemble member.
 
     Parameters

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from .feature_bank import LearnedBuffers, nearest_distances, side_by_side
+from .feature_distance import LearnedBuffers, nearest_distances, side_by_side
 from .principal import principal_components
 
 FEW_ROWS = 500
@@ -11,11 +11,11 @@ NEIGHBOURS = (1, 2, 4)
 NEIGHBOURS_OF_FEW = (4, 8, 16)  # among few rows the nearest one is near by luck
 SOFTENING = 0.01  # of the typical distance; tables hold equal rows, whose distance is zero
 RESERVE = 0.99  # share of the other rows
-CLUSTER = 20  # the fence notices anomalies that lie together, up to one in so many rows
+CLUSTER = 20  # the outlier_iqr notices anomalies that lie together, up to one in so many rows
 FEWEST_ROWS_TO_FENCE = 20
 
 
-class NeighbourBank(LearnedBuffers):
+class NearestNeighbourScorer(LearnedBuffers):
     """Geometric mean of the distances to the nearest normal rows, in one embedding for all ensemble members.
 
     The features of the k members are put side by side and projected onto their leading principal components, so that
@@ -29,7 +29,7 @@ class NeighbourBank(LearnedBuffers):
         Most rows that are remembered: the first ones, so they should come in random order.
     dimensions : int
         Of the embedding.
-    fence : float or None
+    outlier_iqr : float or None
         A few anomalies among the training rows would call their like normal. So rows that lie far from the bulk vouch
         for others with reserve only: those whose log distance to the (m / 20)-th of m rows is more than this many
         interquartile ranges above the upper quartile (Tukey 1977) count as never nearer than `RESERVE` of the other
@@ -44,14 +44,14 @@ class NeighbourBank(LearnedBuffers):
     least: Tensor  # (m,), the distance at which each row of the bank counts at least
     neighbours: Tensor  # int64, which nearest rows count, such as 1, 2, 4
     softening: Tensor  # of the same length, added to their distances
-    limit: Tensor  # (1,), the greatest log distance within the fence
+    limit: Tensor  # (1,), the greatest log distance within the outlier_iqr
     reserve: Tensor  # (1,), `least` of the rows beyond it
 
-    def __init__(self, size: int, dimensions: int, fence: float | None) -> None:
+    def __init__(self, size: int, dimensions: int, outlier_iqr: float | None) -> None:
         super().__init__()
         self.size = size
         self.dimensions = dimensions
-        self.fence = fence
+        self.outlier_iqr = outlier_iqr
 
     def fit(self, features: Tensor) -> None:
         """Learn embedding and bank from normal rows' features ``(K, n, F)``."""
@@ -71,13 +71,13 @@ class NeighbourBank(LearnedBuffers):
         spread = rows.square().sum(-1).mean().sqrt()
         # Without the last two terms, equal rows would have the logarithm of zero.
         self.softening = SOFTENING * nearest.median(0).values + 1e-6 * spread + torch.finfo(rows.dtype).tiny
-        if self.fence is None or len(rows) < FEWEST_ROWS_TO_FENCE:
+        if self.outlier_iqr is None or len(rows) < FEWEST_ROWS_TO_FENCE:
             return
         remoteness = self._remoteness(rows)
         apart = remoteness[remoteness > -torch.inf]  # of many equal rows the others' spread cannot be told
         if len(apart):
             lower, upper = apart.quantile(0.25), apart.quantile(0.75)
-            self.limit = (upper + self.fence * (upper - lower)).reshape(1)
+            self.limit = (upper + self.outlier_iqr * (upper - lower)).reshape(1)
             inside = remoteness <= self.limit
             self.reserve = self._mean(nearest[inside]).quantile(RESERVE).reshape(1)
             self.least = torch.where(inside, 0.0, self.reserve)

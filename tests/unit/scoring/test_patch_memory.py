@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from anogan.scoring.patch_bank import LocalWhitening, PatchBank, cells, k_centre
+from anogan.scoring.patch_memory import LocalWhitening, PatchMemoryBank, cells, k_centre
 from anogan.scoring.principal import Projection
 
 
@@ -50,7 +50,7 @@ def test_a_patch_is_compared_with_its_own_surroundings_alone():
     generator = torch.Generator().manual_seed(0)
     patches = torch.randn(6, 81, 2, generator=generator) * 0.01
     patches[:, 80] += 1.0  # what is normal in the last corner
-    bank = PatchBank(200)
+    bank = PatchMemoryBank(200)
     bank.fit(patches, grid, lambda rows: rows)
     row = patches[:1].clone()
     row[0, 0] = row[0, 80]  # seen before, but not in the first corner
@@ -61,7 +61,7 @@ def test_a_patch_is_compared_with_its_own_surroundings_alone():
 
 def test_a_patch_does_not_vouch_for_itself():
     patches = torch.tensor([0.0, 1.0, 3.0, 7.0])[:, None, None] + 100
-    bank = PatchBank(10)
+    bank = PatchMemoryBank(10)
     bank.fit(patches, (1, 1), lambda rows: rows - 100)
     assert bank(patches - 100, (1, 1))[:, 0].tolist() == pytest.approx([1, 1, 2, 4], rel=1e-3)
     assert bank(patches - 99.5, (1, 1))[:, 0].tolist() == pytest.approx([0.5, 0.5, 0.5, 0.5], rel=1e-3)

@@ -7,15 +7,15 @@ from sklearn.covariance import LedoitWolf
 from sklearn.neighbors import NearestNeighbors
 from torch.testing import assert_close
 
-from anogan.scoring import feature_bank
-from anogan.scoring.feature_bank import FeatureBank, least_values
+from anogan.scoring import feature_distance
+from anogan.scoring.feature_distance import FeatureDistance, least_values
 
 RNG = np.random.default_rng(0)
 NORMAL, NEW = RNG.normal(size=(2, 40, 3)) * [1, 5, 0.1], RNG.normal(size=(2, 9, 3))
 
 
 def fitted(distance, neighbours=4):
-    bank = FeatureBank(distance, neighbours)
+    bank = FeatureDistance(distance, neighbours)
     bank.fit(torch.from_numpy(NORMAL))
     return bank
 
@@ -36,7 +36,7 @@ def test_mahalanobis_is_that_of_the_ledoit_wolf_covariance():
 
 @pytest.mark.parametrize("distance", ["neighbours", "mahalanobis"])
 def test_the_state_goes_into_a_fresh_bank(distance):
-    bank, fresh = fitted(distance), FeatureBank(distance, 4).double()
+    bank, fresh = fitted(distance), FeatureDistance(distance, 4).double()
     fresh.load_state_dict(bank.state_dict())
     assert torch.equal(fresh(torch.from_numpy(NEW)), bank(torch.from_numpy(NEW)))
 
@@ -55,12 +55,12 @@ def test_more_neighbours_than_rows_take_all_rows():
 
 def test_long_inputs_are_measured_in_pieces(monkeypatch):
     whole = fitted("neighbours")(torch.from_numpy(NEW))
-    monkeypatch.setattr(feature_bank, "ROWS_AT_ONCE", 2)
+    monkeypatch.setattr(feature_distance, "ROWS_AT_ONCE", 2)
     assert_close(fitted("neighbours")(torch.from_numpy(NEW)), whole)
 
 
 def test_constant_features_give_finite_distances():
-    bank = FeatureBank("mahalanobis", 1)
+    bank = FeatureDistance("mahalanobis", 1)
     bank.fit(torch.ones(1, 10, 3))
     assert torch.isfinite(bank(torch.full((1, 2, 3), 5.0))).all()
 
