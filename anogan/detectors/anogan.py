@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from ..engine.module import GANModule, Phase, Stage, Terms
+from ..engine.module import GANModule, Phase, Prediction, Stage, Terms
 from ..losses.adversarial import OBJECTIVES, Objective
 from ..losses.distances import energy_distance, l1
 from ..losses.penalties import gradient_penalty, r1_penalty
@@ -129,8 +129,13 @@ class AnoGANModule(GenerativeModule):
     def stages(self) -> tuple[Stage, ...]:
         return (self.game(),)
 
+    def predict(self, x: Tensor, *, with_map: bool = False) -> Prediction:
+        w = self.search(x)  # one search for both
+        score = self.distance(x, self.features(x), w).detach()
+        return Prediction(score, (x - self.generator.synthesis(w)).abs() if with_map else None)
+
     def score(self, x: Tensor) -> Tensor:
-        return self.distance(x, self.features(x), self.search(x)).detach()
+        return self.predict(x).score
 
     def reconstruct(self, x: Tensor) -> Tensor:
         return self.generator.synthesis(self.search(x))

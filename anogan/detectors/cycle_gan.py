@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..data.samples import Samples, TensorSamples
-from ..engine.module import GANModule, Phase, Stage, Terms
+from ..engine.module import GANModule, Phase, Prediction, Stage, Terms
 from ..losses.adversarial import OBJECTIVES, Objective
 from ..losses.distances import l1, l2_squared, mean_l1, mean_l2_squared
 from ..nn.backbone import Backbone, critique_both
@@ -220,13 +220,21 @@ class PatchCycle(CycleGame):
         normal = self.to_normal(rows.expand(self.members, *rows.shape)).mean(0)
         return white - normal.view_as(white), grid
 
+    def predict(self, x: Tensor, *, with_map: bool = False) -> Prediction:
+        change, grid = self.change(x[0])  # all members see the same samples
+        lengths = torch.linalg.vector_norm(change, dim=-1)
+        score = most_unusual(lengths).unsqueeze(0)
+        return Prediction(score, self.spread(lengths, change, grid, x) if with_map else None)
+
     def score(self, x: Tensor) -> Tensor:
-        change, _ = self.change(x[0])  # all members see the same samples
-        return most_unusual(torch.linalg.vector_norm(change, dim=-1)).unsqueeze(0)
+        return self.predict(x).score
 
     def anomaly_map(self, x: Tensor) -> Tensor:
         change, grid = self.change(x[0])
-        lengths = torch.linalg.vector_norm(change, dim=-1)
+        return self.spread(torch.linalg.vector_norm(change, dim=-1), change, grid, x)
+
+    def spread(self, lengths: Tensor, change: Tensor, grid: Grid, x: Tensor) -> Tensor:
+        """The lengths of the patches' changes at the size of the samples x: ``(K, B, *shape)``."""
         return self.patches.spread(lengths, change, grid, tuple(x.shape[2:])).expand_as(x)
 
     def critic_logits(self, x: Tensor) -> tuple[Tensor, Tensor]:

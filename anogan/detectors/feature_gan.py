@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ..data.samples import Samples, TensorSamples
-from ..engine.module import GANModule
+from ..engine.module import GANModule, Prediction
 from ..nn.backbone import Backbone
 from ..parameters import Constraint, at_least, between, param
 from ..scoring.feature_distance import side_by_side
@@ -89,14 +89,20 @@ class FeatureGANModule(DenoisingGame):
         embedded = self.embed(white.flatten(0, 1)).unflatten(0, white.shape[:2])
         return self.bank(embedded, grid), white, grid
 
+    def predict(self, x: Tensor, *, with_map: bool = False) -> Prediction:
+        distances, white, grid = self.distances(x[0])  # all members see the same samples
+        score = most_unusual(distances).unsqueeze(0)
+        return Prediction(score, self.spread(distances, white, grid, x) if with_map else None)
+
     def score(self, x: Tensor) -> Tensor:
-        distances, _, _ = self.distances(x[0])  # all members see the same samples
-        return most_unusual(distances).unsqueeze(0)
+        return self.predict(x).score
 
     def anomaly_map(self, x: Tensor) -> Tensor:
-        distances, white, grid = self.distances(x[0])
-        spread = self.patches.spread(distances, white, grid, tuple(x.shape[2:]))
-        return spread.expand_as(x)
+        return self.spread(*self.distances(x[0]), x)
+
+    def spread(self, distances: Tensor, white: Tensor, grid: Grid, x: Tensor) -> Tensor:
+        """The patches' distances at the size of the samples x: ``(K, B, *shape)``."""
+        return self.patches.spread(distances, white, grid, tuple(x.shape[2:])).expand_as(x)
 
 
 class FeatureGAN(Detector):

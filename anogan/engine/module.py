@@ -1,9 +1,9 @@
-"""What a detector's module declares: its stages and phases of training, and its score."""
+"""The interface between a detector's networks and the trainer: stages, phases, losses and scores."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from torch import Tensor, nn
 
@@ -12,24 +12,41 @@ from ..data.samples import Samples
 Terms = dict[str, Tensor]
 
 
+class Prediction(NamedTuple):
+    """What a module computes for a batch in one pass of its networks.
+
+    Attributes
+    ----------
+    score : (K, B) or (1, B) tensor
+        As `GANModule.score` returns it.
+    anomaly_map : (K, B, *shape) tensor or None
+        How unusual each value is, >= 0. None if no map was asked for, or if the module neither localises nor
+        reconstructs.
+    """
+
+    score: Tensor
+    anomaly_map: Tensor | None
+
+
 @dataclass(frozen=True)
 class Phase:
-    """One move of the game.
+    """One optimisation step of a training iteration.
 
     Parameters
     ----------
     name : str
-        Under which its loss terms are logged: ``"<name>/<term>"``.
+        Prefix of the logged loss terms: ``"<name>/<term>"``.
     networks : tuple of Module
-        The only networks that get gradients and a step. Phases with the same networks share an optimiser.
+        The only networks that receive gradients and are updated. Phases with the same networks share an optimiser.
     loss : callable, (K, B, *shape) -> dict of (K,)
-        Named terms; what is minimised is their sum.
+        Named loss terms; the phase minimises their sum.
     every : int
-        Played at each ``every``-th step of the stage.
+        The phase runs at every ``every``-th iteration of the stage.
     weight_clip : float or None
-        After the step, every weight is clipped to plus or minus this (original WGAN).
+        Every weight is clipped to plus or minus this value after the step (original WGAN).
     lazy : bool
-        A regulariser that is seldom enough: played at the first step too, so that no budget is too short for it.
+        Whether this is a regulariser that is applied rarely. A lazy phase also runs at the first iteration, so that it
+        runs at least once in a training of any length.
     """
 
     name: str
@@ -39,26 +56,28 @@ class Phase:
     weight_clip: float | None = None
     lazy: bool = False
 
-    def plays(self, step: int) -> bool:
-        """Whether this is a move of the ``step``-th step, counted from 1."""
+    def runs_at(self, step: int) -> bool:
+        """Return whether the phase runs at iteration ``step``, counted from 1."""
         return step % self.every == 0 or (self.lazy and step == 1)
 
 
 @dataclass(frozen=True)
 class Stage:
-    """Phases played together until the budget is spent or the monitor stops falling.
+    """Phases that are trained together until the budget is spent or the monitor stops improving.
 
     Parameters
     ----------
     name : str
+        Key of the stage's curves in the training history.
     phases : tuple of Phase
-        In the order in which they are played at each step.
+        The optimisation steps of one iteration, in order.
     monitor : callable, (K, B, *shape) -> (K,)
         Evaluated on held-out normal rows, in eval mode and without gradients; lower is better.
     betas : (float, float)
-        Of Adam.
+        Adam's coefficients.
     growing : tuple of Module
-        Networks that begin at their coarsest resolution and have all of them after `trainer.GROWTH` of the budget.
+        Networks that start at their coarsest resolution and use all resolutions after the share `trainer.GROWTH` of
+        the budget.
     """
 
     name: str
@@ -69,75 +88,90 @@ class Stage:
 
 
 class GANModule(nn.Module, ABC):
-    """Networks, losses and score of one detector. Knows no optimiser, no device, no file, no units.
+    """The networks, losses and score of one detector.
 
-    Every ``x`` is ``(K, B, *shape)`` with the ensemble member leading.
+    A module is independent of optimisers, devices, files and the user's units. Every ``x`` is ``(K, B, *shape)``, with
+    the ensemble member as the leading axis.
     """
 
     joint: ClassVar[bool] = False
-    """Whether the members make one score together, so that `score` gives ``(1, B)``."""
+    """Whether all members compute one score together, so that `score` returns ``(1, B)``."""
 
     expects_equilibrium: ClassVar[bool] = True
-    """Whether the game should not be won: a critic that is never mistaken teaches the generator nothing."""
+    """Whether training should keep the critic from winning: a critic that is always right gives no useful gradient."""
 
     conditioned: bool = False
-    """Whether the last entry of x along its first own axis is the condition: given, not judged."""
+    """Whether the last entry of x along axis 2 is the condition, which is given rather than scored."""
 
     unlabeled: Samples | None = None
-    """Unlabelled rows, where the user gave some; for modules that learn from such."""
+    """Unlabelled rows passed to ``fit``, for modules that learn from them."""
 
     @abstractmethod
     def stages(self) -> tuple[Stage, ...]:
-        """The training, in order."""
+        """Return the training stages, in order."""
 
     @abstractmethod
     def score(self, x: Tensor) -> Tensor:
-        """``(K, B, *shape)`` -> ``(K, B)``, higher = more anomalous; called in eval mode without gradients.
+        """Return the anomaly score: ``(K, B, *shape)`` -> ``(K, B)``, higher = more anomalous.
 
-        ``(1, B)`` if the members judge together (`joint`).
+        Called in eval mode and without gradients. Modules that are `joint` return ``(1, B)``.
         """
 
-    def before_training(self, normal: Samples) -> Samples:
-        """Look at the training rows, for what must suit the data before the first step.
+    def predict(self, x: Tensor, *, with_map: bool = False) -> Prediction:
+        """Return the score and, if asked for, the anomaly map of each sample.
 
-        Returns what the stages train on, whose batches are the ``x`` of losses and monitors; by default the rows
-        themselves.
+        The map is `anomaly_map` if the module localises, otherwise the absolute residual ``|x - reconstruct(x)|`` if it
+        reconstructs, otherwise None. Modules whose score and map share work override this method so that their
+        networks run once; results equal those of the separate methods bit for bit.
+        """
+        anomaly_map = None
+        if with_map and self.can("anomaly_map"):
+            anomaly_map = self.anomaly_map(x)
+        elif with_map and self.can("reconstruct"):
+            anomaly_map = (x - self.reconstruct(x)).abs()
+        return Prediction(self.score(x), anomaly_map)
+
+    def before_training(self, normal: Samples) -> Samples:
+        """Adapt the module to the training rows before the first step.
+
+        Returns the samples that the stages train on; their batches are the ``x`` of losses and monitors. The default
+        returns the rows unchanged.
         """
         return normal
 
     def as_trained_on(self, held_out: Samples) -> Samples:
-        """Other rows in the form that `before_training` returned; by default as they are."""
+        """Return other rows in the form that `before_training` returns. The default returns them unchanged."""
         return held_out
 
     def after_training(self, normal: Samples) -> None:
-        """Learn what training does not, such as a bank of features of normal rows. Default: nothing."""
+        """Learn what training does not learn, such as a memory bank of normal features. The default does nothing."""
 
     def after_calibration(self, held_out: Samples) -> None:
-        """Learn from the rows that set the threshold. No score may rise by it, or the promise is broken.
+        """Learn from the rows that set the threshold. The default does nothing.
 
-        Default: nothing.
+        No score may rise through it, otherwise the false-alarm rate would exceed the target.
         """
 
     def reconstruct(self, x: Tensor) -> Tensor:
-        """The nearest sample the model can make: ``(K, B, *shape)`` -> same."""
+        """Return the nearest sample that the model can generate: ``(K, B, *shape)`` -> same."""
         raise NotImplementedError
 
     def anomaly_map(self, x: Tensor) -> Tensor:
-        """How unusual each value is: ``(K, B, *shape)`` -> same, >= 0. For modules that localise what they score."""
+        """Return how unusual each value is: ``(K, B, *shape)`` -> same, >= 0. Only for modules that localise."""
         raise NotImplementedError
 
     def sample(self, rows: int) -> Tensor:
-        """Synthetic normal samples: ``(K, rows, *shape)``."""
+        """Return synthetic normal samples: ``(K, rows, *shape)``."""
         raise NotImplementedError
 
     def critic_logits(self, x: Tensor) -> tuple[Tensor, Tensor] | None:
-        """The critic's logits ``(K, B)`` of real samples and of as many generated ones; None without such a critic.
+        """Return the critic's logits ``(K, B)`` of real samples and of as many generated ones.
 
-        x is in the form of `before_training`'s.
+        x has the form that `before_training` returns. The default, for modules without such a critic, is None.
         """
         return None
 
     @classmethod
     def can(cls, method: str) -> bool:
-        """Whether this module has its own ``reconstruct``, ``anomaly_map``, ``sample`` or ``after_calibration``."""
+        """Return whether the module implements the optional method, such as ``reconstruct`` or ``sample``."""
         return getattr(cls, method) is not getattr(GANModule, method)

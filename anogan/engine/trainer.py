@@ -259,7 +259,7 @@ class _StageRun:
     def _play_step(self, x: Tensor, *, log: bool) -> dict[str, float] | None:
         logged: dict[str, float] = {}
         for phase, weights in zip(self.stage.phases, self.weights, strict=True):
-            if not phase.plays(self.step):
+            if not phase.runs_at(self.step):
                 continue
             optimizer = self.optimizers[phase.networks]
             for weight in weights:
