@@ -1,4 +1,7 @@
-"""The model file: a zip of manifest.json, weights.safetensors and preprocessor.skops. No pickle anywhere."""
+"""The model file: a zip of manifest.json, weights.safetensors and preprocessor.json, without pickle.
+
+The tensors file holds the arrays of the preprocessor beside the weights, under names that start with "preprocessor.".
+"""
 
 import io
 import json
@@ -10,19 +13,22 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import skops.io
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-from .data.preprocessor import TRUSTED_TYPES, Preprocessor
+from .data.choose import preprocessor_from_state
+from .data.preprocessor import Preprocessor
+from .data.state import ROOT, decode, encode
 from .errors import FormatError
 
-FORMAT_VERSION = 1
-UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, AttributeError, KeyError, RuntimeError, TypeError, ValueError)
-"""What reading damaged bytes as a zip, as JSON or as a preprocessor may raise."""
-MANIFEST, WEIGHTS, PREPROCESSOR = "manifest.json", "weights.safetensors", "preprocessor.skops"
+FORMAT_VERSION = 2
+UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, KeyError, RuntimeError, TypeError, ValueError)
+"""What reading damaged bytes as a zip or as JSON may raise."""
+MANIFEST, WEIGHTS, PREPROCESSOR = "manifest.json", "weights.safetensors", "preprocessor.json"
+_ARRAYS = f"{ROOT}."
 
 
 @dataclass(frozen=True)
@@ -34,7 +40,7 @@ class ModelFile:
     manifest : dict
         JSON: the detector's name, parameters and fitted facts.
     weights : dict of str to Tensor
-        On CPU.
+        On CPU. No name starts with "preprocessor.".
     preprocessor : Preprocessor
         Fitted.
     """
@@ -47,10 +53,10 @@ class ModelFile:
 def write_model(path: str | os.PathLike[str], model: ModelFile) -> None:
     """Write the file whole or not at all (to a temporary name beside it, then renamed)."""
     target = Path(path)
-    parts = {
-        WEIGHTS: save_tensors({k: t.detach().cpu().contiguous().clone() for k, t in model.weights.items()}),
-        PREPROCESSOR: skops.io.dumps(model.preprocessor),
-    }
+    state, arrays = encode(model.preprocessor.to_state())
+    tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.weights.items()}
+    tensors |= {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
+    parts = {WEIGHTS: save_tensors(tensors), PREPROCESSOR: state}
     manifest = model.manifest | {"format_version": FORMAT_VERSION}
     manifest["sha256"] = _digests(manifest, parts)
     temporary = target.with_name(f".{target.name}.{os.getpid()}")
@@ -70,14 +76,16 @@ def read_model(path: str | os.PathLike[str]) -> ModelFile:
     Raises
     ------
     FormatError
-        Not a model file, another format version, a missing or altered part, or a type that we never write.
+        Not a model file, another format version, a missing or altered part, or a value that is never written.
     FileNotFoundError
         There is no such file.
     """
-    data = Path(path).read_bytes()  # whole, so that what a damaged file makes zipfile do is no error of the disk
+    data = Path(path).read_bytes()  # whole, so that an OSError is one of the disk and not of a damaged zip
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             manifest = json.loads(archive.read(MANIFEST))
+            if not isinstance(manifest, dict):
+                raise ValueError(f"{MANIFEST} is not a JSON object")
             version = manifest.get("format_version")
             if version == FORMAT_VERSION:
                 parts = {name: archive.read(name) for name in (WEIGHTS, PREPROCESSOR)}
@@ -88,19 +96,17 @@ def read_model(path: str | os.PathLike[str]) -> ModelFile:
             f"{path} has model format version {version}; this anogan reads version {FORMAT_VERSION}. "
             "Install the anogan that wrote it, or fit again."
         )
-    written = manifest.pop("sha256", {})
+    written = manifest.pop("sha256", None)
     for name, digest in _digests(manifest, parts).items():
-        if digest != written.get(name):
+        if not isinstance(written, dict) or digest != written.get(name):
             raise FormatError(f"{path}: {name} was altered after the model was written.")
     try:
-        weights = load_tensors(parts[WEIGHTS])
-        preprocessor = skops.io.loads(parts[PREPROCESSOR], trusted=TRUSTED_TYPES)
-    except (SafetensorError, *UNREADABLE) as error:
-        raise FormatError(f"{path} is damaged or holds something we never write: {error}") from None
-    # skops trusts many of scikit-learn's types; only a preprocessor of ours may stand at the top.
-    if not isinstance(preprocessor, Preprocessor):
-        raise FormatError(f"{path}: {PREPROCESSOR} holds no preprocessor.")
-    return ModelFile(manifest, weights, preprocessor)
+        tensors = load_tensors(parts[WEIGHTS])
+        arrays = {name: tensors.pop(name).numpy() for name in list(tensors) if name.startswith(_ARRAYS)}
+        preprocessor = preprocessor_from_state(decode(parts[PREPROCESSOR], arrays))
+    except (SafetensorError, *UNREADABLE) as error:  # a FormatError too, which is a ValueError
+        raise FormatError(f"{path} is damaged or holds something that is never written: {error}") from None
+    return ModelFile(manifest, tensors, preprocessor)
 
 
 def _digests(manifest: dict[str, Any], parts: dict[str, bytes]) -> dict[str, str]:

@@ -12,11 +12,13 @@ import numpy as np
 import pandas as pd
 import torch
 
-from ..errors import InputError
-from .columns import CategoryColumn, Column, learn_column
+from ..errors import FormatError, InputError
+from .columns import CategoryColumn, Column, column_from_state, learn_column
+from .columns.dtypes import CATEGORY, OBJECT, dtype_name
 from .preprocessor import Preprocessor
 from .samples import Samples
 from .spec import SampleSpec
+from .state import State, StateReader
 
 FOLDER = "folder"
 """The condition of pictures whose class is the name of the folder that they lie in."""
@@ -181,6 +183,31 @@ class ConditionPreprocessor(Preprocessor):
         """See `TablePreprocessor.column_types`."""
         return {column.name: column.arrow_type for column in self.columns_}
 
+    def to_state(self) -> State:
+        """See `Preprocessor.to_state`."""
+        return {
+            "kind": "condition",
+            "column": self.column,
+            "position": self.position_,
+            "condition": self.condition_.to_state(),
+            "inner": self.inner.to_state(),
+        }
+
+    @classmethod
+    def from_state(cls, state: StateReader, inner: Preprocessor) -> Self:
+        """The fitted preprocessor of a state whose kind and inner preprocessor were read."""
+        self = cls(inner, state.optional_text("column"))
+        if inner.kind == "table" and self.column is None:
+            raise state.error("column", None, "the name of a table's column")
+        if inner.kind != "table" and self.column not in (None, FOLDER):
+            raise state.error("column", self.column, f"None or {FOLDER!r}, since the samples are not a table")
+        self.position_ = state.integer("position", 0, len(inner.columns_) if inner.kind == "table" else 0)
+        condition = column_from_state(state.child("condition"), channels=0)
+        if not isinstance(condition, CategoryColumn) or condition.missing:
+            raise FormatError(f"{state.path}.condition is not a category column without missing values.")
+        self.condition_ = condition
+        return self
+
     def _check_known(self, labels: pd.Series) -> None:
         unknown = self.condition_.unseen(labels)
         if not unknown:
@@ -238,5 +265,5 @@ def _learn_classes(labels: pd.Series) -> CategoryColumn:
     categorical = labels if isinstance(labels.dtype, pd.CategoricalDtype) else labels.astype("category")
     column, _ = learn_column(labels.name, categorical, None)
     assert isinstance(column, CategoryColumn)
-    column.dtype = str(labels.dtype)
+    column.dtype = dtype_name(labels.dtype, CATEGORY, otherwise=OBJECT)
     return column

@@ -18,6 +18,7 @@ from .preprocessor import Preprocessor
 from .samples import FolderSamples, Samples, TensorSamples, decoder_threads
 from .scaling import tame, untame
 from .spec import SampleSpec
+from .state import State, StateReader
 
 EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 
@@ -30,6 +31,8 @@ _GREY_MODES = ("1", "L", "LA", "La", "I", "F", "I;16", "I;16L", "I;16B", "I;16N"
 _WIDE_MODES = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 _RANGES = {"uint8": 255.0, "uint16": 65535.0}
 _FOLDER = "folder"
+_SOURCES = rf"{_FOLDER}|bool|u?int(8|16|32|64)|float(16|32|64|128)|[<>][iuf](2|4|8)"
+_LONGEST_SIDE = 2**20
 
 
 class ImageFolder(Sequence[np.ndarray]):
@@ -279,8 +282,32 @@ class ImagePreprocessor(Preprocessor):
         return pixels > 0.5 if dtype.kind == "b" else pixels.astype(dtype)
 
     def collapse(self, error: np.ndarray) -> np.ndarray:
-        """(n, C, H, W) -> the same: each pixel is its own."""
+        """(n, C, H, W) -> the same: one value per pixel and channel."""
         return np.asarray(error, dtype=np.float64)
+
+    def to_state(self) -> State:
+        """See `Preprocessor.to_state`."""
+        return {
+            "kind": self.kind,
+            "shape": self.shape_,
+            "source": self.source_,
+            "low": self.low_,
+            "high": self.high_,
+        }
+
+    @classmethod
+    def from_state(cls, state: StateReader) -> Self:
+        """The fitted preprocessor of a state whose kind was read."""
+        self = cls()
+        self.shape_ = state.items("shape", 3)
+        if [type(side) for side in self.shape_] != [int] * 3 or not all(
+            1 <= side <= _LONGEST_SIDE for side in self.shape_
+        ):
+            raise state.error("shape", self.shape_, f"(C, H, W) with sides from 1 to {_LONGEST_SIDE}")
+        self.source_ = state.text("source", pattern=_SOURCES)
+        self.low_ = state.number("low")
+        self.high_ = state.number("high", low=self.low_)
+        return self
 
     def _span(self) -> float:
         return self.high_ - self.low_ or 1.0

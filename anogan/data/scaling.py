@@ -9,7 +9,8 @@ import numpy as np
 from scipy.special import ndtri
 from sklearn.base import BaseEstimator
 
-from ..errors import InputError
+from ..errors import FormatError, InputError
+from .state import State, StateReader
 
 SCALINGS = ("standard", "quantile", "asinh", "soft")
 
@@ -23,6 +24,7 @@ LEAST_SPREAD = 0.2
 """What "soft" divides by at least; a normal column has 0.34. Else a column of rare values would outgrow all others."""
 
 N_QUANTILES = 1000
+_LARGEST_EXPONENT = 1100  # of two: float64 spans 2**-1074 to 2**1024
 _LARGEST = 1e150  # a value this many times beyond the training magnitude is as far as any other
 _CONSTANT_TOLERANCE = 2.0**-22  # relative; a constant that passed through float32 is still that constant
 
@@ -93,6 +95,51 @@ class NumericScaler(BaseEstimator):
         medians = np.array([fact.median for fact in facts], dtype=np.float64)
         fill = [self.column(j, medians[j : j + 1])[0] for j in range(len(facts))]
         self.fill_ = np.nan_to_num(np.array(fill, dtype=np.float64))
+        return self
+
+    def to_state(self) -> State:
+        """What `from_state` reads."""
+        statistics = {name.removesuffix("_"): value for name, value in vars(self).items() if name != "scaling"}
+        return {"scaling": self.scaling} | statistics
+
+    @classmethod
+    def from_state(cls, state: StateReader) -> Self:
+        """The fitted scaler of a state.
+
+        Raises
+        ------
+        FormatError
+            If a statistic is missing, has another shape or type, or a value that `fit` cannot have given.
+        """
+        self = cls(state.text("scaling", choices=SCALINGS))
+        self.center_ = state.array("center", np.float64, None, finite=False)
+        d = len(self.center_)
+        self.exponent_ = state.array("exponent", np.int64, d)
+        self.scale_ = state.array("scale", np.float64, d)
+        self.constant_ = state.array("constant", np.bool_, d)
+        self.fill_ = state.array("fill", np.float64, d)
+        positive = [self.scale_]
+        if self.scaling == "soft":
+            self.middle_ = state.array("middle", np.float64, d)
+            self.spread_ = state.array("spread", np.float64, d)
+            positive.append(self.spread_)
+        if self.scaling == "quantile":
+            self.knots_ = state.array("knots", np.float64, None)
+            self.ranks_ = state.array("ranks", np.float64, len(self.knots_))
+            self.slope_ = state.array("slope", np.float64, d, 2)
+            self.offset_ = state.array("offset", np.int64, d + 1)
+            positive.append(self.slope_)
+            knots = np.diff(self.offset_)
+            ends = self.offset_[0] == 0 and self.offset_[-1] == len(self.knots_)
+            if not ends or (knots < 0).any() or (knots[~self.constant_] == 0).any():
+                raise FormatError(f"{state.path}.offset does not divide the knots among the columns.")
+        if any((values <= 0).any() for values in positive):
+            raise FormatError(f"{state.path} has a scale that is not positive.")
+        if not np.isfinite(self.center_[~self.constant_]).all() or np.isinf(self.center_).any():
+            raise FormatError(f"{state.path}.center is not finite in a column that varies.")
+        if (np.abs(self.exponent_) > _LARGEST_EXPONENT).any():
+            raise FormatError(f"{state.path}.exponent is beyond the range of float64.")
+        state.end()
         return self
 
     def column(self, j: int, x: np.ndarray) -> np.ndarray:

@@ -9,12 +9,13 @@ import numpy as np
 import pandas as pd
 import torch
 
-from ..errors import InputError
-from .columns import CategoryColumn, Column, learn_column
+from ..errors import FormatError, InputError
+from .columns import CategoryColumn, Column, column_from_state, learn_column
 from .preprocessor import Preprocessor
 from .samples import TensorSamples
 from .scaling import NumericScaler
 from .spec import SampleSpec
+from .state import State, StateReader
 
 _NAMES_LISTED = 5
 
@@ -72,7 +73,7 @@ class TablePreprocessor(Preprocessor):
                 numeric.append(training)
             self.columns_.append(column)
         self.scaler_ = NumericScaler(self.scaling).fit(numeric)
-        self.starts_ = [0, *np.cumsum([column.width for column in self.columns_]).tolist()]
+        self._set_starts()
         return self
 
     def transform(self, X: pd.DataFrame, dtype: torch.dtype) -> TensorSamples:
@@ -122,6 +123,35 @@ class TablePreprocessor(Preprocessor):
         One of "double", "bool", "string", "timestamp[us]" and "timestamp[us, tz=UTC]".
         """
         return {column.name: column.arrow_type for column in self.columns_}
+
+    def to_state(self) -> State:
+        """See `Preprocessor.to_state`."""
+        return {
+            "kind": self.kind,
+            "columns": [column.to_state() for column in self.columns_],
+            "scaler": self.scaler_.to_state(),
+        }
+
+    @classmethod
+    def from_state(cls, state: StateReader) -> Self:
+        """The fitted preprocessor of a state whose kind was read."""
+        scaler = NumericScaler.from_state(state.child("scaler"))
+        self = cls(scaler.scaling)
+        self.scaler_ = scaler
+        channels = len(scaler.center_)
+        self.columns_ = [column_from_state(column, channels) for column in state.children("columns")]
+        if not self.columns_:
+            raise FormatError(f"{state.path} has no columns.")
+        if len({column.name for column in self.columns_}) < len(self.columns_):
+            raise FormatError(f"{state.path}.columns has two columns of the same name.")
+        used = [column.channel for column in self.columns_ if not isinstance(column, CategoryColumn)]
+        if used != list(range(channels)):
+            raise FormatError(f"{state.path}.columns uses the channels {used} of a scaler with {channels}.")
+        self._set_starts()
+        return self
+
+    def _set_starts(self) -> None:
+        self.starts_: list[int] = [0, *np.cumsum([column.width for column in self.columns_]).tolist()]
 
     def _codes(self, x: np.ndarray) -> list[np.ndarray]:
         return [x[:, start:stop] for start, stop in zip(self.starts_, self.starts_[1:], strict=False)]

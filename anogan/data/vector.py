@@ -7,12 +7,13 @@ from typing import Any, Self
 import numpy as np
 import torch
 
-from ..errors import InputError
+from ..errors import FormatError, InputError
 from .columns import Column, NumberColumn
 from .preprocessor import Preprocessor
 from .samples import TensorSamples
 from .scaling import NumericScaler
 from .spec import SampleSpec
+from .state import State, StateReader
 
 
 class VectorPreprocessor(Preprocessor):
@@ -35,7 +36,7 @@ class VectorPreprocessor(Preprocessor):
 
     @property
     def columns_(self) -> list[Column]:  # type: ignore[override]
-        """One of numbers for each column, named by its number."""
+        """A number column for each column of the array, named by its index."""
         return [NumberColumn(j, "float64", False, False, j) for j in range(self.n_features_in_)]
 
     @property
@@ -67,8 +68,23 @@ class VectorPreprocessor(Preprocessor):
         return self.scaler_.inverse(np.asarray(x, dtype=np.float64))
 
     def collapse(self, error: np.ndarray) -> np.ndarray:
-        """(n, d) -> (n, d): each column is its own."""
+        """(n, d) -> (n, d): each value of a sample is one column."""
         return np.asarray(error, dtype=np.float64)
+
+    def to_state(self) -> State:
+        """See `Preprocessor.to_state`."""
+        return {"kind": self.kind, "scaler": self.scaler_.to_state()}
+
+    @classmethod
+    def from_state(cls, state: StateReader) -> Self:
+        """The fitted preprocessor of a state whose kind was read."""
+        scaler = NumericScaler.from_state(state.child("scaler"))
+        self = cls(scaler.scaling)
+        self.scaler_ = scaler
+        self.n_features_in_ = len(scaler.center_)
+        if not self.n_features_in_:
+            raise FormatError(f"{state.path} has no columns.")
+        return self
 
 
 def _checked(X: Any) -> np.ndarray:
@@ -84,6 +100,6 @@ def _checked(X: Any) -> np.ndarray:
     if not np.isfinite(X).all():
         kind = "NaN" if np.isnan(X).any() else "infinity"
         row, column = (int(i) for i in np.argwhere(~np.isfinite(X))[0])
-        advice = " Missing values are taken in DataFrames." if kind == "NaN" else ""
+        advice = " Pass data with missing values in a DataFrame." if kind == "NaN" else ""
         raise InputError(f"Input X contains {kind} (first at row {row}, column {column}).{advice}")
     return X

@@ -18,8 +18,8 @@ from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
+from ..data.choose import preprocessor_for
 from ..data.condition import Conditioned
-from ..data.preprocessor import preprocessor_for
 from ..data.samples import Samples, TensorSamples
 from ..data.scaling import SCALINGS
 from ..data.table_file import TableFile

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from ..data.preprocessor import preprocessor_for
+from ..data.choose import preprocessor_for
 from ..detectors.base import CalibrationWarning, TrainingHealthWarning
 from ..errors import InputError
 from ..seeding import forked_torch_rng

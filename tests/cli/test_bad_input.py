@@ -265,7 +265,7 @@ def test_model_of_another_format_version(refused, data, table_model, tmp_path):
     refused("score", data / "new.csv", "-m", tmp_path / "m", "-o", tmp_path / "s.csv", words="99")
 
 
-@pytest.mark.parametrize("part", ["weights.safetensors", "preprocessor.skops"])
+@pytest.mark.parametrize("part", ["weights.safetensors", "preprocessor.json"])
 def test_tampered_model(refused, data, table_model, tmp_path, part):
     rewrite(table_model, tmp_path / "m", part, lambda content: content[:-1] + bytes([content[-1] ^ 1]))
     refused("score", data / "new.csv", "-m", tmp_path / "m", "-o", tmp_path / "s.csv", words=part)

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import anogan
-from anogan.data.preprocessor import preprocessor_for
+from anogan.data.choose import preprocessor_for
 from anogan.nn.backbone import backbone_for
 
 DETECTORS = anogan.list_detectors()

@@ -10,8 +10,8 @@ from numpy.testing import assert_array_equal
 from PIL import Image
 
 import anogan
+from anogan.data.choose import preprocessor_for
 from anogan.data.condition import Conditioned, ConditionPreprocessor, split_condition
-from anogan.data.preprocessor import preprocessor_for
 
 KINDS = np.array(["card", "cash", "cheque"])
 CHEAP = {"device": "cpu", "precision": "float64", "random_state": 0, "n_members": 1}

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 import torch
 
+from anogan.data.choose import preprocessor_for
 from anogan.data.image import ImageFolder
-from anogan.data.preprocessor import preprocessor_for
 from anogan.data.scaling import SCALINGS
 
 DATA = Path(os.environ.get("ANOGAN_DATA", Path(__file__).parents[4] / "shared" / "data"))

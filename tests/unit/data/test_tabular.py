@@ -6,14 +6,14 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-import skops.io
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from anogan import InputError
-from anogan.data.preprocessor import TRUSTED_TYPES, preprocessor_for
+from anogan.data.choose import preprocessor_for, preprocessor_from_state
 from anogan.data.scaling import SCALINGS
+from anogan.data.state import decode, encode
 from anogan.data.tabular import TablePreprocessor
 
 N = 120
@@ -86,11 +86,9 @@ def test_random_codes_become_a_valid_table(fitted):
     assert preprocessor.transform(back, torch.float32).tensor.shape == (50, *preprocessor.spec_.shape)
 
 
-def test_skops_keeps_the_preprocessor(fitted):
+def test_the_state_keeps_the_preprocessor(fitted):
     X, preprocessor = fitted
-    data = skops.io.dumps(preprocessor)
-    assert set(skops.io.get_untrusted_types(data=data)) <= set(TRUSTED_TYPES)
-    loaded = skops.io.loads(data, trusted=TRUSTED_TYPES)
+    loaded = preprocessor_from_state(decode(*encode(preprocessor.to_state())))
     assert loaded.spec_ == preprocessor.spec_
     code = preprocessor.transform(X, torch.float64).tensor
     assert torch.equal(loaded.transform(X, torch.float64).tensor, code)

@@ -1,0 +1,96 @@
+"""The preprocessor that suits the user's data, and the one that a model file holds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from ..errors import InputError
+from .condition import Conditioned, ConditionPreprocessor, split_condition
+from .preprocessor import Preprocessor
+from .state import StateReader
+from .tabular import TablePreprocessor
+from .vector import VectorPreprocessor
+
+if TYPE_CHECKING:
+    from .image import ImagePreprocessor
+
+_INNER_KINDS = ("vector", "table", "image")
+
+
+def preprocessor_for(X: Any, *, scaling: str = "standard", condition: str | None = None) -> Preprocessor:
+    """The unfitted preprocessor that suits X.
+
+    Parameters
+    ----------
+    X : DataFrame, (n, d) array, (n, C, H, W) array, ImageFolder, or Conditioned
+    scaling : {"standard", "quantile", "asinh", "soft"}
+        How numeric columns are scaled; images are always scaled by their value range.
+    condition : str or None
+        The condition, which is given and not scored: a column of a table, or "folder" for images.
+
+    Raises
+    ------
+    InputError
+        If X has a number of dimensions that no model takes.
+    """
+    if condition is not None or isinstance(X, Conditioned):
+        rest, _ = split_condition(X, condition)
+        return ConditionPreprocessor(preprocessor_for(rest, scaling=scaling), condition)
+    if isinstance(X, pd.DataFrame):
+        return TablePreprocessor(scaling=scaling)
+    shape = np.shape(X)
+    if hasattr(X, "files") or len(shape) == 4:
+        return _image_preprocessor()()
+    if len(shape) == 2:
+        return VectorPreprocessor(scaling=scaling)
+    if len(shape) == 3:
+        raise InputError(
+            f"X has samples of shape {shape[1:]}; pictures need (C, H, W) and vectors (d,). "
+            "For grey pictures add a channel axis: X[:, None]. For vectors flatten: X.reshape(len(X), -1)."
+        )
+    raise InputError(
+        f"X has shape {shape}; needed are (n, d) vectors, (n, C, H, W) pictures, a DataFrame or an "
+        "ImageFolder. Reshape your data either using X.reshape(-1, 1) if it has a single feature or "
+        "X.reshape(1, -1) if it contains a single sample."
+    )
+
+
+def preprocessor_from_state(state: StateReader) -> Preprocessor:
+    """The fitted preprocessor of a state.
+
+    Raises
+    ------
+    FormatError
+        If the state is not one that `Preprocessor.to_state` writes.
+    """
+    kind = state.text("kind", choices=(*_INNER_KINDS, "condition"))
+    preprocessor: Preprocessor
+    if kind == "condition":
+        inner_state = state.child("inner")
+        inner = _inner_from_state(inner_state, inner_state.text("kind", choices=_INNER_KINDS))
+        preprocessor = ConditionPreprocessor.from_state(state, inner)
+        state.end()
+    else:
+        preprocessor = _inner_from_state(state, kind)
+    return preprocessor
+
+
+def _inner_from_state(state: StateReader, kind: str) -> Preprocessor:
+    preprocessor: Preprocessor
+    if kind == "image":
+        preprocessor = _image_preprocessor().from_state(state)
+    elif kind == "table":
+        preprocessor = TablePreprocessor.from_state(state)
+    else:
+        preprocessor = VectorPreprocessor.from_state(state)
+    state.end()
+    return preprocessor
+
+
+def _image_preprocessor() -> type[ImagePreprocessor]:
+    from .image import ImagePreprocessor  # imports Pillow, which users of tables do not need
+
+    return ImagePreprocessor

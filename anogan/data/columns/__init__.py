@@ -1,0 +1,19 @@
+"""Table columns: how each kind is read, coded as numbers, and restored; `infer` decides which kind a column is."""
+
+from .category import MAX_CATEGORIES, CategoryColumn, check_cardinality
+from .column import Column, column_from_state
+from .date import DateColumn
+from .infer import infer_kind, learn_column
+from .number import NumberColumn
+
+__all__ = [
+    "MAX_CATEGORIES",
+    "CategoryColumn",
+    "Column",
+    "DateColumn",
+    "NumberColumn",
+    "check_cardinality",
+    "column_from_state",
+    "infer_kind",
+    "learn_column",
+]

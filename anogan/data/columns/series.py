@@ -1,0 +1,39 @@
+"""Values of a pandas column as plain Python objects, and the messages about them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pandas.api import types
+
+from ...errors import InputError
+
+
+def plain(value: Any) -> Any:
+    """A NumPy scalar as a Python object; other values as they are."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def first_value(series: pd.Series) -> Any:
+    """The first value that is not missing."""
+    return plain(series.dropna().iloc[0])
+
+
+def inferred_type(series: pd.Series) -> str:
+    """What the values of a column are according to pandas, such as "string", "integer" or "date"."""
+    return str(types.infer_dtype(series, skipna=True))
+
+
+def type_changed(name: Any, expected: str, value: Any) -> InputError:
+    """The error for a column that had another type when the model was fitted."""
+    return InputError(
+        f"Column {name!r} changed type: the model was fitted on {expected}, but X has {value!r} "
+        f"({type(value).__name__}). Convert the column, or fit again."
+    )
+
+
+def drop_advice(name: str | int) -> str:
+    """The sentence that says how to drop a column."""
+    return f"Drop the column: X.drop(columns={name!r})."
