@@ -23,7 +23,7 @@ _HOMES = {
     "Callback": "engine.callbacks",
     "TensorBoardLogger": "engine.callbacks",
     "MLflowLogger": "engine.callbacks",
-    "k_centre": "scoring.patch_memory",
+    "k_center_greedy": "scoring.patch_memory",
     "Detector": "detectors.base",
     "CalibrationWarning": "detectors.base",
     "TrainingHealthWarning": "detectors.base",

@@ -77,7 +77,7 @@ def neighbours(train: Tensor, test: Tensor) -> Tensor:
     """Roth 2022 (arXiv:2106.08265): distance to the nearest patch of a greedy coreset, wherever seen; as above."""
     patches = train.permute(0, 2, 3, 1).flatten(0, 2)
     generator = torch.Generator().manual_seed(0)
-    bank = anogan.k_centre(patches[torch.randperm(len(patches), generator=generator)[:CANDIDATES]], CORESET)
+    bank = anogan.k_center_greedy(patches[torch.randperm(len(patches), generator=generator)[:CANDIDATES]], CORESET)
     return torch.stack([torch.cdist(picture.flatten(1).mT, bank).amin(1) for picture in test])
 
 

@@ -5,22 +5,24 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from ..data.spec import SampleSpec
 from ..engine.module import GANModule, Phase, Stage, Terms
 from ..losses.adversarial import cross_entropy_critic
 from ..losses.distances import l1, mean_l1
-from ..nn.backbone import Backbone, critique_both
+from ..nn.backbone import Backbone
+from ..nn.outputs import critique_both
 from ..parameters import at_least, boolean, param
 from .base import Detector
 from .egbad import BiGANModule
 
 
 class ALADModule(BiGANModule):
-    """The cycle critics tell (x, x) from (x, G(E(x))) and (z, z) from (z, E(G(z)))."""
+    """The cycle critics distinguish (x, x) from (x, G(E(x))) and (z, z) from (z, E(G(z)))."""
 
-    def __init__(self, backbone: Backbone, latent_dim: int, spectral_norm: bool) -> None:
-        super().__init__(backbone, latent_dim, spectral_norm)
-        self.critic_xx = backbone.pair_critic(spectral_norm=spectral_norm)
-        self.critic_zz = backbone.latent_critic(2 * latent_dim, spectral_norm=spectral_norm)
+    def __init__(self, backbone: Backbone, *, latent_dim: int, spectral_norm: bool) -> None:
+        super().__init__(backbone, latent_dim=latent_dim, spectral_norm=spectral_norm)
+        self.critic_xx = backbone.of(backbone.spec.paired()).critic(spectral_norm=spectral_norm)
+        self.critic_zz = backbone.of(SampleSpec((2 * latent_dim,))).critic(spectral_norm=spectral_norm)
 
     def stages(self) -> tuple[Stage, ...]:
         critics = (self.critic_xz, self.critic_xx, self.critic_zz)
@@ -36,7 +38,7 @@ class ALADModule(BiGANModule):
         )
 
     def cycles(self, x: Tensor) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
-        """Logits of real and of cycled pairs, for x and for z."""
+        """Return the logits of real and of cycled pairs, for x and for z."""
         z = self.latent(x.shape[1])
         real_xx, fake_xx = critique_both(self.critic_xx, _pair(x, x), _pair(x, self.reconstruct(x)))
         z_cycled = self.encoder(self.generator(z))
@@ -53,7 +55,7 @@ class ALADModule(BiGANModule):
         }
 
     def generator_loss(self, x: Tensor) -> Terms:
-        """The same games with the labels exchanged."""
+        """The same losses with the labels exchanged."""
         (real_xx, fake_xx), (real_zz, fake_zz) = self.cycles(x)
         return {
             "xz": self.joint_generator_loss(x),
@@ -78,21 +80,29 @@ class ALAD(Detector):
 
     Notes
     -----
-    Deviations from the paper: averaged weights; the best weights by the reconstruction of held-out normal rows are
-    kept; no batch norm and no dropout in the critics. Scoring costs one pass of encoder and generator and two of a
-    critic a row.
+    Deviations from the paper: averaged weights; the weights with the smallest reconstruction error on held-out normal
+    rows are kept; no batch norm and no dropout in the critics. Scoring a row takes one pass of encoder and
+    generator and two of a critic.
 
     References
     ----------
     Zenati, Romain, Foo, Lecouat, Chandrasekhar: Adversarially Learned Anomaly Detection. ICDM 2018,
     arXiv:1812.02288.
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from anogan import ALAD
+    >>> X = np.random.default_rng(0).normal(size=(200, 4))
+    >>> detector = ALAD(steps=20, width=8, target_fpr=0.1, random_state=0).fit(X)
+    >>> detector.anomaly_score(X[:3]).shape
+    (3,)
     """
 
     name = "alad"
     tiny: ClassVar[dict[str, Any]] = {"width": 8, "steps": 3, "batch_size": 16, "latent_dim": 4}
 
     latent_dim: int = param(32, at_least(1), help="Size of the latent z.")
-    spectral_norm: bool = param(True, boolean(), help="Spectral normalisation of the critics.")
+    spectral_norm: bool = param(True, boolean(), help="Whether the critics have spectral normalisation.")
 
     def build(self, backbone: Backbone) -> GANModule:
-        return ALADModule(backbone, self.latent_dim, self.spectral_norm)
+        return ALADModule(backbone, latent_dim=self.latent_dim, spectral_norm=self.spectral_norm)

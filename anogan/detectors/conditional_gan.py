@@ -1,11 +1,11 @@
-"""ConditionalGAN: normal given its context, by a critic that is also shown normal samples in the wrong one."""
+"""ConditionalGAN: what is normal given a condition, learned by a critic that also sees samples of the wrong class."""
 
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import one_hot, softplus
 
 from ..data.samples import Samples
@@ -13,51 +13,24 @@ from ..engine.module import GANModule, Phase, Stage, Terms
 from ..losses.adversarial import non_saturating_generator
 from ..losses.distances import energy_distance
 from ..losses.penalties import r1_penalty
-from ..nn.backbone import Backbone, Critique
-from ..nn.layers import batched_linear
+from ..nn.backbone import Backbone
 from ..parameters import Constraint, at_least, param
 from ..scoring.calibration import member_scales
 from ..scoring.feature_distance import features_of
 from ..scoring.nearest_neighbours import NearestNeighbourScorer
 from .base import Detector
+from .projection import ProjectionCritic, chosen, class_of
 
 ROWS_AT_ONCE = 256
 LEAST_SCALE = 1.0  # nats; a log ratio that hardly varies among normal rows is no evidence below that
 
 
-class ProjectionCritic(nn.Module):
-    """psi(f(x)) + <v_c, f(x)>, Miyato 2018 (figure 1d); f and psi are the backbone's critic.
-
-    ``(K, B, C + 1, ...)``, the class as the last entry of axis 2, -> `Critique`. Without classes it is that critic.
-    """
-
-    def __init__(self, backbone: Backbone) -> None:
-        super().__init__()
-        self.critic = backbone.critic()
-        self.classes = backbone.spec.classes
-        if self.classes:
-            nothing = torch.zeros(backbone.members, 1, *backbone.spec.shape)
-            self.projection = batched_linear(backbone.members, self.critic(nothing).features.shape[-1], self.classes)
-            nn.init.zeros_(self.projection.weight)  # a class of which nothing is learned stays without a say
-            nn.init.zeros_(self.projection.bias)
-
-    def forward(self, x: Tensor) -> Critique:
-        if not self.classes:
-            return self.critic(x)
-        judged = self.critic(x[:, :, :-1])
-        return Critique(judged.logit + self.suits(judged.features, class_of(x)), judged.features)
-
-    def suits(self, features: Tensor, c: Tensor) -> Tensor:
-        """<v_c, f(x)>: ``(K, B)``."""
-        return _chosen(self.projection(features), c)
-
-
 class ConditionalGANModule(GANModule):
     """G(z, c) against D(x, c); D also sees (x, c') with a class drawn at random.
 
-    D's projection says whether x suits its context: against misplaced rows alone its optimum would be the log ratio
-    p(c | x) / p(c); generated ones, which suit theirs, pull it towards zero, so that it is a bounded version of it.
-    A bank of f(x) says whether x is unusual in any.
+    D's projection measures whether x fits its condition: against mismatched rows alone its optimum would be the log
+    ratio p(c | x) / p(c). Generated rows, which fit theirs, pull it towards zero, so that it is a bounded version of
+    the ratio. A memory bank of f(x) measures whether x is unusual regardless of its condition.
     """
 
     joint = True
@@ -65,13 +38,15 @@ class ConditionalGANModule(GANModule):
     location: Tensor  # (2, 1), of both parts of the score
     scale: Tensor  # (2, 1)
 
-    def __init__(self, backbone: Backbone, latent_dim: int, r1_weight: float, bank: NearestNeighbourScorer) -> None:
+    def __init__(
+        self, backbone: Backbone, *, latent_dim: int, r1_weight: float, scorer: NearestNeighbourScorer
+    ) -> None:
         super().__init__()
         self.classes = backbone.spec.classes
         self.conditioned = self.classes > 0
         self.generator = backbone.decoder(latent_dim + self.classes)
         self.critic = ProjectionCritic(backbone)
-        self.bank = bank
+        self.scorer = scorer
         self.members = backbone.members
         self.latent_dim = latent_dim
         self.r1_weight = r1_weight
@@ -102,7 +77,7 @@ class ConditionalGANModule(GANModule):
         )
 
     def draw_classes(self, rows: int) -> Tensor:
-        """By their frequency: int64 ``(K, rows)``."""
+        """Draw classes by their frequency: int64 ``(K, rows)``."""
         uniform = torch.rand(self.members, rows, dtype=self.frequency.dtype, device=self.frequency.device)
         return torch.bucketize(uniform, self.frequency.cumsum(0)[:-1])
 
@@ -117,7 +92,7 @@ class ConditionalGANModule(GANModule):
         return torch.cat([fake, number.expand(-1, -1, 1, *fake.shape[3:])], dim=2)
 
     def sample_distance(self, x: Tensor) -> Tensor:
-        """How far G's samples are from held-out rows, as distributions: ``(K,)``. A class's number is no coordinate."""
+        """Return the energy distance of G's samples to held-out rows, without the number of the class: ``(K,)``."""
         values = slice(None, -1) if self.conditioned else slice(None)
         return energy_distance(x[:, :, values].flatten(2), self.counterparts(x)[:, :, values].flatten(2))
 
@@ -125,19 +100,19 @@ class ConditionalGANModule(GANModule):
         return self.generate(rows, self.draw_classes(rows) if self.conditioned else None)
 
     def counterparts(self, x: Tensor) -> Tensor:
-        """As many generated samples, of the same classes."""
+        """Generate as many samples of the same classes."""
         return self.generate(x.shape[1], class_of(x) if self.conditioned else None)
 
     def critic_loss(self, x: Tensor) -> Terms:
-        """Of real, generated and misplaced samples, Reed 2016, algorithm 1."""
+        """Real, generated and mismatched samples, Reed 2016, algorithm 1."""
         with torch.no_grad():
             fake = self.counterparts(x)
         real, made = self.critic(x), self.critic(fake)
         terms = {"real": softplus(-real.logit).mean(-1), "fake": softplus(made.logit).mean(-1)}
         if self.conditioned:
-            elsewhere = self.critic.suits(real.features, self.draw_classes(x.shape[1]))
-            misplaced = real.logit - self.critic.suits(real.features, class_of(x)) + elsewhere
-            terms |= {"fake": terms["fake"] / 2, "misplaced": softplus(misplaced).mean(-1) / 2}
+            wrong_class = self.critic.class_logit(real.features, self.draw_classes(x.shape[1]))
+            mismatched = real.logit - self.critic.class_logit(real.features, class_of(x)) + wrong_class
+            terms |= {"fake": terms["fake"] / 2, "mismatched": softplus(mismatched).mean(-1) / 2}
         if self.r1_weight:
             terms["r1"] = self.r1_weight * r1_penalty(lambda real: self.critic(real).logit, x)
         return terms
@@ -148,83 +123,83 @@ class ConditionalGANModule(GANModule):
     @torch.no_grad()
     def after_training(self, normal: Samples) -> None:
         # The rows come in random order.
-        self.bank.fit(features_of(self.critic, normal, self.bank.size, self.members))
+        self.scorer.fit(features_of(self.critic, normal, self.scorer.size, self.members))
         if self.conditioned:
             weight = next(self.critic.parameters())
-            batches = (x.to(weight).expand(self.members, *x.shape) for x in _batches(normal, self.bank.size))
+            batches = (x.to(weight).expand(self.members, *x.shape) for x in _batches(normal, self.scorer.size))
             location, scale = member_scales(torch.cat([self.parts(x) for x in batches], dim=1).cpu().double().numpy())
             self.location.copy_(torch.from_numpy(location[:, None]))
             self.scale.copy_(torch.from_numpy(np.maximum(scale, LEAST_SCALE)[:, None]))
 
     @torch.no_grad()
     def after_calibration(self, held_out: Samples) -> None:
-        if len(self.bank.bank) < self.bank.size:
-            self.bank.extend(features_of(self.critic, held_out, self.bank.size, self.members))
+        if len(self.scorer.memory_bank) < self.scorer.size:
+            self.scorer.extend(features_of(self.critic, held_out, self.scorer.size, self.members))
 
     def parts(self, x: Tensor) -> Tensor:
-        """Log distance of f(x) to normal rows, and minus log p(c | x) / p(c): ``(2, B)``."""
+        """Return the log distance of f(x) to normal rows, and minus log p(c | x) / p(c): ``(2, B)``."""
         features = self.critic(x).features
-        distance = self.bank(features).log()  # (1, B)
+        distance = self.scorer(features).log()  # (1, B)
         posterior = (self.critic.projection(features) + self.frequency.log()).log_softmax(-1)  # (K, B, classes)
         c = class_of(x)
-        misfit = self.frequency[c].log() - _chosen(posterior, c)  # (K, B)
+        misfit = self.frequency[c].log() - chosen(posterior, c)  # (K, B)
         return torch.cat([distance, misfit.mean(0, keepdim=True)])
 
     def score(self, x: Tensor) -> Tensor:
         if not self.conditioned:
-            return self.bank(self.critic(x).features)
+            return self.scorer(self.critic(x).features)
         return ((self.parts(x) - self.location) / self.scale).amax(0, keepdim=True)
 
     def critic_logits(self, x: Tensor) -> tuple[Tensor, Tensor]:
         return self.critic(x).logit, self.critic(self.counterparts(x)).logit
 
 
-def class_of(x: Tensor) -> Tensor:
-    """The class of each sample, the last entry along axis 2: ``(K, B, C + 1, ...)`` -> int64 ``(K, B)``."""
-    return x[:, :, -1:].flatten(2)[..., 0].long()
-
-
-def _chosen(values: Tensor, c: Tensor) -> Tensor:
-    """``(K, B, classes)`` at the classes ``(K, B)``."""
-    return values.gather(-1, c.unsqueeze(-1)).squeeze(-1)
-
-
 def _batches(samples: Samples, most: int) -> Iterator[Tensor]:
-    """The first ``most`` samples, some at a time."""
+    """Yield the first ``most`` samples in batches."""
     rows = np.arange(min(len(samples), most))
     return samples.batches(rows[i : i + ROWS_AT_ONCE] for i in range(0, len(rows), ROWS_AT_ONCE))
 
 
 class ConditionalGAN(Detector):
-    """GAN given a condition; scores what is unusual in itself or unusual for its context.
+    """GAN given a condition; scores what is unusual in itself or unusual for its condition.
 
     Score: the larger of two, ``log distance(f(x))`` to the nearest normal rows and ``-log p(c | x) / p(c)`` by the
-    critic's projection, each from its median on normal rows and in units of what lies between that and its 95th
-    percentile (at least 1). Without a condition the distance alone, as it is.
+    critic's projection. From each its median on normal rows is subtracted, and the difference is divided by the
+    distance between this median and the 95th percentile (at least 1). Without a condition the score is the distance.
 
     Notes
     -----
-    *Condition.* What is given and not judged: the merchant's category, the product variant, the camera, the network
-    service. ``condition="service"`` names a column of a DataFrame; ``condition="folder"`` takes the name of each
-    picture's folder; for other data it comes with the samples, ``Conditioned(X, labels)``, wherever X is asked for.
-    A class that `fit` did not see, or a missing one, is an error: nothing is known of what is normal there. Samples
-    are drawn with the frequencies of the classes. In ``explain`` the condition itself has no part.
+    *Condition.* A condition is given rather than scored: the merchant's category, the product variant, the camera, the
+    network service. ``condition="service"`` names a column of a DataFrame; ``condition="folder"`` takes the name of
+    each image's folder; for other data it is passed with the samples, ``Conditioned(X, labels)``, wherever X is
+    expected. A class that `fit` did not see, or a missing one, is an error, because nothing is known of what is normal
+    there. Samples are drawn with the frequencies of the classes. ``explain`` gives the condition itself no share.
 
-    *Game.* Besides real and generated samples the critic sees real ones with a class drawn at random, which it has to
-    reject (matching-aware, Reed 2016). Its projection then rises with p(c | x) / p(c), and stands for it in the score;
-    only the differences between classes are used, since what the critic says of x itself is not a usable score (see
-    WGANGP). Features do not see the class, so that a class of few rows is measured with those of all others, and says
-    little by itself.
+    *Training.* Besides real and generated samples the critic sees real ones with a class drawn at random, which it
+    must reject (matching-aware, Reed 2016). Its projection then rises with p(c | x) / p(c), and replaces it in the
+    score. Only the differences between classes are used, since the critic's logit of x itself is not a usable score
+    (see WGANGP). Features do not see the class, so that a class of few rows is measured with those of all others.
 
     *Deviations* from Mirza 2014 and Miyato 2018: cross entropy with R1 instead of hinge and spectral norm; averaged
-    weights; the best weights by the energy distance of samples to held-out normal rows, each in its context, are kept.
-    Scoring costs one pass of the critic and a search in the bank.
+    weights; the weights with the smallest energy distance between samples and held-out normal rows, each given its
+    condition, are kept. Scoring takes one pass of the critic and a search in the memory bank.
 
     References
     ----------
     Mirza, Osindero: Conditional Generative Adversarial Nets. 2014, arXiv:1411.1784. Miyato, Koyama: cGANs with
     Projection Discriminator. ICLR 2018, arXiv:1802.05637. Reed, Akata, Yan, Logeswaran, Schiele, Lee: Generative
     Adversarial Text to Image Synthesis. ICML 2016, arXiv:1605.05396.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from anogan import ConditionalGAN
+    >>> rng = np.random.default_rng(0)
+    >>> X = pd.DataFrame({"duration": rng.normal(size=200), "service": rng.choice(["http", "dns"], 200)})
+    >>> detector = ConditionalGAN(condition="service", steps=20, width=8, target_fpr=0.1, random_state=0).fit(X)
+    >>> detector.anomaly_score(X[:3]).shape
+    (3,)
     """
 
     name = "conditional_gan"
@@ -233,18 +208,22 @@ class ConditionalGAN(Detector):
     condition: str | None = param(
         None,
         Constraint(str, optional=True),
-        help="Column of a table that is given, not judged; 'folder' for pictures in a folder for each class.",
+        help="Column of a table that is given rather than scored; 'folder' for pictures in one folder per class.",
     )
     latent_dim: int = param(32, at_least(1), help="Size of the latent z.")
     r1_weight: float = param(0.1, at_least(0.0), help="Gamma of the R1 penalty on the critic at real samples.")
     embedding_dim: int = param(64, at_least(1), help="Principal components of the features that are compared.")
-    memory_bank_size: int = param(4096, at_least(2), help="Most normal rows that are remembered.")
+    memory_bank_size: int = param(4096, at_least(2), help="Largest number of normal rows in the memory bank.")
     outlier_iqr: float | None = param(
         1.0,
         at_least(0.0, optional=True),
-        help="Interquartile ranges from which a far training row vouches with reserve.",
+        help="IQR multiple beyond which training rows are treated as outliers.",
     )
 
     def build(self, backbone: Backbone) -> GANModule:
-        bank = NearestNeighbourScorer(self.memory_bank_size, self.embedding_dim, self.outlier_iqr)
-        return ConditionalGANModule(backbone, self.latent_dim, self.r1_weight, bank)
+        return ConditionalGANModule(
+            backbone,
+            latent_dim=self.latent_dim,
+            r1_weight=self.r1_weight,
+            scorer=NearestNeighbourScorer(self.memory_bank_size, self.embedding_dim, self.outlier_iqr),
+        )

@@ -5,18 +5,19 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from ..engine.module import GANModule, Phase, Stage
+from ..engine.module import GANModule, Phase, Prediction, Stage
 from ..losses.adversarial import cross_entropy_critic
 from ..losses.distances import l1, mean_l1
-from ..nn.backbone import Backbone, Critique, critique_both
+from ..nn.backbone import Backbone
+from ..nn.outputs import Critique, critique_both
 from ..parameters import at_least, between, boolean, one_of, param
 from .base import Detector
 
 
 class BiGANModule(GANModule):
-    """G: z -> x, E: x -> z, and a critic of pairs that tells (x, E(x)) from (G(z), z)."""
+    """G: z -> x, E: x -> z, and a critic of pairs that distinguishes (x, E(x)) from (G(z), z)."""
 
-    def __init__(self, backbone: Backbone, latent_dim: int, spectral_norm: bool) -> None:
+    def __init__(self, backbone: Backbone, *, latent_dim: int, spectral_norm: bool) -> None:
         super().__init__()
         self.generator = backbone.decoder(latent_dim)
         self.encoder = backbone.encoder(latent_dim)
@@ -25,6 +26,7 @@ class BiGANModule(GANModule):
         self.members = backbone.members
 
     def latent(self, rows: int) -> Tensor:
+        """Draw z: ``(K, rows, latent_dim)``."""
         weight = next(self.generator.parameters())
         return torch.randn(self.members, rows, self.latent_dim, dtype=weight.dtype, device=weight.device)
 
@@ -35,7 +37,7 @@ class BiGANModule(GANModule):
         return self.generator(self.encoder(x))
 
     def pairs(self, x: Tensor) -> tuple[Critique, Critique]:
-        """The critic on (x, E(x)) and on (G(z), z)."""
+        """Apply the critic to (x, E(x)) and to (G(z), z)."""
         z = self.latent(x.shape[1])
         return critique_both(self.critic_xz, x, self.generator(z), self.encoder(x), z)
 
@@ -45,7 +47,7 @@ class BiGANModule(GANModule):
         return cross_entropy_critic(encoded.logit, generated.logit)
 
     def joint_generator_loss(self, x: Tensor) -> Tensor:
-        """The same game with the labels exchanged, for encoder and generator: ``(K,)``."""
+        """The same loss with the labels exchanged, for encoder and generator: ``(K,)``."""
         encoded, generated = self.pairs(x)
         return cross_entropy_critic(generated.logit, encoded.logit)
 
@@ -58,9 +60,9 @@ class EGBADModule(BiGANModule):
     """The score of EGBAD on a BiGAN."""
 
     def __init__(
-        self, backbone: Backbone, latent_dim: int, spectral_norm: bool, residual_share: float, critic_score: str
+        self, backbone: Backbone, *, latent_dim: int, spectral_norm: bool, residual_share: float, critic_score: str
     ) -> None:
-        super().__init__(backbone, latent_dim, spectral_norm)
+        super().__init__(backbone, latent_dim=latent_dim, spectral_norm=spectral_norm)
         self.residual_share = residual_share
         self.critic_score = critic_score
 
@@ -80,43 +82,61 @@ class EGBADModule(BiGANModule):
             ),
         )
 
-    def score(self, x: Tensor) -> Tensor:
+    def predict(self, x: Tensor, *, with_map: bool = False) -> Prediction:
         z = self.encoder(x)
         fake = self.generator(z)
         real = self.critic_xz(x, z)
         if self.critic_score == "feature_matching":
-            disbelief = l1(real.features, self.critic_xz(fake, z).features)
+            critic_loss = l1(real.features, self.critic_xz(fake, z).features)
         else:
-            disbelief = torch.nn.functional.softplus(-real.logit)  # -log D(x, E(x))
-        return self.residual_share * l1(x, fake) + (1 - self.residual_share) * disbelief
+            critic_loss = torch.nn.functional.softplus(-real.logit)  # -log D(x, E(x))
+        score = self.residual_share * l1(x, fake) + (1 - self.residual_share) * critic_loss
+        return Prediction(score, (x - fake).abs() if with_map else None)
+
+    def score(self, x: Tensor) -> Tensor:
+        return self.predict(x).score
 
 
 class EGBAD(Detector):
-    """BiGAN, whose encoder is trained along; scores reconstruction and the joint critic's disbelief.
+    """BiGAN, which trains an encoder with the generator; scores reconstruction and the loss of the joint critic.
 
     Score: ``alpha |x - G(E(x))|_1 + (1 - alpha) L_D``; L_D is ``-log D(x, E(x))`` or
     ``|f(x, E(x)) - f(G(E(x)), E(x))|_1``.
 
     Notes
     -----
-    Deviations from the paper: averaged weights; the best weights by the reconstruction of held-out normal rows are
-    kept; no batch norm and no dropout in the critic. Scoring costs one pass of each network a row (two of the critic
-    with feature matching).
+    Deviations from the paper: averaged weights; the weights with the smallest reconstruction error on held-out normal
+    rows are kept; no batch norm and no dropout in the critic. Scoring a row takes one pass of each network
+    (two of the critic with feature matching).
 
     References
     ----------
     Zenati, Foo, Lecouat, Manek, Chandrasekhar: Efficient GAN-Based Anomaly Detection. 2018, arXiv:1802.06222.
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from anogan import EGBAD
+    >>> X = np.random.default_rng(0).normal(size=(200, 4))
+    >>> detector = EGBAD(steps=20, width=8, target_fpr=0.1, random_state=0).fit(X)
+    >>> detector.reconstruct(X[:3]).shape
+    (3, 4)
     """
 
     name = "egbad"
     tiny: ClassVar[dict[str, Any]] = {"width": 8, "steps": 3, "batch_size": 16, "latent_dim": 4}
 
     latent_dim: int = param(32, at_least(1), help="Size of the latent z.")
-    spectral_norm: bool = param(False, boolean(), help="Spectral normalisation of the critic.")
+    spectral_norm: bool = param(False, boolean(), help="Whether the critic has spectral normalisation.")
     residual_share: float = param(0.9, between(0.0, 1.0), help="Share of the residual in the score.")
     critic_score: str = param(
-        "feature_matching", one_of("cross_entropy", "feature_matching"), help="The critic's part of the score."
+        "feature_matching", one_of("cross_entropy", "feature_matching"), help="How the critic enters the score."
     )
 
     def build(self, backbone: Backbone) -> GANModule:
-        return EGBADModule(backbone, self.latent_dim, self.spectral_norm, self.residual_share, self.critic_score)
+        return EGBADModule(
+            backbone,
+            latent_dim=self.latent_dim,
+            spectral_norm=self.spectral_norm,
+            residual_share=self.residual_share,
+            critic_score=self.critic_score,
+        )

@@ -4,41 +4,39 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from ..engine.module import GANModule, Phase, Stage, Terms
+from ..engine.module import GANModule, Phase, Prediction, Stage, Terms
 from ..losses.adversarial import OBJECTIVES
 from ..losses.distances import l2_squared, mean_l2_squared
-from ..nn.backbone import Backbone, critique_both
+from ..nn.backbone import Backbone
+from ..nn.outputs import critique_both
 from ..parameters import Constraint, at_least, boolean, one_of, param
-from .anogan import GenerativeModule
 from .base import Detector
+from .generative import GenerativeModule
 
 
 class FAnoGANModule(GenerativeModule):
-    """Generator and critic are trained first; the encoder second, with both frozen."""
+    """Generator and critic are trained first, then the encoder with both frozen."""
 
     def __init__(
         self,
         backbone: Backbone,
+        *,
         latent_dim: int,
-        penalty_weight: float,
-        critic_steps: int,
         encoder_training: str,
         feature_weight: float,
-        growing: bool,
-        augment: float | str,
+        **training: Any,
     ) -> None:
-        game = OBJECTIVES["wasserstein_gp"], penalty_weight, critic_steps
-        super().__init__(backbone, latent_dim, *game, growing=growing, augment=augment)
+        super().__init__(backbone, latent_dim=latent_dim, objective=OBJECTIVES["wasserstein_gp"], **training)
         self.encoder = backbone.encoder(latent_dim)  # (K, B, *shape) -> w (K, B, latent)
         self.encoder_training = encoder_training
         self.feature_weight = feature_weight
 
     def stages(self) -> tuple[Stage, ...]:
         encoding = Phase("encoder", (self.encoder,), getattr(self, f"{self.encoder_training}_loss"))
-        return self.game(), Stage("encoder", (encoding,), monitor=lambda x: self.score(x).mean(-1))
+        return self.adversarial_stage(), Stage("encoder", (encoding,), monitor=lambda x: self.score(x).mean(-1))
 
     def ziz_loss(self, x: Tensor) -> Terms:
-        """|w - E(G(w))|^2 / d, section 2.2.1; w is z, if there is no mapping."""
+        """|w - E(G(w))|^2 / d, section 2.2.1; w is z if there is no mapping."""
         w = self.generator.mapping(self.latent(x.shape[1]))
         return {"latent": mean_l2_squared(w, self.encoder(self.generator.synthesis(w)))}
 
@@ -56,11 +54,15 @@ class FAnoGANModule(GenerativeModule):
     def reconstruct(self, x: Tensor) -> Tensor:
         return self.generator.synthesis(self.encoder(x))
 
-    def score(self, x: Tensor) -> Tensor:
+    def predict(self, x: Tensor, *, with_map: bool = False) -> Prediction:
         fake = self.reconstruct(x)
         real, made = critique_both(self.critic, x, fake)
         residual = l2_squared(x, fake) / x[0, 0].numel()
-        return residual + self.feature_weight * l2_squared(real.features, made.features) / real.features.shape[-1]
+        features = self.feature_weight * l2_squared(real.features, made.features) / real.features.shape[-1]
+        return Prediction(residual + features, (x - fake).abs() if with_map else None)
+
+    def score(self, x: Tensor) -> Tensor:
+        return self.predict(x).score
 
 
 class FAnoGAN(Detector):
@@ -71,13 +73,21 @@ class FAnoGAN(Detector):
     Notes
     -----
     Deviations from the paper: one learning rate for all data (the paper's 1e-4 is for 64x64 images and far longer
-    training); averaged weights; the best weights by held-out normal rows are kept. Scoring costs two passes of the
-    critic and one of encoder and generator a row. With ``backbone="style"`` the encoder gives w, not z.
+    training); averaged weights; the best weights on held-out normal rows are kept. Scoring a row takes two passes of
+    the critic and one of encoder and generator. With ``backbone="style"`` the encoder gives w, not z.
 
     References
     ----------
     Schlegl, Seeböck, Waldstein, Langs, Schmidt-Erfurth: f-AnoGAN: Fast Unsupervised Anomaly Detection with
     Generative Adversarial Networks. Medical Image Analysis 54, 2019, doi:10.1016/j.media.2019.01.010.
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from anogan import FAnoGAN
+    >>> X = np.random.default_rng(0).normal(size=(200, 4))
+    >>> detector = FAnoGAN(steps=20, width=8, target_fpr=0.1, random_state=0).fit(X)
+    >>> detector.reconstruct(X[:3]).shape
+    (3, 4)
     """
 
     name = "f_anogan"
@@ -85,24 +95,24 @@ class FAnoGAN(Detector):
 
     latent_dim: int = param(32, at_least(1), help="Size of the latent z.")
     penalty_weight: float = param(10.0, at_least(0.0), help="Lambda of the gradient penalty.")
-    critic_steps: int = param(5, at_least(1), help="Critic steps to each generator step.")
-    encoder_training: str = param("izi_f", one_of("ziz", "izi", "izi_f"), help="What the encoder learns from.")
-    feature_weight: float = param(1.0, at_least(0.0), help="Kappa: weight of the critic's features.")
-    growing: bool = param(False, boolean(), help="Begin with coarse pictures and fade finer resolutions in.")
+    critic_steps: int = param(5, at_least(1), help="Critic steps for each generator step.")
+    encoder_training: str = param("izi_f", one_of("ziz", "izi", "izi_f"), help="Loss of the encoder.")
+    feature_weight: float = param(1.0, at_least(0.0), help="Kappa, the weight of the critic's features.")
+    growing: bool = param(False, boolean(), help="Start with coarse pictures and fade finer resolutions in.")
     augment: float | str = param(
         0.0,
         Constraint(float, 0.0, 1.0, choices=("adaptive",)),
-        help="Augmentation of the pictures that the critic sees: probability of each operation, or adaptive.",
+        help="Probability of each augmentation of the pictures that the critic sees in training, or adaptive.",
     )
 
     def build(self, backbone: Backbone) -> GANModule:
         return FAnoGANModule(
             backbone,
-            self.latent_dim,
-            self.penalty_weight,
-            self.critic_steps,
-            self.encoder_training,
-            self.feature_weight,
-            self.growing,
-            self.augment,
+            latent_dim=self.latent_dim,
+            penalty_weight=self.penalty_weight,
+            critic_steps=self.critic_steps,
+            encoder_training=self.encoder_training,
+            feature_weight=self.feature_weight,
+            growing=self.growing,
+            augment=self.augment,
         )

@@ -1,4 +1,4 @@
-"""FeatureGAN: the denoising game among patches of a pretrained network's feature maps."""
+"""FeatureGAN: adversarial denoising of patches of a pretrained network's feature maps."""
 
 from typing import Any, ClassVar
 
@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ..data.samples import Samples, TensorSamples
+from ..data.spec import SampleSpec
 from ..engine.module import GANModule, Prediction
 from ..nn.backbone import Backbone
 from ..parameters import Constraint, at_least, between, param
@@ -14,37 +15,43 @@ from ..scoring.patch_memory import Grid, PatchMemoryBank
 from ..scoring.patches import WhitenedPatches, most_unusual
 from ..scoring.principal import Projection
 from .base import Detector
-from .denoising_gan import DenoisingGame
+from .denoising import DenoisingModule
 
 MOST_PATCHES = 2**18  # that R and G are trained on
 PROJECTED_PATCHES = 2**14  # patches that the principal components are learned from
 BANDWIDTH = 0.07  # of whitened patches, which spread over one: levels from 0.1 to 2
-FEATURE_SHARE = 0.25  # of a squared distance, R's features beside the whitened patch
+FEATURE_SHARE = 0.25  # share of R's features in a squared distance, relative to the whitened patch
 
 
-class FeatureGANModule(DenoisingGame):
-    """The game among whitened patches u, and the distance to the nearest normal patches at the same place."""
+class FeatureGANModule(DenoisingModule):
+    """Denoising of whitened patches u, and the distance to the nearest normal patches at the same place."""
 
     joint = True
 
     def __init__(
         self,
         backbone: Backbone,
+        *,
         features: str,
         latent_dim: int,
         adversarial_share: float,
         level_weight: float,
         projection: Projection,
-        bank: PatchMemoryBank,
+        memory_bank: PatchMemoryBank,
     ) -> None:
-        extractor = backbone.patch_features(features)
-        networks = backbone.patch_networks(extractor.features)
-        super().__init__(networks, latent_dim, adversarial_share, level_weight, jitter=0.0)
+        extractor = backbone.geometry.patches(features)
+        super().__init__(
+            backbone.of(SampleSpec((extractor.features,)), width=backbone.patch_width),
+            latent_dim=latent_dim,
+            adversarial_share=adversarial_share,
+            level_weight=level_weight,
+            jitter=0.0,
+        )
         self.patches = WhitenedPatches(extractor)
         self.projection = projection
-        self.bank = bank
+        self.memory_bank = memory_bank
         self.set_bandwidth(BANDWIDTH)
-        self._normal: tuple[Tensor, Grid] | None = None  # patches of the normal samples, while training lasts
+        self._normal: tuple[Tensor, Grid] | None = None  # patches of the normal samples, during training only
 
     @property
     def _weight(self) -> Tensor:
@@ -63,7 +70,7 @@ class FeatureGANModule(DenoisingGame):
     @torch.no_grad()
     def as_trained_on(self, held_out: Samples) -> Samples:
         white = self.patches.whiten(*self.patches.extract(held_out, self._weight)).flatten(0, 1)
-        return TensorSamples(white[torch.randperm(len(white))])  # a look takes the first ones
+        return TensorSamples(white[torch.randperm(len(white))])  # a validation check takes the first ones
 
     @torch.no_grad()
     def after_training(self, normal: Samples) -> None:
@@ -73,24 +80,24 @@ class FeatureGANModule(DenoisingGame):
         some = white.flatten(0, 1)[torch.randperm(white[..., 0].numel())[:PROJECTED_PATCHES]]
         square = float(some.square().sum(-1).mean()) * FEATURE_SHARE
         self.projection.fit(self.features(some), square)
-        self.bank.fit(white, grid, self.embed)
+        self.memory_bank.fit(white, grid, self.embed)
 
     def features(self, patches: Tensor) -> Tensor:
-        """R's last hidden layers of all members: ``(B, F)`` -> ``(B, K * width)``."""
+        """Return R's last hidden layers of all members: ``(B, F)`` -> ``(B, K * width)``."""
         return side_by_side(self.critic(patches.expand(self.members, *patches.shape)).features)
 
     def embed(self, patches: Tensor) -> Tensor:
-        """Whitened patches with what R makes of them: ``(B, F)`` -> ``(B, E)``."""
+        """Concatenate whitened patches and R's features of them: ``(B, F)`` -> ``(B, E)``."""
         return torch.cat([patches, self.projection(self.features(patches))], dim=1)
 
     def distances(self, x: Tensor) -> tuple[Tensor, Tensor, Grid]:
         """Of samples ``(B, *shape)``: score ``(B, h * w)`` and whitened form ``(B, h * w, F)`` of patches, (h, w)."""
         white, grid = self.patches(x)
         embedded = self.embed(white.flatten(0, 1)).unflatten(0, white.shape[:2])
-        return self.bank(embedded, grid), white, grid
+        return self.memory_bank(embedded, grid), white, grid
 
     def predict(self, x: Tensor, *, with_map: bool = False) -> Prediction:
-        distances, white, grid = self.distances(x[0])  # all members see the same samples
+        distances, white, grid = self.distances(x[0])  # all members receive the same samples
         score = most_unusual(distances).unsqueeze(0)
         return Prediction(score, self.spread(distances, white, grid, x) if with_map else None)
 
@@ -101,7 +108,7 @@ class FeatureGANModule(DenoisingGame):
         return self.spread(*self.distances(x[0]), x)
 
     def spread(self, distances: Tensor, white: Tensor, grid: Grid, x: Tensor) -> Tensor:
-        """The patches' distances at the size of the samples x: ``(K, B, *shape)``."""
+        """Return the patches' distances at the size of the samples x: ``(K, B, *shape)``."""
         return self.patches.spread(distances, white, grid, tuple(x.shape[2:])).expand_as(x)
 
 
@@ -112,25 +119,28 @@ class FeatureGAN(Detector):
 
     Notes
     -----
-    *Idea.* Pixel GANs fail on real defects, since a change of light weighs more in pixels than a scratch. Features
-    that a network learned from millions of pictures know better what is similar. Here a GAN is trained in that space.
+    *Idea.* GANs of pixels fail on real defects, since a change of light weighs more in pixels than a scratch. Features
+    that a network learned from millions of images represent similarity better. Here a GAN is trained in that space.
 
-    *Patches.* The frozen network's maps of stride 8 and 16 make one vector for each place of the finer grid. It is
-    whitened with the mean of its place and the covariance of its cell of 3x3 places, u = S^(-1/2) (f - m), as the
-    position of a part tells what is normal there.
+    *Patches.* The frozen network's maps of stride 8 and 16 give one vector for each place of the finer grid. It is
+    whitened with the mean of its place and the covariance of its cell of 3x3 places, u = S^(-1/2) (f - m), because what
+    is normal depends on the position within a part.
 
-    *Game.* That of `DenoisingGAN`, among the patches u of all places: the generator chooses near-normal patches
-    u + σδ, the critic R tells how much was added and what. σ runs from 0.1 to 2.
+    *Training.* That of `DenoisingGAN`, among the patches u of all places: the generator chooses near-normal patches
+    u + σδ, and the critic R predicts how much was added, and what. σ ranges from 0.1 to 2.
 
-    *Score.* Each patch is compared with the normal ones of its cell and the ring around it (256 of them, a k-centre
-    coreset), in u beside the 64 leading principal components of R's features, which have a quarter of u's weight in
-    squared distances. ``explain`` is the map of these distances at the picture's size, and for plain vectors |u|.
+    *Score.* Each patch is compared with the normal ones of its cell and the ring around it (256 of them, a greedy
+    k-center coreset), in u concatenated with the 64 leading principal components of R's features, which have a quarter
+    of u's weight in squared distances. ``explain`` is the map of these distances at the image's size, and for plain
+    vectors |u|.
 
-    *Cost.* One pass of the frozen network a picture, and distances to 256 patches for each place. The model file
-    holds whitening and bank: 80 MB for 384x384 pixels. The first 512 training samples (in random order) are used.
+    *Cost.* Scoring an image takes one pass of the frozen network, and distances to 256 patches for each place. The
+    model file holds the whitening and the memory bank: 80 MB for 384x384 pixels. The first 512 training samples (in
+    random order) are used.
 
-    *Limits.* Training pictures score lower than new ones, since the whitening and the bank have seen them. So a float
-    `contamination`, and a threshold from fewer than 10 pictures, say little about new ones; leave it at "auto".
+    *Limits.* Training images score lower than new ones, since the whitening and the memory bank were fitted to them. A
+    float `contamination`, and a threshold from fewer than 10 images, are therefore unreliable for new ones; leave it at
+    "auto".
 
     References
     ----------
@@ -138,28 +148,45 @@ class FeatureGAN(Detector):
     Towards total recall in industrial anomaly detection, CVPR 2022, arXiv:2106.08265 (nearest neighbours, coreset).
     Liu: SimpleNet, CVPR 2023, arXiv:2303.15140 (a critic of noised features). Tan, Le: EfficientNet, ICML 2019,
     arXiv:1905.11946.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from anogan import FeatureGAN
+    >>> X = np.random.default_rng(0).uniform(size=(24, 1, 32, 32))
+    >>> detector = FeatureGAN(steps=5, width=2, batch_size=32, target_fpr=0.2, random_state=0).fit(X)
+    >>> detector.explain(X[:3]).shape
+    (3, 1, 32, 32)
     """
 
     name = "feature_gan"
     image_size = 384
     tiny: ClassVar[dict[str, Any]] = {"width": 8, "steps": 3, "batch_size": 16, "latent_dim": 4, "memory_bank_size": 64}
 
-    features: str = param("efficientnet_lite0", Constraint(str), help="Frozen network for pictures, or timm:NAME.")
-    latent_dim: int = param(32, at_least(1), help="Size of the noise z that G takes.")
-    adversarial_share: float = param(0.5, between(0.0, 1.0), help="Share of the patches whose corruption G chooses.")
-    level_weight: float = param(0.3, at_least(0.0), help="Of the level's loss.")
+    features: str = param(
+        "efficientnet_lite0", Constraint(str), help="Frozen network that extracts features of pictures, or timm:NAME."
+    )
+    latent_dim: int = param(32, at_least(1), help="Size of the noise z that the generator takes.")
+    adversarial_share: float = param(
+        0.5, between(0.0, 1.0), help="Share of the patches whose corruption the generator chooses."
+    )
+    level_weight: float = param(0.3, at_least(0.0), help="Weight of the level's loss.")
     embedding_dim: int = param(64, at_least(1), help="Principal components of the features that are compared.")
-    memory_bank_size: int = param(256, at_least(1), help="Normal patches that each cell of 3x3 places remembers.")
+    memory_bank_size: int = param(
+        256, at_least(1), help="Normal patches in the memory bank of each cell of 3x3 places."
+    )
     batch_size: int = param(1024, at_least(1), help="Patches per training step.")
-    patience: int = param(0, at_least(0), help="Looks at held-out rows without improvement until it stops; 0: never.")
+    patience: int = param(
+        0, at_least(0), help="Validation checks without improvement after which training stops; 0: never."
+    )
 
     def build(self, backbone: Backbone) -> GANModule:
         return FeatureGANModule(
             backbone,
-            self.features,
-            self.latent_dim,
-            self.adversarial_share,
-            self.level_weight,
-            Projection(self.embedding_dim),
-            PatchMemoryBank(self.memory_bank_size),
+            features=self.features,
+            latent_dim=self.latent_dim,
+            adversarial_share=self.adversarial_share,
+            level_weight=self.level_weight,
+            projection=Projection(self.embedding_dim),
+            memory_bank=PatchMemoryBank(self.memory_bank_size),
         )

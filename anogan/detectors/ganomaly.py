@@ -7,17 +7,19 @@ from torch import Tensor
 from ..engine.module import GANModule, Phase, Stage, Terms
 from ..losses.adversarial import cross_entropy_critic
 from ..losses.distances import l1, mean_l1, mean_l2_squared
-from ..nn.backbone import Backbone, critique_both
+from ..nn.backbone import Backbone
+from ..nn.outputs import critique_both
 from ..parameters import at_least, param
 from .base import Detector
 
 
 class GANomalyModule(GANModule):
-    """G = G_D(G_E(x)) reconstructs, E encodes the reconstruction, the critic tells it from the sample."""
+    """G = G_D(G_E(x)) reconstructs, E encodes the reconstruction, the critic distinguishes it from the sample."""
 
     def __init__(
         self,
         backbone: Backbone,
+        *,
         latent_dim: int,
         adversarial_weight: float,
         contextual_weight: float,
@@ -79,24 +81,36 @@ class GANomaly(Detector):
     Notes
     -----
     Deviations from the paper: the squared l2 of the losses is averaged over dimensions, as in the authors' code;
-    averaged weights; the best weights by the reconstruction of held-out normal rows are kept. Scoring costs one
-    pass of encoder, decoder and second encoder a row.
+    averaged weights; the weights with the smallest reconstruction error on held-out normal rows are kept. Scoring a
+    row takes one pass of encoder, decoder and second encoder.
 
     References
     ----------
     Akcay, Atapour-Abarghouei, Breckon: GANomaly: Semi-Supervised Anomaly Detection via Adversarial Training.
     ACCV 2018, arXiv:1805.06725.
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from anogan import GANomaly
+    >>> X = np.random.default_rng(0).normal(size=(200, 4))
+    >>> detector = GANomaly(steps=20, width=8, target_fpr=0.1, random_state=0).fit(X)
+    >>> detector.anomaly_score(X[:3]).shape
+    (3,)
     """
 
     name = "ganomaly"
     tiny: ClassVar[dict[str, Any]] = {"width": 8, "steps": 3, "batch_size": 16, "latent_dim": 4}
 
     latent_dim: int = param(32, at_least(1), help="Size of the bottleneck code z.")
-    adversarial_weight: float = param(1.0, at_least(0.0), help="Of the feature matching loss.")
-    contextual_weight: float = param(50.0, at_least(0.0), help="Of the reconstruction loss.")
-    encoding_weight: float = param(1.0, at_least(0.0), help="Of the distance between both codes.")
+    adversarial_weight: float = param(1.0, at_least(0.0), help="Weight of the feature matching loss.")
+    contextual_weight: float = param(50.0, at_least(0.0), help="Weight of the reconstruction loss.")
+    encoding_weight: float = param(1.0, at_least(0.0), help="Weight of the distance between both codes.")
 
     def build(self, backbone: Backbone) -> GANModule:
         return GANomalyModule(
-            backbone, self.latent_dim, self.adversarial_weight, self.contextual_weight, self.encoding_weight
+            backbone,
+            latent_dim=self.latent_dim,
+            adversarial_weight=self.adversarial_weight,
+            contextual_weight=self.contextual_weight,
+            encoding_weight=self.encoding_weight,
         )

@@ -1,4 +1,4 @@
-"""MO-GAAL: several generators of potential outliers, each drawn to another level of the critic."""
+"""MO-GAAL: several generators of potential outliers, each aiming for another level of the critic."""
 
 from typing import Any, ClassVar
 
@@ -12,29 +12,39 @@ from .so_gaal import GAALModule
 
 
 class MOGAALModule(GAALModule):
-    """The generators aim for the k quantiles of D on real rows, from its least value up."""
+    """The generators aim for k quantiles of D on real rows, from its least value up."""
 
     def targets(self, logit: Tensor) -> list[Tensor]:
-        belief = logit.sigmoid()
-        return [belief.quantile(i / len(self.generators), dim=1, keepdim=True) for i in range(len(self.generators))]
+        probability = logit.sigmoid()
+        return [
+            probability.quantile(i / len(self.generators), dim=1, keepdim=True) for i in range(len(self.generators))
+        ]
 
 
 class MOGAAL(Detector):
     """Generators of potential outliers for every level of the critic, so that together they surround the data.
 
-    Score: ``-log D(x)``, which ranks as the paper's ``1 - D(x)`` but does not round to 1 for all that is far away.
+    Score: ``-log D(x)``, which ranks as the paper's ``1 - D(x)`` but does not round to 1 for all distant rows.
 
     Notes
     -----
-    The i-th of k generators aims for the quantile ``(i - 1) / k`` of D on normal rows, and gives a share of the
-    outliers in proportion to ``k + 1 - i``: most come where D believes least. Training and deviations are those of
-    `SOGAAL`; besides, the quantiles are the batch's, and a generator is trained on as many rows as it gives to the
-    critic.
+    The i-th of k generators aims for the quantile ``(i - 1) / k`` of D on normal rows, and provides a share of
+    the outliers in proportion to ``k + 1 - i``: most lie where D is lowest. Training and deviations are those of
+    `SOGAAL`; in addition, the quantiles are those of the batch, and a generator is trained on as many rows as it
+    provides to the critic.
 
     References
     ----------
     Liu, Li, Zhou, Jiang, Sun, Wang, He: Generative Adversarial Active Learning for Unsupervised Outlier Detection. IEEE
     Transactions on Knowledge and Data Engineering 32, 2020, arXiv:1809.10816.
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from anogan import MOGAAL
+    >>> X = np.random.default_rng(0).normal(size=(200, 4))
+    >>> detector = MOGAAL(steps=20, width=8, n_generators=3, target_fpr=0.1, random_state=0).fit(X)
+    >>> detector.anomaly_score(X[:3]).shape
+    (3,)
     """
 
     name = "mo_gaal"
@@ -48,8 +58,10 @@ class MOGAAL(Detector):
     }
 
     latent_dim: int = param(32, at_least(1), help="Size of the latent z.")
-    critic_steps: int = param(10, at_least(1), help="Critic steps to each generator step.")
-    n_generators: int = param(10, at_least(1), help="Generators of potential outliers, k.")
+    critic_steps: int = param(10, at_least(1), help="Critic steps for each generator step.")
+    n_generators: int = param(10, at_least(1), help="Number of generators of potential outliers, k.")
 
     def build(self, backbone: Backbone) -> GANModule:
-        return MOGAALModule(backbone, self.latent_dim, self.n_generators, self.critic_steps)
+        return MOGAALModule(
+            backbone, latent_dim=self.latent_dim, n_generators=self.n_generators, critic_steps=self.critic_steps
+        )

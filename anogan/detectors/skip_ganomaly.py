@@ -4,20 +4,23 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from ..engine.module import GANModule, Phase, Stage, Terms
+from ..engine.module import GANModule, Phase, Prediction, Stage, Terms
 from ..losses.adversarial import cross_entropy_critic, non_saturating_generator
 from ..losses.distances import l1, l2_squared, mean_l1, mean_l2_squared
-from ..nn.backbone import Backbone, critique_both
+from ..nn.backbone import Backbone
+from ..nn.outputs import critique_both
+from ..nn.roles import SkipAutoencoder
 from ..parameters import at_least, between, param
 from .base import Detector
 
 
 class SkipGANomalyModule(GANModule):
-    """U-Net generator and critic."""
+    """A U-Net generator and a critic."""
 
     def __init__(
         self,
         backbone: Backbone,
+        *,
         latent_dim: int,
         adversarial_weight: float,
         contextual_weight: float,
@@ -25,7 +28,7 @@ class SkipGANomalyModule(GANModule):
         residual_share: float,
     ) -> None:
         super().__init__()
-        self.generator = backbone.unet(latent_dim)
+        self.generator = SkipAutoencoder(backbone, latent_dim)
         self.critic = backbone.critic()
         self.adversarial_weight = adversarial_weight
         self.contextual_weight = contextual_weight
@@ -60,12 +63,16 @@ class SkipGANomalyModule(GANModule):
             "latent": self.latent_weight * mean_l2_squared(real.features, made.features),
         }
 
-    def score(self, x: Tensor) -> Tensor:
+    def predict(self, x: Tensor, *, with_map: bool = False) -> Prediction:
         fake = self.reconstruct(x)
         real, made = critique_both(self.critic, x, fake)
         residual = l1(x, fake) / x[0, 0].numel()  # R(x)
         latent = l2_squared(real.features, made.features) / real.features.shape[-1]  # L(x)
-        return self.residual_share * residual + (1 - self.residual_share) * latent
+        score = self.residual_share * residual + (1 - self.residual_share) * latent
+        return Prediction(score, (x - fake).abs() if with_map else None)
+
+    def score(self, x: Tensor) -> Tensor:
+        return self.predict(x).score
 
     def critic_logits(self, x: Tensor) -> tuple[Tensor, Tensor]:
         real, made = critique_both(self.critic, x, self.reconstruct(x))
@@ -81,31 +88,40 @@ class SkipGANomaly(Detector):
     Notes
     -----
     On vectors the U-Net becomes a multilayer perceptron whose decoder sees the encoder's middle layer; its
-    outermost level has no skip, which would copy any input. Deviations from the paper: averaged weights; the best
-    weights by the reconstruction of held-out normal rows are kept; L is a mean square instead of a norm; scores are
-    not rescaled by the test set's range. Scoring costs one pass of the generator and two of the critic.
+    outermost level has no skip, which would copy any input. Deviations from the paper: averaged weights; the weights
+    with the smallest reconstruction error on held-out normal rows are kept; L is a mean square instead of a norm;
+    scores are not rescaled by the test set's range. Scoring a row takes one pass of the generator and two of the
+    critic.
 
     References
     ----------
     Akcay, Atapour-Abarghouei, Breckon: Skip-GANomaly: Skip Connected and Adversarially Trained Encoder-Decoder
     Anomaly Detection. IJCNN 2019, arXiv:1901.08954.
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from anogan import SkipGANomaly
+    >>> X = np.random.default_rng(0).normal(size=(200, 4))
+    >>> detector = SkipGANomaly(steps=20, width=8, target_fpr=0.1, random_state=0).fit(X)
+    >>> detector.reconstruct(X[:3]).shape
+    (3, 4)
     """
 
     name = "skip_ganomaly"
     tiny: ClassVar[dict[str, Any]] = {"width": 8, "steps": 3, "batch_size": 16, "latent_dim": 4}
 
     latent_dim: int = param(32, at_least(1), help="Size of the bottleneck.")
-    adversarial_weight: float = param(1.0, at_least(0.0), help="Of the adversarial loss.")
-    contextual_weight: float = param(50.0, at_least(0.0), help="Of the reconstruction loss.")
-    latent_weight: float = param(1.0, at_least(0.0), help="Of the distance between critic features.")
+    adversarial_weight: float = param(1.0, at_least(0.0), help="Weight of the adversarial loss.")
+    contextual_weight: float = param(50.0, at_least(0.0), help="Weight of the reconstruction loss.")
+    latent_weight: float = param(1.0, at_least(0.0), help="Weight of the distance between critic features.")
     residual_share: float = param(0.9, between(0.0, 1.0), help="Share of the residual in the score.")
 
     def build(self, backbone: Backbone) -> GANModule:
         return SkipGANomalyModule(
             backbone,
-            self.latent_dim,
-            self.adversarial_weight,
-            self.contextual_weight,
-            self.latent_weight,
-            self.residual_share,
+            latent_dim=self.latent_dim,
+            adversarial_weight=self.adversarial_weight,
+            contextual_weight=self.contextual_weight,
+            latent_weight=self.latent_weight,
+            residual_share=self.residual_share,
         )

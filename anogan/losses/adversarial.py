@@ -1,4 +1,4 @@
-"""The adversarial games. Logits are ``(K, B)``: higher means "real"; losses are ``(K,)``, means over the batch."""
+"""Adversarial losses. Logits are ``(K, B)``, higher = more real; losses are ``(K,)``, means over the batch."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,14 +9,14 @@ from torch.nn.functional import relu, softplus
 
 @dataclass(frozen=True)
 class Objective:
-    """One two-player game.
+    """A pair of adversarial losses.
 
     Parameters
     ----------
     critic : callable (real_logit, fake_logit) -> (K,)
-        What the critic minimises.
+        The critic's loss.
     generator : callable (fake_logit) -> (K,)
-        What the generator minimises.
+        The generator's loss.
     weight_clip : float or None
         Bound that every weight of the critic is clipped to after its step (original WGAN).
     penalised : bool

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d, interpolate, pad
 
 from ..errors import InputError
-from .backbone import PatchFeatures
+from .patches import PatchFeatures
 
 # Bounds the activations held at a time. On CPU no tensor may outgrow what malloc keeps (32 MiB): page faults took half
 # of the time with 16 pictures, none with 2.

@@ -8,6 +8,8 @@ from torch.nn.utils import parametrize
 
 from ..data.spec import SampleSpec
 
+SLOPE = 0.2  # of every leaky ReLU, as in DCGAN
+
 
 class BatchedLinear(nn.Module):
     """k affine maps in one ``baddbmm``: ``(K, B, in)`` -> ``(K, B, out)``.
@@ -28,7 +30,8 @@ class BatchedLinear(nn.Module):
 class BatchedSpectralNorm(nn.Module):
     """Parametrisation dividing each member's matrix by its largest singular value (Miyato 2018, arXiv:1802.05957).
 
-    One power iteration a training step of this network; the estimate is frozen while others train and in eval mode.
+    There is one power iteration per training step of this network; the estimate is frozen while other networks train
+    and in eval mode.
     """
 
     u: Tensor
@@ -50,13 +53,13 @@ class BatchedSpectralNorm(nn.Module):
     def forward(self, weight: Tensor) -> Tensor:
         if self.training and weight.requires_grad:
             self._iterate(weight)
-        # Clones, since a second forward before the backward changes u and v in place.
+        # A second forward pass before the backward pass changes u and v in place, hence the clones.
         sigma = self.u.clone().mT @ weight @ self.v.clone()  # (K, 1, 1)
         return weight / sigma
 
 
 def batched_linear(members: int, in_dim: int, out_dim: int, *, spectral_norm: bool = False) -> BatchedLinear:
-    """A `BatchedLinear`, spectrally normalised if asked."""
+    """A `BatchedLinear`, with spectral normalisation on request."""
     layer = BatchedLinear(members, in_dim, out_dim)
     if spectral_norm:
         parametrize.register_parametrization(layer, "weight", BatchedSpectralNorm(layer.weight.detach()))
@@ -64,7 +67,7 @@ def batched_linear(members: int, in_dim: int, out_dim: int, *, spectral_norm: bo
 
 
 class OutputRange(nn.Module):
-    """The decoder's last activation, as the sample's spec tells: tanh, softmax on one-hot spans, or nothing."""
+    """The decoder's last activation, by the sample's spec: tanh, softmax on one-hot spans, or the identity."""
 
     def __init__(self, spec: SampleSpec) -> None:
         super().__init__()

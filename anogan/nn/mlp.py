@@ -8,12 +8,9 @@ from torch.nn.functional import leaky_relu
 
 from ..data.spec import SampleSpec
 from ..errors import InputError
-from .backbone import Backbone, Critique, Decoder, PatchFeatures, Restoration, random_rows
-from .layers import OutputRange, batched_linear
-from .masks import complementary_masks, span_units
-
-SLOPE = 0.2  # of the leaky ReLU, as in DCGAN
-ERASED_SHARES = (2, 4, 8)  # a half, a quarter, an eighth of the columns at a time
+from .backbone import Backbone, Decoder
+from .layers import SLOPE, BatchedLinear, OutputRange, batched_linear
+from .outputs import Critique, HourglassOutput
 
 
 class Hidden(nn.Module):
@@ -32,7 +29,7 @@ class Hidden(nn.Module):
 
 
 class MLPCritic(nn.Module):
-    """Hidden layers and one logit."""
+    """Two hidden layers and one logit."""
 
     def __init__(self, members: int, in_dim: int, width: int, *, spectral_norm: bool = False) -> None:
         super().__init__()
@@ -47,112 +44,66 @@ class MLPCritic(nn.Module):
 
 
 class MLPDecoder(Decoder, nn.Sequential):
-    """Hidden layers, one linear one, and the range of the spec."""
+    """Hidden layers, a linear layer, and the value range of the spec."""
 
 
-class MLPDenoisingCritic(nn.Module):
-    """Two hidden layers and two heads.
+class MLPHourglass(nn.Module):
+    """``(K, B, (1 + extra) d)``, and noise ``(K, B, noise_dim)`` if any -> `HourglassOutput`.
 
-    Weights start at N(0, 1 / in), with zero biases: a random projection that keeps distances. The features then begin
-    as a picture of the input and are bent by training as far as it has something to say.
+    Two hidden layers and a linear one. With a ``bottleneck`` it is the U-Net's idea on vectors: the second hidden layer
+    is half as wide and followed by a code, and the decoder half sees this layer beside the code. The outermost level
+    has no skip: a direct path from input to output would learn the identity.
+
+    With ``classes``, weights start at N(0, 1 / in) and biases at zero: a random projection that keeps distances, so
+    that the features start as an image of the input.
     """
 
-    def __init__(self, members: int, dim: int, width: int, levels: int) -> None:
-        super().__init__()
-        self.hidden = Hidden(members, [dim, width, width])
-        self.noise = batched_linear(members, width, dim)
-        self.level = batched_linear(members, width, levels)
-        for layer in (*self.hidden.layers, self.noise, self.level):
-            nn.init.normal_(layer.weight, std=layer.weight.shape[1] ** -0.5)
-            nn.init.zeros_(layer.bias)
-
-    def forward(self, x: Tensor) -> Restoration:
-        features = self.hidden(x)  # (K, B, width)
-        return Restoration(self.noise(features), self.level(features), features)
-
-
-class MLPCorruptor(nn.Module):
-    """Two hidden layers that see sample and noise."""
-
-    def __init__(self, members: int, dim: int, width: int, latent_dim: int) -> None:
-        super().__init__()
-        self.hidden = Hidden(members, [dim + latent_dim, width, width])
-        self.out = batched_linear(members, width, dim)
-
-    def forward(self, x: Tensor, z: Tensor) -> Tensor:
-        return self.out(self.hidden(torch.cat([x, z], dim=-1)))
-
-
-class MLPTranslator(nn.Module):
-    """The sample and what two hidden layers would change in it."""
-
-    def __init__(self, members: int, dim: int, width: int) -> None:
-        super().__init__()
-        self.hidden = Hidden(members, [dim, width, width])
-        self.out = batched_linear(members, width, dim)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.out(self.hidden(x))
-
-
-class SkipMLP(nn.Module):
-    """The U-Net's idea on vectors: each decoder layer also sees the encoder layer of its level.
-
-    There is no skip around the outermost level: a direct path from input to output would learn the identity.
-    """
-
-    def __init__(self, spec: SampleSpec, members: int, width: int, latent_dim: int, extra: int = 0) -> None:
+    def __init__(
+        self,
+        spec: SampleSpec,
+        members: int,
+        width: int,
+        *,
+        extra_channels: int,
+        bottleneck: int | None,
+        noise_dim: int,
+        classes: int,
+        bounded: bool,
+    ) -> None:
         super().__init__()
         (dim,) = spec.shape
-        half = max(width // 2, 1)
-        self.down_1 = Hidden(members, [dim + extra, width])
-        self.down_2 = Hidden(members, [width, half])
-        self.bottleneck = Hidden(members, [half, latent_dim, half])
-        self.up_2 = Hidden(members, [2 * half, width])
+        coarsest = max(width // 2, 1) if bottleneck else width
+        self.down = Hidden(members, [(1 + extra_channels) * dim + noise_dim, width, coarsest])
+        self.bottleneck = Hidden(members, [coarsest, bottleneck, coarsest]) if bottleneck else None
+        self.up = Hidden(members, [2 * coarsest, width]) if bottleneck else nn.Identity()
         self.out = batched_linear(members, width, dim)
-        self.range = OutputRange(spec)
+        self.head = batched_linear(members, coarsest, classes) if classes else None
+        self.range = OutputRange(spec) if bounded else nn.Identity()
+        if classes:
+            for layer in self.modules():
+                if isinstance(layer, BatchedLinear):
+                    nn.init.normal_(layer.weight, std=layer.weight.shape[1] ** -0.5)
+                    nn.init.zeros_(layer.bias)
 
-    def forward(self, x: Tensor) -> Tensor:
-        level = self.down_2(self.down_1(x))  # (K, B, half)
-        level = torch.cat([level, self.bottleneck(level)], dim=-1)  # (K, B, 2 * half)
-        return self.range(self.out(self.up_2(level)))  # (K, B, d)
-
-
-class WholeVector(PatchFeatures):
-    """A vector as a map with one place: ``(B, d)`` -> ``(B, d, 1, 1)``."""
-
-    def __init__(self, features: int) -> None:
-        super().__init__()
-        self.features = features
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x[..., None, None]
-
-    def spread(self, distances: Tensor, patches: Tensor, shape: tuple[int, ...]) -> Tensor:
-        return patches.flatten(1).abs()
-
-
-class MLPInpainter(nn.Module):
-    """A `SkipMLP` that sees the columns that are left, zeros for the others, and which is which."""
-
-    def __init__(self, spec: SampleSpec, members: int, width: int, latent_dim: int) -> None:
-        super().__init__()
-        self.net = SkipMLP(spec, members, width, latent_dim, extra=spec.shape[0])
-
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        return self.net(torch.cat([x.masked_fill(mask, 0), mask.to(x)], dim=-1))
+    def forward(self, x: Tensor, *noise: Tensor) -> HourglassOutput:
+        features = self.down(torch.cat([x, *noise], dim=-1) if noise else x)  # (K, B, F)
+        h = features
+        if self.bottleneck is not None:
+            h = torch.cat([features, self.bottleneck(features)], dim=-1)  # (K, B, 2 F)
+        logits = features[..., :0] if self.head is None else self.head(features)
+        return HourglassOutput(self.range(self.out(self.up(h))), features, logits)
 
 
 class MLPPatchCritic(nn.Module):
-    """A critic whose one patch is the whole row, with spectral norm."""
+    """A critic whose only patch is the whole row, with spectral norm."""
 
     def __init__(self, members: int, in_dim: int, width: int) -> None:
         super().__init__()
         self.critic = MLPCritic(members, in_dim, width, spectral_norm=True)
 
-    def forward(self, x: Tensor, *mask: Tensor) -> Critique:
-        judged = self.critic(x, *(m.to(x) for m in mask))
-        return Critique(judged.logit.unsqueeze(-1), judged.features)  # (K, B, 1)
+    def forward(self, x: Tensor) -> Critique:
+        logit, features = self.critic(x)
+        return Critique(logit.unsqueeze(-1), features)  # (K, B, 1)
 
 
 class MLP(Backbone):
@@ -188,11 +139,30 @@ class MLP(Backbone):
     def critic(self, *, context_dim: int = 0, spectral_norm: bool = False, growing: bool = False) -> nn.Module:
         self._refuse(growing=growing)
         (dim,) = self.spec.shape
-        return self.latent_critic(dim + context_dim, spectral_norm=spectral_norm)
+        return MLPCritic(self.members, dim + context_dim, self.width, spectral_norm=spectral_norm)
 
-    def augmented_critic(self, strength: float | str, *, growing: bool = False) -> nn.Module:
-        raise InputError(
-            f"augment={strength!r} needs pictures; X has samples of shape {self.spec.shape}. Use augment=0."
+    def patch_critic(self, *, extra_channels: int = 0) -> nn.Module:
+        (dim,) = self.spec.shape
+        return MLPPatchCritic(self.members, (1 + extra_channels) * dim, self.width)
+
+    def hourglass(
+        self,
+        *,
+        extra_channels: int = 0,
+        bottleneck: int | None = None,
+        noise_dim: int = 0,
+        classes: int = 0,
+        bounded: bool = False,
+    ) -> nn.Module:
+        return MLPHourglass(
+            self.spec,
+            self.members,
+            self.width,
+            extra_channels=extra_channels,
+            bottleneck=bottleneck,
+            noise_dim=noise_dim,
+            classes=classes,
+            bounded=bounded,
         )
 
     def _refuse(self, *, growing: bool) -> None:
@@ -200,58 +170,3 @@ class MLP(Backbone):
             raise InputError(
                 f"growing=True needs pictures; X has samples of shape {self.spec.shape}. Use growing=False."
             )
-
-    def pair_critic(self, *, spectral_norm: bool = False) -> nn.Module:
-        (dim,) = self.spec.shape
-        return self.latent_critic(2 * dim, spectral_norm=spectral_norm)
-
-    def latent_critic(self, in_dim: int, *, spectral_norm: bool = False) -> nn.Module:
-        return MLPCritic(self.members, in_dim, self.width, spectral_norm=spectral_norm)
-
-    def denoising_critic(self, levels: int) -> nn.Module:
-        (dim,) = self.spec.shape
-        return MLPDenoisingCritic(self.members, dim, self.width, levels)
-
-    def corruptor(self, latent_dim: int) -> nn.Module:
-        (dim,) = self.spec.shape
-        return MLPCorruptor(self.members, dim, self.width, latent_dim)
-
-    def patch_features(self, name: str) -> PatchFeatures:
-        return WholeVector(self.spec.shape[0])
-
-    def patch_networks(self, features: int) -> Backbone:
-        return MLP(SampleSpec((features,)), self.members, self.width)
-
-    def translator(self) -> nn.Module:
-        (dim,) = self.spec.shape
-        return MLPTranslator(self.members, dim, self.width)
-
-    def synthetic_anomaly(self, x: Tensor) -> Tensor:
-        """Up to half of the columns, a one-hot group being one, take the values of another row."""
-        donors = x.gather(1, random_rows(x).unsqueeze(-1).expand_as(x))
-        column = torch.arange(x.shape[-1], device=x.device)
-        for start, stop in self.spec.spans:
-            column[start:stop] = start
-        chances = torch.rand(x.shape, dtype=x.dtype, device=x.device)[..., column]
-        share = torch.rand(*x.shape[:2], 1, dtype=x.dtype, device=x.device) / 2
-        return torch.where(chances < share, donors, x)
-
-    def unet(self, latent_dim: int) -> nn.Module:
-        return SkipMLP(self.spec, self.members, self.width, latent_dim)
-
-    def inpainter(self, latent_dim: int) -> nn.Module:
-        return MLPInpainter(self.spec, self.members, self.width, latent_dim)
-
-    def patch_critic(self, *, masked: bool = False) -> nn.Module:
-        (dim,) = self.spec.shape
-        return MLPPatchCritic(self.members, (1 + masked) * dim, self.width)
-
-    def masks(self) -> Tensor:
-        (dim,) = self.spec.shape
-        units = span_units(dim, self.spec.spans)
-        most = int(units.max()) + 1
-        return torch.cat([complementary_masks(units, parts) for parts in sorted({min(p, most) for p in ERASED_SHARES})])
-
-    def local_mean(self, error: Tensor) -> Tensor:
-        """Columns have no neighbours: the one place is the row."""
-        return error.mean(-1, keepdim=True)

@@ -1,7 +1,6 @@
 """StyleGAN2's generator and critic (Karras 2020, arXiv:1912.04958) for images of any size from 8x8 up."""
 
 import math
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -9,12 +8,14 @@ from torch.nn.functional import adaptive_avg_pool2d, conv2d, leaky_relu
 from torch.nn.utils.parametrizations import spectral_norm as torch_spectral_norm
 
 from ..data.spec import SampleSpec
-from .backbone import Critique, Decoder
-from .dcgan import DCGAN, MOST_CHANNELS, level_channels, level_sizes
+from .backbone import Decoder
+from .conv import MOST_CHANNELS, level_channels, level_sizes
+from .dcgan import DCGAN
 from .ensemble import Members
 from .growing import Growing, GrowingDown, enlarge
-from .layers import BatchedLinear, OutputRange
-from .mlp import SLOPE, Hidden
+from .layers import SLOPE, BatchedLinear, OutputRange
+from .mlp import Hidden
+from .outputs import Critique
 
 MAPPING_LAYERS = 2  # as StyleGAN2-ADA takes for small pictures; the paper's 8 are for faces
 GROUP = 4  # rows over which the critic's minibatch standard deviation is taken
@@ -274,5 +275,8 @@ class Style(DCGAN):
         # Its skip outputs are what growing needs.
         return StyleDecoder(self.spec, self.members, self.width, latent_dim)
 
-    def _critic(self, spec: SampleSpec, context_dim: int, **options: Any) -> nn.Module:
-        return Members(self.members, lambda: StyleCritic(spec, self.width, context_dim, **options))
+    def critic(self, *, context_dim: int = 0, spectral_norm: bool = False, growing: bool = False) -> nn.Module:
+        return Members(
+            self.members,
+            lambda: StyleCritic(self.spec, self.width, context_dim, spectral_norm=spectral_norm, growing=growing),
+        )

@@ -10,19 +10,20 @@ from torch import Tensor, nn
 from ..data.samples import Samples
 
 VALUES_AT_ONCE = 2**20  # numbers encoded at once, over all members
-ROWS_AT_ONCE = 1024  # bounds the (rows, bank) distance matrix
-GROUP = 64  # distances that are represented by their least one while the nearest are looked for
-GROUP_GAIN = 2  # so many times more groups than neighbours must there be for that to pay
+ROWS_AT_ONCE = 1024  # bounds the (rows, memory bank) distance matrix
+GROUP = 64  # distances that are represented by their least one during the search for the nearest
+GROUP_GAIN = 2  # least ratio of groups to neighbours at which grouping is faster
 
 
-def nearest_distances(rows: Tensor, bank: Tensor, neighbours: int, least: Tensor | None = None) -> Tensor:
-    """Euclidean distances to the nearest rows of a bank, ascending: ``(..., B, F), (..., m, F)`` -> ``(..., B, k)``.
+def nearest_distances(rows: Tensor, memory_bank: Tensor, neighbours: int, least: Tensor | None = None) -> Tensor:
+    """Return the distances to the nearest rows of a memory bank: ``(..., B, F), (..., m, F)`` -> ``(..., B, k)``.
 
-    ``least (m,)`` says at which distance each row of the bank counts at least.
+    Distances are Euclidean and ascending; ``least (m,)`` is the smallest distance at which each row of the memory bank
+    counts.
     """
 
     def of(part: Tensor) -> Tensor:
-        distances = torch.cdist(part, bank)
+        distances = torch.cdist(part, memory_bank)
         if least is not None:
             distances = distances.maximum(least)
         return least_values(distances, neighbours)
@@ -31,9 +32,9 @@ def nearest_distances(rows: Tensor, bank: Tensor, neighbours: int, least: Tensor
 
 
 def least_values(values: Tensor, k: int) -> Tensor:
-    """The k least along the last axis, ascending: ``(..., m)`` -> ``(..., k)``.
+    """Return the k least values along the last axis, ascending: ``(..., m)`` -> ``(..., k)``.
 
-    They are among the k groups with the least minima, and minima are much faster to find than to sort.
+    They are in the k groups with the least minima, and minima are much faster to compute than a sort.
     """
     groups = values.shape[-1] // GROUP
     if k * GROUP_GAIN > groups:
@@ -46,7 +47,7 @@ def least_values(values: Tensor, k: int) -> Tensor:
 
 
 def features_of(critic: nn.Module, samples: Samples, most: int, members: int) -> Tensor:
-    """A critic's features of the first ``most`` samples, as a bank takes them: ``(K, n, F)``."""
+    """Return a critic's features of the first ``most`` samples, for a memory bank: ``(K, n, F)``."""
     weight = next(critic.parameters())
     rows = np.arange(min(len(samples), most))
     values = samples.batch(rows[:1]).numel() * members
@@ -56,12 +57,12 @@ def features_of(critic: nn.Module, samples: Samples, most: int, members: int) ->
 
 
 def side_by_side(features: Tensor) -> Tensor:
-    """All members' features of a row: ``(K, B, F)`` -> ``(B, K * F)``."""
+    """Concatenate all members' features of each row: ``(K, B, F)`` -> ``(B, K * F)``."""
     return features.transpose(0, 1).flatten(1)
 
 
 class LearnedBuffers(nn.Module):
-    """A module whose buffers get their sizes from data, so that a fresh one takes those of a file."""
+    """A module whose buffers get their sizes from data; a new one takes the sizes from the state that it loads."""
 
     learned: ClassVar[tuple[str, ...]]
 
@@ -79,7 +80,7 @@ class LearnedBuffers(nn.Module):
 
 
 class FeatureDistance(LearnedBuffers):
-    """Remembers features of normal rows, one bank per ensemble member.
+    """Distance to the features of normal rows, separately for each ensemble member.
 
     Parameters
     ----------
@@ -87,12 +88,13 @@ class FeatureDistance(LearnedBuffers):
         ``neighbours``: mean Euclidean distance to the ``neighbours`` nearest features. ``mahalanobis``: under the
         Ledoit-Wolf covariance of the features.
     neighbours : int
-        For ``"neighbours"``.
+        Number of nearest neighbours, for ``"neighbours"``.
     """
 
-    learned = ("centre", "bank")
-    centre: Tensor
-    bank: Tensor
+    learned = ("centre", "memory_bank", "whitening")
+    centre: Tensor  # (K, 1, F)
+    memory_bank: Tensor  # (K, n, F), for nearest neighbours
+    whitening: Tensor  # (K, F, F), W with |W (f - centre)| the distance, for Mahalanobis
 
     def __init__(self, distance: str, neighbours: int) -> None:
         super().__init__()
@@ -103,18 +105,17 @@ class FeatureDistance(LearnedBuffers):
         """Learn from normal rows' features ``(K, n, F)``."""
         self.centre = features.mean(1, keepdim=True)  # (K, 1, F)
         if self.distance == "neighbours":
-            self.bank = features.clone()
+            self.memory_bank = features.clone()
             return
-        # The bank is a whitening matrix W with |W (f - centre)| the distance.
         whitening = []
         for member in features.cpu().double().numpy():
             precision = LedoitWolf().fit(member).precision_
             values, vectors = np.linalg.eigh(precision)
             whitening.append(vectors * np.sqrt(np.maximum(values, 0.0)))
-        self.bank = torch.as_tensor(np.stack(whitening)).to(features)  # (K, F, F)
+        self.whitening = torch.as_tensor(np.stack(whitening)).to(features)  # (K, F, F)
 
     def forward(self, features: Tensor) -> Tensor:
         """``(K, B, F)`` -> ``(K, B)``, >= 0."""
         if self.distance == "mahalanobis":
-            return torch.linalg.vector_norm((features - self.centre) @ self.bank, dim=-1)
-        return nearest_distances(features, self.bank, min(self.neighbours, self.bank.shape[1])).mean(-1)
+            return torch.linalg.vector_norm((features - self.centre) @ self.whitening, dim=-1)
+        return nearest_distances(features, self.memory_bank, min(self.neighbours, self.memory_bank.shape[1])).mean(-1)

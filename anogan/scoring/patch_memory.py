@@ -1,4 +1,4 @@
-"""Feature maps judged place by place: what is normal here, and how far a patch is from what was seen here."""
+"""Scores of feature maps place by place: whitening with local statistics, and distances to nearby normal patches."""
 
 from collections.abc import Callable
 
@@ -9,20 +9,20 @@ from .feature_distance import LearnedBuffers, nearest_distances
 
 SIDE = 3  # places of a cell along each axis
 SHRINKAGE = 0.03  # added to covariances of standardised features
-LEAST_SPREAD = 0.01  # of the features' mean spread: what hardly ever varied may not outweigh all the rest
-SAME = 0.01  # of the typical length of a patch, what rounding may put between a patch and itself
-TIE = 1e-4  # of the next distance, added so that two patches that are each other's nearest do not tie
-MOST_CANDIDATES = 4096  # patches that a cell's bank is chosen from
+LEAST_SPREAD = 0.01  # of the features' mean spread, so that a nearly constant feature does not outweigh the others
+SAME = 0.01  # of the typical length of a patch: distance between a patch and itself by rounding, at most
+TIE = 1e-4  # of the second distance, added so that two patches that are each other's nearest do not tie
+MOST_CANDIDATES = 4096  # patches that a cell's memory bank is chosen from
 
 Grid = tuple[int, int]
 """Height and width of a feature map, in places; a map's patches are numbered row by row."""
 
 
 def cells(grid: Grid, margin: int = 0) -> Tensor:
-    """Numbers of the places in each cell of `SIDE` x `SIDE` of a grid (h, w), row by row: int64 ``(cells, places)``.
+    """Return the numbers of the places in each cell of `SIDE` x `SIDE` of a grid (h, w): int64 ``(cells, places)``.
 
-    With a margin each cell also has the places around it. What would lie beyond the border is the border's place
-    again.
+    Cells and places are numbered row by row. With a margin each cell also has the places around it. Places beyond the
+    border are replaced by those at the border.
     """
     height, width = grid
     reach = torch.arange(-margin, SIDE + margin)
@@ -31,7 +31,7 @@ def cells(grid: Grid, margin: int = 0) -> Tensor:
 
 
 class LocalWhitening(LearnedBuffers):
-    """Patches in units of what is usual at their place: zero mean at each place, unit covariance in each cell.
+    """Whitened patches: zero mean at each place, unit covariance in each cell.
 
     The length of a whitened patch is its Mahalanobis distance (PaDiM, Defard 2021, arXiv:2011.08785), with the
     covariance shared by the 3x3 places of a cell.
@@ -44,7 +44,7 @@ class LocalWhitening(LearnedBuffers):
     whitening: Tensor  # (cells, F, F)
 
     def fit(self, patches: Tensor, grid: Grid) -> None:
-        """Learn from the patches ``(n, h * w, F)`` of n normal pictures."""
+        """Learn from the patches ``(n, h * w, F)`` of n normal images."""
         flat = patches.flatten(0, 1)
         spread = flat.std(0, correction=0)
         self.location, self.scale = flat.mean(0), spread + LEAST_SPREAD * spread.mean() + 1e-6
@@ -55,8 +55,8 @@ class LocalWhitening(LearnedBuffers):
         for places in cells(grid).to(patches.device):
             here = standard[:, places].flatten(0, 1)  # (n * 9, F)
             freedom = max(len(here) - len(places), 1)  # each place has a mean of its own
-            values, vectors = torch.linalg.eigh((here.mT @ here / freedom).cpu())  # not every device has it
-            # The symmetric root keeps the features apart, so that patches of neighbouring cells compare.
+            values, vectors = torch.linalg.eigh((here.mT @ here / freedom).cpu())  # not implemented on every device
+            # The symmetric root keeps the features in place, so that patches of neighbouring cells are comparable.
             whitening.append(((vectors * (values.clamp(min=0) + SHRINKAGE).rsqrt()) @ vectors.mT).to(here))
         self.whitening = torch.stack(whitening)
 
@@ -71,18 +71,18 @@ class LocalWhitening(LearnedBuffers):
 
 
 class PatchMemoryBank(LearnedBuffers):
-    """Distance of a patch to the nearest normal one that was seen in its cell or next to it.
+    """Distance of a patch to the nearest normal patch of its cell or the ring around it.
 
     Parameters
     ----------
     size : int
-        Patches that each cell remembers: those of a greedy k-centre coreset (Roth 2022, arXiv:2106.08265,
-        algorithm 1), which keeps rare normal ones where random choice would lose them.
+        Patches in the memory bank of each cell: a greedy k-center coreset (Roth 2022, arXiv:2106.08265, algorithm 1),
+        which keeps rare normal patches that random choice would lose.
     """
 
-    learned = ("bank", "tolerance")
-    bank: Tensor  # (cells, m, E)
-    tolerance: Tensor  # (1,), a distance that only a patch has to itself
+    learned = ("memory_bank", "tolerance")
+    memory_bank: Tensor  # (cells, m, E)
+    tolerance: Tensor  # (1,), below it a patch is the same patch
 
     def __init__(self, size: int) -> None:
         super().__init__()
@@ -90,21 +90,21 @@ class PatchMemoryBank(LearnedBuffers):
 
     def fit(self, patches: Tensor, grid: Grid, embed: Callable[[Tensor], Tensor]) -> None:
         """Learn from the patches ``(n, h * w, F)`` of n normal pictures, embedded ``(B, F)`` -> ``(B, E)``."""
-        banks = []
+        coresets = []
         for places in cells(grid, margin=1).to(patches.device):
             seen = patches[:, places.unique()].flatten(0, 1)
             chosen = torch.randperm(len(seen), device=seen.device)[:MOST_CANDIDATES]
-            banks.append(k_centre(embed(seen[chosen]), self.size))
-        least = min(len(bank) for bank in banks)  # of cells at the border, which have fewer places
-        self.bank = torch.stack([bank[:least] for bank in banks])
-        self.tolerance = SAME * self.bank.square().sum(-1).mean().sqrt().reshape(1)
+            coresets.append(k_center_greedy(embed(seen[chosen]), self.size))
+        least = min(map(len, coresets))  # of cells at the border, which have fewer places
+        self.memory_bank = torch.stack([coreset[:least] for coreset in coresets])
+        self.tolerance = SAME * self.memory_bank.square().sum(-1).mean().sqrt().reshape(1)
 
     def forward(self, patches: Tensor, grid: Grid) -> Tensor:
-        """``(B, h * w, E)`` -> ``(B, h * w)``, >= 0. A patch does not vouch for itself."""
+        """``(B, h * w, E)`` -> ``(B, h * w)``, >= 0. A patch does not count as its own neighbour."""
         places = cells(grid).to(patches.device)
         here = patches[:, places].transpose(0, 1).flatten(1, 2)  # (cells, B * 9, E)
-        most = min(3, self.bank.shape[1])
-        nearest = nearest_distances(here, self.bank, most)
+        most = min(3, self.memory_bank.shape[1])
+        nearest = nearest_distances(here, self.memory_bank, most)
         itself = (nearest[..., :1] <= self.tolerance).long()
         first, second = (nearest.gather(-1, (itself + rank).clamp(max=most - 1))[..., 0] for rank in (0, 1))
         distances = first + TIE * second
@@ -113,8 +113,8 @@ class PatchMemoryBank(LearnedBuffers):
         return result
 
 
-def k_centre(rows: Tensor, size: int) -> Tensor:
-    """The first row, then each time the one farthest from all chosen ones: ``(n, E)`` -> ``(m, E)``."""
+def k_center_greedy(rows: Tensor, size: int) -> Tensor:
+    """Choose the first row, then repeatedly the row farthest from all chosen ones: ``(n, E)`` -> ``(m, E)``."""
     if len(rows) <= size:
         return rows
     squares = rows.square().sum(1)

@@ -1,4 +1,4 @@
-"""Samples as patches of a frozen network, and what becomes of the patches' scores."""
+"""Samples as whitened patches of a frozen network, and scores of samples from scores of patches."""
 
 from collections.abc import Callable, Iterator
 
@@ -7,17 +7,17 @@ import torch
 from torch import Tensor, nn
 
 from ..data.samples import Samples
-from ..nn.backbone import PatchFeatures
+from ..nn.patches import PatchFeatures
 from .patch_memory import Grid, LocalWhitening
 
-MOST_SAMPLES = 512  # whose patches are held at a time
+MOST_SAMPLES = 512  # samples whose patches are held in memory
 SAMPLES_AT_ONCE = 32
 FOLDS, FEWEST_SAMPLES_TO_FOLD = 4, 16
-TOP_SHARE, LEAST_TOP = 0.01, 4  # the patches that make a sample's score
+TOP_SHARE, LEAST_TOP = 0.01, 4  # share and least number of the patches in a sample's score
 
 
 class WhitenedPatches(nn.Module):
-    """A frozen extractor's patches in units of what is usual at their place.
+    """A frozen extractor's patches, whitened by the statistics of their place.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ class WhitenedPatches(nn.Module):
         return self.whitening(patches, grid), grid
 
     def raw(self, x: Tensor) -> tuple[Tensor, Grid]:
-        """As the network gives them."""
+        """Return the patches without whitening."""
         maps = self.extractor(x)
         return maps.flatten(2).transpose(1, 2), (maps.shape[-2], maps.shape[-1])
 
@@ -43,7 +43,10 @@ class WhitenedPatches(nn.Module):
     def extract(
         self, samples: Samples, weight: Tensor, change: Callable[[Tensor], Tensor] | None = None
     ) -> tuple[Tensor, Grid]:
-        """Raw patches ``(n, h * w, F)`` of the first `MOST_SAMPLES`, where and as a weight is; `change`d before."""
+        """Return raw patches ``(n, h * w, F)`` of the first `MOST_SAMPLES` samples, and (h, w).
+
+        Device and precision are those of ``weight``; ``change`` is applied to the samples first.
+        """
         rows = np.arange(min(len(samples), MOST_SAMPLES))
         batches = samples.batches(np.array_split(rows, -(-len(rows) // SAMPLES_AT_ONCE)))
         changed = (x if change is None else change(x) for x in (batch.to(weight) for batch in batches))
@@ -51,15 +54,15 @@ class WhitenedPatches(nn.Module):
         return torch.cat(parts), grids[0]
 
     def whiten(self, patches: Tensor, grid: Grid) -> Tensor:
-        """Raw patches ``(n, h * w, F)`` of any number of samples -> same."""
+        """Whiten raw patches of any number of samples: ``(n, h * w, F)`` -> same."""
         return torch.cat([self.whitening(part, grid) for part in patches.split(SAMPLES_AT_ONCE)])
 
     @torch.no_grad()
     def fit(self, patches: Tensor, grid: Grid) -> Iterator[Tensor]:
-        """Learn what is usual from raw patches ``(n, h * w, F)``; yields all of them whitened, a part at a time.
+        """Fit the whitening to raw patches ``(n, h * w, F)`` and yield all of them whitened, in parts.
 
-        A sample that has taken part in the statistics looks more usual than a new one, so each part is whitened by
-        the statistics of the other `FOLDS` - 1 parts.
+        A sample that contributes to the statistics appears more usual than a new one, so each part is whitened by the
+        statistics of the other `FOLDS` - 1 parts.
         """
         if len(patches) < FEWEST_SAMPLES_TO_FOLD:
             self.whitening.fit(patches, grid)
@@ -73,11 +76,11 @@ class WhitenedPatches(nn.Module):
         self.whitening.fit(patches, grid)
 
     def spread(self, distances: Tensor, white: Tensor, grid: Grid, shape: tuple[int, ...]) -> Tensor:
-        """Patches' scores ``(B, h * w)``, and how each feature deviates ``(B, h * w, F)`` -> ``(B, *shape)``, >= 0."""
+        """Distribute scores ``(B, h * w)`` of patches ``white (B, h * w, F)`` over values: ``(B, *shape)``, >= 0."""
         return self.extractor.spread(distances.unflatten(1, grid), white.transpose(1, 2).unflatten(2, grid), shape)
 
 
 def most_unusual(distances: Tensor) -> Tensor:
-    """Mean over the highest 1 % of the patches of a sample, at least 4: ``(B, h * w)`` -> ``(B,)``."""
+    """Return the mean over the highest 1 % of a sample's patches, at least 4: ``(B, h * w)`` -> ``(B,)``."""
     top = max(LEAST_TOP, round(TOP_SHARE * distances.shape[1]))
     return distances.topk(min(top, distances.shape[1])).values.mean(-1)

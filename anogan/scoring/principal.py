@@ -7,18 +7,18 @@ from torch import Tensor
 
 from .feature_distance import LearnedBuffers
 
-LARGEST_COVARIANCE = 2048  # features; of more, principal components are approximated
+LARGEST_COVARIANCE = 2048  # features; with more, principal components are approximated
 
 
 def principal_components(rows: Tensor, dimensions: int) -> tuple[Tensor, Tensor]:
-    """Centre ``(1, F)`` and leading directions ``(F, q)`` of rows ``(n, F)``.
+    """Return the centre ``(1, F)`` and leading directions ``(F, q)`` of rows ``(n, F)``.
 
-    Further ones than the rows span would be arbitrary, so q may be less than ``dimensions``.
+    Directions beyond those that the rows span would be arbitrary, so q may be less than ``dimensions``.
     """
     dimensions = min(dimensions, max(len(rows) - 1, 1), rows.shape[1])
     solver = "covariance_eigh" if rows.shape[1] <= LARGEST_COVARIANCE else "randomized"
     values = rows.cpu().double().numpy()
-    with np.errstate(invalid="ignore"):  # shares of a variance of zero, which nobody asks for
+    with np.errstate(invalid="ignore"):  # explained shares of a variance of zero, which are not used
         pca = PCA(dimensions, svd_solver=solver, random_state=0).fit(
             values if len(values) > 1 else np.repeat(values, 2, 0)
         )
@@ -26,11 +26,12 @@ def principal_components(rows: Tensor, dimensions: int) -> tuple[Tensor, Tensor]
 
 
 class Projection(LearnedBuffers):
-    """Rows in their leading principal components, all scaled alike to a wanted mean square.
+    """Projection onto the leading principal components, scaled by one factor to a given mean square.
 
     Parameters
     ----------
     dimensions : int
+        Number of principal components.
     """
 
     learned = ("centre", "directions")
@@ -42,7 +43,7 @@ class Projection(LearnedBuffers):
         self.dimensions = dimensions
 
     def fit(self, rows: Tensor, square: float) -> None:
-        """Learn from rows ``(n, F)``; their projections get the mean squared length ``square``."""
+        """Learn from rows ``(n, F)``, whose projections get the mean squared length ``square``."""
         self.centre, self.directions = principal_components(rows, self.dimensions)
         length = self(rows).square().sum(-1).mean().clamp_min(torch.finfo(rows.dtype).tiny)
         self.directions *= (square / length).sqrt()

@@ -14,7 +14,7 @@ import anogan
 from anogan.data.samples import TensorSamples
 from anogan.engine.trainer import Trainer, TrainerSettings
 from anogan.nn.layers import BatchedLinear
-from anogan.nn.mlp import MLPDenoisingCritic
+from anogan.nn.mlp import MLPHourglass
 
 SETTINGS = TrainerSettings(steps=2, batch_size=16, learning_rate=0.01, ema_decay=0.0, patience=0)
 
@@ -255,7 +255,10 @@ def test_linear_layers_start_uniform_within_the_bound_of_torch(vector_case):
     module, _ = vector_case.module(width=64)
     seen = 0
     keeps_distances = {
-        id(layer) for net in module.modules() if isinstance(net, MLPDenoisingCritic) for layer in net.modules()
+        id(layer)
+        for net in module.modules()
+        if isinstance(net, MLPHourglass) and net.head is not None
+        for layer in net.modules()
     }
     for name, layer in module.named_modules():
         if isinstance(layer, BatchedLinear) and id(layer) not in keeps_distances:

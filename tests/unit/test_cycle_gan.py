@@ -11,9 +11,10 @@ import torch
 import anogan
 from anogan.data.samples import TensorSamples
 from anogan.data.spec import SampleSpec
-from anogan.detectors import cycle_gan
+from anogan.detectors import patch_cycle
 from anogan.engine import trainer
-from anogan.nn.backbone import Critique, backbone_for
+from anogan.nn.backbone import backbone_for
+from anogan.nn.outputs import Critique
 
 TINY = anogan.CycleGAN.tiny | {"device": "cpu", "random_state": 0, "n_members": 1}
 
@@ -44,7 +45,7 @@ def module(members=3, **changes):
 def test_a_batch_of_the_pool_holds_nothing_but_the_pool():
     cycle = module(choices=1)
     cycle.unlabeled = TensorSamples(torch.tensor([[1.0, 2.0], [3.0, 4.0]]))
-    y = cycle.draw_other(torch.zeros(3, 50, 2))
+    y = cycle.draw_unlabeled(torch.zeros(3, 50, 2))
     assert y.shape == (3, 50, 2)
     found = {tuple(row) for member in y.tolist() for row in member}
     assert found == {(1.0, 2.0), (3.0, 4.0)}
@@ -56,7 +57,7 @@ def test_of_several_candidates_those_with_the_least_normal_looking_patch_are_tak
     logits = torch.randn(3, 40, 6)
     cycle.candidates = lambda x: candidates
     cycle.critic_normal.forward = lambda x: Critique(logits, x)
-    y = cycle.draw_other(torch.zeros(3, 8, 2))
+    y = cycle.draw_unlabeled(torch.zeros(3, 8, 2))
     for member in range(3):
         expected = candidates[member][logits[member].amin(1).argsort()[:8]]
         assert torch.equal(y[member], expected)
@@ -93,7 +94,7 @@ def test_training_with_a_pool_resumes_bit_equal_and_with_another_pool_not_at_all
 def test_damaged_vectors_hold_values_of_other_rows_and_whole_one_hot_groups():
     backbone = backbone_for("mlp", SampleSpec((5,), spans=((1, 4),)), 1, 8)
     x = torch.cat([torch.arange(200.0)[:, None], torch.eye(3).repeat(67, 1)[:200], torch.arange(200.0)[:, None]], 1)
-    y = backbone.synthetic_anomaly(x[None])[0]
+    y = backbone.geometry.synthetic_anomaly(x[None])[0]
     assert (y[:, 1:4].sum(1) == 1).all()
     assert set(y[:, 0].tolist()) <= set(x[:, 0].tolist())
     changed = (y != x).float().mean(0)
@@ -105,7 +106,7 @@ def test_damaged_vectors_hold_values_of_other_rows_and_whole_one_hot_groups():
 def test_damaged_pictures_differ_in_one_rectangle():
     backbone = backbone_for("dcgan", SampleSpec((2, 32, 48), bounded=True), 1, 8)
     x = torch.rand(1, 40, 2, 32, 48) * 2 - 1
-    changed = backbone.synthetic_anomaly(x) != x
+    changed = backbone.geometry.synthetic_anomaly(x) != x
     areas = []
     for both in changed[0]:
         at = both.any(0)
@@ -162,7 +163,7 @@ def test_in_pictures_the_map_s_maximum_lies_on_the_defect(found_in_pool):
 
 def test_the_pool_s_patches_are_not_kept(found_in_pool):
     assert found_in_pool.module_.unlabeled is None
-    assert len(found_in_pool.module_._other) == 0
+    assert len(found_in_pool.module_._unlabeled) == 0
 
 
 def test_only_pixels_are_reconstructed(found_in_pool):
@@ -174,18 +175,18 @@ def test_only_pixels_are_reconstructed(found_in_pool):
 
 
 def test_of_both_kinds_the_least_usual_patches_are_played_with(monkeypatch):
-    monkeypatch.setattr(cycle_gan, "FEWEST_PATCHES", 8)
+    monkeypatch.setattr(patch_cycle, "FEWEST_PATCHES", 8)
     cycle = anogan.CycleGAN(**TINY).build(backbone_for("dcgan", SampleSpec((1, 128, 128), bounded=True), 1, 8))
     normal, _ = textures(32, 0)
     broken, _ = textures(32, 1, defective=True)
     as_samples = lambda pictures: TensorSamples(torch.from_numpy(pictures).float() / 127.5 - 1)  # noqa: E731
     cycle.unlabeled = as_samples(broken)
     x = cycle.before_training(as_samples(normal)).tensor[None]
-    far = 32 * 256 // cycle_gan.FARTHEST
+    far = 32 * 256 // patch_cycle.FARTHEST
     assert cycle._far.shape == (far, 152)
     assert x[0].flatten(0, 1).norm(dim=-1).max() <= cycle._far.norm(dim=-1).min()
     assert cycle.with_far(x).shape == (1, 2 * x[0, ..., 0].numel(), 152)
-    y = cycle.draw_other(x.flatten(1, 2))[0]
+    y = cycle.draw_unlabeled(x.flatten(1, 2))[0]
     white, _ = cycle.patches(cycle.unlabeled.tensor)
     longest = white.flatten(0, 1).norm(dim=-1).topk(far).values
     assert y.norm(dim=-1).min() >= longest[-1] * 0.999

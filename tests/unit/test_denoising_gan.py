@@ -8,7 +8,8 @@ from torch.testing import assert_close
 import anogan
 from anogan.data.samples import TensorSamples
 from anogan.data.spec import SampleSpec
-from anogan.detectors.denoising_gan import COMPONENTS, LEVELS
+from anogan.detectors.denoising import LEVELS
+from anogan.detectors.denoising_gan import COMPONENTS
 from anogan.nn.backbone import backbone_for
 
 DIM, ROWS = 4, 64

@@ -27,7 +27,9 @@ def spec(request):
 
 @pytest.fixture
 def inpainting(spec):
-    return Pix2PixInpaintingModule(backbone_for("auto", spec, 2, 4), 3, 1.0, 100.0).eval()
+    return Pix2PixInpaintingModule(
+        backbone_for("auto", spec, 2, 4), latent_dim=3, adversarial_weight=1.0, reconstruction_weight=100.0
+    ).eval()
 
 
 @pytest.fixture
@@ -95,8 +97,8 @@ def test_a_spot_that_the_rest_does_not_foretell_is_found_and_shown():
 def gaal(spec, generators=1, members=2):
     backbone = backbone_for("auto", spec, members, 4)
     if generators == 1:
-        return GAALModule(backbone, 3, 1, 1)
-    return MOGAALModule(backbone, 3, generators, 1)
+        return GAALModule(backbone, latent_dim=3, n_generators=1, critic_steps=1)
+    return MOGAALModule(backbone, latent_dim=3, n_generators=generators, critic_steps=1)
 
 
 def test_the_generators_begin_as_noise_over_twice_the_range_of_the_data(spec):

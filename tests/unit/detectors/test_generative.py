@@ -7,7 +7,7 @@ from torch.testing import assert_close
 
 import anogan
 from anogan.data.spec import SampleSpec
-from anogan.detectors.anogan import R1_EVERY, GenerativeModule
+from anogan.detectors.generative import R1_EVERY, GenerativeModule
 from anogan.losses.adversarial import OBJECTIVES
 from anogan.losses.penalties import r1_penalty
 from anogan.nn.augment import Augmented
@@ -16,18 +16,25 @@ from anogan.nn.backbone import backbone_for
 SPEC = SampleSpec((1, 8, 8), bounded=True)
 
 
-class Game(GenerativeModule):
+class Plain(GenerativeModule):
     def stages(self):
-        return (self.game(),)
+        return (self.adversarial_stage(),)
 
     def score(self, x):
         return self.critic(x).logit
 
 
-def game(name="style", **options):
+def make(name="style", **options):
     torch.manual_seed(0)
     backbone = backbone_for(name, SPEC, 1, 4)
-    return Game(backbone, 3, OBJECTIVES["non_saturating"], 10.0, 1, **options).double()
+    return Plain(
+        backbone,
+        latent_dim=3,
+        objective=OBJECTIVES["non_saturating"],
+        penalty_weight=10.0,
+        critic_steps=1,
+        **options,
+    ).double()
 
 
 @pytest.fixture
@@ -36,8 +43,8 @@ def x():
 
 
 def test_r1_is_lazy_and_weighs_as_much_more(x):
-    module = game(r1_weight=0.5)
-    phases = {phase.name: phase for phase in module.game().phases}
+    module = make(r1_weight=0.5)
+    phases = {phase.name: phase for phase in module.adversarial_stage().phases}
     assert list(phases) == ["critic", "r1", "generator"]
     assert phases["r1"].every == R1_EVERY == 16
     assert phases["r1"].lazy
@@ -45,7 +52,7 @@ def test_r1_is_lazy_and_weighs_as_much_more(x):
     assert set(phases["critic"].loss(x)) == {"adversarial"}
     module.eval()
     assert_close(phases["r1"].loss(x)["r1"], 16 * 0.5 * r1_penalty(lambda real: module.critic(real).logit, x))
-    assert "r1" not in {phase.name for phase in game().game().phases}
+    assert "r1" not in {phase.name for phase in make().adversarial_stage().phases}
 
 
 def test_the_default_weight_of_r1_is_the_backbone_s():
@@ -60,8 +67,8 @@ def test_the_default_weight_of_r1_is_the_backbone_s():
 
 
 def test_the_critic_is_augmented_if_asked_and_told_what_it_said(x):
-    assert not isinstance(game().critic, Augmented)
-    module = game(augment="adaptive").train()
+    assert not isinstance(make().critic, Augmented)
+    module = make(augment="adaptive").train()
     monitored = []
     module.critic.adapt = lambda real, fake: monitored.append((real.shape, fake.shape))
     module.critic_loss(x)
@@ -71,9 +78,9 @@ def test_the_critic_is_augmented_if_asked_and_told_what_it_said(x):
 
 @pytest.mark.parametrize("name", ["dcgan", "style"])
 def test_only_a_growing_game_declares_its_networks_as_growing(name):
-    assert game(name).game().growing == ()
-    module = game(name, growing=True)
-    assert module.game().growing == (module.generator, module.critic)
+    assert make(name).adversarial_stage().growing == ()
+    module = make(name, growing=True)
+    assert module.adversarial_stage().growing == (module.generator, module.critic)
 
 
 def test_search_and_encoder_work_in_w(x):

@@ -4,11 +4,12 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from anogan import InputError
+from anogan import AnoGAN, InputError
 from anogan.data.spec import SampleSpec
 from anogan.nn import dcgan, mlp, style  # noqa: F401  (they enter themselves into the table of backbones)
-from anogan.nn.augment import OPERATIONS, PICTURES_TO_FULL, Augmented, augment, cutout, saturation, translation
-from anogan.nn.backbone import Critique, backbone_for, critique_both
+from anogan.nn.augment import IMAGES_TO_FULL, OPERATIONS, Augmented, augment, cutout, saturation, translation
+from anogan.nn.backbone import backbone_for
+from anogan.nn.outputs import Critique, critique_both
 
 K, B = 2, 40
 
@@ -91,7 +92,7 @@ def test_a_cutout_is_a_grey_rectangle_of_at_most_a_quarter(x):
 
 def test_real_and_generated_pictures_are_augmented_by_draws_of_their_own(x):
     seen = Seen()
-    critic = Augmented(seen, K, 1.0).train()
+    critic = Augmented(seen, OPERATIONS, members=K, strength=1.0).train()
     critique_both(critic, x, x)
     real, made = seen.x.chunk(2, dim=1)
     assert not torch.equal(real, x)
@@ -103,37 +104,37 @@ def test_real_and_generated_pictures_are_augmented_by_draws_of_their_own(x):
 
 def test_the_generator_s_gradient_passes_through(x):
     backbone = backbone_for("dcgan", SampleSpec(tuple(x.shape[2:]), bounded=True), K, 4)
-    critic = backbone.augmented_critic(0.8).double()
+    critic = Augmented(backbone.critic(), backbone.geometry.augmentations, members=K, strength=0.8).double()
     x = x.requires_grad_(True)
     critic(x).logit.sum().backward()
     assert x.grad.flatten(2).any(-1).all()
 
 
 def test_an_adaptive_strength_rises_while_the_critic_knows_the_real_ones_and_falls_again():
-    critic = Augmented(Seen(), 2, "adaptive").train()
+    critic = Augmented(Seen(), OPERATIONS, members=2, strength="adaptive").train()
     assert torch.equal(critic.strength, torch.zeros(2))
     real = torch.tensor([[3.0, 2, 3, 4], [1.0, -1, 1, -1]])  # told apart; not
     fake = torch.tensor([[-3.0, -2, -3, -4], [1.0, -1, 1, -1]])
     for shown in range(1, 4):
         critic.adapt(real, fake)
-        assert_close(critic.strength, torch.tensor([shown * 4 / PICTURES_TO_FULL, 0.0]))
+        assert_close(critic.strength, torch.tensor([shown * 4 / IMAGES_TO_FULL, 0.0]))
     critic.adapt(real + 100, fake + 100)  # the zero of a Wasserstein critic means nothing
-    assert critic.strength[0] == 4 * torch.tensor(4 / PICTURES_TO_FULL)
+    assert critic.strength[0] == 4 * torch.tensor(4 / IMAGES_TO_FULL)
     critic.adapt(fake, real)
-    assert_close(critic.strength[0], torch.tensor(3 * 4 / PICTURES_TO_FULL))
+    assert_close(critic.strength[0], torch.tensor(3 * 4 / IMAGES_TO_FULL))
     critic.eval().adapt(real, fake)
-    assert_close(critic.strength[0], torch.tensor(3 * 4 / PICTURES_TO_FULL))
+    assert_close(critic.strength[0], torch.tensor(3 * 4 / IMAGES_TO_FULL))
     critic.train().strength.fill_(1.0)
     critic.adapt(real, fake)
     assert critic.strength[0] == 1
 
 
 def test_a_fixed_strength_stays():
-    critic = Augmented(Seen(), 1, 0.3).train()
+    critic = Augmented(Seen(), OPERATIONS, members=1, strength=0.3).train()
     critic.adapt(torch.ones(1, 4), -torch.ones(1, 4))
     assert_close(critic.strength, torch.tensor([0.3]))
 
 
 def test_vectors_have_no_augmentation():
     with pytest.raises(InputError, match=r"augment='adaptive' needs pictures.*\(5,\).*augment=0"):
-        backbone_for("mlp", SampleSpec((5,)), 1, 4).augmented_critic("adaptive")
+        AnoGAN(augment="adaptive").build(backbone_for("mlp", SampleSpec((5,)), 1, 4))

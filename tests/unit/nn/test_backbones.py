@@ -9,8 +9,11 @@ from torch.testing import assert_close
 
 from anogan import InputError
 from anogan.data.spec import SampleSpec
-from anogan.nn import dcgan, style
-from anogan.nn.backbone import BACKBONES, Backbone, backbone_for, critique_both
+from anogan.detectors.pix2pix_inpainting import Inpainter, MaskedCritic
+from anogan.nn import conv, dcgan, style
+from anogan.nn.backbone import BACKBONES, Backbone, backbone_for
+from anogan.nn.outputs import critique_both
+from anogan.nn.roles import Corruptor, SkipAutoencoder, Translator
 
 SPECS = {
     "vector": SampleSpec((5,)),
@@ -22,7 +25,7 @@ SPECS = {
 }
 K, B = 2, 4
 CASES = [(name, "auto") for name in SPECS] + [(name, "style") for name, spec in SPECS.items() if spec.is_image]
-WITHOUT_FEATURES = ("encoder", "decoder", "unet", "inpainter")
+WITHOUT_FEATURES = ("encoder", "decoder", "unet", "inpainter", "corruptor", "translator", "classifying hourglass")
 PATCHES = ("patch", "masked patch")
 
 
@@ -58,21 +61,36 @@ class Masked(nn.Module):
         return self.network(x, mask > 0.5)
 
 
+class Logits(nn.Module):
+    """Values and logits of an hourglass as one tensor, so that all of its weights matter."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+
+    def forward(self, x, z):
+        values, _, logits = self.network(x, z)
+        return torch.cat([values.flatten(2), logits], dim=2)
+
+
 def networks(backbone, spec):
     """name -> (network, its inputs)."""
     x = torch.rand(K, B, *spec.shape) * 2 - 1
     z = torch.randn(K, B, 3)
     made = {"encoder": (backbone.encoder(3), (x,)), "decoder": (backbone.decoder(3), (z,))}
-    made["unet"] = backbone.unet(3), (x,)
+    made["unet"] = SkipAutoencoder(backbone, 3), (x,)
+    made["corruptor"] = Corruptor(backbone, 3), (x, z)
+    made["translator"] = Translator(backbone), (x,)
+    made["classifying hourglass"] = Logits(backbone.hourglass(bottleneck=3, noise_dim=3, classes=2)), (x, z)
     mask = torch.zeros_like(x)
-    made["inpainter"] = Masked(backbone.inpainter(3)), (x, mask)
+    made["inpainter"] = Masked(Inpainter(backbone, 3)), (x, mask)
     made["patch"] = backbone.patch_critic(), (x,)
-    made["masked patch"] = Masked(backbone.patch_critic(masked=True)), (x, mask)
+    made["masked patch"] = Masked(MaskedCritic(backbone)), (x, mask)
     for normed in (False, True):
         made[f"critic {normed}"] = backbone.critic(spectral_norm=normed), (x,)
         made[f"joint {normed}"] = backbone.critic(context_dim=3, spectral_norm=normed), (x, z)
-        made[f"pair {normed}"] = backbone.pair_critic(spectral_norm=normed), (torch.cat([x, x], 2),)
-        made[f"latent {normed}"] = backbone.latent_critic(3, spectral_norm=normed), (z,)
+        made[f"pair {normed}"] = backbone.of(spec.paired()).critic(spectral_norm=normed), (torch.cat([x, x], 2),)
+        made[f"latent {normed}"] = backbone.of(SampleSpec((3,))).critic(spectral_norm=normed), (z,)
     return made
 
 
@@ -80,7 +98,12 @@ def test_encoders_and_decoders_have_the_promised_shapes(backbone, spec, x):
     assert backbone.encoder(3)(x).shape == (K, B, 3)
     made = backbone.decoder(3)(torch.randn(K, B, 3))
     assert made.shape == x.shape
-    assert backbone.unet(3)(x).shape == x.shape
+    values, features, logits = backbone.hourglass(bottleneck=3, bounded=True)(x)
+    assert values.shape == x.shape
+    assert features.shape[:2] == (K, B)
+    assert features.dim() == 3
+    assert logits.shape == (K, B, 0)
+    assert backbone.hourglass(classes=2)(x).logits.shape == (K, B, 2)
 
 
 def test_critics_give_a_logit_and_features(backbone, spec):
@@ -94,8 +117,8 @@ def test_critics_give_a_logit_and_features(backbone, spec):
 
 
 def test_an_inpainter_sees_the_mask_and_nothing_under_it(backbone, x):
-    network = backbone.inpainter(3).double().eval()
-    masks, x = backbone.masks(), x.double()
+    network = Inpainter(backbone, 3).double().eval()
+    masks, x = backbone.geometry.masks(), x.double()
     for mask in masks:
         filled = network(x, mask.expand_as(x))
         assert filled.shape == x.shape
@@ -110,11 +133,11 @@ def test_an_inpainter_sees_the_mask_and_nothing_under_it(backbone, x):
 def test_a_patch_critic_has_a_logit_for_each_patch_and_uses_the_mask(backbone, spec, x):
     patches = 1
     if spec.is_image:
-        sizes = dcgan.level_sizes(*spec.shape[1:])[: dcgan.PATCH_LEVELS + 1]
+        sizes = conv.level_sizes(*spec.shape[1:])[: dcgan.PATCH_LEVELS + 1]
         patches = sizes[-1][0] * sizes[-1][1]
     assert backbone.patch_critic()(x).logit.shape == (K, B, patches)
-    network = backbone.patch_critic(masked=True)
-    mask = backbone.masks()[0].expand_as(x)
+    network = MaskedCritic(backbone)
+    mask = backbone.geometry.masks()[0].expand_as(x)
     logit, features = network(x, mask)
     assert logit.shape == (K, B, patches)
     assert features.shape[:2] == (K, B)
@@ -123,7 +146,7 @@ def test_a_patch_critic_has_a_logit_for_each_patch_and_uses_the_mask(backbone, s
 
 
 def test_generated_values_lie_in_the_range_of_the_spec(backbone, spec, x):
-    for made in (backbone.decoder(3)(torch.randn(K, B, 3) * 50), backbone.unet(3)(x * 50)):
+    for made in (backbone.decoder(3)(torch.randn(K, B, 3) * 50), SkipAutoencoder(backbone, 3)(x * 50)):
         if spec.bounded:
             assert made.abs().max() <= 1
         for start, stop in spec.spans:
@@ -210,6 +233,21 @@ def test_the_wrong_modality_gets_advice():
         backbone_for("resnet", SPECS["vector"], 1, None)
 
 
+def test_a_backbone_needs_few_methods():
+    assert len(Backbone.__abstractmethods__) <= 7
+
+
+@pytest.mark.parametrize(("name", "vector_width", "patch_width"), [("mlp", 4, 4), ("dcgan", 32, 64), ("style", 32, 64)])
+def test_networks_for_other_samples_are_of_the_same_kind_if_they_can(name, vector_width, patch_width):
+    spec = SPECS["vector" if name == "mlp" else "8x8"]
+    backbone = backbone_for(name, spec, K, 4)
+    paired = backbone.of(spec.paired())
+    assert (paired.name, paired.members, paired.width) == (name, K, 4)
+    vectors = backbone.of(SampleSpec((3,)))
+    assert (vectors.name, vectors.members, vectors.width) == ("mlp", K, vector_width)
+    assert backbone.of(SampleSpec((3,)), width=backbone.patch_width).width == patch_width
+
+
 def test_two_backbones_of_one_name_are_refused():
     with pytest.raises(TypeError, match="Two backbones are called 'mlp'"):
         type("Impostor", (Backbone,), {"name": "mlp"})
@@ -218,20 +256,20 @@ def test_two_backbones_of_one_name_are_refused():
 
 @pytest.mark.parametrize("side", range(8, 70, 3))
 def test_halving_ends_at_three_or_four_pixels(side):
-    sizes = dcgan.level_sizes(side, side + 5)
+    sizes = conv.level_sizes(side, side + 5)
     assert sizes[0] == (side, side + 5)
-    assert 3 <= min(sizes[-1]) <= dcgan.COARSEST
+    assert 3 <= min(sizes[-1]) <= conv.COARSEST
     assert all(b == tuple((n + 1) // 2 for n in a) for a, b in pairwise(sizes))
 
 
 def test_channels_double_up_to_a_limit():
-    assert dcgan.level_channels(6, 16) == [16, 32, 64, 128, 128, 128]
+    assert conv.level_channels(6, 16) == [16, 32, 64, 128, 128, 128]
 
 
 def test_dcgan_weights_are_drawn_from_a_narrow_normal():
     torch.manual_seed(0)
     backbone = backbone_for("dcgan", SampleSpec((3, 32, 32), bounded=True), 1, 32)
-    for network in (backbone.encoder(8), backbone.decoder(8), backbone.critic(), backbone.unet(8)):
+    for network in (backbone.encoder(8), backbone.decoder(8), backbone.critic(), backbone.hourglass(bottleneck=8)):
         convolutions = [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)]
         assert convolutions
         for layer in convolutions:
@@ -246,7 +284,7 @@ def test_dcgan_weights_are_drawn_from_a_narrow_normal():
 def test_the_u_net_uses_its_bottleneck_and_its_skips():
     torch.manual_seed(0)
     for spec in (SPECS["8x8"], SPECS["vector"]):
-        network = backbone_for("auto", spec, 1, 4).unet(2).double().eval()
+        network = SkipAutoencoder(backbone_for("auto", spec, 1, 4), 2).double().eval()
         x = torch.rand(1, 2, *spec.shape).double()
         out = network(x)
         bottleneck = [w for k, w in network.named_parameters() if "squeeze" in k or "bottleneck" in k]

@@ -39,7 +39,7 @@ def test_a_one_hot_span_counts_as_one_column():
 def test_the_masks_of_a_backbone_are_complementary_sets(shape, sets):
     torch.manual_seed(0)
     backbone = backbone_for("auto", SampleSpec(shape, bounded=len(shape) == 3), 1, 4)
-    masks = backbone.masks()
+    masks = backbone.geometry.masks()
     assert masks.dtype == torch.bool
     assert masks.shape[1:] == shape
     assert (masks.sum(0) == sets).all()
@@ -53,7 +53,7 @@ def test_the_masks_of_a_backbone_are_complementary_sets(shape, sets):
 
 def test_squares_have_several_sizes():
     torch.manual_seed(0)
-    masks = backbone_for("auto", SampleSpec((1, 64, 64), bounded=True), 1, 4).masks()
+    masks = backbone_for("auto", SampleSpec((1, 64, 64), bounded=True), 1, 4).geometry.masks()
     for number, side in enumerate((4, 8, 16)):
         small = masks[3 * number : 3 * number + 3, :, ::side, ::side]
         whole = small.repeat_interleave(side, -1).repeat_interleave(side, -2)
@@ -64,9 +64,9 @@ def test_squares_have_several_sizes():
 def test_a_local_mean_is_a_window_of_a_picture_and_the_whole_of_a_row():
     error = torch.zeros(2, 3, 2, 64, 64)
     error[:, :, :, 10:18, 20:28] = 1.0
-    means = backbone_for("auto", SampleSpec((2, 64, 64), bounded=True), 2, 4).local_mean(error)
+    means = backbone_for("auto", SampleSpec((2, 64, 64), bounded=True), 2, 4).geometry.local_mean(error)
     assert means.shape == (2, 3, 57 * 57)
     assert (means.amax(-1) == 1).all()
     assert (means[..., 0] == 0).all()
     row = torch.tensor([[[1.0, 2.0, 6.0]]])
-    assert backbone_for("auto", SampleSpec((3,)), 1, 4).local_mean(row).tolist() == [[[3.0]]]
+    assert backbone_for("auto", SampleSpec((3,)), 1, 4).geometry.local_mean(row).tolist() == [[[3.0]]]

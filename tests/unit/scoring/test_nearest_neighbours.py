@@ -43,7 +43,7 @@ def test_remembering_more_rows_raises_no_score(outlier_iqr):
     bank = fitted(rows=300, outlier_iqr=outlier_iqr)
     before = bank(NEW)
     bank.extend(torch.cat([NORMAL[:, 300:599], NEW[:, :1] * 10], dim=1))
-    assert len(bank.bank) == 600
+    assert len(bank.memory_bank) == 600
     after = bank(NEW)
     assert (after <= before).all()
     assert (after < before).any()
@@ -52,8 +52,8 @@ def test_remembering_more_rows_raises_no_score(outlier_iqr):
 def test_the_bank_is_bounded():
     bank = fitted(rows=300, size=350)
     bank.extend(NORMAL[:, 300:])
-    assert len(bank.bank) == 350
-    assert len(fitted(size=77).bank) == 77
+    assert len(bank.memory_bank) == 350
+    assert len(fitted(size=77).memory_bank) == 77
 
 
 def test_what_lies_near_a_far_cluster_scores_like_the_most_unusual_rows():
@@ -106,7 +106,7 @@ def test_equal_rows_do_not_open_the_fence():
 
 def test_a_row_does_not_vouch_for_itself():
     bank = fitted()
-    distances, _ = NearestNeighbors(n_neighbors=5).fit(bank.bank.numpy()).kneighbors(bank.bank.numpy())
+    distances, _ = NearestNeighbors(n_neighbors=5).fit(bank.memory_bank.numpy()).kneighbors(bank.memory_bank.numpy())
     expected = np.exp(np.log(distances[:, [1, 2, 4]]).mean(1))
     np.testing.assert_allclose(bank(NORMAL)[0], expected, rtol=0.1)
 

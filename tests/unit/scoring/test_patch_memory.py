@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from anogan.scoring.patch_memory import LocalWhitening, PatchMemoryBank, cells, k_centre
+from anogan.scoring.patch_memory import LocalWhitening, PatchMemoryBank, cells, k_center_greedy
 from anogan.scoring.principal import Projection
 
 
@@ -69,8 +69,12 @@ def test_a_patch_does_not_vouch_for_itself():
 
 def test_the_coreset_keeps_the_rare_rows():
     rows = torch.cat([torch.zeros(1000, 2), torch.tensor([[5.0, 0.0], [0.0, 7.0]])])
-    assert k_centre(rows + 1e-3 * torch.rand(1002, 2), 3).round().abs().sum(1).sort().values.tolist() == [0, 5, 7]
-    assert len(k_centre(rows, 2000)) == 1002
+    assert k_center_greedy(rows + 1e-3 * torch.rand(1002, 2), 3).round().abs().sum(1).sort().values.tolist() == [
+        0,
+        5,
+        7,
+    ]
+    assert len(k_center_greedy(rows, 2000)) == 1002
 
 
 def test_projections_get_the_wanted_length():
