@@ -23,12 +23,6 @@ LAYERS = (
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 OUTSIDE = ("cli", "benchmarks")
-KNOWN_CIRCLES = {  # imports that close a circle today; this set may only shrink
-    ("anogan.data.preprocessor", "anogan.data.condition"),
-    ("anogan.data.preprocessor", "anogan.data.image"),
-    ("anogan.data.preprocessor", "anogan.data.tabular"),
-    ("anogan.data.preprocessor", "anogan.data.vector"),
-}
 
 
 def imported(source: str, package: str) -> Iterator[tuple[str, str | None]]:
@@ -147,23 +141,9 @@ def test_library_imports_go_downwards(module: str, path: Path) -> None:
     assert not library_faults(path.read_text(), module, is_package=path.name == "__init__.py")
 
 
-def library_graph() -> dict[str, set[str]]:
-    packages = frozenset(name for name, path in LIBRARY if path.name == "__init__.py")
-    return import_graph({name: path.read_text() for name, path in LIBRARY}, packages)
-
-
 def test_no_files_of_the_library_import_each_other_in_a_circle() -> None:
-    graph = library_graph()
-    for module, target in KNOWN_CIRCLES:
-        graph[module].discard(target)
-    assert not circle(graph)
-
-
-def test_every_known_circle_is_still_one() -> None:
-    graph = library_graph()
-    for module, target in KNOWN_CIRCLES:
-        others = KNOWN_CIRCLES - {(module, target)}
-        assert circle({m: {t for t in ts if (m, t) not in others} for m, ts in graph.items()}), (module, target)
+    packages = frozenset(name for name, path in LIBRARY if path.name == "__init__.py")
+    assert not circle(import_graph({name: path.read_text() for name, path in LIBRARY}, packages))
 
 
 @pytest.mark.parametrize(
