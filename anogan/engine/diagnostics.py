@@ -6,7 +6,6 @@ import numpy as np
 import torch
 from scipy.spatial.distance import pdist
 from scipy.stats import theilslopes
-from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 
 from .history import History
@@ -100,6 +99,8 @@ class Diagnosis:
 
 def coverage_and_density(real: np.ndarray, fake: np.ndarray, k: int = NEIGHBOURS) -> tuple[float, float]:
     """Coverage in [0, 1] and density >= 0 of generated rows ``(m, d)`` against real rows ``(n, d)``, n > k."""
+    from sklearn.neighbors import NearestNeighbors  # imported here, since it loads a large part of scikit-learn
+
     k = min(k, len(real) - 1)
     index = NearestNeighbors().fit(real)
     radius = index.kneighbors(real, k + 1)[0][:, -1]  # the row itself is its own first neighbour

@@ -4,7 +4,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from sklearn.covariance import LedoitWolf
 from torch import Tensor, nn
 
 from ..data.samples import Samples
@@ -107,6 +106,8 @@ class FeatureDistance(LearnedBuffers):
         if self.distance == "neighbours":
             self.memory_bank = features.clone()
             return
+        from sklearn.covariance import LedoitWolf  # imported here, since it loads a large part of scikit-learn
+
         whitening = []
         for member in features.cpu().double().numpy():
             precision = LedoitWolf().fit(member).precision_

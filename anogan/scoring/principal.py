@@ -2,7 +2,6 @@
 
 import numpy as np
 import torch
-from sklearn.decomposition import PCA
 from torch import Tensor
 
 from .feature_distance import LearnedBuffers
@@ -15,6 +14,8 @@ def principal_components(rows: Tensor, dimensions: int) -> tuple[Tensor, Tensor]
 
     Directions beyond those that the rows span would be arbitrary, so q may be less than ``dimensions``.
     """
+    from sklearn.decomposition import PCA  # imported here, since it loads a large part of scikit-learn
+
     dimensions = min(dimensions, max(len(rows) - 1, 1), rows.shape[1])
     solver = "covariance_eigh" if rows.shape[1] <= LARGEST_COVARIANCE else "randomized"
     values = rows.cpu().double().numpy()
