@@ -16,9 +16,16 @@ _HOMES = {
     "FormatError": "errors",
     "TrainingDivergedError": "errors",
     "Conditioned": "data.condition",
-    "ImageFolder": "data.image",
-    "MVTecFolder": "data.mvtec",
-    "TableFile": "data.table_file",
+    "open_source": "sources.registry",
+    "Source": "sources.source",
+    "Chunk": "sources.source",
+    "TableFile": "sources.table",
+    "ArrayFile": "sources.arrays",
+    "ImageFolder": "sources.images",
+    "MVTecFolder": "sources.mvtec",
+    "PictureSource": "sources.pictures",
+    "Stream": "sources.stream",
+    "TopK": "sources.stream",
     "pretrained": "nn.frozen",
     "Callback": "engine.callbacks",
     "TensorBoardLogger": "engine.callbacks",
@@ -33,7 +40,10 @@ _HOMES = {
 }
 """Where the public names live; each is imported when it is first used. Detectors are found by their folder."""
 
-_MODULES = {name: f"evaluation.{name}" for name in ("metrics", "protocol", "baselines")}
+_MODULES = {
+    **{name: f"evaluation.{name}" for name in ("metrics", "protocol", "baselines")},
+    **{name: f"sources.{name}" for name in ("labels", "writing")},
+}
 """Public modules."""
 
 

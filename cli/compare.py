@@ -15,19 +15,10 @@ from rich.console import Console
 from rich.table import Table
 
 import anogan
-from anogan import InputError, TableFile, baselines, protocol
+from anogan import ArrayFile, InputError, TableFile, baselines, labels, protocol, writing
 
 from . import options
-from .io import (
-    ArraySource,
-    anomalous_rows,
-    check_table_target,
-    closest,
-    label_texts,
-    open_source,
-    table_writer,
-    warn,
-)
+from .output import warn
 from .progress import Reporter
 
 DETECTORS = "denoising_gan,wgan_gp,ganomaly,skip_ganomaly,knn,lof,iforest,ocsvm,ecod"
@@ -95,7 +86,7 @@ def command(
         sys.path.append(os.getcwd())  # import paths may name a module of the user's
     names = baselines.chosen(detectors)
     if output is not None:
-        check_table_target(output, [data])
+        writing.check_table_target(output, [data])
     X, anomalous = _read(data, label, normal, drop)
     protocol.warm_up(names)
     records = []
@@ -132,29 +123,27 @@ def command(
 
 
 def _read(data: str, label: str | None, normal: str | None, drop: tuple[str, ...]) -> tuple[Any, np.ndarray]:
-    source = open_source(data, part="train")
-    if isinstance(source, ArraySource):
+    source = anogan.open_source(data, part="train")
+    if isinstance(source, ArrayFile):
         if source.labels is None or label not in (None, "y"):
             raise InputError(f"{data} has no labels '{label or 'y'}'; a .npz holds them under the key y.")
         if drop:
             raise InputError(f"--drop names columns of a table; {data} is none.")
-        return source.read(), anomalous_rows(source.labels, normal, data)
+        return source.read(), labels.anomalous_rows(source.labels, normal, data)
     if not isinstance(source, TableFile):
         raise InputError(f"{data} holds pictures; compare takes tables (and .npz files).")
     if label is None:
         raise InputError(f"--label COLUMN is needed: it says which rows of {data} are anomalous.")
-    for option, columns in (("--label", (label,)), ("--drop", drop)):
-        for column in columns:
-            if column not in source.names:
-                raise InputError(f"{option}: {data} has no column '{column}'.{closest(column, source.names)}")
+    for column in (label, *drop):
+        source.check_column(column)
     if label in drop:
         raise InputError(f"--drop {label}: that column holds the labels.")
     source = TableFile(source.path, drop=drop, text=(label,))
     table = source.read()
     if table.num_columns == 1:
         raise InputError(f"{data} has no columns left besides '{label}'.")
-    labels = label_texts(table.column(label), label, source.path)
-    return source.frame(table.drop_columns([label])), anomalous_rows(labels, normal, data)
+    texts = labels.label_texts(table.column(label), label, source.path)
+    return source.frame(table.drop_columns([label])), labels.anomalous_rows(texts, normal, data)
 
 
 def _without_new_gaps(split: protocol.Split, seed: int) -> protocol.Split:
@@ -242,5 +231,5 @@ def _cell(metric: str, value: dict[str, float | None]) -> str:
 def _write(records: list[dict[str, Any]], output: str) -> None:
     columns = ("detector", "seed", *METRICS, *SECONDS, "error")
     table = pa.table({name: pa.array([record.get(name) for record in records]) for name in columns})
-    with table_writer(output, table.schema) as writer:
+    with writing.table_writer(output, table.schema) as writer:
         writer.write(table)

@@ -12,10 +12,9 @@ from rich.console import Console
 from rich.table import Table
 
 import anogan
-from anogan import baselines, protocol
+from anogan import baselines, protocol, writing
 
 from . import options
-from .io import check_target, table_writer, written_whole
 from .maps import overlaid, pixel_maps
 from .progress import Reporter
 
@@ -62,7 +61,7 @@ def command(output: str, quiet: bool) -> None:
     isolation forest and nearest neighbours; scores go to CSV files, a figure per part to PNG files in DIR.
     Detectors run at their defaults, but for a false-alarm rate of 5 %.
     """
-    check_target(output, folder=True)
+    writing.check_target(output, folder=True)
     folder = Path(output)
     folder.mkdir(parents=True, exist_ok=True)
     began = time.perf_counter()
@@ -131,7 +130,7 @@ def write_scores(part: Part, path: Path) -> None:
             columns[f"{name}_p_value"] = calibration.p_value(scores)
             columns[f"{name}_flag"] = scores > calibration.threshold
     table = pa.table(columns)
-    with table_writer(str(path), table.schema) as writer:
+    with writing.table_writer(str(path), table.schema) as writer:
         writer.write(table)
 
 
@@ -187,7 +186,7 @@ def draw(part: Part, path: Path) -> None:
     for ax, (name, detector) in zip(axes, part.detectors.items(), strict=False):
         _draw_distribution(ax, name, part.scores[name], part.split.labels, detector.calibration_.threshold)
     _draw_roc(axes[-1], part)
-    with written_whole(path) as file:
+    with writing.written_whole(path) as file:
         figure.savefig(file, format="png", dpi=120)
 
 

@@ -4,6 +4,7 @@ import json
 import operator
 from collections import defaultdict
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
@@ -12,13 +13,12 @@ from rich.console import Console
 from rich.table import Table
 
 import anogan
-from anogan import InputError, TableFile
+from anogan import InputError, PictureSource, Stream, TableFile
 
 from . import options
-from .io import PictureSource, anomalous_rows
 from .maps import pixel_maps
+from .output import warn_of
 from .progress import Reporter
-from .stream import Stream, normal_label
 
 _KINDS_LISTED = 50
 _FIRST_K = (10, 100)
@@ -59,10 +59,10 @@ def command(
     detector = anogan.load(model_path)
     if label is None and data.lower().endswith(".npz"):
         label = "y"
-    if label is None and data.lower().endswith(TableFile.suffixes):
+    if label is None and TableFile.reads(Path(data)):
         raise InputError(f"--label COLUMN is needed: it says which rows of {data} are anomalous.")
     stream = Stream(detector, data, drop, label, chunk_rows, on_error == "skip", strict)
-    normal = normal_label(stream, normal)
+    normal = stream.normal_label(normal)
     pixels = None
     if isinstance(stream.source, PictureSource):
         pixels = _Pixels(stream.source.layout or anogan.MVTecFolder(data))  # which says what is missing
@@ -70,7 +70,7 @@ def command(
         raise InputError(f"{data} has no labels; evaluate needs a table, a .npz with y, or an MVTec folder.")
     with Reporter(quiet=quiet) as reporter:
         scores, labels = _scored(detector, stream, pixels, reporter)
-        anomalous = anomalous_rows(labels, normal, data)
+        anomalous = anogan.labels.anomalous_rows(labels, normal, data)
         facts = measure(detector, scores, anomalous)
     facts["kinds"] = per_kind(scores, labels, anomalous)
     if pixels is not None:
@@ -79,7 +79,7 @@ def command(
             entry |= pixels.facts_of(kind)
     facts["skipped"] = stream.skipped
     facts["unseen_categories"] = {column: dict(counts) for column, counts in stream.unseen.items()}
-    stream.report()
+    warn_of(stream)
     if as_json:
         click.echo(json.dumps(facts))
     else:

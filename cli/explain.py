@@ -11,13 +11,12 @@ from rich.console import Console
 from rich.table import Table
 
 import anogan
-from anogan import InputError
+from anogan import Chunk, InputError, Stream, TopK, writing
 
 from . import options
-from .io import check_table_target, table_writer
 from .maps import MapWriter, pixel_maps
+from .output import warn_of
 from .progress import Reporter
-from .stream import Chunk, Stream, column_label, ranked
 
 
 @click.command()
@@ -74,10 +73,10 @@ def command(
         raise InputError("Explanations of pictures are heatmaps: name a folder for them with -o DIR.")
     writer = MapWriter(str(output), detector.calibration_.map_threshold) if is_image else None
     if output is not None and not is_image:
-        check_table_target(output, [data, model_path])
+        writing.check_table_target(output, [data, model_path])
     with Reporter(quiet=quiet) as reporter:
-        top = ranked(detector, stream, reporter, highest=count).highest
-    stream.report()
+        top = TopK.of(stream, highest=count, progress=reporter.show).highest
+    warn_of(stream)
     if writer is not None:
         for chunk, _ in top:
             writer.write(chunk, pixel_maps(detector.explain(chunk.X)))
@@ -88,7 +87,7 @@ def command(
         found = explained(detector, top, columns)
     if writer is None and output is not None:
         table = _as_table(found, columns)
-        with table_writer(output, table.schema) as file:
+        with writing.table_writer(output, table.schema) as file:
             file.write(table)
     if as_json:
         click.echo(json.dumps(found, default=str))
@@ -106,7 +105,7 @@ def explained(detector: Any, top: list[tuple[Chunk, float]], columns: int) -> li
         for (chunk, score), p in zip(top, p_values, strict=True)
     ]
     for reason in detector.reasons(rows, columns).to_dict("records") if columns else ():
-        reason["column"] = column_label(reason["column"])
+        reason["column"] = anogan.labels.column_label(reason["column"])
         found[reason.pop("row")]["reasons"].append(reason)
     return found
 

@@ -8,26 +8,14 @@ from typing import Any
 
 import click
 import numpy as np
-import pyarrow as pa
 
 import anogan
-from anogan import InputError, TableFile
+from anogan import ArrayFile, InputError, PictureSource, TableFile, labels, writing
 
 from . import options
-from .io import (
-    ArraySource,
-    PictureSource,
-    check_target,
-    closest,
-    equals,
-    is_device,
-    label_texts,
-    open_source,
-    warn,
-)
+from .output import save, warn
 from .progress import Reporter
 from .sample import pictures_as_bytes, save_picture, side_by_side
-from .stream import skip_reasons, warn_skipped
 
 
 class ImageSize(click.ParamType):
@@ -106,22 +94,22 @@ def command(
     or --label and --normal must say which rows are.
     """
     detector = _built(name, given)
-    check_target(model_path, [data])
-    if is_device(model_path):
+    writing.check_target(model_path, [data])
+    if writing.is_device(model_path):
         raise InputError(f"A model cannot be written to '{model_path}'; name a file.")
     if checkpoint is not None:
-        check_target(checkpoint, folder=True)
+        writing.check_target(checkpoint, folder=True)
     if log_dir is not None:
-        check_target(log_dir, folder=True)
+        writing.check_target(log_dir, folder=True)
     loggers: list[Any] = [] if log_dir is None else [anogan.TensorBoardLogger(log_dir)]
     if strip is not None:
         if not strip.lower().endswith(".png"):
             raise InputError(f"--strip: the strip is a picture; '{strip}' does not end in .png.")
-        check_target(strip, [data, model_path])
+        writing.check_target(strip, [data, model_path])
         loggers.append(_Strip(detector))
     if unlabeled is not None and not detector.uses_unlabeled:
         raise InputError(f"--unlabeled is for detectors that learn from a second set (cycle_gan); {name} does not.")
-    source = open_source(data, part="train", size=image_size or detector.image_size)
+    source = anogan.open_source(data, part="train", size=image_size or detector.image_size)
     if image_size is not None and not isinstance(source, PictureSource):
         raise InputError(f"--image-size is for folders of pictures; {data} is none.")
     if strip is not None and not isinstance(source, PictureSource):
@@ -138,7 +126,7 @@ def command(
             callbacks = (reporter, counter, *loggers)
             detector.fit(X, **pool, callbacks=callbacks, checkpoint=checkpoint, restarts=restarts)
     except InputError:
-        if isinstance(X, TableFile) and isinstance(X.keep, _NormalRows):
+        if isinstance(X, TableFile) and isinstance(X.keep, labels.NormalRows):
             X.keep.check_any()  # says more
         raise
     except KeyboardInterrupt:
@@ -199,100 +187,56 @@ def _built(name: str, given: dict[str, Any]) -> Any:
     return detector
 
 
-def save(detector: Any, model_path: str) -> None:
-    try:
-        detector.save(model_path)
-    except OSError as error:
-        error.filename = model_path  # a full disk names no file, the temporary file means nothing to the user
-        raise
-
-
 def _read(source: Any, label: str | None, normal: str | None, drop: tuple[str, ...], *, skip: bool) -> Any:
     if isinstance(source, TableFile):
         return _read_table(source, label, normal, drop)
     if drop:
         raise InputError(f"--drop names columns of a table; {source.path} is none.")
-    if isinstance(source, ArraySource):
+    if isinstance(source, ArrayFile):
         return _read_array(source, label, normal)
     if label is not None or normal is not None:
         raise InputError(f"--label and --normal are for tables and .npz files; {source.path} holds pictures.")
     if not skip:
         return source.pictures
-    pictures, failures = source.pictures.readable()
-    warn_skipped(skip_reasons(failures, source))
+    pictures, note = source.readable()
+    if note is not None:
+        warn(note)
     return pictures
 
 
 def _read_unlabeled(path: str, normal: Any, label: str | None, drop: tuple[str, ...], *, skip: bool) -> Any:
     """The unlabelled set: of the same kind as the normal data, without the columns that are left out there."""
-    source = open_source(path, part="test", size=normal.pictures.size if isinstance(normal, PictureSource) else None)
+    source = anogan.open_source(
+        path, part="test", size=normal.pictures.size if isinstance(normal, PictureSource) else None
+    )
     if type(source) is not type(normal):
         raise InputError(f"--unlabeled: {path} is not of the same kind as {normal.path}.")
     if not isinstance(source, TableFile):
-        return source.read() if isinstance(source, ArraySource) else _read(source, None, None, (), skip=skip)
+        return source.read() if isinstance(source, ArrayFile) else _read(source, None, None, (), skip=skip)
     unused = tuple(column for column in (*drop, label) if column is not None and column in source.names)
     return _read_table(source, None, None, unused)
 
 
 def _read_table(source: TableFile, label: str | None, normal: str | None, drop: tuple[str, ...]) -> Any:
-    for option, names in (("--drop", drop), ("--label", () if label is None else (label,))):
-        for column in names:
-            if column not in source.names:
-                raise InputError(f"{option}: {source.path} has no column '{column}'.{closest(column, source.names)}")
+    for column in (*drop, *(() if label is None else (label,))):
+        source.check_column(column)
     if (label is None) != (normal is None):
         raise InputError("--label and --normal belong together: the column, and the value that marks normal rows.")
     if label is None or normal is None:
         return TableFile(source.path, drop=drop)
-    return TableFile(source.path, drop=(*drop, label), text=(label,), keep=_NormalRows(source.path, label, normal))
+    return TableFile(
+        source.path, drop=(*drop, label), text=(label,), keep=labels.NormalRows(source.path, label, normal)
+    )
 
 
-class _NormalRows:
-    """Of some rows of a table those whose label says that they are normal.
-
-    Attributes
-    ----------
-    found : Counter
-        Labels of all rows seen so far.
-    """
-
-    def __init__(self, path: Path, label: str, normal: str) -> None:
-        self.path, self.label, self.normal = path, label, normal
-        self.found: Counter[str] = Counter()
-
-    def __call__(self, rows: pa.Table) -> np.ndarray:
-        labels = label_texts(rows.column(self.label), self.label, self.path, first=self.found.total())
-        self.found.update(labels)
-        return equals(labels, self.normal)
-
-    def check_any(self) -> None:
-        """Raise `InputError` if no row so far was normal."""
-        if self.found:
-            _check_any_normal(self.found, self.normal, f"column '{self.label}' of {self.path}")
-
-
-def _read_array(source: ArraySource, label: str | None, normal: str | None) -> np.ndarray:
-    if label not in (None, "y") or (normal is not None and source.labels is None):
-        raise InputError(f"{source.path} has no labels '{label or 'y'}'; a .npz holds them under the key y.")
-    array = source.read()
-    if normal is not None and source.labels is not None:
-        return np.asarray(array[_normal_rows(source.labels, normal, f"y of {source.path}")])
-    if source.labels is not None:
+def _read_array(source: ArrayFile, label: str | None, normal: str | None) -> np.ndarray:
+    if label not in (None, "y"):
+        raise InputError(f"{source.path} has no labels '{label}'; a .npz holds them under the key y.")
+    array = source.read(normal)
+    if normal is None and source.labels is not None:
         kinds = ", ".join(f"'{value}' ({count:,})" for value, count in Counter(source.labels).most_common(5))
         warn(f"all rows are taken as normal; labels in y are {kinds}. To choose: --normal VALUE.")
     return array
-
-
-def _normal_rows(labels: np.ndarray, normal: str, where: str) -> np.ndarray:
-    _check_any_normal(Counter(labels), normal, where)
-    return equals(labels, normal)
-
-
-def _check_any_normal(found: Counter[str], normal: str, where: str) -> None:
-    if not equals(np.array(list(found)), normal).any():
-        listed = ", ".join(f"'{value}' ({count:,})" for value, count in found.most_common(10))
-        raise InputError(
-            f"No row is normal: {where} is never '{normal}'. It has {listed}.{closest(normal, list(found))}"
-        )
 
 
 def column_kinds(detector: Any) -> dict[str, int]:

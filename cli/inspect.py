@@ -12,11 +12,12 @@ from rich.console import Console
 from rich.table import Table
 
 import anogan
+from anogan import Stream
 
 from . import options
 from .fit import column_kinds, health, health_words
+from .output import warn_of
 from .progress import Reporter
-from .stream import Stream, column_label
 
 _LISTED = 30
 
@@ -50,9 +51,11 @@ def command(
     if data is not None:
         stream = Stream(detector, data, drop, None, chunk_rows, on_error == "skip", strict)
         with Reporter(quiet=quiet) as reporter:
-            facts["drift"] = vars(detector.drift(stream.samples(reporter)))
-        stream.report()
-        facts["drift"]["columns"] = [(column_label(name), share) for name, share in facts["drift"]["columns"]]
+            facts["drift"] = vars(detector.drift(stream.samples(reporter.show)))
+        warn_of(stream)
+        facts["drift"]["columns"] = [
+            (anogan.labels.column_label(name), share) for name, share in facts["drift"]["columns"]
+        ]
     if as_json:
         click.echo(json.dumps(facts, default=str))
     else:

@@ -12,9 +12,9 @@ from typing import IO, Any
 import click
 import pyarrow as pa
 
-from anogan import InputError
+from anogan import InputError, writing
 
-from .io import named_after, warn
+from .output import warn
 
 _MAGIC = b"anogan scores\n"
 _STATE = b"anogan"
@@ -120,7 +120,7 @@ def kept(output: str, schema: pa.Schema, run: dict[str, Any], *, resume: bool) -
         raise InputError(
             f"{path} holds what an interrupted run scored. Go on from it with --resume, or delete it to start again."
         )
-    with named_after(Path(output)), open(path, "r+b" if path.exists() else "x+b", buffering=0) as file:
+    with writing.named_after(Path(output)), open(path, "r+b" if path.exists() else "x+b", buffering=0) as file:
         journal = Journal(file, schema, run)
         try:
             yield journal

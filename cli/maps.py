@@ -12,8 +12,7 @@ from PIL.PngImagePlugin import PngInfo
 from scipy.ndimage import binary_erosion
 
 import anogan
-
-from .io import check_target, written_whole
+from anogan import writing
 
 _QUANTILE = 0.999  # of the first pictures' pixels: the top of the colour scale
 _HEADROOM = 8  # raw maps reach this many times the top of the colour scale before they saturate
@@ -51,7 +50,7 @@ class MapWriter:
     """
 
     def __init__(self, folder: str, threshold: float | None, raw_format: str = "png") -> None:
-        check_target(folder, folder=True)
+        writing.check_target(folder, folder=True)
         self.folder = Path(folder)
         self.threshold = threshold
         self.raw_format = raw_format
@@ -111,7 +110,7 @@ class MapWriter:
     def _save(self, name: str, data: bytes) -> None:
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        with written_whole(os.fspath(path)) as file:
+        with writing.written_whole(os.fspath(path)) as file:
             file.write(data)
 
 

@@ -23,7 +23,7 @@ _REDRAW_EVERY = 0.1
 
 
 class Reporter(anogan.Callback):
-    """Shows the stages of `Detector.fit`, and of any other loop through `begin`, `advance` and `end`.
+    """Shows the stages of `Detector.fit`, and of any other work through `show`, or `begin`, `advance` and `end`.
 
     Parameters
     ----------
@@ -47,8 +47,14 @@ class Reporter(anogan.Callback):
     ) -> None:
         self.end()
 
+    def show(self, what: str, done: int, total: int | None) -> None:
+        """Show how far a piece of work has come, and start it if it is a new one; for ``progress=`` arguments."""
+        if what != self._what:
+            self.begin(what, total, done)
+        self.reach(done)
+
     def begin(self, what: str, total: int | None = None, done: int = 0) -> None:
-        """Start a stage of `total` units, unknown if None, of which some may be done already."""
+        """Start a stage of `total` units (None: unknown), of which some may be done already."""
         self.end()
         self._what, self._total, self._done, self._first = what, total, done, done
         self._began = self._shown = time.monotonic()
@@ -74,7 +80,7 @@ class Reporter(anogan.Callback):
             click.echo(f"{self._what}: {done:,}{of} after {now - self._began:.0f} s, {rate:,.0f}/s{left}", err=True)
 
     def end(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         if self._bar is not None:
             self._bar.stop()
             self._bar = None

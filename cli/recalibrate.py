@@ -6,12 +6,11 @@ from typing import Any
 import click
 
 import anogan
+from anogan import Stream, writing
 
 from . import options
-from .fit import save
-from .io import check_target
+from .output import save, warn_of
 from .progress import Reporter
-from .stream import Stream
 
 
 @click.command()
@@ -43,15 +42,15 @@ def command(
     memory does not grow with their length but for their scores. Of a folder in MVTec layout train/good is taken,
     which then must hold other pictures than the model was fitted on.
     """
-    check_target(output, [data, model_path])
+    writing.check_target(output, [data, model_path])
     detector = anogan.load(model_path)
     if target_fpr is not None:
         detector.set_params(target_fpr=target_fpr, contamination="auto")
     before = detector.calibration_
     stream = Stream(detector, data, drop, None, chunk_rows, on_error == "skip", strict, part="train")
     with Reporter(quiet=quiet) as reporter:
-        detector.recalibrate(stream.samples(reporter))
-    stream.report()
+        detector.recalibrate(stream.samples(reporter.show))
+    warn_of(stream)
     save(detector, output)
     after = detector.calibration_
     facts: dict[str, Any] = {

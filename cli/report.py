@@ -14,19 +14,18 @@ import pandas as pd
 from PIL import Image
 
 import anogan
-from anogan import InputError
+from anogan import Chunk, InputError, Stream, TopK, writing
 
 from . import options
 from .charts import Axis, curve, histogram, number, percent, points
 from .evaluate import measure, per_kind
 from .explain import explained
 from .inspect import model_facts
-from .io import anomalous_rows, check_target, is_device, written_whole
 from .maps import as_bytes, colour_scale, drawn, original, pixel_maps
+from .output import warn_of
 from .page import render
 from .progress import Reporter
 from .sample import as_table, pictures_as_bytes
-from .stream import Chunk, Stream, TopK, normal_label, ranked
 
 _STEPS = 400  # of the slider of thresholds
 _REASONS, _REASONS_KEPT = 3, 10  # columns that are named in a row of the table, and all that can be unfolded
@@ -93,17 +92,17 @@ def command(
 
     The page is one file that loads nothing from anywhere; it can be mailed, printed and kept.
     """
-    check_target(output, [data, model_path])
-    if not is_device(output) and not output.lower().endswith((".html", ".htm")):
+    writing.check_target(output, [data, model_path])
+    if not writing.is_device(output) and not output.lower().endswith((".html", ".htm")):
         raise InputError(f"The report is an HTML page; '{output}' does not end in .html.")
     detector = anogan.load(model_path)
     stream = Stream(detector, data, drop, label, chunk_rows, on_error == "skip", strict)
-    normal = normal_label(stream, normal)
+    normal = stream.normal_label(normal)
     if normal is not None and stream.total is None and label is None:
         raise InputError("--normal is a value of the column with the labels; name it with --label COLUMN.")
     is_image = detector.preprocessor_.kind == "image"
     with Reporter(quiet=quiet) as reporter:
-        found = ranked(detector, stream, reporter, highest=top, lowest=_THUMBS if is_image else _SIDE_BY_SIDE)
+        found = TopK.of(stream, highest=top, lowest=_THUMBS if is_image else _SIDE_BY_SIDE, progress=reporter.show)
         notes = stream.notes()
         anomalous = _anomalous(found, normal, data, notes)
         facts = _answer(detector, found.scores, anomalous)
@@ -119,9 +118,9 @@ def command(
         "notes": notes,
     }
     page = render(facts).encode("utf-8", "replace")  # a file name may hold bytes that are no text
-    with written_whole(output) as file:
+    with writing.written_whole(output) as file:
         file.write(page)
-    stream.report()
+    warn_of(stream)
     if quiet and not as_json:
         return
     summary = {"output": output, "bytes": len(page), "rows": facts["count"], "flagged": facts["flagged"]}
@@ -144,7 +143,7 @@ def _anomalous(found: TopK, normal: str | None, data: str, notes: list[str]) -> 
     if normal == "good" and len(set((found.labels == normal).tolist())) == 1:
         notes.append("the folders name only one kind of picture, so nothing can be measured.")
         return None
-    return anomalous_rows(found.labels, normal, data)
+    return anogan.labels.anomalous_rows(found.labels, normal, data)
 
 
 def _answer(detector: Any, scores: np.ndarray, anomalous: np.ndarray | None) -> dict[str, Any]:

@@ -11,10 +11,9 @@ import pyarrow as pa
 from PIL import Image
 
 import anogan
-from anogan import InputError
+from anogan import InputError, writing
 
 from . import options
-from .io import WRITTEN_SUFFIXES, check_target, is_device, table_writer, written_whole
 
 
 @click.command()
@@ -47,7 +46,7 @@ def command(model_path: str, count: int, output: str, random_state: int | None, 
     elif output.lower().endswith(".png"):
         save_picture(side_by_side(pictures_as_bytes(samples)), output)
     elif output.lower().endswith(".npy"):
-        with written_whole(output) as file:
+        with writing.written_whole(output) as file:
             np.save(file, np.asarray(samples), allow_pickle=False)
     else:
         _write_table(samples, output)
@@ -65,13 +64,17 @@ def as_table(samples: Any) -> pd.DataFrame:
 
 def _check_output(output: str, kind: str) -> bool:
     """Whether the output is a folder; `InputError` if it suits neither the samples nor the disk."""
-    suffixes = {"table": WRITTEN_SUFFIXES, "vector": (*WRITTEN_SUFFIXES, ".npy"), "image": (".npy", ".png")}[kind]
+    suffixes = {
+        "table": writing.WRITTEN_SUFFIXES,
+        "vector": (*writing.WRITTEN_SUFFIXES, ".npy"),
+        "image": (".npy", ".png"),
+    }[kind]
     known = output.lower().endswith(suffixes)
-    as_folder = kind == "image" and not known and not is_device(output) and not Path(output).suffix
-    if not known and not as_folder and not (is_device(output) and kind != "image"):
+    as_folder = kind == "image" and not known and not writing.is_device(output) and not Path(output).suffix
+    if not known and not as_folder and not (writing.is_device(output) and kind != "image"):
         words = ", ".join(suffixes) + (" or a folder" if kind == "image" else " or -")
         raise InputError(f"Samples of this model cannot be written to '{output}'; name {words}.")
-    check_target(output, folder=as_folder)
+    writing.check_target(output, folder=as_folder)
     return as_folder
 
 
@@ -82,7 +85,7 @@ def _write_table(samples: Any, output: str) -> None:
     for index, field in enumerate(table.schema):  # Arrow's CSV writer knows no dictionaries
         if pa.types.is_dictionary(field.type):
             table = table.set_column(index, field.name, table.column(index).cast(field.type.value_type))
-    with table_writer(output, table.schema) as writer:
+    with writing.table_writer(output, table.schema) as writer:
         writer.write(table)
 
 
@@ -117,5 +120,5 @@ def side_by_side(pictures: np.ndarray, columns: int | None = None) -> np.ndarray
 def save_picture(pixels: np.ndarray, path: str | Path) -> None:
     """Write pixels (C, H, W) uint8 as a PNG; whole or not at all."""
     picture = Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0))
-    with written_whole(path) as file:
+    with writing.written_whole(path) as file:
         picture.save(file, "PNG")

@@ -14,14 +14,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 import anogan
-from anogan import InputError
+from anogan import Chunk, InputError, Stream, writing
 
 from . import options
-from .io import check_table_target, is_device, table_writer, warn
 from .journal import Journal, digest, identity, kept, nameless
 from .maps import RAW_FORMATS, MapWriter, pixel_maps
+from .output import warn, warn_of
 from .progress import Reporter
-from .stream import Chunk, Stream, column_label
 
 _PARTS = {"": ("label", pa.string()), "_share": ("share", pa.float64()), "_text": ("text", pa.string())}
 """End of the name of a reason's columns in the output -> field of `Detector.reasons`, and type."""
@@ -102,7 +101,7 @@ def command(
     A category that the model never saw does not stop scoring: to a detector an unseen value is evidence. It
     is reported at the end; --strict makes it an error.
     """
-    check_table_target(output, [data, model_path])
+    writing.check_table_target(output, [data, model_path])
     detector = anogan.load(model_path)
     stream = Stream(detector, data, drop, label, chunk_rows, on_error == "skip", strict)
     kind = detector.preprocessor_.kind
@@ -110,7 +109,7 @@ def command(
         raise InputError("--reasons names columns of a table; for pictures use --maps DIR.")
     if maps is not None and kind != "image":
         raise InputError("--maps writes heatmaps of pictures; for a table use --reasons K.")
-    if resume and (maps is not None or is_device(output)):
+    if resume and (maps is not None or writing.is_device(output)):
         raise InputError("--resume is for scores in a file, without --maps.")
     if map_format is not None and maps is None:
         raise InputError("--map-format is the format of the maps that --maps DIR writes; name DIR.")
@@ -118,19 +117,19 @@ def command(
     run = _Run(detector, stream, count, writer, Reporter(quiet=quiet))
     run.schema(flag=True)  # says so now if names clash
     with run.reporter, contextlib.ExitStack() as stack:
-        if fdr is None and is_device(output):
+        if fdr is None and writing.is_device(output):
             flagged = run.to_device(output)
         else:
             schema = run.schema(flag=False)
-            if is_device(output) or maps is not None:
-                folder = None if is_device(output) else os.path.dirname(os.path.abspath(output))
+            if writing.is_device(output) or maps is not None:
+                folder = None if writing.is_device(output) else os.path.dirname(os.path.abspath(output))
                 journal = stack.enter_context(nameless(folder, schema))
             else:
                 given = [fdr, count, label, drop, strict, on_error, stream.chunk_rows, anogan.__version__]
                 this = {"model": digest(model_path), "data": identity(data), "set of options": json.dumps(given)}
                 journal = stack.enter_context(kept(output, schema, this, resume=resume))
             flagged = run.to_file(output, journal, fdr)
-    stream.report()
+    warn_of(stream)
     facts = {
         "output": output,
         "rows": run.rows,
@@ -179,7 +178,7 @@ class _Run:
     def to_device(self, output: str) -> int:
         """Write scores as they come, flags by the model's threshold; how many are flagged."""
         schema, flagged = self.schema(flag=True), 0
-        with table_writer(output, schema) as writer:
+        with writing.table_writer(output, schema) as writer:
             for table in self._tables(None):
                 flags = table["score"].to_numpy() > self.detector.calibration_.threshold
                 flagged += int(flags.sum())
@@ -206,7 +205,7 @@ class _Run:
             level = calibration.fdr_level(counts, fdr)
         schema, flagged = self.schema(flag=True), 0
         self.reporter.begin("writing", self.rows)
-        with table_writer(output, schema) as writer:
+        with writing.table_writer(output, schema) as writer:
             for table in journal.tables():
                 if level is None:
                     flags = table["score"].to_numpy() > calibration.threshold
@@ -262,7 +261,7 @@ class _Run:
         if len(rows) and self.count:
             X = chunk.X.iloc[rows] if isinstance(chunk.X, pd.DataFrame) else chunk.X[rows]
             found = self.detector.reasons(X, self.count)
-            found["label"] = found["column"].map(column_label)
+            found["label"] = found["column"].map(anogan.labels.column_label)
             for rank, told in found.groupby("rank"):
                 for part, (field, _) in _PARTS.items():
                     cells[f"reason_{rank}{part}"][rows[told["row"]]] = told[field]

@@ -12,7 +12,7 @@ import anogan
 ROOT = Path(__file__).parents[1]
 LAYERS = (
     ("errors", "parameters", "seeding"),
-    ("data",),
+    ("sources", "data"),
     ("nn",),
     ("losses",),
     ("engine",),

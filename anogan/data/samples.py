@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -12,6 +11,8 @@ from typing import Protocol
 
 import numpy as np
 import torch
+
+from ..sources.threads import decoder_threads
 
 _FINGERPRINTED = 64  # pictures decoded for a fingerprint
 CACHE_BYTES = 64 * 2**20
@@ -187,8 +188,3 @@ class FolderSamples:
             picture = self._decode(index)
             self._cache.offer(index, picture)
         target.copy_(torch.from_numpy(self._convert(picture)))
-
-
-def decoder_threads() -> int:
-    """Pillow decodes outside the interpreter lock, so one thread per core pays, up to a few."""
-    return min(os.cpu_count() or 1, 8)

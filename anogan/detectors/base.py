@@ -22,7 +22,6 @@ from ..data.choose import preprocessor_for
 from ..data.condition import Conditioned
 from ..data.samples import Samples, TensorSamples
 from ..data.scaling import SCALINGS
-from ..data.table_file import TableFile
 from ..engine.callbacks import Callback
 from ..engine.checkpoint import read_checkpoint
 from ..engine.diagnostics import FEWEST_ROWS, Diagnosis, diagnose
@@ -41,6 +40,7 @@ from ..scoring.explain import error_map, occlusion
 from ..scoring.reasons import describe, leading
 from ..scoring.similar import SIMILAR, SimilarRows
 from ..seeding import derived_seed, draw_seed, forked_torch_rng
+from ..sources.table import TableFile
 from .registry import detector_class, register
 
 if TYPE_CHECKING:

@@ -74,7 +74,7 @@ def test_dropping_a_column_that_is_not_there(score_refused):
 
 
 def test_dropping_a_column_that_the_model_needs(score_refused):
-    score_refused(mixed_table(9), ["--drop items", "needs"], "--drop", "items")
+    score_refused(mixed_table(9), ["'items' cannot be dropped", "needs"], "--drop", "items")
 
 
 def test_number_that_became_text(score_refused):

@@ -4,8 +4,8 @@ import numpy as np
 from PIL import Image
 
 import anogan
+from anogan import Chunk
 from anogan.cli.maps import MapWriter, contour, pixel_maps
-from anogan.cli.stream import Chunk
 
 CYAN = (0, 255, 255)
 

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
 
-from anogan import InputError
+from anogan import ImageFolder, InputError
 from anogan.data.choose import preprocessor_for, preprocessor_from_state
-from anogan.data.image import ImageFolder, ImagePreprocessor
+from anogan.data.image import ImagePreprocessor
 from anogan.data.samples import FolderSamples, PictureCache, TensorSamples
 from anogan.data.state import decode, encode
 

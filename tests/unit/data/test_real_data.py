@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from anogan.data.choose import preprocessor_for
-from anogan.data.image import ImageFolder
 from anogan.data.scaling import SCALINGS
+from anogan.sources.images import ImageFolder
 
 DATA = Path(os.environ.get("ANOGAN_DATA", Path(__file__).parents[4] / "shared" / "data"))
 NSL_KDD = DATA / "tables" / "nsl_kdd_train.csv"

@@ -1,4 +1,4 @@
-"""Folders of pictures in the layout of MVTec AD, with kinds of defect and masks."""
+"""Folders of pictures in the layout of MVTec AD, with kinds of defects and masks."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ import numpy as np
 from PIL import Image
 
 from ..errors import InputError
-from .image import ImageFolder
+from .images import ImageFolder
 
 
 class MVTecFolder:
-    """``train/good``, ``test/good``, ``test/<kind of defect>``, and ``ground_truth/<kind>/<name>_mask.png``.
+    """A folder of pictures in MVTec layout.
+
+    It holds ``train/good``, ``test/good``, ``test/<kind of defect>`` and ``ground_truth/<kind>/<name>_mask.png``.
 
     Parameters
     ----------
@@ -39,25 +41,25 @@ class MVTecFolder:
 
     @staticmethod
     def is_at(path: Path) -> bool:
-        """Whether a folder is laid out so."""
+        """Return whether a folder has this layout."""
         return (path / "train" / "good").is_dir()
 
     @cached_property
     def train(self) -> ImageFolder:
-        """The good pictures to learn from."""
+        """Good pictures to fit on."""
         return ImageFolder(self.path / "train" / "good", size=self._size)
 
     @cached_property
     def test(self) -> ImageFolder:
-        """The pictures to judge, good ones and defective ones."""
+        """Pictures to score, good and defective."""
         return ImageFolder(self.path / "test", size=self._size)
 
     def kind_of(self, file: Path) -> str:
-        """The folder in ``test`` that holds a picture: "good" or a kind of defect."""
+        """Return the folder in ``test`` that holds a picture: "good" or a kind of defect."""
         return file.relative_to(self.path / "test").parts[0]
 
     def mask_of(self, file: Path) -> np.ndarray | None:
-        """Where a picture in ``test`` is defective: bool (H, W); None if there are no masks of its kind.
+        """Return where a picture in ``test`` is defective, bool (H, W), or None if there are no masks of its kind.
 
         Raises
         ------

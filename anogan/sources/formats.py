@@ -1,0 +1,82 @@
+"""What a format of tables must offer to `TableFile`."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pyarrow as pa
+
+from .source import import_formats
+
+_KIND_WORDS = {"double": "numbers", "bool": "true or false", "timestamp": "dates", "string": "UTF-8 text"}
+
+
+class TableFormat(ABC):
+    """A table at a path. A subclass is found by `TableFile` through its suffixes.
+
+    Parameters
+    ----------
+    path : Path
+
+    Attributes
+    ----------
+    suffixes : tuple of str
+        Ends of file names in lower case.
+    folders : bool
+        Whether a folder of such files is one table.
+    names : list of str
+        All columns in the file's order.
+    """
+
+    suffixes: ClassVar[tuple[str, ...]]
+    folders: ClassVar[bool] = False
+    names: list[str]
+    known: ClassVar[list[type[TableFormat]]] = []
+    """Every subclass, the latest first."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        TableFormat.known.insert(0, cls)
+
+    @abstractmethod
+    def __init__(self, path: Path) -> None: ...
+
+    @property
+    def total(self) -> int | None:
+        """Number of rows, None where it is known only after reading."""
+        return None
+
+    @abstractmethod
+    def types(self, columns: Sequence[str], text: Collection[str]) -> dict[str, pa.DataType]:
+        """Return a type for each of some columns that holds all its values; those in `text` become strings."""
+
+    @abstractmethod
+    def batches(
+        self, types: Mapping[str, pa.DataType], rows: int, *, strict: Collection[str] = ()
+    ) -> Iterator[pa.Table]:
+        """Yield the columns of `types` in these types, about `rows` rows at a time.
+
+        Raises
+        ------
+        InputError
+            If a value cannot be read in the type of its column, or a column in `strict` is stored in another kind of
+            type, such as text instead of numbers.
+        """
+
+
+def format_of(path: Path) -> type[TableFormat] | None:
+    """Return the format of a file by its name, or of a folder by the files in it; None if it is not a table."""
+    import_formats()
+    if path.is_dir():
+        suffixes = {cls: cls.suffixes for cls in TableFormat.known if cls.folders}
+        names = [file.name.lower() for file in path.iterdir()]
+        return next((cls for cls, ends in suffixes.items() if any(name.endswith(ends) for name in names)), None)
+    return next((cls for cls in TableFormat.known if path.name.lower().endswith(cls.suffixes)), None)
+
+
+def kind_words(kind: pa.DataType) -> str:
+    """Return what a type is called in messages."""
+    return _KIND_WORDS.get(str(kind).split("[")[0], str(kind))

@@ -1,0 +1,58 @@
+"""Data that is in memory, or an ImageFolder, as a source."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..errors import InputError
+from .images import ImageFolder
+from .source import Chunk, Source
+
+
+class MemorySource(Source):
+    """A DataFrame, an array or an ImageFolder.
+
+    Parameters
+    ----------
+    X : DataFrame, (n, d) array, (n, C, H, W) array or ImageFolder
+    labels : (n,) array-like, optional
+        What each row or picture is, such as 0 and 1.
+
+    Raises
+    ------
+    InputError
+        If there are more or fewer labels than rows.
+    """
+
+    def __init__(self, X: Any, labels: Any = None) -> None:
+        self.X = X if isinstance(X, pd.DataFrame | ImageFolder) else np.asarray(X)
+        self.name = f"this {type(self.X).__name__ if not isinstance(self.X, np.ndarray) else 'array'}"
+        self._labels = None if labels is None else np.asarray(labels).ravel().astype(str)
+        if self._labels is not None and len(self._labels) != len(self.X):
+            raise InputError(f"y has {len(self._labels)} labels, X has {len(self.X)} rows.")
+
+    @property
+    def kind(self) -> str:  # type: ignore[override]
+        """Kind of data, which X decides."""
+        if isinstance(self.X, pd.DataFrame):
+            return "table"
+        return "pictures" if isinstance(self.X, ImageFolder) else "array"
+
+    @property
+    def total(self) -> int:
+        """Number of rows or pictures."""
+        return len(self.X)
+
+    def chunks(self, rows: int, *, start: int = 0) -> Iterator[Chunk]:
+        """Yield `rows` rows or pictures at a time."""
+        for first in range(start, len(self.X), rows):
+            part = (
+                self.X.iloc[first : first + rows] if isinstance(self.X, pd.DataFrame) else self.X[first : first + rows]
+            )
+            names = [file.name for file in part.files] if isinstance(part, ImageFolder) else None
+            labels = None if self._labels is None else self._labels[first : first + rows]
+            yield Chunk(first, part, names, labels, first + len(part))

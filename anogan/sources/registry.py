@@ -1,0 +1,66 @@
+"""Opening data by its path."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from pathlib import Path
+
+from ..errors import InputError
+from .formats import TableFormat
+from .pictures import PictureSource
+from .source import Source, import_formats
+
+
+def open_source(
+    path: str | os.PathLike[str], *, part: str = "test", size: int | tuple[int, int] | None = None
+) -> Source:
+    """Open a table, an array or pictures.
+
+    The end of the file's name decides which. A folder is a table if it holds files of a format whose folders are
+    tables (Parquet), and otherwise a folder of pictures.
+
+    Parameters
+    ----------
+    path : path
+    part : {"train", "test"}
+        The part of a folder in MVTec layout to read.
+    size : int or (height, width), optional
+        What pictures are resized to; 64 by default.
+
+    Returns
+    -------
+    Source
+        A `TableFile`, `ArrayFile`, `PictureSource`, or another subclass of `Source` that was defined.
+
+    Raises
+    ------
+    InputError
+        If there is nothing at the path, or nothing that can read it.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib, pandas, anogan
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "amounts.csv"
+    >>> pandas.DataFrame({"amount": [1.5, 2.5, 3.5]}).to_csv(path, index=False)
+    >>> [len(chunk) for chunk in anogan.open_source(path).chunks(2)]
+    [2, 1]
+    """
+    import_formats()
+    path = Path(path)
+    if not path.exists():
+        near = list(path.parent.iterdir()) if path.parent.is_dir() else []
+        close = difflib.get_close_matches(path.name, [p.name for p in near], n=1)
+        hint = f" Did you mean '{path.parent / close[0]}'?" if close else ""
+        raise InputError(f"There is no file or folder '{path}'.{hint}")
+    found = next((cls for cls in Source.known if cls.reads(path)), None)
+    if found is None and path.is_dir():
+        found = PictureSource
+    if found is None:
+        of_tables = {suffix for cls in TableFormat.known for suffix in cls.suffixes}
+        listed = sorted(of_tables | {suffix for cls in Source.known for suffix in cls.suffixes})
+        raise InputError(
+            f"{path} is of no kind that can be read; needed is a file that ends in {', '.join(listed)}, or a folder of "
+            "pictures or of .parquet files."
+        )
+    return found.open(path, part=part, size=size)

@@ -1,0 +1,116 @@
+"""Sampling the rows of a table in one pass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ..data.columns import MAX_CATEGORIES, check_cardinality
+
+_SLACK = 1.5  # times the size of the sample: how many candidate rows are held before those that lost are dropped
+_PIECES = 256  # tables that hold them, at most; each costs some kilobytes whatever its length
+
+
+class ReservoirSample:
+    """The rows with the smallest keys of all that were offered, in the order in which they came.
+
+    With keys drawn uniformly at random this is a uniform sample without replacement.
+
+    Parameters
+    ----------
+    size : int
+        Rows in the sample, at most.
+
+    Attributes
+    ----------
+    seen : int
+        Rows that were offered.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.seen = 0
+        self._tables: list[pa.Table] = []
+        self._keys: list[np.ndarray] = []
+        self._waiting = 0
+        self._limit = np.inf
+
+    def offer(self, table: pa.Table, keys: np.ndarray) -> None:
+        """Add the next rows with their keys (n,)."""
+        self.seen += len(keys)
+        better = keys < self._limit
+        if not better.all():
+            table, keys = table.filter(pa.array(better)), keys[better]
+        self._tables.append(table)
+        self._keys.append(keys)
+        self._waiting += len(keys)
+        if self._waiting > _SLACK * self.size or len(self._tables) > _PIECES:
+            self._settle()
+
+    def drawn(self) -> pa.Table:
+        """Return the sample."""
+        self._settle()
+        return self._tables[0]
+
+    def _settle(self) -> None:
+        table, keys = pa.concat_tables(self._tables), np.concatenate(self._keys)
+        if len(keys) > self.size:
+            self._limit = np.partition(keys, self.size - 1)[self.size - 1]
+            least = keys <= self._limit
+            table, keys = table.filter(pa.array(least)), keys[least]
+        self._tables, self._keys, self._waiting = [table.combine_chunks()], [keys], len(keys)
+
+
+class RareValueRows:
+    """The first row of each kind of value that a sample might miss: a gap, an infinity, and each text.
+
+    Attributes
+    ----------
+    rows : list of pyarrow.Table
+    """
+
+    def __init__(self) -> None:
+        self.rows: list[pa.Table] = []
+        self._seen = 0
+        self._known: dict[str, set[Any]] = {}
+
+    def offer(self, table: pa.Table) -> None:
+        """Keep those of the next rows that show something new.
+
+        Raises
+        ------
+        InputError
+            If a text column has too many different values to be learned.
+        """
+        first: set[int] = set()
+        self._seen += table.num_rows
+        for name in table.column_names:
+            column = table.column(name)
+            known = self._known.setdefault(name, set())
+            for value, row in _first_rows(column, known):
+                known.add(value)
+                first.add(row)
+            if len(known) > MAX_CATEGORIES + 1:
+                check_cardinality(name, [v for v in known if v is not None], self._seen)
+        if first:
+            self.rows.append(table.take(pa.array(sorted(first))))
+
+
+def _first_rows(column: pa.ChunkedArray, known: set[Any]) -> Iterator[tuple[Any, int]]:
+    """Yield each kind of value in a column that is not known yet (None is missing), and its first row."""
+    if pa.types.is_floating(column.type) and np.inf not in known:
+        infinite = pc.is_inf(column)
+        if pc.any(infinite).as_py():
+            yield np.inf, pc.index(infinite, True).as_py()
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        for value in pc.unique(column):
+            if value.is_valid and value.as_py() not in known:
+                yield value.as_py(), pc.index(column, value).as_py()
+    if None not in known:
+        missing = pc.is_null(column, nan_is_null=True)
+        if pc.any(missing).as_py():
+            yield None, pc.index(missing, True).as_py()

@@ -1,0 +1,110 @@
+"""What every source of data has in common, and the pieces that it yields."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+
+@dataclass
+class Chunk:
+    """Consecutive rows or pictures of a source.
+
+    Attributes
+    ----------
+    first : int
+        Number of the first row, counted from 0.
+    X : DataFrame, array or ImageFolder
+        The data as a detector takes it.
+    names : list of str or None
+        File names of pictures.
+    labels : (n,) array of str or None
+    end : int
+        Where the next chunk begins. The numbers from `first` to `end` cover the n rows and pictures that were skipped.
+    """
+
+    first: int
+    X: Any
+    names: list[str] | None = None
+    labels: np.ndarray | None = None
+    end: int = 0
+
+    def __len__(self) -> int:
+        return len(self.X)
+
+    def ids(self) -> pa.Array:
+        """The file names, or the row numbers where there are none."""
+        return pa.array(self.names if self.names is not None else np.arange(self.first, self.first + len(self)))
+
+    def one(self, row: int) -> Chunk:
+        """One of the rows as a chunk that does not keep the others in memory."""
+        part = self.X.iloc[row : row + 1] if isinstance(self.X, pd.DataFrame) else self.X[row : row + 1]
+        names = None if self.names is None else self.names[row : row + 1]
+        labels = None if self.labels is None else self.labels[row : row + 1].copy()
+        return Chunk(self.first + row, part.copy() if hasattr(part, "copy") else part, names, labels)
+
+
+class Source(ABC):
+    """Data that can be read in pieces. A subclass is found by `open_source` through its suffixes.
+
+    A module with a subclass that lies in this folder is imported by itself; elsewhere it must have been imported.
+
+    Attributes
+    ----------
+    suffixes : tuple of str
+        Ends of file names in lower case, such as ``".npy"``.
+    kind : {"table", "array", "pictures"}
+        What its chunks hold: a DataFrame, an array, or an ImageFolder.
+    name : str
+        What messages call it, such as its path.
+    """
+
+    suffixes: ClassVar[tuple[str, ...]] = ()
+    kind: ClassVar[str]
+    name: str
+    known: ClassVar[list[type[Source]]] = []
+    """Every subclass, the latest first."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        Source.known.insert(0, cls)
+
+    @classmethod
+    def reads(cls, path: Path) -> bool:
+        """Return whether this class reads what is at a path: by default a file with one of the suffixes."""
+        return not path.is_dir() and path.name.lower().endswith(cls.suffixes)
+
+    @classmethod
+    def open(cls, path: Path, *, part: str, size: int | tuple[int, int] | None) -> Self:
+        """Open the source at a path; see `open_source` for the arguments."""
+        del part, size
+        return cls(path)  # type: ignore[call-arg]
+
+    @property
+    @abstractmethod
+    def total(self) -> int | None:
+        """Number of rows or pictures, None where it is known only after reading."""
+
+    @abstractmethod
+    def chunks(self, rows: int, *, start: int = 0) -> Iterator[Chunk]:
+        """Yield `rows` rows or pictures at a time, from number `start` on."""
+
+    def description(self) -> str:
+        """Return what kind of data this is, with an article, for messages."""
+        return {"table": "a table", "array": "an array", "pictures": "a folder of pictures"}[self.kind]
+
+
+def import_formats() -> None:
+    """Import every module of this folder, so that all sources and table formats are known."""
+    package = importlib.import_module(__package__)
+    for info in pkgutil.iter_modules(package.__path__):
+        importlib.import_module(f"{__package__}.{info.name}")

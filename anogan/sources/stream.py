@@ -1,0 +1,291 @@
+"""Data on its way to a fitted detector: columns checked, read chunk by chunk, and what to report at the end."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from ..errors import InputError
+from .arrays import ArrayFile
+from .labels import closest
+from .memory import MemorySource
+from .pictures import PictureSource, skip_reason, skipped_message
+from .registry import open_source
+from .source import Chunk, Source
+from .table import TableFile
+
+ROWS_AT_ONCE = 32768
+PICTURES_AT_ONCE = 256
+_UNSEEN_KEPT = 1000  # different values per column; a column whose values are all new must not fill the memory
+
+Progress: TypeAlias = Callable[[str, int, int | None], None]
+"""Called with what is being done, how many rows or pictures are done, and how many there are (None if unknown)."""
+
+
+@dataclass
+class Stream:
+    """The chunks of a source, as a fitted detector takes them.
+
+    Parameters
+    ----------
+    detector : fitted Detector
+    data : path, Source, DataFrame, array or ImageFolder
+    drop : sequence of str
+        Columns of a table file to leave out.
+    label : str or None
+        Column of a table file, or the key y of a .npz, that the chunks carry as labels. The pictures of an MVTec layout
+        carry their kinds, and data in memory the labels it was given with, in any case.
+    chunk_rows : int or None
+        Rows or pictures in a chunk; by default 32768 or 256.
+    skip_errors : bool
+        Leave out pictures that cannot be read, and note them.
+    strict : bool
+        Raise for a category that was not in the training data.
+    part : {"train", "test"}
+        The part of a folder in MVTec layout to read.
+    start : int
+        Where the first chunk begins: the `end` of another run's last chunk.
+
+    Attributes
+    ----------
+    source : Source
+    unseen : dict of str to Counter
+        By column: the values that were not in the training data, and in how many rows they occurred so far.
+    skipped : dict of str to str
+        The pictures that could not be read so far, and why.
+
+    Raises
+    ------
+    InputError
+        If the source does not suit the detector: another kind of data, or columns that are missing or too many.
+
+    Examples
+    --------
+    >>> import numpy as np, anogan
+    >>> X = np.random.default_rng(0).normal(size=(40, 2))
+    >>> detector = anogan.DenoisingGAN(**anogan.DenoisingGAN.tiny, random_state=0).fit(X)
+    >>> [len(chunk) for chunk in anogan.Stream(detector, X, chunk_rows=25)]
+    [25, 15]
+    """
+
+    detector: Any
+    data: Any
+    drop: Sequence[str] = ()
+    label: str | None = None
+    chunk_rows: int | None = None
+    skip_errors: bool = False
+    strict: bool = False
+    part: str = "test"
+    start: int = 0
+    unseen: dict[str, Counter[str]] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.source = _as_source(self.data, self.part)
+        kind = self.detector.preprocessor_.kind
+        kinds, words = {
+            "table": (("table",), "a table"),
+            "vector": (("array",), "an array without column names (.npy or .npz)"),
+            "image": (("pictures", "array"), "pictures"),
+        }[kind]
+        if self.source.kind not in kinds:
+            raise InputError(f"The model was fitted on {words}; {self.source.name} is {self.source.description()}.")
+        if isinstance(self.source, TableFile):
+            self._check_columns(self.source)
+            given, types = self.source, self.detector.preprocessor_.column_types()
+            label = self.label or given.label
+            self.source = TableFile(given.path, text=given.text, keep=given.keep, label=label, types=types)
+            return
+        if self.drop:
+            raise InputError(
+                f"Only columns of a table file can be dropped (--drop); {self.source.name} is "
+                f"{self.source.description()}."
+            )
+        if isinstance(self.source, ArrayFile):
+            if self.label is not None and (self.label != "y" or self.source.labels is None):
+                raise InputError(f"{self.source.name} has no labels '{self.label}'; a .npz holds them under the key y.")
+        elif isinstance(self.source, PictureSource) and self.label is not None and not self.source.layout:
+            raise InputError(f"{self.source.name} is a folder of pictures without labels (no MVTec layout).")
+
+    @property
+    def total(self) -> int | None:
+        """Number of rows or pictures, None where it is known only after reading."""
+        return self.source.total
+
+    def __iter__(self) -> Iterator[Chunk]:
+        is_image = self.detector.preprocessor_.kind == "image"
+        rows = self.chunk_rows or (PICTURES_AT_ONCE if is_image else ROWS_AT_ONCE)
+        for chunk in self.source.chunks(rows, start=self.start):
+            if isinstance(self.source, ArrayFile) and self.label is None:
+                chunk = replace(chunk, labels=None)
+            if self.source.kind == "pictures" and self.skip_errors:
+                chunk = self._readable(chunk)
+            if not len(chunk):
+                continue
+            if self.source.kind == "table":
+                self._note_unseen(self.detector.preprocessor_.unseen_categories(chunk.X))
+            yield chunk
+
+    def notes(self) -> list[str]:
+        """Return a sentence about the pictures that were skipped, and one for each column with unseen values."""
+        unseen = [_unseen_message(column, counts) for column, counts in self.unseen.items()]
+        return [*([skipped_message(self.skipped)] if self.skipped else []), *unseen]
+
+    def normal_label(self, normal: str | None) -> str | None:
+        """Return the label of normal samples: the given one, or "good" for a folder of pictures.
+
+        Raises
+        ------
+        InputError
+            If a label is given for a folder of pictures, whose folders are the labels.
+        """
+        if not isinstance(self.source, PictureSource):
+            return normal
+        if self.label is not None or normal is not None:
+            raise InputError(
+                "--label and --normal are for tables; in a folder of pictures in MVTec layout test/good is normal."
+            )
+        return "good"
+
+    def samples(self, progress: Progress | None = None) -> Iterator[Any]:
+        """Yield the data of each chunk, for `Detector.recalibrate` and `Detector.drift`."""
+        done = 0
+        report(progress, "scoring", done, self.total)
+        for chunk in self:
+            yield chunk.X
+            done += len(chunk)
+            report(progress, "scoring", done, self.total)
+
+    def _check_columns(self, source: TableFile) -> None:
+        needed = {str(name) for name in self.detector.preprocessor_.column_types()}
+        for verb, names in (("dropped", self.drop), ("the label", () if self.label is None else (self.label,))):
+            for name in names:
+                source.check_column(name)
+                if name in needed:
+                    raise InputError(f"Column '{name}' cannot be {verb}: the model was fitted on it and needs it.")
+        taken = {*needed, *self.drop, self.label}
+        extra = [n for n in source.columns if n not in taken]
+        missing = [str(n) for n in self.detector.preprocessor_.column_types() if str(n) not in source.names]
+        faults = [f"lacks column '{n}', which the model was fitted on.{closest(n, extra)}" for n in missing]
+        if extra and not missing:
+            names = ", ".join(f"'{n}'" for n in extra[:10]) + (" ..." if len(extra) > 10 else "")
+            options = " ".join(f"--drop {n}" for n in extra[:10])
+            faults.append(
+                f"has columns that the model was not fitted on: {names}. Leave them out (on the command line with "
+                f"{options})."
+            )
+        if faults:
+            more = f" (and {len(faults) - 1} more columns are missing)" if len(faults) > 1 else ""
+            raise InputError(f"{source.path} {faults[0]}{more}")
+
+    def _note_unseen(self, found: dict[Any, dict[Any, int]]) -> None:
+        for column, counts in found.items():
+            texts = Counter({"(missing)" if v is None else str(v): n for v, n in counts.items()})
+            if self.strict:
+                raise InputError(f"{self.source.name}: {_unseen_message(str(column), texts)}")
+            kept = self.unseen.setdefault(str(column), Counter())
+            for text, rows in texts.items():
+                kept[text if text in kept or len(kept) < _UNSEEN_KEPT else "(others)"] += rows
+
+    def _readable(self, chunk: Chunk) -> Chunk:
+        """Return the pictures of a chunk that can be read at the model's shape."""
+        pictures = chunk.X.resized(tuple(self.detector.preprocessor_.spec_.shape))
+        names = dict(zip(pictures.files, chunk.names or [], strict=True))
+        try:
+            good, failures = pictures.readable()
+        except InputError:  # none of this chunk; others may be better
+            good, failures = pictures[:0], dict.fromkeys(pictures.files, "cannot be read")
+        self.skipped.update({names[file]: skip_reason(file, reason) for file, reason in failures.items()})
+        if len(self.skipped) == self.total:
+            raise InputError(
+                f"None of the {self.total} pictures in {self.source.name} can be read as the model needs them."
+            )
+        kept = [file not in failures for file in pictures.files]
+        return Chunk(
+            chunk.first,
+            good,
+            [names[file] for file in good.files],
+            None if chunk.labels is None else chunk.labels[kept],
+            chunk.end,
+        )
+
+
+_Scored: TypeAlias = list[tuple[Chunk, float]]
+
+
+@dataclass
+class TopK:
+    """The scores of a stream, and its extreme rows.
+
+    Attributes
+    ----------
+    scores : (n,) float64
+    labels : (n,) array of str or None
+    highest, lowest : list of (Chunk, float)
+        Rows as chunks of one with their scores, the most extreme first.
+    """
+
+    scores: np.ndarray
+    labels: np.ndarray | None
+    highest: _Scored
+    lowest: _Scored
+
+    @classmethod
+    def of(cls, stream: Stream, *, highest: int, lowest: int = 0, progress: Progress | None = None) -> TopK:
+        """Score a stream in one pass and keep only the extreme rows themselves.
+
+        Parameters
+        ----------
+        stream : Stream
+        highest, lowest : int
+            How many of the most and of the least anomalous rows to keep.
+        progress : function of (str, int, int or None), optional
+        """
+        scores, labels = [], []
+        top: _Scored = []
+        bottom: _Scored = []
+        done = 0
+        report(progress, "scoring", done, stream.total)
+        for chunk in stream:
+            found = stream.detector.anomaly_score(chunk.X)
+            scores.append(found)
+            if chunk.labels is not None:
+                labels.append(chunk.labels)
+            top = _extremes(top, chunk, found, highest, sign=-1)
+            bottom = _extremes(bottom, chunk, found, lowest, sign=1)
+            done += len(chunk)
+            report(progress, "scoring", done, stream.total)
+        if not scores:
+            raise InputError(f"{stream.source.name} has no rows to score.")
+        return cls(np.concatenate(scores), np.concatenate(labels) if labels else None, top, bottom)
+
+
+def report(progress: Progress | None, what: str, done: int, total: int | None) -> None:
+    """Call `progress`, if it is given."""
+    if progress is not None:
+        progress(what, done, total)
+
+
+def _as_source(data: Any, part: str) -> Source:
+    if isinstance(data, Source):
+        return data
+    return open_source(data, part=part) if isinstance(data, str | os.PathLike) else MemorySource(data)
+
+
+def _extremes(kept: _Scored, chunk: Chunk, scores: np.ndarray, count: int, *, sign: int) -> _Scored:
+    """Return the `count` first of those kept so far and of a chunk, by ``sign * score``; the earlier one wins a tie."""
+    limit = sign * kept[-1][1] if 0 < len(kept) == count else np.inf
+    rows = [row for row in np.argsort(sign * scores, kind="stable")[:count] if sign * scores[row] < limit]
+    merged = kept + [(chunk.one(int(row)), float(scores[row])) for row in rows]
+    return sorted(merged, key=lambda entry: sign * entry[1])[:count]
+
+
+def _unseen_message(column: str, counts: Counter[str]) -> str:
+    listed = ", ".join(f"'{value}' ({count:,} rows)" for value, count in counts.most_common(5))
+    more = f" and {len(counts) - 5} more" if len(counts) > 5 else ""
+    return f"column '{column}' has values that were not in the training data: {listed}{more}."

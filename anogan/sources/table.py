@@ -1,0 +1,312 @@
+"""Tables on disk: read in pieces and sampled in one pass, so that no more of a file is held than is needed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from ..errors import InputError
+from .formats import TableFormat, format_of
+from .labels import closest, label_texts
+from .sampling import RareValueRows, ReservoirSample
+from .source import Chunk, Source
+
+ROWS_AT_ONCE = 32768
+_TYPES = {
+    "double": pa.float64(),
+    "bool": pa.bool_(),
+    "string": pa.string(),
+    "timestamp[us]": pa.timestamp("us"),
+    "timestamp[us, tz=UTC]": pa.timestamp("us", "UTC"),
+}
+"""What preprocessors call the types in which they want a file's columns."""
+
+
+class RowSample(NamedTuple):
+    """Rows of a file for `Detector.fit`.
+
+    Attributes
+    ----------
+    frame : DataFrame
+        A uniform sample without replacement, in the file's order.
+    known : DataFrame
+        The same rows and then some more, which show what occurs in the file at all: for each column the first row
+        with a missing value, with an infinity, and with each text.
+    total : int
+        Rows that the sample was drawn from.
+    """
+
+    frame: pd.DataFrame
+    known: pd.DataFrame
+    total: int
+
+
+class TableFile(Source):
+    """A CSV, TSV or Parquet file, or a folder of Parquet files, of any length.
+
+    `Detector.fit` draws a sample of it in one pass, and `anomaly_score` scores it in pieces, so neither holds it whole.
+
+    Parameters
+    ----------
+    path : path
+        A file ending in .csv, .tsv (also gzipped) or .parquet, or a folder of .parquet files, which are read in the
+        order of their names.
+    drop : sequence of str
+        Columns that are left out.
+    text : sequence of str
+        Columns that are read as text even if they look like numbers or dates, such as postal codes.
+    keep : function of pyarrow.Table -> (n,) bool array, optional
+        Selects rows. It gets consecutive rows with the wanted columns and those in `text`, even dropped ones, such as
+        ``keep=lambda rows: pc.equal(rows["label"], "normal")``.
+    label : str, optional
+        Column that `chunks` hands over as labels, read as text.
+    types : dict, optional
+        Column name -> the type that `chunks` reads it in, as `Preprocessor.column_types` names it. By default all
+        columns that are not left out are read, in types that hold all their values.
+
+    Attributes
+    ----------
+    names : list of str
+        All columns in the file's order.
+    columns : list of str
+        Those that are not left out.
+
+    Raises
+    ------
+    InputError
+        If the file is empty, has a column twice, or cannot be read as what its name says.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib, pandas
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "amounts.csv"
+    >>> pandas.DataFrame({"id": range(5), "amount": 1.5}).to_csv(path, index=False)
+    >>> TableFile(path, drop=["id"]).columns
+    ['amount']
+    """
+
+    kind = "table"
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        drop: Sequence[str] = (),
+        text: Sequence[str] = (),
+        keep: Callable[[pa.Table], Any] | None = None,
+        label: str | None = None,
+        types: Mapping[Any, str] | None = None,
+    ) -> None:
+        self.path, self.name = Path(path), str(path)
+        self.label = label
+        self.text = (*text, *(() if label is None else (label,)))
+        self.keep = keep
+        self.types = types
+        found = format_of(self.path)
+        if found is None and self.path.is_dir():
+            ends = " or ".join(suffix for cls in TableFormat.known if cls.folders for suffix in cls.suffixes)
+            raise InputError(f"There are no {ends} files in the folder '{path}'.")
+        if found is None:
+            ends = ", ".join(sorted({suffix for cls in TableFormat.known for suffix in cls.suffixes}))
+            raise InputError(f"{path} is not a table that can be read; needed is a name that ends in {ends}.")
+        with self._explained():
+            self._format = found(self.path)
+        self.names = list(self._format.names)
+        twice = sorted({n for n in self.names if self.names.count(n) > 1})
+        if twice:
+            raise InputError(f"{path} has column '{twice[0]}' more than once; column names must be unique.")
+        for name in (*drop, *self.text):
+            self.check_column(name)
+        self.columns = [name for name in self.names if name not in drop and name != label]
+        if not self.columns:
+            raise InputError(f"{path} has no columns left to learn from.")
+
+    @classmethod
+    def reads(cls, path: Path) -> bool:
+        """Return whether a path is that of a table, which may be a folder."""
+        return format_of(path) is not None
+
+    def check_column(self, name: str) -> None:
+        """Raise `InputError` with the closest name if the file has no such column."""
+        if name not in self.names:
+            raise InputError(f"{self.path} has no column '{name}'.{closest(name, self.names)}")
+
+    @property
+    def total(self) -> int | None:
+        """Number of rows in the file, None where it is known only after reading."""
+        with self._explained():
+            return self._format.total
+
+    def read(self) -> pa.Table:
+        """Return all rows that `keep` selects, in types that hold all of them."""
+        with self._explained():
+            tables = list(self._batches(self._inferred(self.columns), ROWS_AT_ONCE))
+        self._check_any(sum(table.num_rows for table in tables))
+        return pa.concat_tables(tables)
+
+    def chunks(self, rows: int, *, start: int = 0) -> Iterator[Chunk]:
+        """Yield `rows` rows at a time in constant memory, with DataFrames as detectors take them."""
+        if self.types is None:
+            with self._explained():
+                inferred = self._inferred(self.columns)
+            tables = self._tables(inferred | self._label_type(), rows, start)
+            columns: list[Any] = self.columns
+        else:
+            tables = self._tables(self._wanted(self.types) | self._label_type(), rows, start, strict=True)
+            columns = list(self.types)
+        first = start
+        for table in tables:
+            labels = None
+            if self.label is not None:
+                labels = label_texts(table.column(self.label), self.label, self.path, first=first)
+            frame = self.frame(table.select([str(name) for name in columns]))
+            frame.columns = pd.Index(columns)
+            yield Chunk(first, frame, labels=labels, end=first + len(frame))
+            first += len(frame)
+
+    def frames(self, types: Mapping[Any, str], rows: int = ROWS_AT_ONCE) -> Iterator[pd.DataFrame]:
+        """Yield some columns in given types, `rows` rows at a time.
+
+        Parameters
+        ----------
+        types : dict
+            Column name -> what it must hold (in CSV: be readable as), as `Preprocessor.column_types` says. A name that
+            is not a string is found by its text.
+        rows : int
+        """
+        for table in self._tables(self._wanted(types), rows, strict=True):
+            frame = self.frame(table)
+            frame.columns = pd.Index(list(types))
+            yield frame
+
+    def sample(self, rows: int, seed: int, progress: Callable[[int], None] | None = None) -> RowSample:
+        """Draw rows uniformly without replacement: all of them, if there are no more than `rows`.
+
+        Every row gets a random number, and those with the smallest are kept. This takes one pass (for CSV a further one
+        before it, to learn the columns' types) and memory for 1.5 times the sample. The sample depends only on the seed
+        and on the order of the rows.
+
+        Parameters
+        ----------
+        rows : int
+        seed : int
+        progress : function of int, optional
+            Called with the number of rows that were read so far.
+
+        Raises
+        ------
+        InputError
+            If there are no rows, or a text column has too many different values to be learned.
+        """
+        rng = np.random.default_rng(seed)
+        candidates, rare = ReservoirSample(rows), RareValueRows()
+        with self._explained(lambda: f" (after row {candidates.seen})" if candidates.seen else ""):
+            types = self._inferred(self.columns)
+            for table in _regroup(self._batches(types, ROWS_AT_ONCE), ROWS_AT_ONCE):
+                rare.offer(table)
+                candidates.offer(table, rng.random(table.num_rows))
+                if progress is not None:
+                    progress(candidates.seen)
+        self._check_any(candidates.seen)
+        drawn = candidates.drawn()
+        frame = self.frame(pa.concat_tables([drawn, *rare.rows]))
+        return RowSample(frame[: len(drawn)], frame, candidates.seen)
+
+    def frame(self, table: pa.Table) -> pd.DataFrame:
+        """Return a DataFrame as detectors take it: dates as datetime64, text decoded.
+
+        Raises
+        ------
+        InputError
+            If a column has a type that no detector takes; the message names it.
+        """
+        for index, field in enumerate(table.schema):
+            kind = field.type
+            if pa.types.is_binary(kind):
+                raise InputError(
+                    f"{self.path}: column '{field.name}' is not UTF-8 text. Convert the file, or drop the column."
+                )
+            if pa.types.is_time(kind) or pa.types.is_nested(kind) or pa.types.is_duration(kind):
+                raise InputError(
+                    f"{self.path}: column '{field.name}' is of type {kind}, which no detector takes. "
+                    "Turn it into numbers, dates or text, or drop the column."
+                )
+            if pa.types.is_decimal(kind):
+                table = table.set_column(index, field.name, table.column(index).cast(pa.float64()))
+        frame: pd.DataFrame = table.to_pandas(date_as_object=False, ignore_metadata=True)
+        return frame
+
+    def _tables(
+        self, types: dict[str, pa.DataType], rows: int, start: int = 0, *, strict: bool = False
+    ) -> Iterator[pa.Table]:
+        """Yield the rows that `keep` selects, from number `start` on, `rows` at a time."""
+        done = 0
+        with self._explained(lambda: f" (after row {done})" if done else ""):
+            for table in _regroup(self._batches(types, rows, strict=strict), rows):
+                if done + table.num_rows > start:
+                    yield table.slice(max(start - done, 0))
+                done += table.num_rows
+        self._check_any(done)
+
+    def _batches(self, types: dict[str, pa.DataType], rows: int, *, strict: bool = False) -> Iterator[pa.Table]:
+        read = {**types, **dict.fromkeys(self.text, pa.string())}
+        never_text = set(types) - set(self.text) if strict else set()
+        for batch in self._format.batches(read, rows, strict=never_text):
+            if self.keep is not None:
+                batch = batch.filter(pa.array(np.asarray(self.keep(batch), dtype=bool)))
+            yield batch.select(list(types))
+
+    def _inferred(self, columns: Sequence[str]) -> dict[str, pa.DataType]:
+        return self._format.types(columns, self.text)
+
+    def _label_type(self) -> dict[str, pa.DataType]:
+        return {} if self.label is None else {self.label: pa.string()}
+
+    def _wanted(self, types: Mapping[Any, str]) -> dict[str, pa.DataType]:
+        wanted = {str(name): _TYPES[kind] for name, kind in types.items()}
+        for name in wanted:
+            if name not in self.names:
+                raise InputError(f"{self.path} has no column '{name}', which the model needs.")
+        return wanted
+
+    def _check_any(self, rows: int) -> None:
+        if not rows:
+            what = "has a header but no rows" if self.keep is None else "has no row that is to be kept"
+            raise InputError(f"{self.path} {what}.")
+
+    @contextlib.contextmanager
+    def _explained(self, where: Callable[[], str] = lambda: "") -> Iterator[None]:
+        """Turn Arrow's errors into ones that name the file."""
+        try:
+            yield
+        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+            raise InputError(f"{self.path}: {str(error).rstrip('.')}{where()}.") from None
+        except UnicodeDecodeError:
+            raise InputError(f"{self.path} is not UTF-8 text. Convert the file.") from None
+        except OSError as error:
+            if error.errno is None:  # raised by Arrow for damaged compression
+                raise InputError(f"{self.path} cannot be read: {error}.") from None
+            raise
+
+
+def _regroup(batches: Iterator[pa.Table], rows: int) -> Iterator[pa.Table]:
+    """Yield tables of `rows` rows each (the last may be shorter) from tables of any length."""
+    waiting: list[pa.Table] = []
+    count = 0
+    for batch in batches:
+        waiting.append(batch)
+        count += batch.num_rows
+        while count >= rows:
+            whole = pa.concat_tables(waiting)
+            yield whole.slice(0, rows)
+            count -= rows
+            waiting = [whole.slice(rows)]
+    if count:
+        yield pa.concat_tables(waiting)

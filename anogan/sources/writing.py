@@ -1,0 +1,145 @@
+"""Writing tables and other files, whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import pyarrow as pa
+import pyarrow.csv as pv
+import pyarrow.parquet as pq
+
+from ..errors import InputError
+
+WRITTEN_SUFFIXES = (".csv", ".tsv", ".parquet")
+
+
+def check_target(target: str, inputs: Sequence[str] = (), *, folder: bool = False) -> None:
+    """Raise if an output cannot be written, before hours are spent on what goes into it.
+
+    Parameters
+    ----------
+    target : str
+        A path, or "-" for standard output.
+    inputs : sequence of str
+        Files that must not be replaced.
+    folder : bool
+        Whether the output is a folder, which may be created.
+
+    Raises
+    ------
+    InputError
+        If the target is one of the `inputs`, if the folder around it does not exist, or if the target is a folder
+        (or a file, where a folder is needed).
+    PermissionError
+        If the folder around it cannot be written to.
+    """
+    path = Path(target)
+    if is_device(target):
+        return
+    for source in inputs:
+        if path.exists() and Path(source).exists() and path.samefile(source):
+            raise InputError(f"The output '{target}' would replace the input '{source}'; name another file.")
+    if path.is_dir() != folder and path.exists():
+        raise InputError(f"{path} is a {'file' if folder else 'folder'}; name a {'folder' if folder else 'file'}.")
+    home = path if path.is_dir() else path.absolute().parent
+    if not home.is_dir() and not folder:
+        raise InputError(f"The folder '{home}' for the output does not exist.")
+    while not home.exists():
+        home = home.parent
+    if not os.access(home, os.W_OK | os.X_OK):
+        raise PermissionError(13, "Permission denied: cannot write here", str(home))
+
+
+def is_device(target: str) -> bool:
+    """Return whether the target is standard output, a device or a pipe, which cannot be replaced by renaming."""
+    path = Path(target)
+    return target == "-" or (path.exists() and not path.is_file() and not path.is_dir())
+
+
+def check_table_target(target: str, inputs: Sequence[str] = ()) -> None:
+    """Call `check_target` for a table; raise `InputError` too if no kind of table has such a name."""
+    check_target(target, inputs)
+    if not is_device(target) and not target.lower().endswith(WRITTEN_SUFFIXES):
+        raise InputError(
+            f"A table cannot be written to '{target}'; name a file that ends in {', '.join(WRITTEN_SUFFIXES)}, or -."
+        )
+
+
+@contextlib.contextmanager
+def written_whole(target: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
+    """Open a binary file that appears under its name only if the block succeeds; "-" is standard output."""
+    if target == "-":
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    path = Path(target)
+    with named_after(path):
+        if is_device(str(target)):
+            with open(path, "wb") as file:
+                yield file
+            return
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+        try:
+            with open(temporary, "wb") as file:
+                yield file
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def named_after(path: Path) -> Iterator[None]:
+    """Let errors name the file that the user asked for: a full disk names none, and the temporary file is unknown."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None or str(error.filename).endswith(".part"):
+            error.filename = str(path)
+        raise
+
+
+class TableWriter:
+    """Writes tables of one schema to CSV, TSV or Parquet, as the target's name says; "-" is CSV.
+
+    Parameters
+    ----------
+    file : writable binary file
+    target : str
+    schema : pyarrow.Schema
+    """
+
+    def __init__(self, file: IO[bytes], target: str, schema: pa.Schema) -> None:
+        name = target.lower()
+        if name.endswith(".parquet"):
+            self._writer: Any = pq.ParquetWriter(file, schema)
+            return
+        delimiter = "\t" if name.endswith(".tsv") else ","
+        file.write((delimiter.join(_quoted(n, delimiter) for n in schema.names) + "\n").encode())
+        options = pv.WriteOptions(include_header=False, delimiter=delimiter)
+        self._writer = pv.CSVWriter(file, schema, write_options=options)
+
+    def write(self, table: pa.Table) -> None:
+        """Append rows."""
+        self._writer.write_table(table)
+
+    def close(self) -> None:
+        """Finish the table; the file itself stays open."""
+        self._writer.close()
+
+
+@contextlib.contextmanager
+def table_writer(target: str, schema: pa.Schema) -> Iterator[TableWriter]:
+    """Open a `TableWriter` on a file that appears whole or not at all."""
+    with written_whole(target) as file:
+        writer = TableWriter(file, target, schema)
+        yield writer
+        writer.close()
+
+
+def _quoted(name: str, delimiter: str) -> str:
+    return '"' + name.replace('"', '""') + '"' if any(c in name for c in (delimiter, '"', "\n", "\r")) else name
