@@ -1,7 +1,7 @@
 # make demo       install into .venv, then see the tool work on real data
 # make test       install into .venv, then format, lint, types and the fast tests
 # make test-slow  the tests that take longer
-# make readme     rewrite the generated tables in README.md
+# make generate   rewrite what is generated: the index of detectors, their types, the tables in README.md
 # make clean      remove what these commands made
 
 PYTHON ?= python3
@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow readme clean
+.PHONY: help demo test test-slow generate clean
 
 help:
 	@sed -n 's/^# //p; /^$$/q' Makefile
@@ -27,7 +27,8 @@ test: $(INSTALLED)
 test-slow: $(INSTALLED)
 	$(BIN)/python -m pytest -m slow -n 2 --timeout 3600
 
-readme: $(INSTALLED)
+generate: $(INSTALLED)
+	$(BIN)/python tests/test_generated.py
 	$(BIN)/python tests/test_readme.py
 
 # setuptools and torch go first, at their pinned versions: nothing later then has a reason to fetch another build of torch,

@@ -37,7 +37,9 @@ def run(folder: Path, seeds: list[int], variants: list[str]) -> Iterator[Record]
         masks = [layout.mask_of(file) for file in files]
         for name in variants:
             detector_name, size, parameters = VARIANTS[name]
-            given = {} if name.endswith("without pool") else {"X_unlabeled": anogan.ImageFolder(pooled, size=size)}
+            given: dict[str, Any] = (
+                {} if name.endswith("without pool") else {"X_unlabeled": anogan.ImageFolder(pooled, size=size)}
+            )
             train = anogan.ImageFolder([layout.train.files[i] for i in normal], size=size)
             began = time.perf_counter()
             detector = anogan.detector_class(detector_name)(random_state=seed, **parameters).fit(train, **given)

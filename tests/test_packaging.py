@@ -58,7 +58,9 @@ def test_a_wheel_holds_every_file(tmp_path: Path) -> None:
     inside = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     assets = {f"anogan/cli/assets/{path.name}" for path in (ROOT / "cli" / "assets").iterdir()}
     assert assets
-    assert inside == {*sources(), *assets, "anogan/py.typed"}
+    data = {f"anogan/{name}" for name in SETUPTOOLS["package-data"]["anogan"]}
+    assert {"anogan/py.typed", "anogan/__init__.pyi", "anogan/detectors/index.json"} == data
+    assert inside == {*sources(), *assets, *data}
 
 
 def test_the_version_is_said_once() -> None:

@@ -1,6 +1,6 @@
 """Every code block of README.md is executed as it stands; the generated tables are in step.
 
-Run as a script (`make readme`), this file rewrites the generated tables.
+Run as a script (`make generate`), this file rewrites the generated tables.
 """
 
 import os
@@ -68,7 +68,7 @@ def test_generated_parts_are_in_step(name: str) -> None:
     """The table of detectors with the code, the figures with the records."""
     begin, end = marks(name)
     between = README.read_text(encoding="utf-8").partition(begin)[2].partition(end)[0].strip()
-    assert between == run(GENERATED[name], ROOT).strip(), f"README.md shows old {name}: run `make readme`"
+    assert between == run(GENERATED[name], ROOT).strip(), f"README.md shows old {name}: run `make generate`"
 
 
 def test_links_within_the_repository_lead_somewhere() -> None:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
@@ -41,7 +40,8 @@ from ..scoring.reasons import describe, leading
 from ..scoring.similar import SIMILAR, SimilarRows
 from ..seeding import derived_seed, draw_seed, forked_torch_rng
 from ..sources.table import TableFile
-from .registry import detector_class, register
+from .estimator import BaseEstimator, OutlierMixin
+from .registry import find_class, register
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -730,7 +730,7 @@ class Detector(Parametrised, OutlierMixin, BaseEstimator):
         file = read_model(path)
         manifest, weights = file.manifest, file.weights
         try:
-            self = detector_class(manifest["detector"])(**manifest["parameters"] | {"device": device})
+            self = find_class(manifest["detector"])(**manifest["parameters"] | {"device": device})
             self.check_parameters()
             self._fitted_with = self.get_params()
             self._network = tuple(manifest["network"])

@@ -9,7 +9,7 @@ import numpy as np
 from pyod.models.base import BaseDetector
 from sklearn.decomposition import PCA
 
-from ..detectors.registry import detector_class, list_detectors
+from ..detectors.registry import detector_names, find_class
 from ..errors import InputError
 from ..pyod import from_pyod
 
@@ -64,7 +64,7 @@ BASELINES: dict[str, Baseline] = {
 
 def is_ours(name: str) -> bool:
     """Whether `name` is a GAN detector of this package; those scale for themselves."""
-    return name in list_detectors()
+    return name in detector_names()
 
 
 def chosen(text: str) -> list[str]:
@@ -77,7 +77,7 @@ def chosen(text: str) -> list[str]:
     InputError
         If there is no such detector, or none is named.
     """
-    gans = list(list_detectors())
+    gans = detector_names()
     classical = [name for name, entry in BASELINES.items() if entry.kind == "classical"]
     groups = {"gans": gans, "fast": gans + classical, "all": gans + list(BASELINES)}
     parts = [part.strip() for part in text.split(",") if part.strip()]
@@ -102,7 +102,7 @@ def baseline(name: str) -> Baseline:
         return BASELINES[name]
     if "." not in name:
         raise InputError(
-            f"There is no detector '{name}'. There are: {', '.join([*list_detectors(), *BASELINES])}; or give an "
+            f"There is no detector '{name}'. There are: {', '.join([*detector_names(), *BASELINES])}; or give an "
             "import path such as sklearn.svm.OneClassSVM."
         )
     _class_at(name)
@@ -130,7 +130,7 @@ def build(name: str, params: dict[str, Any], *, n_features: int, seed: int) -> A
         If there is no such class or it scores nothing.
     """
     if is_ours(name):
-        return detector_class(name)(**params, random_state=seed)
+        return find_class(name)(**params, random_state=seed)
     cls = _class_at(baseline(name).path)
     accepted = inspect.signature(cls).parameters
     given = {"n_features": n_features, "random_state": seed, "novelty": True}  # novelty: lets scikit-learn's LOF score

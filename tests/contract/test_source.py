@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import anogan
-from anogan.detectors.registry import detector_class, register
+from anogan.detectors.registry import find_class, register
 
 ROOT = Path(anogan.__file__).parent
 SOURCES = sorted([*ROOT.rglob("*.py"), *(ROOT.parent / "cli").rglob("*.py")])
@@ -77,12 +77,12 @@ def test_two_detectors_of_one_name_are_refused():
     impostor = type("Impostor", (), {"name": cls.name})
     with pytest.raises(TypeError, match=f"Two detectors are called '{cls.name}'"):
         register(impostor)
-    assert detector_class(cls.name) is cls
+    assert find_class(cls.name) is cls
 
 
 def test_an_unknown_detector_gets_a_suggestion(name):
     with pytest.raises(anogan.InputError, match=f"Did you mean '{name}'"):
-        detector_class(name + "s")
+        find_class(name + "s")
 
 
 def test_names_and_classes_are_public(name):

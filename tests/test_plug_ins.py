@@ -1,0 +1,153 @@
+"""A detector is one file: in a distribution of its own, found by its entry point, with all that the others have."""
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import anogan
+
+MODULE = '''
+"""A detector outside of anogan."""
+
+from torch import nn
+
+from anogan import Detector
+from anogan.engine.module import GANModule, Phase, Stage
+from anogan.losses.adversarial import cross_entropy_critic, non_saturating_generator
+from anogan.losses.distances import l2_squared, mean_l2_squared
+from anogan.parameters import at_least, param
+
+
+class BottleneckModule(GANModule):
+    def __init__(self, backbone, code_dim):
+        super().__init__()
+        self.encoder = backbone.encoder(code_dim)
+        self.decoder = backbone.decoder(code_dim)
+        self.critic = backbone.critic()
+
+    def stages(self):
+        phases = (
+            Phase("critic", (self.critic,), self.critic_loss),
+            Phase("generator", (self.encoder, self.decoder), self.generator_loss),
+        )
+        return (Stage("gan", phases, monitor=lambda x: mean_l2_squared(self.reconstruct(x), x)),)
+
+    def critic_loss(self, x):
+        return {"adversarial": cross_entropy_critic(*self.critic_logits(x))}
+
+    def generator_loss(self, x):
+        fake = self.reconstruct(x)
+        return {
+            "adversarial": non_saturating_generator(self.critic(fake).logit),
+            "reconstruction": mean_l2_squared(fake, x),
+        }
+
+    def critic_logits(self, x):
+        return self.critic(x).logit, self.critic(self.reconstruct(x)).logit
+
+    def reconstruct(self, x):
+        return self.decoder(self.encoder(x))
+
+    def score(self, x):
+        return l2_squared(self.reconstruct(x), x)
+
+
+class Bottleneck(Detector):
+    """An autoencoder with a narrow middle.
+
+    Score: squared error of the reconstruction.
+    """
+
+    name = "bottleneck"
+    tiny = {"width": 8, "steps": 3, "batch_size": 16, "code_dim": 2}
+
+    code_dim: int = param(2, at_least(1), help="Size of the middle.")
+
+    def build(self, backbone):
+        return BottleneckModule(backbone, self.code_dim)
+'''
+
+
+def distribution(folder: Path, name: str, module: str, entry: str) -> None:
+    """Write an installed distribution with one module and one entry point into `folder`."""
+    folder.mkdir(exist_ok=True)
+    (folder / f"{name}.py").write_text(textwrap.dedent(module))
+    info = folder / f"{name}-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[anogan.detectors]\n{entry}\n")
+
+
+def python(code: str, *folders: Path, arguments: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+    """Run `code` where the distributions of `folders` are installed."""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, folders))}
+    command = [sys.executable, "-c", code, *arguments]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+def command(*arguments: str, folder: Path) -> str:
+    done = python("from anogan.cli.main import main; main()", folder, arguments=arguments)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("site")
+    distribution(folder, "bottleneck_gan", MODULE, "bottleneck = bottleneck_gan:Bottleneck")
+    return folder
+
+
+def test_it_is_listed(installed: Path) -> None:
+    rows = json.loads(command("list", "--json", folder=installed))
+    assert {"name": "bottleneck", "class": "Bottleneck", "summary": "An autoencoder with a narrow middle."} in rows
+    assert len(rows) == len(anogan.list_detectors()) + 1
+
+
+def test_it_is_fitted_and_loaded_with_its_own_option(installed: Path, tmp_path: Path) -> None:
+    data, model = tmp_path / "normal.npy", tmp_path / "model.anogan"
+    np.save(data, np.random.default_rng(0).normal(size=(60, 4)))
+    chosen = ("--detector", "bottleneck", "--code-dim", "3", "--steps", "3", "--width", "8", "--random-state", "0")
+    command("fit", str(data), "-m", str(model), *chosen, folder=installed)
+    load = f"import anogan; detector = anogan.load({str(model)!r}); print(detector.name, detector.code_dim)"
+    assert python(load, installed).stdout.split() == ["bottleneck", "3"]
+    with pytest.raises(anogan.FormatError, match="Unknown detector 'bottleneck'"):
+        anogan.load(model)
+
+
+def test_its_options_are_in_the_help(installed: Path) -> None:
+    assert "--code-dim" in command("fit", "--detector", "bottleneck", "--help", folder=installed)
+
+
+@pytest.mark.parametrize(
+    ("module", "entry", "said"),
+    [
+        ("import missing_library", "broken = other:Broken", "cannot be imported: ModuleNotFoundError"),
+        ("Broken = dict", "broken = other:Broken", "is not a Detector with name = 'broken'"),
+        ("", "broken = other:Broken", "cannot be imported: AttributeError"),
+        (MODULE, "bottleneck = other:Bottleneck", "is in several distributions: bottleneck_gan and other"),
+        (MODULE, "alad = other:Bottleneck", "is ignored: anogan has a detector of this name"),
+    ],
+)
+def test_a_broken_plug_in_is_named_and_the_others_work(
+    installed: Path, tmp_path: Path, module: str, entry: str, said: str
+) -> None:
+    distribution(tmp_path / "site", "other", module, entry)
+    code = "import anogan; found = anogan.list_detectors(); print(len(found), found['alad'].__module__)"
+    done = python(code, installed, tmp_path / "site")
+    assert said in done.stderr
+    assert "other" in done.stderr
+    there = len(anogan.list_detectors()) + ("several" not in said)
+    assert done.stdout.split() == [str(there), "anogan.detectors.alad"]
+
+
+def test_a_name_that_anogan_has_is_refused() -> None:
+    """Also if anogan's own detector has not been imported yet."""
+    code = "import anogan\nclass Other(anogan.Detector):\n    name = 'alad'"
+    assert "Two detectors are called 'alad': __main__.Other and anogan.detectors.alad.ALAD." in python(code).stderr
