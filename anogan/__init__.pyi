@@ -35,17 +35,17 @@ from .evaluation import protocol as protocol
 from .nn.frozen import pretrained as pretrained
 from .pyod import from_pyod as from_pyod
 from .scoring.patch_memory import k_center_greedy as k_center_greedy
-from .sources.registry import open_source as open_source
-from .sources.source import Source as Source
-from .sources.source import Chunk as Chunk
-from .sources.table import TableFile as TableFile
+from .sources import labels as labels
+from .sources import writing as writing
 from .sources.arrays import ArrayFile as ArrayFile
 from .sources.images import ImageFolder as ImageFolder
 from .sources.mvtec import MVTecFolder as MVTecFolder
 from .sources.pictures import PictureSource as PictureSource
+from .sources.registry import open_source as open_source
+from .sources.source import Chunk as Chunk
+from .sources.source import Source as Source
 from .sources.stream import Stream as Stream
 from .sources.stream import TopK as TopK
-from .sources import labels as labels
-from .sources import writing as writing
+from .sources.table import TableFile as TableFile
 
 __version__: str
