@@ -1,1 +1,1 @@
-"""From the user's arrays, tables and pictures to bounded tensors, and back."""
+"""Preprocessing: the user's arrays, tables and pictures as bounded or standardised tensors, and back."""

@@ -1,4 +1,4 @@
-"""The class that each sample belongs to: given, not judged. A product variant, a network service, a camera."""
+"""Conditions: the class of each sample, which is given and not scored, such as a product variant or a camera."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from .state import State, StateReader
 
 FOLDER = "folder"
 """The condition of pictures whose class is the name of the folder that they lie in."""
-LABELS = "condition"  # what the condition of a `Conditioned` is called
+LABELS = "condition"  # the name of the labels of a `Conditioned`
 _LISTED = 20
 
 
 class Conditioned:
-    """Samples with the class of each one; what a table says in a column.
+    """Samples that are no table, with the class of each one.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ class Conditioned:
 
 
 class ConditionedSamples:
-    """Samples that carry the number of their class as one more entry along axis 0 (a channel that is constant).
+    """Samples with the number of their class as one more entry along axis 0 (a constant channel).
 
     Parameters
     ----------
@@ -86,12 +86,12 @@ class ConditionedSamples:
             yield torch.cat([x, number.expand(-1, 1, *x.shape[2:])], dim=1)
 
     def fingerprint(self) -> str:
-        """Of the samples and their classes."""
+        """A digest of the samples and their classes."""
         return f"{self._samples.fingerprint()} {self._classes.tolist()}"
 
 
 class ConditionPreprocessor(Preprocessor):
-    """Takes the condition out of the user's data, and puts it back; the rest is left to another preprocessor.
+    """Takes the condition out of the user's data and puts it back; another preprocessor handles the rest.
 
     Parameters
     ----------
@@ -122,7 +122,7 @@ class ConditionPreprocessor(Preprocessor):
 
     @property
     def columns_(self) -> list[Column]:  # type: ignore[override]
-        """Of a table, the condition among them; of an array, which has no column for it, without."""
+        """The columns of a table with the condition among them; other data has no column for the condition."""
         columns: list[Column] = list(self.inner.columns_)
         if self.kind == "table":
             columns.insert(self.position_, self.condition_)
@@ -130,14 +130,14 @@ class ConditionPreprocessor(Preprocessor):
 
     @property
     def places_(self) -> list[slice]:
-        """See `Preprocessor.places_`; the condition's is its number, after the inner sample."""
+        """See `Preprocessor.places_`; the number of the class follows the inner sample."""
         places: list[slice] = list(self.inner.places_)
         if self.kind == "table":
             places.insert(self.position_, slice(self.spec_.shape[0], self.spec_.shape[0] + 1))
         return places
 
     def fit(self, X: Any, *, rows: np.ndarray | None = None) -> Self:
-        """Learn the classes from all of X; a missing one is an `InputError`."""
+        """Learn the classes from all of X; a missing class is an `InputError`."""
         rest, labels = split_condition(X, self.column)
         self.condition_ = _learn_classes(labels)
         self.position_ = X.columns.get_loc(self.column) if isinstance(X, pd.DataFrame) else 0
@@ -150,7 +150,8 @@ class ConditionPreprocessor(Preprocessor):
         Raises
         ------
         InputError
-            If the condition is missing, or a class is not known; names the closest ones. And as the inner one.
+            If the condition is missing or a class is unknown (the message names the closest ones), or if the inner
+            preprocessor refuses X.
         """
         rest, labels = split_condition(X, self.column)
         self._check_known(labels)
@@ -167,14 +168,14 @@ class ConditionPreprocessor(Preprocessor):
         return rest
 
     def collapse(self, error: np.ndarray) -> np.ndarray | pd.DataFrame:
-        """As the inner one; the condition is given, so no error is its own."""
+        """As the inner preprocessor; the error of the condition is 0, since it is given."""
         rest = self.inner.collapse(error[:, :-1])
         if isinstance(rest, pd.DataFrame):
             rest.insert(self.position_, self.column, 0.0)
         return rest
 
     def unseen_categories(self, X: pd.DataFrame) -> dict[str | int, dict[Any, int]]:
-        """Of the other columns; an unknown class is an error, not a finding."""
+        """As the inner preprocessor; an unknown class is an error and is not reported here."""
         rest, _ = split_condition(X, self.column)
         found: dict[str | int, dict[Any, int]] = self.inner.unseen_categories(rest)
         return found
@@ -225,7 +226,7 @@ class ConditionPreprocessor(Preprocessor):
             hint = f" It knows {', '.join(known)}."
         raise InputError(
             f"The model does not know {value!r}{more} as a value of the condition '{labels.name}' "
-            f"({unknown[value]:,} row(s)), so it cannot tell what is normal there.{hint}"
+            f"({unknown[value]:,} row(s)), so it does not know what is normal there.{hint}"
         )
 
 
@@ -239,7 +240,7 @@ def split_condition(X: Any, column: str | None) -> tuple[Any, pd.Series]:
     """
     if isinstance(X, Conditioned):
         if column not in (None, FOLDER):
-            raise InputError(f"condition={column!r} names a column of a table, but X brings labels of its own.")
+            raise InputError(f"condition={column!r} names a column of a table, but X has labels of its own.")
         return X.X, X.labels
     if isinstance(X, pd.DataFrame) and column is not None:
         names = [str(name) for name in X.columns]

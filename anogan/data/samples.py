@@ -1,4 +1,4 @@
-"""Preprocessed samples, in memory or decoded on demand: what the trainer and the scorer consume."""
+"""Preprocessed samples, in memory or decoded on demand, as training and scoring read them."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ class Samples(Protocol):
         """One (B, *shape) tensor for each array of indices, in order."""
 
     def fingerprint(self) -> str:
-        """Tells these samples from others, as far as that is cheap."""
+        """A text that differs for other samples, as far as that is cheap to compute."""
 
 
 class TensorSamples:
-    """Samples that are in memory already.
+    """Samples in memory.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ class TensorSamples:
 
 
 class PictureCache:
-    """Remembers pictures that are decoded more than once, up to a fixed number of bytes.
+    """Cache of pictures that are decoded more than once, up to a fixed number of bytes.
 
     A single pass, as scoring makes, keeps nothing. Nothing is evicted: epochs visit pictures in random order,
     where a fixed set serves as many hits as a least-recently-used one and cannot thrash.
@@ -79,7 +79,7 @@ class PictureCache:
     Parameters
     ----------
     n : int
-        How many pictures there are.
+        Number of pictures.
     limit : int
         Bytes.
     """
@@ -115,11 +115,11 @@ class FolderSamples:
     convert : function of array -> array
         Brings a decoded picture to model space.
     indices : (n,) int
-        Which pictures these samples are.
+        The numbers of these samples' pictures.
     shape : (C, H, W)
     dtype : torch floating-point type
     identity : function of () -> str
-        Names the pictures without decoding them.
+        Identifies the pictures without decoding them.
     """
 
     def __init__(
@@ -171,7 +171,7 @@ class FolderSamples:
             pool.shutdown(wait=True, cancel_futures=True)
 
     def fingerprint(self) -> str:
-        """SHA-256 of which files these are, and of the first few pictures."""
+        """SHA-256 of the names of the files and of the first few pictures."""
         digest = hashlib.sha256(f"{self._identity()} {self._indices.tolist()}".encode())
         digest.update(self.batch(np.arange(min(len(self), _FINGERPRINTED))).numpy().data)
         return digest.hexdigest()

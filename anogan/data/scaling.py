@@ -1,4 +1,4 @@
-"""Numeric columns to network-sized numbers and back, independent of the unit they were measured in."""
+"""Scaling of numeric columns to the range of a network and back, independent of the columns' units."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from .state import State, StateReader
 SCALINGS = ("standard", "quantile", "asinh", "soft")
 
 CONSTANT_STEP = 5.0
-"""What a constant training column becomes when its value differs: it has no scale to measure by."""
+"""Scaled value of a value that differs from a constant training column, which has no scale."""
 
 LINEAR_LIMIT = 1e4
 """Standardised values grow linearly up to here, then logarithmically: squares stay finite in float32."""
 
 LEAST_SPREAD = 0.2
-"""What "soft" divides by at least; a normal column has 0.34. Else a column of rare values would outgrow all others."""
+"""Smallest divisor of "soft"; a normal column has 0.34. Without it a column of rare values would exceed all others."""
 
 N_QUANTILES = 1000
 _LARGEST_EXPONENT = 1100  # of two: float64 spans 2**-1074 to 2**1024
-_LARGEST = 1e150  # a value this many times beyond the training magnitude is as far as any other
-_CONSTANT_TOLERANCE = 2.0**-22  # relative; a constant that passed through float32 is still that constant
+_LARGEST = 1e150  # values beyond this multiple of the training magnitude are clipped to it
+_CONSTANT_TOLERANCE = 2.0**-22  # relative; a constant that was rounded to float32 counts as unchanged
 
 
 def tame(z: np.ndarray) -> np.ndarray:
@@ -48,19 +48,19 @@ def untame(t: np.ndarray) -> np.ndarray:
 
 
 class NumericScaler(BaseEstimator):
-    """Scale and shift each column so that results do not depend on its unit.
+    """Scales and shifts each column so that results do not depend on its unit.
 
-    Missing values (NaN) take no part in the statistics and stay NaN. All state is plain numpy arrays, so a
-    model file does not depend on the version of scikit-learn that wrote it.
+    Missing values (NaN) are left out of the statistics and stay NaN. All state is NumPy arrays, so a model file
+    does not depend on the version of scikit-learn that wrote it.
 
     Parameters
     ----------
     scaling : {"standard", "quantile", "asinh", "soft"}
         "standard": distance from the mean in standard deviations.
         "asinh": ``arcsinh((x - median) / scale)``, scale the interquartile range or, where that is 0, the
-        standard deviation; unbounded, but far-out values grow logarithmically.
-        "soft": ``arcsinh((x - median) / (2 scale))``, then standardised: nearly linear for the bulk, and all columns
-        spread alike.
+        standard deviation; unbounded, but distant values grow logarithmically.
+        "soft": ``arcsinh((x - median) / (2 scale))``, then standardised: nearly linear for most values, and all
+        columns have the same spread.
         "quantile": the normal score of the value's rank among the training values, interpolated between up to
         1000 quantiles; beyond the training range it keeps growing with ``arcsinh`` of the value.
 
@@ -192,7 +192,7 @@ class NumericScaler(BaseEstimator):
         return out
 
     def _reduced(self, j: int, x: np.ndarray) -> np.ndarray:
-        """Divide by the training magnitude (a power of two, hence exact); no arithmetic can overflow then."""
+        """Divide by the training magnitude (a power of two, hence exact), so that no arithmetic overflows."""
         with np.errstate(over="ignore"):
             y = np.ldexp(np.asarray(x, dtype=np.float64), -self.exponent_[j])
         return np.clip(y, -_LARGEST, _LARGEST)
@@ -215,7 +215,7 @@ class NumericScaler(BaseEstimator):
 
 
 class _ColumnFacts:
-    """The statistics of one column; every length is in units of a power of two near its largest magnitude."""
+    """The statistics of one column, in units of a power of two near its largest magnitude."""
 
     def __init__(self, x: np.ndarray, scaling: str) -> None:
         x = x[~np.isnan(x)]
@@ -230,7 +230,7 @@ class _ColumnFacts:
         y = np.ldexp(x, -self.exponent)
         median = float(np.median(y))
         self.median = float(np.ldexp(median, self.exponent))
-        # Rounding noise around a constant is not a scale.
+        # Rounding errors around a constant are no scale.
         self.constant = bool(np.ptp(y) <= 8 * np.finfo(np.float64).eps * np.abs(y).max())
         if self.constant:
             self.center = median
@@ -259,7 +259,7 @@ class _ColumnFacts:
         self.slopes = self._tail_slopes()
 
     def _tail_slopes(self) -> tuple[float, float]:
-        """Beyond the training range continue at the mean slope of that half, within reason."""
+        """The slopes beyond the training range: the mean slope of each half, clipped to [0.5, 5]."""
         center = float(np.interp(0.0, self.knots, self.ranks))
 
         def slope(knot: float, rank: float) -> float:

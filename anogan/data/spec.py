@@ -1,4 +1,4 @@
-"""What a preprocessed sample looks like to a network."""
+"""Shape and value range of a preprocessed sample."""
 
 from dataclasses import dataclass
 
@@ -16,8 +16,8 @@ class SampleSpec:
     spans : tuple of (start, stop)
         Half-open ranges of a vector that are one-hot groups; a decoder ends in a softmax there.
     classes : int
-        If not 0, samples are given with their condition: one of so many classes, whose number is one more entry
-        along axis 0 (of an image a constant channel) after ``shape``.
+        If not 0, the number of classes of the condition. Samples then have the number of their class as one more
+        entry along axis 0, after ``shape``; for images this is a constant channel.
     """
 
     shape: tuple[int, ...]
@@ -30,5 +30,5 @@ class SampleSpec:
         return len(self.shape) == 3
 
     def paired(self) -> "SampleSpec":
-        """The spec of two samples concatenated along their first dimension, as a joint critic sees them."""
+        """The spec of two samples concatenated along their first dimension, as a joint critic takes them."""
         return SampleSpec((2 * self.shape[0], *self.shape[1:]), self.bounded)

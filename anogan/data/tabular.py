@@ -21,10 +21,10 @@ _NAMES_LISTED = 5
 
 
 class TablePreprocessor(Preprocessor):
-    """Codes a DataFrame as vectors, column by column.
+    """Encodes a DataFrame as vectors, column by column.
 
-    Numbers are scaled; missing ones are imputed with the training median and marked by an indicator if fit
-    saw missing values in that column. Categories, texts and booleans become one-hot groups (0/1). Dates
+    Numbers are scaled; missing ones are imputed with the training median and marked by an indicator if values
+    were missing in that column in fit. Categories, texts and booleans become one-hot groups (0/1). Dates
     become a scaled time and sine and cosine of the time of day, the weekday and the season, where these vary
     in training.
 
@@ -38,7 +38,7 @@ class TablePreprocessor(Preprocessor):
     columns_ : list of NumberColumn, CategoryColumn or DateColumn
         In the table's order.
     starts_ : list of int
-        Where each column's code begins; one more entry ends the last.
+        Where each column's code starts; one more entry is the end of the last.
     """
 
     kind = "table"
@@ -61,7 +61,7 @@ class TablePreprocessor(Preprocessor):
         return [slice(start, stop) for start, stop in zip(self.starts_, self.starts_[1:], strict=False)]
 
     def fit(self, X: pd.DataFrame, *, rows: np.ndarray | None = None) -> Self:
-        """Learn the columns of X; statistics of scaling from the training rows alone."""
+        """Learn the columns of X, and the scaling statistics from the training rows alone."""
         names = _column_names(X)
         _check_not_empty(X)
         self.columns_: list[Column] = []
@@ -83,7 +83,7 @@ class TablePreprocessor(Preprocessor):
         ------
         InputError
             If columns are missing, extra, in another order or of another type, or hold infinities, or
-            missing values where fit saw none.
+            missing values where there were none in fit.
         """
         X = self._checked(X)
         out = torch.zeros((len(X), self.starts_[-1]), dtype=dtype)
@@ -108,7 +108,7 @@ class TablePreprocessor(Preprocessor):
         return pd.DataFrame(sums)
 
     def unseen_categories(self, X: pd.DataFrame) -> dict[str | int, dict[Any, int]]:
-        """Categories of X that fit never saw, by column, with the number of rows; None stands for missing."""
+        """Categories of X that did not occur in fit, by column, with their number of rows; None means missing."""
         X = self._checked(X)
         found = {
             column.name: column.unseen(X.iloc[:, position])
@@ -167,7 +167,7 @@ class TablePreprocessor(Preprocessor):
         return X
 
     def _named(self, X: Any, names: list[str | int]) -> pd.DataFrame:
-        """An array in place of the table, as scikit-learn allows, where all columns are numbers."""
+        """An array as a table, as scikit-learn allows; all columns must be numbers."""
         X = np.asarray(X)
         if X.ndim != 2 or X.shape[1] != len(names):
             got = f"{X.shape[1]} features" if X.ndim == 2 else f"shape {X.shape}"
@@ -179,9 +179,9 @@ class TablePreprocessor(Preprocessor):
 
 def _column_names(X: pd.DataFrame) -> list[str | int]:
     names = X.columns.tolist()
-    strange = [name for name in names if not isinstance(name, (str, int))]
-    if strange:
-        raise InputError(f"Column names must be text, got {strange[0]!r}. Rename: X.columns = X.columns.map(str).")
+    invalid = [name for name in names if not isinstance(name, (str, int))]
+    if invalid:
+        raise InputError(f"Column names must be text, got {invalid[0]!r}. Rename: X.columns = X.columns.map(str).")
     repeated = X.columns[X.columns.duplicated()]
     if len(repeated):
         raise InputError(f"Column {repeated[0]!r} occurs more than once. Rename or drop one of them.")
@@ -195,7 +195,7 @@ def _check_not_empty(X: pd.DataFrame) -> None:
 
 
 def _names_message(got: list[str | int], fitted: list[str | int]) -> str:
-    """scikit-learn's own sentences, then what was probably meant."""
+    """scikit-learn's message, then the names that were probably meant."""
     extra = sorted(set(got) - set(fitted), key=str)
     missing = sorted(set(fitted) - set(got), key=str)
     message = "The feature names should match those that were passed during fit.\n"
