@@ -12,7 +12,7 @@ from ..sources.images import ImageFolder, as_fraction, evenly_spaced
 from ..sources.threads import ordered_map
 from .preprocessor import Preprocessor
 from .samples import FolderSamples, Samples, TensorSamples
-from .scaling import tame, untame
+from .scaling import inverse_symlog, symlog
 from .spec import SampleSpec
 from .state import State, StateReader
 
@@ -110,7 +110,7 @@ class ImagePreprocessor(Preprocessor):
 
     def inverse(self, x: np.ndarray) -> np.ndarray:
         """(n, C, H, W) in model space -> pixels in the fitted array's dtype and unit; [0, 1] for a folder."""
-        fraction = (untame(np.asarray(x, dtype=np.float64)) + 1.0) / 2.0 * self._span() + self.low_
+        fraction = (inverse_symlog(np.asarray(x, dtype=np.float64)) + 1.0) / 2.0 * self._span() + self.low_
         if self.source_ == _FOLDER:
             return np.clip(fraction, 0.0, 1.0).astype(np.float32)
         dtype = np.dtype(self.source_)
@@ -152,7 +152,7 @@ class ImagePreprocessor(Preprocessor):
         return self.high_ - self.low_ or 1.0
 
     def _to_model(self, fraction: np.ndarray) -> np.ndarray:
-        return tame((fraction - self.low_) / self._span() * 2.0 - 1.0)
+        return symlog((fraction - self.low_) / self._span() * 2.0 - 1.0)
 
 
 def _extremes(values: np.ndarray) -> tuple[float, float]:

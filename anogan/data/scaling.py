@@ -29,7 +29,7 @@ _LARGEST = 1e150  # values beyond this multiple of the training magnitude are cl
 _CONSTANT_TOLERANCE = 2.0**-22  # relative; a constant that was rounded to float32 counts as unchanged
 
 
-def tame(z: np.ndarray) -> np.ndarray:
+def symlog(z: np.ndarray) -> np.ndarray:
     """Identity up to +-`LINEAR_LIMIT`, logarithmic beyond; increasing, odd, finite for every finite z."""
     size = np.abs(z)
     if not np.any(size > LINEAR_LIMIT):
@@ -38,8 +38,8 @@ def tame(z: np.ndarray) -> np.ndarray:
     return np.where(size > LINEAR_LIMIT, compressed, z)
 
 
-def untame(t: np.ndarray) -> np.ndarray:
-    """The inverse of `tame`."""
+def inverse_symlog(t: np.ndarray) -> np.ndarray:
+    """The inverse of `symlog`."""
     size = np.abs(t)
     if not np.any(size > LINEAR_LIMIT):
         return t
@@ -153,7 +153,7 @@ class NumericScaler(BaseEstimator):
             return np.where(np.isnan(y), y, CONSTANT_STEP * np.sign(difference) * changed)
         u = (y - self.center_[j]) / self.scale_[j]
         if self.scaling == "standard":
-            return tame(u)
+            return symlog(u)
         v = np.arcsinh(u)
         if self.scaling == "soft":
             return (v - self.middle_[j]) / self.spread_[j]
@@ -172,7 +172,7 @@ class NumericScaler(BaseEstimator):
         if self.constant_[j]:
             y = np.full(z.shape, self.center_[j])
         elif self.scaling == "standard":
-            y = untame(z) * self.scale_[j] + self.center_[j]
+            y = inverse_symlog(z) * self.scale_[j] + self.center_[j]
         else:
             v = z
             if self.scaling == "soft":
