@@ -1,9 +1,7 @@
 from .data.condition import Conditioned as Conditioned
 from .detectors.alad import ALAD as ALAD
 from .detectors.anogan import AnoGAN as AnoGAN
-from .detectors.base import CalibrationWarning as CalibrationWarning
 from .detectors.base import Detector as Detector
-from .detectors.base import TrainingHealthWarning as TrainingHealthWarning
 from .detectors.conditional_gan import ConditionalGAN as ConditionalGAN
 from .detectors.cycle_gan import CycleGAN as CycleGAN
 from .detectors.denoising_gan import DenoisingGAN as DenoisingGAN
@@ -26,9 +24,11 @@ from .engine.callbacks import Callback as Callback
 from .engine.callbacks import MLflowLogger as MLflowLogger
 from .engine.callbacks import TensorBoardLogger as TensorBoardLogger
 from .errors import AnoganError as AnoganError
+from .errors import CalibrationWarning as CalibrationWarning
 from .errors import FormatError as FormatError
 from .errors import InputError as InputError
 from .errors import TrainingDivergedError as TrainingDivergedError
+from .errors import TrainingHealthWarning as TrainingHealthWarning
 from .evaluation import baselines as baselines
 from .evaluation import metrics as metrics
 from .evaluation import protocol as protocol

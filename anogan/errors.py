@@ -1,4 +1,4 @@
-"""The errors a user of anogan can meet; each is also the builtin it specialises."""
+"""The errors and warnings of anogan; each error is also the builtin that it specialises."""
 
 
 class AnoganError(Exception):
@@ -15,3 +15,11 @@ class FormatError(AnoganError, ValueError):
 
 class TrainingDivergedError(AnoganError, RuntimeError):
     """Training produced a non-finite loss; the message names the phase and the step."""
+
+
+class TrainingHealthWarning(UserWarning):
+    """Training ended with a diagnosis that is not healthy, or needed more than one attempt."""
+
+
+class CalibrationWarning(UserWarning):
+    """There are too few rows to keep the target false-alarm rate."""

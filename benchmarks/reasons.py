@@ -122,7 +122,7 @@ def report(records: list[Record]) -> str:
             width=119,
         ),
         "",
-        "The method (`anogan.scoring.explain.occlusion`) was chosen while looking at " + ", ".join(LOOKED_AT) + ".",
+        "The method (`anogan.explain.attribution.occlusion`) was chosen while looking at " + ", ".join(LOOKED_AT) + ".",
         "",
     ]
     for title, datasets in (

@@ -17,6 +17,7 @@ LAYERS = (
     ("losses",),
     ("engine",),
     ("scoring",),
+    ("explain",),
     ("persistence", "pyod"),
     ("detectors",),
     ("evaluation",),

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot, softplus
 
+from ..data.choose import preprocessor_for
+from ..data.preprocessor import Preprocessor
 from ..data.samples import Samples
 from ..engine.module import GANModule, Phase, Stage, Terms
 from ..losses.adversarial import non_saturating_generator
@@ -203,6 +205,7 @@ class ConditionalGAN(Detector):
     """
 
     name = "conditional_gan"
+    uses_condition = True
     tiny: ClassVar[dict[str, Any]] = {"width": 8, "steps": 3, "batch_size": 16, "latent_dim": 4, "memory_bank_size": 64}
 
     condition: str | None = param(
@@ -219,6 +222,9 @@ class ConditionalGAN(Detector):
         at_least(0.0, optional=True),
         help="IQR multiple beyond which training rows are treated as outliers.",
     )
+
+    def make_preprocessor(self, X: Any) -> Preprocessor:
+        return preprocessor_for(X, scaling=self.scaling, condition=self.condition)
 
     def build(self, backbone: Backbone) -> GANModule:
         return ConditionalGANModule(

@@ -175,9 +175,9 @@ class DenoisingGAN(Detector):
         NotFittedError
             The detector is not fitted.
         """
-        samples = self._transform(X)
+        samples = self._samples(X)
         module = cast(DenoisingGANModule, self.module_)
-        parts = [module.components(x) for x in self._batches(samples)]
+        parts = [module.components(x) for x in self.fitted_state.inference.batches(samples)]
         return {name: torch.cat([part[name].mean(0) for part in parts]).cpu().double().numpy() for name in COMPONENTS}
 
     def build(self, backbone: Backbone) -> GANModule:

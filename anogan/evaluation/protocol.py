@@ -17,8 +17,7 @@ import numpy.typing as npt
 import torch
 
 from ..data.choose import preprocessor_for
-from ..detectors.base import CalibrationWarning, TrainingHealthWarning
-from ..errors import InputError
+from ..errors import CalibrationWarning, InputError, TrainingHealthWarning
 from ..seeding import forked_torch_rng
 from . import baselines, metrics
 

@@ -1,5 +1,7 @@
 """The interface between detectors and backbones, and the registered backbones."""
 
+import importlib
+import pkgutil
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
@@ -10,6 +12,7 @@ from ..errors import InputError
 from .geometry import Geometry, geometry_for
 
 BACKBONES: dict[str, type["Backbone"]] = {}
+"""Filled by the modules of this folder; see `backbones`."""
 
 
 class Decoder(nn.Module):
@@ -151,10 +154,19 @@ class Backbone(ABC):
         """
 
 
+def backbones() -> dict[str, type[Backbone]]:
+    """Return all backbones by name, in alphabetical order. A module that is put into this folder is found."""
+    package = importlib.import_module(__package__)
+    for info in pkgutil.iter_modules(package.__path__):
+        importlib.import_module(f"{__package__}.{info.name}")
+    return dict(sorted(BACKBONES.items()))
+
+
 def backbone_for(name: str, spec: SampleSpec, members: int | None, width: int | None) -> Backbone:
     """Return the backbone of this name; ``"auto"`` is ``mlp`` for vectors and ``dcgan`` for images."""
     if name == "auto":
         name = "dcgan" if spec.is_image else "mlp"
-    if name not in BACKBONES:
-        raise InputError(f"Unknown backbone {name!r}; there are {', '.join(sorted(BACKBONES))} and auto.")
-    return BACKBONES[name](spec, members, width)
+    known = backbones()
+    if name not in known:
+        raise InputError(f"Unknown backbone {name!r}; there are {', '.join(known)} and auto.")
+    return known[name](spec, members, width)

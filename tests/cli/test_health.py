@@ -15,14 +15,14 @@ LOUD = TINY[:-1]
 def verdicts(monkeypatch):
     """A first attempt that collapsed, and then a good one."""
     each = iter([Diagnosis.of({"mode collapse": "all rows are alike"}, {}), Diagnosis(True, "healthy")])
-    monkeypatch.setattr("anogan.detectors.base.diagnose", lambda *_, **__: next(each))
+    monkeypatch.setattr("anogan.detectors.fitting.diagnose", lambda *_, **__: next(each))
 
 
 @pytest.mark.usefixtures("verdicts")
 def test_a_second_attempt_is_told_of_by_fit_and_by_inspect(run, data, tmp_path):
     model = tmp_path / "m.anogan"
     said = run("fit", data / "normal.csv", "-m", model, *LOUD)
-    assert "Begun anew with seed" in said.stderr
+    assert "Trained again with seed" in said.stderr
     for text in (said.stdout, run("inspect", model).stdout):
         words = " ".join(text.split())
         assert "diagnosis healthy" in words

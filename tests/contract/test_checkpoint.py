@@ -158,8 +158,8 @@ X = np.random.default_rng(0).normal(size=(64, 5))
 # Every few steps, instead of every five seconds.
 original = trainer.TrainerSettings
 trainer_settings = lambda *args: original(*args, checkpoint_seconds=0.05)
-import anogan.detectors.base as base
-base.TrainerSettings = trainer_settings
+import anogan.detectors.fitting as fitting
+fitting.TrainerSettings = trainer_settings
 fixed = {"random_state": 0, "device": "cpu", "n_members": 1, "patience": 0}
 detector = cls(**cls.tiny | fixed | {"steps": steps}).fit(X, callbacks=[Slow()], checkpoint=directory)
 np.save(out, detector.anomaly_score(X))

@@ -18,7 +18,7 @@ def test_members_differ_and_their_mean_is_finite(case):
     assert np.isfinite(scores).all()
     alone = [case.fit(random_state=0).anomaly_score(case.new)]
     assert not np.array_equal(scores, alone[0])
-    members = detector._member_scores(detector._transform(case.new))
+    members = detector.fitted_state.inference.score(detector._samples(case.new))
     assert members.shape == (1 if detector.module_.joint else MEMBERS, len(case.new))
     for a in range(len(members)):
         for b in range(a):

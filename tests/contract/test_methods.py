@@ -251,7 +251,7 @@ def test_the_diagnosis_is_words_and_numbers(case):
 
 def test_an_ill_training_is_announced(vector_case, monkeypatch):
     ill = Diagnosis(False, "the critic ate the data", {})
-    monkeypatch.setattr("anogan.detectors.base.diagnose", lambda *_, **__: ill)
+    monkeypatch.setattr("anogan.detectors.fitting.diagnose", lambda *_, **__: ill)
     with pytest.warns(anogan.TrainingHealthWarning, match=f"{vector_case.cls.__name__}: the critic ate"):
         assert vector_case.make().fit(vector_case.X).diagnosis_ == ill
 

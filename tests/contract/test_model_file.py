@@ -98,17 +98,6 @@ def test_ensembles_and_float32_come_back_too(network_case, tmp_path):
         assert_array_equal(loaded.anomaly_score(network_case.new), saved.anomaly_score(network_case.new))
 
 
-def test_a_file_from_before_the_threshold_of_pixels_is_read(network_case, tmp_path):
-    path = tmp_path / "model.anogan"
-    network_case.fitted.save(path)
-    old = read_model(path)
-    del old.manifest["map_threshold"]
-    write_model(path, old)
-    loaded = anogan.load(path, device="cpu")
-    assert loaded.calibration_.map_threshold is None
-    assert_array_equal(loaded.anomaly_score(network_case.new), network_case.fitted.anomaly_score(network_case.new))
-
-
 def test_a_fresh_process_gives_the_same_scores(tmp_path, cases):
     """All models in one process, since starting one takes seconds."""
     import pickle

@@ -76,7 +76,7 @@ def test_long_inputs_are_scored_in_batches_without_a_seam(network_case, monkeypa
     detector, new = network_case.fitted, network_case.new
     scores = detector.anomaly_score(new)
     many = np.concatenate([new] * 5)
-    monkeypatch.setattr("anogan.detectors.base.VALUES_AT_ONCE", 1)  # the smallest batches there are
+    monkeypatch.setattr("anogan.engine.inference.VALUES_PER_BATCH", 1)  # the smallest batches there are
     assert_allclose(detector.anomaly_score(many), np.tile(scores, 5), rtol=1e-9)
 
 

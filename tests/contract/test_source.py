@@ -23,11 +23,11 @@ ALLOWED_GRADIENTS = {
     ("detectors/anogan.py", "grad"): "the latent search differentiates by z, never by weights",
     ("detectors/anogan.py", "step"): "the latent search moves z, never weights",
     ("detectors/anogan.py", "requires_grad_"): "the latent search differentiates by z",
-    ("detectors/base.py", "requires_grad_"): "switches gradients off in a loaded module",
+    ("detectors/fitted.py", "requires_grad_"): "switches gradients off in a loaded module",
     ("losses/penalties.py", "grad"): "a penalty of the critic's input gradient",
     ("losses/penalties.py", "requires_grad_"): "a penalty of the critic's input gradient",
-    ("scoring/explain.py", "grad"): "integrated gradients of the score by x",
-    ("scoring/explain.py", "requires_grad_"): "integrated gradients of the score by x",
+    ("explain/attribution.py", "grad"): "integrated gradients of the score by x",
+    ("explain/attribution.py", "requires_grad_"): "integrated gradients of the score by x",
 }
 
 

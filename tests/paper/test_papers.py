@@ -5,6 +5,7 @@ import pytest
 import torch
 
 import anogan
+from anogan.detectors.fitting import diagnose_module
 from anogan.engine.diagnostics import coverage_and_density
 
 pytestmark = pytest.mark.slow
@@ -59,7 +60,7 @@ def test_a_gan_learns_a_mixture_of_gaussians(gan):
 
 def test_the_latent_search_lowers_its_loss_and_beats_its_start(gan):
     module = gan.module_
-    x = gan._expand(gan.preprocessor_.transform(mixture(200, 3), torch.float32).tensor)
+    x = gan.fitted_state.inference.expand(gan.preprocessor_.transform(mixture(200, 3), torch.float32).tensor)
 
     def loss(steps):
         module.search_steps = steps
@@ -85,7 +86,8 @@ def test_a_collapsed_generator_is_called_so(gan, tmp_path):
         for weight in collapsed.module_.generator.parameters():
             weight *= 0.0
     rows = collapsed.preprocessor_.transform(mixture(400, 4), torch.float32)
-    diagnosis = collapsed._diagnose(rows)
+    spec, history = collapsed.preprocessor_.spec_, collapsed.history_
+    diagnosis = diagnose_module(collapsed.fitted_state.inference, rows, spec, history=history, steps=collapsed.steps)
     assert "mode collapse" in diagnosis.issues
     assert diagnosis.measures["coverage"] < 0.2
 

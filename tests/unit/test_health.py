@@ -142,7 +142,7 @@ def test_a_training_that_diverged_begins_anew_at_a_lower_rate_and_says_so():
     assert (second["seed"], second["kept"]) == (derived_seed(SEED, 2), True)
     assert second["learning_rate"] == pytest.approx(WANTED_RATE)
     assert message.startswith("WGANGP: diverged: ")
-    assert f"Begun anew with seed {second['seed']} and a learning rate of {WANTED_RATE:g}" in message
+    assert f"Trained again with seed {second['seed']} and a learning rate of {WANTED_RATE:g}" in message
     assert np.isfinite(detector.anomaly_score(benign())).all()
     assert detector.seed_ == SEED
 
@@ -183,7 +183,7 @@ def test_a_collapse_that_another_seed_mends_is_mended(constant, tmp_path):
 def test_a_worse_second_attempt_is_not_kept(monkeypatch):
     bad, worse = (Diagnosis.of(dict.fromkeys(issues, "so"), {}) for issues in (BAD, [*BAD, "critic won"]))
     verdicts = iter([bad, bad, worse])
-    monkeypatch.setattr("anogan.detectors.base.diagnose", lambda *_, **__: next(verdicts))
+    monkeypatch.setattr("anogan.detectors.fitting.diagnose", lambda *_, **__: next(verdicts))
     once, twice = fit(anogan.WGANGP, **SHORT), fit(anogan.WGANGP, restarts=1, **SHORT)
     assert [attempt["kept"] for attempt in twice.attempts_] == [True, False]
     assert twice.diagnosis_ == bad
@@ -193,7 +193,7 @@ def test_a_worse_second_attempt_is_not_kept(monkeypatch):
 
 def test_a_critic_that_won_is_no_reason_to_begin_anew(monkeypatch):
     won = Diagnosis.of({"critic won": "by a lot"}, {})
-    monkeypatch.setattr("anogan.detectors.base.diagnose", lambda *_, **__: won)
+    monkeypatch.setattr("anogan.detectors.fitting.diagnose", lambda *_, **__: won)
     detector = fit(anogan.WGANGP, restarts=5, **SHORT)
     assert [attempt["verdict"] for attempt in detector.attempts_] == ["critic won: by a lot"]
 

@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from anogan import DenoisingGAN, InputError, TableFile
-from anogan.detectors import base
+from anogan.detectors import fitting
 
 
 def frame(n: int, seed: int = 0) -> pd.DataFrame:
@@ -133,8 +133,8 @@ def test_fitting_a_file_is_fitting_its_rows(file):
 
 
 def test_of_a_long_file_a_sample_is_learned_and_the_promise_holds(file, monkeypatch):
-    monkeypatch.setattr(base, "SAMPLED_ROWS", 2000)
-    monkeypatch.setattr(base, "CALIBRATION_ROWS", 800)
+    monkeypatch.setattr(fitting, "SAMPLED_ROWS", 2000)
+    monkeypatch.setattr(fitting, "CALIBRATION_ROWS", 800)
     table = frame(20_000)[["amount", "kind", "items"]]
     table.loc[19_999, "kind"] = "rare"
     table.loc[0, "items"] = np.nan

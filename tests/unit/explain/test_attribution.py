@@ -5,8 +5,8 @@ from torch.testing import assert_close
 
 from anogan.data.spec import SampleSpec
 from anogan.engine.module import GANModule
-from anogan.scoring.explain import PATH_STEPS, error_map, integrated_gradients, occlusion
-from anogan.scoring.similar import SimilarRows
+from anogan.explain.attribution import PATH_STEPS, error_map, integrated_gradients, occlusion
+from anogan.explain.similar import SimilarRows
 
 
 class Quadratic(GANModule):

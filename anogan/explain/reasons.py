@@ -1,4 +1,4 @@
-"""Reasons in the user's own columns and units: what the value was, and what it is in similar normal rows."""
+"""Reasons for a score in the user's columns and units: a row's value and the values of similar normal rows."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
@@ -11,32 +11,33 @@ from ..data.columns import CategoryColumn, Column, DateColumn
 
 LOW, HIGH = 0.05, 0.95  # quantiles between which most values lie
 LISTED = 3  # categories
-LEAST_SHARE = 0.05  # of the similar rows, for a category to be listed
-LEAST_SIZE = 1e-6  # of a column's spread; what is smaller is zero, but for the rounding of the kept rows
+LEAST_SHARE = 0.05  # share of the similar rows from which a category is listed
+LEAST_SIZE = 1e-6  # relative to a column's spread; smaller values are rounding errors of a stored zero
 _DAY = 86400
 
 
 @dataclass(frozen=True)
 class Reason:
-    """One column that made a row's score; the fields of `Detector.reasons`.
+    """One column that contributed to a row's score. The fields are the columns of `Detector.reasons`' table.
 
     Attributes
     ----------
     row : int
-        Counted from 0.
+        Position of the row, counted from 0.
     rank : int
-        1 for the column that matters most.
+        1 for the column that contributes most.
     column : str or int
+        Name of the column.
     share : float
-        Of what all columns add to the score, in (0, 1].
+        Share in the contributions of all columns, in (0, 1].
     value
-        As in the user's table; None if missing.
+        The row's value as in the user's table; None if missing.
     low, high : float, datetime64 or None
-        Of numbers and dates: the 5 % and 95 % quantiles in similar normal rows; None if all miss it.
+        The 5 % and 95 % quantiles in similar normal rows, for numbers and dates; None if all values are missing.
     frequent : list of (value, share)
-        Of the similar normal rows, most frequent first: categories, and None where the value is missing.
+        The most frequent categories in similar normal rows, in descending order; None stands for a missing value.
     text : str
-        All of it in words.
+        The reason in words.
     """
 
     row: int
@@ -51,20 +52,20 @@ class Reason:
 
 
 def leading(error: Any, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """The `count` columns with the largest error in each row.
+    """Return the `count` columns with the largest error in each row.
 
     Parameters
     ----------
     error : DataFrame or (n, d) array
-        Non-negative.
+        Non-negative errors.
     count : int
 
     Returns
     -------
     columns : (n, min(count, d)) int
-        Positions, largest error first.
+        Positions of the columns, in descending order of their errors.
     shares : (n, min(count, d)) float
-        Of the row's whole error, in [0, 1].
+        Shares in the row's total error, in [0, 1].
     """
     values = np.asarray(error, dtype=np.float64)
     order = np.argsort(-values, axis=1, kind="stable")[:, :count]
@@ -81,25 +82,27 @@ def describe(
     shares: np.ndarray,
     nearest: np.ndarray,
 ) -> pd.DataFrame:
-    """A line for each reason, ordered by row and rank; columns without a share are no reason.
+    """Return a table of `Reason`, ordered by row and rank. Columns whose share is zero are left out.
 
     Parameters
     ----------
-    columns : of both tables
-    X : n rows
-    normal : normal rows to compare with
+    columns : sequence of Column
+        Columns of both tables.
+    X : DataFrame of n rows
+    normal : DataFrame
+        Normal rows that X is compared with.
     order, shares : (n, count)
-        See `leading`.
+        Result of `leading`.
     nearest : (n, count, R) int
-        For each of these columns the positions of the similar normal rows.
+        Positions of the similar normal rows for each of these columns.
     """
     found: list[Reason] = []
     for number in np.unique(order):
         rows, ranks = np.nonzero((order == number) & (shares > 0))
         if len(rows):
             column = columns[number]
-            told = _of_column(column, X.iloc[rows, number], normal.iloc[:, number], nearest[rows, ranks])
-            for row, rank, share, rest in zip(rows, ranks, shares[rows, ranks], told, strict=True):
+            described = _describe_column(column, X.iloc[rows, number], normal.iloc[:, number], nearest[rows, ranks])
+            for row, rank, share, rest in zip(rows, ranks, shares[rows, ranks], described, strict=True):
                 found.append(Reason(int(row), int(rank) + 1, column.name, float(share), *rest))
     found.sort(key=lambda reason: (reason.row, reason.rank))
     names = [field.name for field in fields(Reason)]
@@ -110,35 +113,37 @@ _TYPES: dict[str, Any] = {"row": np.int64, "rank": np.int64, "share": np.float64
     ("column", "value", "low", "high", "frequent", "text"), object
 )
 _Frequent = list[tuple[Any, float]]
-_Description = tuple[Any, Any, Any, _Frequent, str]  # from `Reason.value` on
-_Usual = tuple[Any, Any, _Frequent, str, str]  # low, high, frequent, the value in words, the usual ones in words
+_Description = tuple[Any, Any, Any, _Frequent, str]  # the fields of `Reason` from `value` on
+_Usual = tuple[Any, Any, _Frequent, str, str]  # low, high, frequent, the value as text, the usual values as text
 
 
-def _of_column(column: Column, values: pd.Series, normal: pd.Series, nearest: np.ndarray) -> Iterator[_Description]:
+def _describe_column(
+    column: Column, values: pd.Series, normal: pd.Series, nearest: np.ndarray
+) -> Iterator[_Description]:
     name = f"column {column.name}" if isinstance(column.name, int) else column.name
-    tell_values = _categories if isinstance(column, CategoryColumn) else _numbers
-    plain = [None if gone else value for value, gone in zip(values.tolist(), values.isna(), strict=True)]
+    describe_values = _categories if isinstance(column, CategoryColumn) else _numbers
+    plain = [None if missing else value for value, missing in zip(values.tolist(), values.isna(), strict=True)]
     for value, (low, high, frequent, shown, usual) in zip(
-        plain, tell_values(column, values, normal, nearest), strict=True
+        plain, describe_values(column, values, normal, nearest), strict=True
     ):
         yield value, low, high, frequent, f"{name} {shown}; similar normal rows: {usual}"
 
 
 def _numbers(column: Any, values: pd.Series, normal: pd.Series, nearest: np.ndarray) -> Iterator[_Usual]:
-    own, seen = column.values(values), _without_rounding(column.values(normal))[nearest]  # (n,), (n, R)
-    missing = np.isnan(seen).mean(1)
-    there = missing < 1
-    bounds = np.full((2, len(seen)), np.nan)
-    bounds[:, there] = np.nanquantile(seen[there], (LOW, HIGH), axis=1, method="nearest")
+    own, usual = column.values(values), _without_rounding(column.values(normal))[nearest]  # (n,), (n, R)
+    missing = np.isnan(usual).mean(1)
+    present = missing < 1
+    bounds = np.full((2, len(usual)), np.nan)
+    bounds[:, present] = np.nanquantile(usual[present], (LOW, HIGH), axis=1, method="nearest")
     in_words = _date if isinstance(column, DateColumn) else number_text
     as_value = _moment if isinstance(column, DateColumn) else float
-    for value, low, high, gone in zip(own, *bounds, missing, strict=True):
-        frequent = [(None, float(gone))] if gone >= LEAST_SHARE else []
+    for value, low, high, absent in zip(own, *bounds, missing, strict=True):
+        frequent = [(None, float(absent))] if absent >= LEAST_SHARE else []
         parts = []
         if not np.isnan(low):
             ends = in_words(low), in_words(high)
             parts = [ends[0] if ends[0] == ends[1] else " to ".join(ends)]
-        parts += [f"missing ({gone:.0%})"] * bool(frequent)
+        parts += [f"missing ({absent:.0%})"] * bool(frequent)
         limits = (None, None) if np.isnan(low) else (as_value(low), as_value(high))
         yield *limits, frequent, "missing" if np.isnan(value) else in_words(value), ", ".join(parts)
 
@@ -153,8 +158,8 @@ def _without_rounding(values: np.ndarray) -> np.ndarray:
 
 def _categories(column: Any, values: pd.Series, normal: pd.Series, nearest: np.ndarray) -> Iterator[_Usual]:
     known = [*column.categories, None]
-    seen = column.places(normal)[nearest]  # (n, R)
-    counts = (seen[:, :, None] == np.arange(len(known))).mean(1)  # (n, categories)
+    usual_places = column.places(normal)[nearest]  # (n, R)
+    counts = (usual_places[:, :, None] == np.arange(len(known))).mean(1)  # (n, categories)
     order = np.argsort(-counts, axis=1, kind="stable")[:, :LISTED]
     shares = np.take_along_axis(counts, order, axis=1)
     for value, places, parts in zip(values.where(values.notna(), None), order, shares, strict=True):
@@ -168,7 +173,7 @@ def _category(value: Any) -> str:
 
 
 def number_text(value: float) -> str:
-    """A number for people: whole ones and those from 1000 up with thousands apart, others to four digits."""
+    """Format a number: whole numbers and those from 1000 with thousands separators, others to four digits."""
     size = abs(value)
     if 1000 <= size < 1e15 or (size < 1000 and value == round(value)):
         return f"{value:,.0f}"

@@ -6,7 +6,7 @@ import pytest
 
 from anogan import WGANGP
 from anogan.data.tabular import TablePreprocessor
-from anogan.scoring.reasons import describe, leading, number_text
+from anogan.explain.reasons import describe, leading, number_text
 
 NORMAL = pd.DataFrame(
     {

@@ -3,7 +3,7 @@
 import torch
 
 from anogan.data.spec import SampleSpec
-from anogan.scoring.similar import SIMILAR, SimilarRows
+from anogan.explain.similar import SIMILAR, SimilarRows
 
 # Two groups: the first column is 0 or 5 as the second is -1 or 1; the third column is a category of three.
 GROUP = torch.arange(100) % 2
@@ -51,7 +51,7 @@ def test_rows_of_the_same_class_come_first():
     similar = SimilarRows(torch.cat([ROWS, classes], 1), COLUMNS, SampleSpec((5,), spans=((2, 5),), classes=2))
     x = torch.cat([ROWS[1:2], torch.ones(1, 1)], 1)
     assert (nearest(x, 0, similar) >= 50).all()
-    assert similar.judged == [0, 1, 2]
+    assert similar.scored == [0, 1, 2]
 
 
 def test_fewer_rows_than_wanted_are_enough():

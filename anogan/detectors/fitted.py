@@ -1,0 +1,234 @@
+"""What a fit produces: the one list of fitted state that fit, save, load and pickle share."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any, Generic, NamedTuple, Self, TypeVar, overload
+
+import numpy as np
+import torch
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
+
+from ..data.preprocessor import Preprocessor
+from ..data.samples import Samples
+from ..engine.device import torch_dtype
+from ..engine.diagnostics import Diagnosis
+from ..engine.history import History
+from ..engine.inference import Inference
+from ..engine.module import GANModule
+from ..explain.explainer import Explainer
+from ..nn.backbone import Backbone, backbone_for
+from ..persistence import ModelFile
+from ..scoring.calibration import Calibration
+from ..seeding import forked_torch_rng
+from .inputs import Features
+
+T = TypeVar("T")
+CALIBRATION_ARRAYS = ("location", "scale", "scores")
+
+
+class NetworkConfig(NamedTuple):
+    """The backbone that was used, with its defaults resolved: a later change of a default leaves saved models valid."""
+
+    name: str
+    members: int
+    width: int
+
+
+@dataclass(frozen=True, eq=False)
+class FittedState:
+    """All that a fitted detector knows beside its constructor parameters.
+
+    Attributes
+    ----------
+    parameters : dict
+        Constructor parameters of the fit, with the seed as ``random_state``.
+    features : Features
+        Names and number of the columns.
+    network : NetworkConfig
+    module : GANModule
+        The trained networks, in eval mode.
+    preprocessor : Preprocessor
+        Fitted.
+    calibration : Calibration
+    diagnosis : Diagnosis
+    history : History
+        Curves of the training.
+    attempts : list of dict
+        See `Detector.attempts_`.
+    fitted_on : dict
+        See `Detector.fitted_on_`.
+    baseline : (*shape) tensor
+        Mean of training samples.
+    background : (m, D) tensor or None
+        Training rows that others are compared with; None for pictures.
+    """
+
+    parameters: dict[str, Any]
+    features: Features
+    network: NetworkConfig
+    module: GANModule
+    preprocessor: Preprocessor
+    calibration: Calibration
+    diagnosis: Diagnosis
+    history: History
+    attempts: list[dict[str, Any]]
+    fitted_on: dict[str, Any]
+    baseline: Tensor
+    background: Tensor | None
+
+    @property
+    def seed(self) -> int:
+        """The seed of the fit."""
+        return int(self.parameters["random_state"])
+
+    @cached_property
+    def inference(self) -> Inference:
+        """The module, to be evaluated in batches."""
+        return Inference(self.module, self.network.members, self.preprocessor.spec_.shape)
+
+    @cached_property
+    def explainer(self) -> Explainer:
+        """Explanations of the module's scores."""
+        return Explainer(self.inference, self.preprocessor, self.calibration, self.baseline, self.background)
+
+    def score(self, samples: Samples) -> np.ndarray:
+        """Return the combined score of each sample: float64 ``(n,)``, higher = more anomalous."""
+        return self.calibration.combine(self.inference.score(samples))
+
+    def to_file(self) -> ModelFile:
+        """Return the state as JSON values, tensors and the preprocessor."""
+        calibration = self.calibration
+        manifest = {
+            "parameters": self.parameters,
+            "n_features_in": self.features.number,
+            "feature_names_in": None if self.features.names is None else list(self.features.names),
+            "network": list(self.network),
+            "threshold": calibration.threshold,
+            "map_threshold": calibration.map_threshold,
+            "held_out": calibration.held_out,
+            "reference": calibration.reference is not None,
+            "diagnosis": asdict(self.diagnosis),
+            "history": self.history,
+            "attempts": self.attempts,
+            "fitted_on": self.fitted_on,
+            "background_rows": 0 if self.background is None else len(self.background),
+        }
+        weights = {f"module.{name}": weight.cpu() for name, weight in self.module.state_dict().items()}
+        weights["baseline"] = self.baseline
+        arrays = CALIBRATION_ARRAYS if calibration.reference is None else (*CALIBRATION_ARRAYS, "reference")
+        weights |= {f"calibration.{name}": torch.from_numpy(getattr(calibration, name)) for name in arrays}
+        if self.background is not None:
+            weights["background"] = self.background
+        return ModelFile(manifest, weights, self.preprocessor)
+
+    @classmethod
+    def from_file(cls, file: ModelFile, build: Callable[[Backbone], GANModule], device: torch.device) -> "FittedState":
+        """Rebuild the state that `to_file` returned.
+
+        Parameters
+        ----------
+        file : ModelFile
+        build : callable
+            `Detector.build` of a detector with the parameters of the fit.
+        device : torch.device
+
+        Raises
+        ------
+        ValueError, KeyError, TypeError, RuntimeError
+            The file does not hold a state of this version.
+        """
+        manifest, weights = file.manifest, dict(file.weights)
+        arrays = (*CALIBRATION_ARRAYS, "reference") if manifest["reference"] else CALIBRATION_ARRAYS
+        calibration = Calibration(
+            **{name: weights.pop(f"calibration.{name}").numpy() for name in arrays},
+            threshold=manifest["threshold"],
+            map_threshold=manifest["map_threshold"],
+            held_out=manifest["held_out"],
+        )
+        baseline = weights.pop("baseline")
+        background = weights.pop("background") if manifest["background_rows"] else None
+        network = NetworkConfig(*manifest["network"])
+        with forked_torch_rng(0, device):
+            backbone = backbone_for(network.name, file.preprocessor.spec_, network.members, network.width)
+            module = build(backbone).to(device=device, dtype=torch_dtype(manifest["parameters"]["precision"]))
+        module.load_state_dict({name.removeprefix("module."): weight for name, weight in weights.items()})
+        module.requires_grad_(False).eval()
+        names = manifest["feature_names_in"]
+        return cls(
+            parameters=manifest["parameters"],
+            features=Features(manifest["n_features_in"], None if names is None else np.asarray(names, dtype=object)),
+            network=network,
+            module=module,
+            preprocessor=file.preprocessor,
+            calibration=calibration,
+            diagnosis=Diagnosis(**manifest["diagnosis"]),
+            history=manifest["history"],
+            attempts=manifest["attempts"],
+            fitted_on=manifest["fitted_on"],
+            baseline=baseline,
+            background=background,
+        )
+
+
+class FittedAttribute(Generic[T]):
+    """A public attribute of a fitted detector, which reads from its state and does not exist before a fit.
+
+    Parameters
+    ----------
+    read : callable of FittedState -> T or None
+        None stands for an attribute that this fit did not set.
+    """
+
+    def __init__(self, read: Callable[[FittedState], T | None]) -> None:
+        self.read = read
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    @overload
+    def __get__(self, detector: None, owner: type) -> Self: ...
+
+    @overload
+    def __get__(self, detector: "FittedAttributes", owner: type) -> T: ...
+
+    def __get__(self, detector: "FittedAttributes | None", owner: type) -> Self | T:
+        if detector is None:
+            return self
+        if (value := self.read(detector.fitted_state)) is None:
+            raise AttributeError(f"This {owner.__name__} was fitted on data without {self.name}.")
+        return value
+
+
+class FittedAttributes:
+    """The public attributes of a fitted detector, which all read from its state."""
+
+    _state: FittedState  # assigned by a fit when it has succeeded
+
+    module_ = FittedAttribute(lambda state: state.module)
+    preprocessor_ = FittedAttribute(lambda state: state.preprocessor)
+    calibration_ = FittedAttribute(lambda state: state.calibration)
+    offset_ = FittedAttribute(lambda state: -state.calibration.threshold)
+    diagnosis_ = FittedAttribute(lambda state: state.diagnosis)
+    attempts_ = FittedAttribute(lambda state: state.attempts)
+    history_ = FittedAttribute(lambda state: state.history)
+    fitted_on_ = FittedAttribute(lambda state: state.fitted_on)
+    n_members_ = FittedAttribute(lambda state: state.network.members)
+    seed_ = FittedAttribute(lambda state: state.seed)
+    n_features_in_ = FittedAttribute(lambda state: state.features.number)
+    feature_names_in_ = FittedAttribute(lambda state: state.features.names)
+
+    @property
+    def fitted_state(self) -> FittedState:
+        """All that the last fit produced; raises `NotFittedError` before a fit."""
+        check_is_fitted(self)
+        return self._state
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return "_state" in vars(self)
+
+
+def plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return numbers of numpy as Python's."""
+    return {k: v.item() if isinstance(v, np.generic) else v for k, v in values.items()}

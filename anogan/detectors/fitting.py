@@ -1,0 +1,400 @@
+"""A fit: rows are split, networks trained, calibrated and diagnosed, and trained again if another attempt may help."""
+
+import hashlib
+import json
+import sys
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from ..data.preprocessor import Preprocessor
+from ..data.samples import Samples
+from ..data.spec import SampleSpec
+from ..engine.callbacks import Callback
+from ..engine.checkpoint import read_checkpoint
+from ..engine.device import choose_device, torch_dtype
+from ..engine.diagnostics import FEWEST_ROWS, Diagnosis, diagnose
+from ..engine.history import History
+from ..engine.inference import Inference
+from ..engine.module import GANModule
+from ..engine.trainer import MONITOR_ROWS, Trainer, TrainerSettings
+from ..errors import CalibrationWarning, InputError, TrainingDivergedError, TrainingHealthWarning
+from ..nn.backbone import Backbone, backbone_for
+from ..nn.frozen import SHOWN_CHANNELS, pretrained
+from ..seeding import derived_seed, draw_seed, forked_torch_rng
+from ..sources.table import TableFile
+from .calibrating import Promise, calibrate, too_few_rows
+from .fitted import FittedState, NetworkConfig, plain
+from .inputs import Features, check_input, check_training_input
+
+MONITORED_FRACTION = 0.1  # of the rows, at most MONITOR_ROWS, held out for early stopping
+FEWEST_ROWS_TO_HOLD_OUT = 10
+SAMPLED_ROWS = 2**18  # rows drawn from a file, at most
+SAMPLED_VALUES = 2**25  # numbers in them, at most: files with more than 128 columns give fewer rows
+CALIBRATION_ROWS = 100_000  # rows drawn from a file that calibrate, at most
+DIAGNOSED_ROWS = 512
+RECONSTRUCTED_ROWS = 64  # diagnosed rows whose reconstructions are assessed instead of generated samples
+BASELINE_ROWS = 512  # training rows whose mean is the baseline, at most
+BACKGROUND_ROWS = 1000  # training rows that are kept for explanations, at most
+RESTART_RATE = 0.3  # factor of the learning rate at each further attempt
+FEATURE_NETWORK = "efficientnet_lite0"  # its features compare generated pictures with real ones
+NOTED_VERSIONS = ("anogan", "torch", "numpy")
+
+
+class FittableDetector(Promise, Protocol):
+    """The parameters and the two factories of a detector that a fit uses."""
+
+    width: int | None
+    backbone: str
+    n_members: int | None
+    steps: int
+    batch_size: int
+    learning_rate: float
+    ema_decay: float
+    patience: int
+    calibration_fraction: float
+    precision: str
+    device: str
+    random_state: Any
+
+    def get_params(self) -> dict[str, Any]: ...
+
+    def make_preprocessor(self, X: Any) -> Preprocessor: ...
+
+    def build(self, backbone: Backbone) -> GANModule: ...
+
+
+class Split(NamedTuple):
+    """Indices of the rows that train, that are monitored for early stopping, and that calibrate."""
+
+    training: np.ndarray
+    monitoring: np.ndarray
+    calibration: np.ndarray
+
+    @property
+    def held_out(self) -> bool:
+        """Whether training sees none of the calibration rows."""
+        return not np.isin(self.calibration, self.training).any()
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Training data in model space, and the settings that follow from them.
+
+    Attributes
+    ----------
+    parameters : dict
+        Constructor parameters, with the seed as ``random_state``.
+    seed : int
+    features : Features
+    preprocessor : Preprocessor
+        Fitted.
+    samples : Samples
+    unlabeled : Samples or None
+    split : Split
+        Of `samples`.
+    backbone : Backbone
+    device : torch.device
+    fitted_on : dict
+        See `Detector.fitted_on_`.
+    """
+
+    parameters: dict[str, Any]
+    seed: int
+    features: Features
+    preprocessor: Preprocessor
+    samples: Samples
+    unlabeled: Samples | None
+    split: Split
+    backbone: Backbone
+    device: torch.device
+    fitted_on: dict[str, Any]
+
+
+# ---------------------------------------------------------------- data
+
+
+def prepare(
+    detector: FittableDetector, X: Any, X_unlabeled: Any, *, callbacks: Sequence[Callback], checkpoint: Path | None
+) -> Prepared:
+    """Check the data of a fit, split them, and bring them to model space.
+
+    Raises
+    ------
+    InputError
+        The data or a parameter cannot be used.
+    """
+    name = type(detector).__name__
+    dtype = torch_dtype(detector.precision)
+    seed = _first_seed(detector.random_state, checkpoint)
+    known = total = None
+    if isinstance(X, TableFile):
+        X, known, total = _drawn_rows(X, seed, callbacks)
+    X, features = check_training_input(X, name)
+    split = split_rows(detector, len(X), seed, total)
+    for message in (_nothing_held_out(detector, len(X)), _few_calibration_rows(detector, split)):
+        if message:
+            warnings.warn(message, CalibrationWarning, stacklevel=3)
+    preprocessor = detector.make_preprocessor(X).fit(X if known is None else known, rows=split.training)
+    samples = preprocessor.transform(X, dtype)
+    if len(samples) < 2:
+        raise InputError(f"X has {len(samples)} samples; at least 2 are needed.")
+    unlabeled = None
+    if X_unlabeled is not None:
+        if isinstance(X_unlabeled, TableFile):
+            X_unlabeled, _, _ = _drawn_rows(X_unlabeled, seed, callbacks)
+        unlabeled = preprocessor.transform(check_input(X_unlabeled, name, features), dtype)
+    return Prepared(
+        parameters=plain(detector.get_params()) | {"random_state": seed},
+        seed=seed,
+        features=features,
+        preprocessor=preprocessor,
+        samples=samples,
+        unlabeled=unlabeled,
+        split=split,
+        backbone=backbone_for(detector.backbone, preprocessor.spec_, detector.n_members, detector.width),
+        device=choose_device(detector.device, detector.precision),
+        fitted_on={
+            "samples": total or len(X),
+            "training": len(split.training),
+            "watched": len(split.monitoring),
+            "calibration": len(split.calibration),
+            "versions": {module: str(sys.modules[module].__version__) for module in NOTED_VERSIONS},
+        },
+    )
+
+
+def split_rows(detector: FittableDetector, n: int, seed: int, total: int | None = None) -> Split:
+    """Split n rows at random.
+
+    Parameters
+    ----------
+    detector : FittableDetector
+    n : int
+    seed : int
+    total : int or None
+        Number of rows that the n rows were drawn from. A large file gives more rows for calibration than its share in
+        the drawn rows.
+    """
+    order = np.random.default_rng(seed).permutation(n)
+    if n < FEWEST_ROWS_TO_HOLD_OUT:
+        return Split(order, order[:0], order)
+    monitored = min(round(MONITORED_FRACTION * n), MONITOR_ROWS) if detector.patience else 0
+    wanted = max(round(detector.calibration_fraction * n), 1)
+    if total is not None and total > n:
+        most = max(wanted, CALIBRATION_ROWS * n // SAMPLED_ROWS)
+        wanted = min(round(detector.calibration_fraction * total), most)
+    kept = min(wanted, n - monitored - 1) if detector.contamination == "auto" else 0
+    calibration = order[monitored : monitored + kept] if kept else order
+    return Split(order[monitored + kept :], order[:monitored], calibration)
+
+
+def _nothing_held_out(detector: FittableDetector, n: int) -> str | None:
+    if n >= FEWEST_ROWS_TO_HOLD_OUT or detector.contamination != "auto":
+        return None
+    return (
+        f"Only {n} rows: none is held out, so threshold and p-values come from the training rows and are too "
+        f"optimistic. Give at least {FEWEST_ROWS_TO_HOLD_OUT}."
+    )
+
+
+def _few_calibration_rows(detector: FittableDetector, split: Split) -> str | None:
+    return too_few_rows(len(split.calibration), detector, "calibration_fraction or target_fpr")
+
+
+def _drawn_rows(file: TableFile, seed: int, callbacks: Sequence[Callback]) -> tuple[pd.DataFrame, pd.DataFrame, int]:
+    """Return random rows of a file, these and further rows that show all its values, and its number of rows."""
+    for callback in callbacks:
+        callback.on_stage_begin("reading", file.total or 0)
+
+    def report(done: int) -> None:
+        for callback in callbacks:
+            callback.on_step_end("reading", done, None)
+
+    drawn = file.sample(min(SAMPLED_ROWS, SAMPLED_VALUES // len(file.columns)), seed, report)
+    for callback in callbacks:
+        callback.on_stage_end("reading", drawn.total)
+    return drawn.frame, drawn.known, drawn.total
+
+
+def _first_seed(random_state: Any, checkpoint: Path | None) -> int:
+    """Return the seed of the first attempt; an unseeded training that resumes takes it from its checkpoint."""
+    if checkpoint is not None and random_state is None:
+        for saved in map(read_checkpoint, (checkpoint, *sorted(checkpoint.glob("attempt-*")))):
+            if saved is not None:
+                return int(saved[1]["run_key"].split("-")[0])
+    return draw_seed(random_state)
+
+
+def _run_key(prepared: Prepared) -> str:
+    """Return what identifies this run in its checkpoint: the seed, then a digest of parameters and data."""
+    parameters = {k: v for k, v in prepared.parameters.items() if k not in ("random_state", "device")}
+    parts = [part for part in (prepared.samples, prepared.unlabeled) if part is not None]
+    facts = json.dumps([parameters, [(len(part), part.fingerprint()) for part in parts]], sort_keys=True)
+    return f"{prepared.seed}-{hashlib.sha256(facts.encode()).hexdigest()}"
+
+
+# ---------------------------------------------------------------- attempts
+
+
+def fit_detector(
+    detector: FittableDetector,
+    prepared: Prepared,
+    *,
+    callbacks: Sequence[Callback],
+    checkpoint: Path | None,
+    restarts: int,
+) -> FittedState:
+    """Train, and again after a failure that another seed and a lower learning rate may avoid; keep the best attempt.
+
+    A fit that resumes finds its earlier attempts complete in their checkpoints and repeats none of their steps.
+
+    Raises
+    ------
+    TrainingDivergedError
+        Every attempt diverged.
+    """
+    run_key = "" if checkpoint is None else _run_key(prepared)
+    attempts: list[dict[str, Any]] = []
+    best: FittedState | None = None
+    for number in range(1, restarts + 2):
+        seed = prepared.seed if number == 1 else derived_seed(prepared.seed, number)
+        rate = prepared.parameters["learning_rate"] * RESTART_RATE ** (number - 1)
+        for callback in callbacks:
+            callback.on_attempt_begin(number, seed, rate)
+        trainer = Trainer(
+            TrainerSettings(detector.steps, detector.batch_size, rate, detector.ema_decay, detector.patience),
+            seed=seed,
+            members=prepared.backbone.members,
+            device=prepared.device,
+            callbacks=callbacks,
+            checkpoint=checkpoint if checkpoint is None or number == 1 else checkpoint / f"attempt-{number}",
+            run_key=run_key,
+        )
+        attempt: dict[str, Any] = {"seed": seed, "learning_rate": rate, "kept": False}
+        attempts.append(attempt)
+        try:
+            with forked_torch_rng(seed, prepared.device):
+                state = _train(detector, prepared, trainer)
+        except TrainingDivergedError as error:
+            attempt["verdict"] = f"diverged: {error}"
+            if best is None and number > restarts:
+                tried = f" {number} attempts did, the last at a rate of {rate:g}." if number > 1 else ""
+                raise TrainingDivergedError(f"{error}{tried}") from None
+            continue
+        attempt["verdict"] = state.diagnosis.verdict
+        if best is None or state.diagnosis.better_than(best.diagnosis):
+            best = state
+            for each in attempts:
+                each["kept"] = each is attempt
+        if not state.diagnosis.remediable:
+            break
+    assert best is not None
+    if len(attempts) > 1 or not best.diagnosis.healthy:
+        summary = _attempts_summary(attempts, best.diagnosis)
+        warnings.warn(f"{type(detector).__name__}: {summary}", TrainingHealthWarning, stacklevel=3)
+    return replace(best, attempts=attempts)
+
+
+def _attempts_summary(attempts: list[dict[str, Any]], diagnosis: Diagnosis) -> str:
+    summary = attempts[0]["verdict"].rstrip(".") + "."
+    for attempt in attempts[1:]:
+        again = f"Trained again with seed {attempt['seed']} and a learning rate of {attempt['learning_rate']:g}"
+        summary += f" {again}: {attempt['verdict'].rstrip('.')}{', kept' if attempt['kept'] else ''}."
+    return f"{summary} {diagnosis.advice}".rstrip()
+
+
+def _train(detector: FittableDetector, prepared: Prepared, trainer: Trainer) -> FittedState:
+    """Build, train, calibrate and diagnose a module, with torch's generator seeded."""
+    samples, split, backbone, spec = prepared.samples, prepared.split, prepared.backbone, prepared.preprocessor.spec_
+    module = detector.build(backbone).to(device=prepared.device, dtype=torch_dtype(detector.precision))
+    module.unlabeled = prepared.unlabeled
+    normal, monitored = samples.subset(split.training), samples.subset(split.monitoring)
+    trained_on = module.before_training(normal)
+    history = trainer.fit(module, trained_on, module.as_trained_on(monitored) if len(monitored) else None)
+    module.after_training(normal)
+    baseline = samples.batch(split.training[:BASELINE_ROWS]).mean(0)
+    inference = Inference(module, backbone.members, spec.shape)
+    rows = samples.subset(split.calibration)
+    calibration = calibrate(inference, prepared.preprocessor, rows, baseline, detector, held_out=split.held_out)
+    if module.can("after_calibration") and split.held_out:
+        module.after_calibration(samples.subset(np.concatenate([split.calibration, split.monitoring])))
+        # The module has learned from these rows since, so they score differently now.
+        calibration = replace(calibration, reference=np.sort(calibration.combine(inference.score(rows))))
+    diagnosis = diagnose_module(
+        inference, monitored if len(monitored) else normal, spec, history=history, steps=detector.steps
+    )
+    module.unlabeled = None  # a model does not keep the user's data
+    return FittedState(
+        parameters=prepared.parameters,
+        features=prepared.features,
+        network=NetworkConfig(backbone.name, backbone.members, backbone.width),
+        module=module,
+        preprocessor=prepared.preprocessor,
+        calibration=calibration,
+        diagnosis=diagnosis,
+        history=history,
+        attempts=[],
+        fitted_on=prepared.fitted_on,
+        baseline=baseline,
+        background=None if spec.is_image else samples.batch(split.training[:BACKGROUND_ROWS]),
+    )
+
+
+def diagnose_module(
+    inference: Inference, samples: Samples, spec: SampleSpec, *, history: History, steps: int
+) -> Diagnosis:
+    """Diagnose a trained module by normal rows that training has not seen, as far as there are any.
+
+    Parameters
+    ----------
+    inference : Inference
+    samples : Samples
+    spec : SampleSpec
+    history : History
+        Curves of the training.
+    steps : int
+        Budget of each stage.
+    """
+    n = min(len(samples), DIAGNOSED_ROWS)
+    x = inference.expand(samples.batch(np.arange(n)))
+    fake = features = reconstructed = None
+    module, entries = inference.module, spec.shape[0]  # without the class number, which is not a coordinate
+    with torch.no_grad():
+        real = x[:, :, :entries]
+        if module.can("sample"):
+            generated = module.sample(n)[:, :, :entries]
+            fake = _rows(generated)
+            if spec.is_image and spec.shape[0] in SHOWN_CHANNELS and n >= FEWEST_ROWS:
+                network = pretrained(FEATURE_NETWORK).to(generated)
+                real_features, fake_features = (
+                    network.pooled(pictures[0]).cpu().double().numpy() for pictures in (real, generated)
+                )
+                features = real_features, fake_features
+        elif module.can("reconstruct"):
+            reconstructed = _rows(module.reconstruct(x[:, :RECONSTRUCTED_ROWS])[:, :, :entries])
+        as_trained = module.as_trained_on(samples.subset(np.arange(n)))
+        first = as_trained.batch(np.arange(min(len(as_trained), DIAGNOSED_ROWS)))
+        logits = module.critic_logits(inference.expand(first))
+    return diagnose(
+        _rows(real)[0],
+        fake=fake,
+        reconstructed=reconstructed,
+        features=features,
+        logits=logits,
+        curves=history,
+        steps=steps,
+        expects_equilibrium=module.expects_equilibrium,
+    )
+
+
+def _rows(x: Tensor) -> np.ndarray:
+    """``(K, B, *shape)`` -> ``(K, B, d)``."""
+    return np.asarray(x.flatten(2).cpu().double().numpy())

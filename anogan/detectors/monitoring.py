@@ -1,0 +1,63 @@
+"""A fitted model and new data: thresholds by other normal rows, and a test of whether scores have changed."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+import numpy as np
+
+from ..data.samples import Samples, TensorSamples
+from ..errors import InputError
+from ..scoring.drift import Drift, compare
+from .calibrating import MAPPED_PICTURES, Promise, map_peaks, with_levels
+from .fitted import FittedState, plain
+
+EXPLAINED_ROWS = 200  # rows of each part whose explanations are compared, at most
+
+
+def recalibrated(state: FittedState, parts: Iterable[Samples], promise: Promise) -> FittedState:
+    """Return the state with threshold and p-values of other normal samples that training has not seen.
+
+    Raises
+    ------
+    InputError
+        There are no samples.
+    """
+    score_parts, peak_parts = [np.empty(0)], [np.empty(0)]
+    for samples in parts:
+        room = MAPPED_PICTURES - sum(map(len, peak_parts))
+        some = samples.subset(np.arange(min(len(samples), room)))
+        peak_parts.append(map_peaks(state.inference, state.preprocessor, some, state.baseline))
+        score_parts.append(state.score(samples))
+    scores, peaks = np.concatenate(score_parts), np.concatenate(peak_parts)
+    if not len(scores):
+        raise InputError("There are no samples to calibrate with.")
+    scales = replace(state.calibration, held_out=True)
+    return replace(
+        state,
+        calibration=with_levels(scales, scores, peaks, promise, state.inference.weight.dtype),
+        parameters=state.parameters | plain({"contamination": promise.contamination, "target_fpr": promise.target_fpr}),
+        fitted_on=state.fitted_on | {"recalibrated": len(scores)},
+    )
+
+
+def drift(state: FittedState, parts: Iterable[Samples]) -> Drift:
+    """Compare the scores of new samples with those of the calibration rows.
+
+    Raises
+    ------
+    InputError
+        There are no samples.
+    """
+    scores, after = [], []
+    for samples in parts:
+        scores.append(state.score(samples))
+        chosen = np.linspace(0, len(samples) - 1, min(len(samples), EXPLAINED_ROWS)).astype(int)
+        after.append(state.explainer.column_errors(samples.subset(chosen)))
+    if not scores:
+        raise InputError("There are no samples to compare.")
+    before, names = after, []
+    if state.background is not None:
+        before = [state.explainer.column_errors(TensorSamples(state.background[:EXPLAINED_ROWS]))]
+        names = [column.name for column in state.preprocessor.columns_]
+    means = (np.concatenate(errors).mean(0) for errors in (before, after))
+    return compare(state.calibration, np.concatenate(scores), names, *means)
