@@ -199,6 +199,7 @@ class ConditionalGAN(Detector):
     >>> from anogan import ConditionalGAN
     >>> rng = np.random.default_rng(0)
     >>> X = pd.DataFrame({"duration": rng.normal(size=200), "service": rng.choice(["http", "dns"], 200)})
+    >>> # Few steps make a fast example, and a warning that the detector is under-trained.
     >>> detector = ConditionalGAN(condition="service", steps=20, width=8, target_fpr=0.1, random_state=0).fit(X)
     >>> detector.anomaly_score(X[:3]).shape
     (3,)

@@ -140,6 +140,7 @@ class CycleGAN(Detector):
     >>> from anogan import CycleGAN
     >>> rng = np.random.default_rng(0)
     >>> X, X_unlabeled = rng.normal(size=(200, 4)), rng.normal(size=(50, 4)) * 2
+    >>> # Few steps make a fast example, and a warning that the detector is under-trained.
     >>> detector = CycleGAN(steps=20, width=8, target_fpr=0.1, random_state=0)
     >>> detector.fit(X, X_unlabeled=X_unlabeled).reconstruct(X[:3]).shape
     (3, 4)

@@ -154,6 +154,7 @@ class FeatureGAN(Detector):
     >>> import numpy as np
     >>> from anogan import FeatureGAN
     >>> X = np.random.default_rng(0).uniform(size=(24, 1, 32, 32))
+    >>> # Few steps make a fast example, and a warning that the detector is under-trained.
     >>> detector = FeatureGAN(steps=5, width=2, batch_size=32, target_fpr=0.2, random_state=0).fit(X)
     >>> detector.explain(X[:3]).shape
     (3, 1, 32, 32)

@@ -93,6 +93,7 @@ class GANomaly(Detector):
     >>> import numpy as np
     >>> from anogan import GANomaly
     >>> X = np.random.default_rng(0).normal(size=(200, 4))
+    >>> # Few steps make a fast example, and a warning that the detector is under-trained.
     >>> detector = GANomaly(steps=20, width=8, target_fpr=0.1, random_state=0).fit(X)
     >>> detector.anomaly_score(X[:3]).shape
     (3,)

@@ -102,6 +102,7 @@ class SkipGANomaly(Detector):
     >>> import numpy as np
     >>> from anogan import SkipGANomaly
     >>> X = np.random.default_rng(0).normal(size=(200, 4))
+    >>> # Few steps make a fast example, and a warning that the detector is under-trained.
     >>> detector = SkipGANomaly(steps=20, width=8, target_fpr=0.1, random_state=0).fit(X)
     >>> detector.reconstruct(X[:3]).shape
     (3, 4)

@@ -1,4 +1,4 @@
-"""Penalties on the critic's input gradient. They differentiate through a gradient, so they call ``autograd.grad``."""
+"""Penalties on the critic's input gradient; they call ``autograd.grad``, as they differentiate through a gradient."""
 
 from collections.abc import Callable
 
@@ -7,14 +7,14 @@ from torch import Tensor
 
 
 def gradient_penalty(logit_of: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor) -> Tensor:
-    """Two-sided penalty on points between real and fake, Gulrajani 2017 (arXiv:1704.00028), eq. 3.
+    """Return the two-sided penalty at points between real and fake, Gulrajani 2017 (arXiv:1704.00028), eq. 3.
 
     Parameters
     ----------
     logit_of : callable, (K, B, *shape) -> (K, B)
         The critic.
     real, fake : (K, B, *shape)
-        Both ends of the lines; neither receives gradient.
+        Ends of the lines; neither receives gradient.
 
     Returns
     -------
@@ -25,12 +25,12 @@ def gradient_penalty(logit_of: Callable[[Tensor], Tensor], real: Tensor, fake: T
     mix = torch.rand(members, rows, *([1] * (real.dim() - 2)), dtype=real.dtype, device=real.device)
     between = torch.lerp(real.detach(), fake.detach(), mix).requires_grad_(True)
     gradient = _input_gradient(logit_of, between)
-    # The norm's own derivative is infinite at zero, hence the small constant.
+    # The derivative of the norm is infinite at zero, hence the small constant.
     return (gradient.square().sum(-1).add(1e-12).sqrt() - 1).square().mean(-1)
 
 
 def r1_penalty(logit_of: Callable[[Tensor], Tensor], real: Tensor) -> Tensor:
-    """Half the squared gradient norm at real samples, Mescheder 2018 (arXiv:1801.04406), eq. 9: ``(K,)``, >= 0."""
+    """Return half the squared gradient norm at real samples, Mescheder 2018 (arXiv:1801.04406), eq. 9: ``(K,)``."""
     gradient = _input_gradient(logit_of, real.detach().requires_grad_(True))
     return gradient.square().sum(-1).mean(-1) / 2
 

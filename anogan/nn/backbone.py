@@ -40,7 +40,7 @@ class Decoder(nn.Module):
 
 
 class Backbone(ABC):
-    """Makes networks for samples of one spec. Vectors and images are told apart here and in `Geometry` only.
+    """Makes networks for samples of one spec. Only backbones and `Geometry` distinguish vectors from images.
 
     Parameters
     ----------

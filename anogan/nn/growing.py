@@ -1,7 +1,7 @@
-"""Progressive growing (Karras 2018, arXiv:1710.10196): networks that begin at the coarsest resolution of a picture.
+"""Progressive growing (Karras 2018, arXiv:1710.10196): networks that start at the coarsest resolution.
 
-A growing generator still gives pictures of full size, enlarged from the resolution that it has reached, and a growing
-critic averages all that it is shown down to its own: whoever plays the game need not know.
+A growing generator returns images of full size, enlarged from the resolution that it has reached, and a growing critic
+averages its input down to its own resolution, so that losses need no change.
 """
 
 import math
@@ -20,19 +20,19 @@ def enlarge(x: Tensor, size: Size) -> Tensor:
 
 
 class Growing(nn.Module):
-    """A network of several resolutions, not all of which need be in use.
+    """A network of several resolutions, of which only the coarser ones may be in use.
 
     Parameters
     ----------
     sizes : list of (height, width)
-        From the full resolution down.
+        Resolutions from the full one down.
 
     Attributes
     ----------
     sizes : list of (height, width)
-        From the coarsest resolution, which is level 0, up.
+        Resolutions from the coarsest one up, which is level 0.
     level : float
-        The finest level in use; between two whole numbers the upper one is being faded in. A new network has them all.
+        The finest level in use; between two whole numbers the upper one is being faded in. A new network uses all.
     """
 
     def __init__(self, sizes: list[Size]) -> None:
@@ -42,30 +42,30 @@ class Growing(nn.Module):
         self.level = float(self.top)
 
     def finest(self) -> tuple[int, float]:
-        """The finest level that takes part, and alpha in (0, 1]: how much of it counts."""
+        """Return the finest level in use, and its weight alpha in (0, 1]."""
         level = math.ceil(self.level)
         return level, 1 - (level - self.level)
 
 
 class GrowingDown(Growing):
-    """From a picture to the activation of the coarsest level."""
+    """A growing network from an image to the activation of the coarsest level."""
 
     @abstractmethod
     def enter(self, level: int, x: Tensor) -> Tensor:
-        """A picture ``(B, C, *sizes[level])`` -> the activation of its level."""
+        """Map an image ``(B, C, *sizes[level])`` to the activation of its level."""
 
     @abstractmethod
     def halve(self, level: int, h: Tensor) -> Tensor:
-        """The activation of a level -> that of the next coarser one."""
+        """Map the activation of a level to that of the next coarser one."""
 
     def coarsest(self, x: Tensor) -> Tensor:
-        """``(B, C, H, W)`` -> the activation ``(B, c, h, w)`` of level 0."""
+        """Map ``(B, C, H, W)`` to the activation ``(B, c, h, w)`` of level 0."""
         finest, alpha = self.finest()
         for size in self.sizes[finest : self.top][::-1]:
             x = adaptive_avg_pool2d(x, size)  # (B, C, *size); step by step, since odd sizes are not halved exactly
         if alpha < 1:
             coarser = adaptive_avg_pool2d(x, self.sizes[finest - 1])
-            x = torch.lerp(enlarge(coarser, self.sizes[finest]), x, alpha)  # of real pictures, too, detail fades in
+            x = torch.lerp(enlarge(coarser, self.sizes[finest]), x, alpha)  # detail fades in for real images, too
         h = self.enter(finest, x)
         for level in range(finest, 0, -1):
             h = self.halve(level, h)
@@ -75,7 +75,7 @@ class GrowingDown(Growing):
 
 
 def level_at(share: float, top: int) -> float:
-    """The level when ``share`` of the growth is done: each one is used alone for as long as the next one fades in."""
+    """Return the level after ``share`` of the growth: each level is used alone for as long as the next one fades in."""
     if share >= 1:
         return float(top)
     completed, rest = divmod(share * top, 1)
@@ -83,7 +83,7 @@ def level_at(share: float, top: int) -> float:
 
 
 def grow(network: nn.Module, share: float) -> None:
-    """Bring the growing parts of a network to where they are when ``share`` in [0, 1] of the growth is done."""
+    """Set the level of all growing parts of a network for ``share`` in [0, 1] of the growth."""
     for part in network.modules():
         if isinstance(part, Growing):
             part.level = level_at(share, part.top)

@@ -1,18 +1,18 @@
-"""Complementary masks: sets of them in which every value of a sample is erased exactly once."""
+"""Complementary masks: in each set every value of a sample is erased exactly once."""
 
 import torch
 from torch import Tensor
 
 
 def complementary_masks(units: Tensor, parts: int) -> Tensor:
-    """A random set of masks that erase about equally many units each, and every unit once.
+    """Draw a set of masks that each erase about equally many units, and together every unit once.
 
     Parameters
     ----------
     units : (*shape) int64
-        Which unit each value belongs to, from 0 without a gap; a unit is erased whole.
+        Unit of each value, numbered from 0 without a gap; a unit is erased as a whole.
     parts : int
-        Masks in the set; one for each unit if there are fewer units.
+        Number of masks in the set; if there are fewer units, one for each unit.
 
     Returns
     -------
@@ -26,13 +26,13 @@ def complementary_masks(units: Tensor, parts: int) -> Tensor:
 
 
 def square_units(height: int, width: int, side: int) -> Tensor:
-    """Numbers the squares of a grid over a picture; those at the right and lower edge may be cut: ``(H, W)``."""
+    """Number the squares of a grid over an image; those at the right and lower edge may be cut: ``(H, W)``."""
     rows, columns = torch.arange(height) // side, torch.arange(width) // side
     return rows[:, None] * (int(columns[-1]) + 1) + columns
 
 
 def span_units(dim: int, spans: tuple[tuple[int, int], ...]) -> Tensor:
-    """Numbers the columns of a vector, a one-hot span counting as one: ``(d,)``."""
+    """Number the columns of a vector, where a one-hot span counts as one: ``(d,)``."""
     is_first = torch.ones(dim, dtype=torch.int64)
     for start, stop in spans:
         is_first[start + 1 : stop] = 0

@@ -17,23 +17,23 @@ from .layers import SLOPE, BatchedLinear, OutputRange
 from .mlp import Hidden
 from .outputs import Critique
 
-MAPPING_LAYERS = 2  # as StyleGAN2-ADA takes for small pictures; the paper's 8 are for faces
+MAPPING_LAYERS = 2  # as in StyleGAN2-ADA for small images; the paper's 8 are for faces
 GROUP = 4  # rows over which the critic's minibatch standard deviation is taken
 MOMENTUM = 0.01  # of running means
 
 
 def channels_of(sizes: list[tuple[int, int]], width: int) -> list[int]:
-    """Channels of each level, coarsest first: ``width`` after the first halving as in DCGAN, half at full size."""
+    """Return the channels of each level, coarsest first: ``width`` after one halving as in DCGAN, half at full size."""
     return [max(width // 2, 1), *level_channels(len(sizes) - 1, width)][::-1]
 
 
 def activate(x: Tensor) -> Tensor:
-    """Leaky ReLU that keeps the variance of a centred input about as it is."""
+    """Apply a leaky ReLU that approximately keeps the variance of a centred input."""
     return leaky_relu(x, SLOPE) * math.sqrt(2)
 
 
 def init_he(module: nn.Module) -> None:
-    """Weights with which `activate` keeps the variance of its input, N(0, 1 / in), and zero biases."""
+    """Draw weights from N(0, 1 / in), with which `activate` keeps the variance of its input; biases are zero."""
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d | nn.Linear):
             nn.init.normal_(layer.weight, std=layer.weight[0].numel() ** -0.5)
@@ -45,7 +45,7 @@ class ModulatedConv(nn.Module):
     """Convolution whose input channels are scaled by a style, ``(B, in, H, W), (B, latent_dim)`` -> ``(B, out, H, W)``.
 
     Demodulation divides each output channel by the standard deviation that it would have for independent inputs of
-    unit variance (eq. 3). Scaling the input and the output is the same as scaling the weights of each row, and needs
+    unit variance (eq. 3). Scaling the input and the output is equivalent to scaling the weights of each row, and takes
     one convolution for the batch instead of one for each row.
     """
 
@@ -70,7 +70,7 @@ class ModulatedConv(nn.Module):
 class StyledLayer(nn.Module):
     """Modulated convolution, noise, bias and activation.
 
-    Without ``noise (B, 1, H, W)`` it is left out, which is its mean.
+    Leaving out the ``noise (B, 1, H, W)`` is equivalent to its mean.
     """
 
     def __init__(self, in_channels: int, out_channels: int, latent_dim: int) -> None:
@@ -86,8 +86,8 @@ class StyledLayer(nn.Module):
         return activate(y + self.bias)
 
 
-class ToPicture(nn.Module):
-    """An activation's share of the picture: ``(B, c, H, W), (B, latent_dim)`` -> ``(B, C, H, W)``."""
+class ToImage(nn.Module):
+    """An activation's contribution to the image: ``(B, c, H, W), (B, latent_dim)`` -> ``(B, C, H, W)``."""
 
     def __init__(self, in_channels: int, out_channels: int, latent_dim: int) -> None:
         super().__init__()
@@ -99,7 +99,7 @@ class ToPicture(nn.Module):
 
 
 class Synthesis(Growing):
-    """From a learned constant, styled by w, to a picture; each level adds its share (skip outputs, figure 7b).
+    """From a learned constant, styled by w, to an image; each level adds a contribution (skip outputs, figure 7b).
 
     ``w (B, latent_dim)`` and a noise ``(B, 1, h, w)`` for each styled layer, or none -> ``(B, C, H, W)``.
     """
@@ -112,24 +112,24 @@ class Synthesis(Growing):
             StyledLayer(a, b, latent_dim) for a, b in zip([plan[0], *plan[:-1]], plan, strict=True)
         )
         self.second = nn.ModuleList(StyledLayer(c, c, latent_dim) for c in plan)
-        self.pictures = nn.ModuleList(ToPicture(c, spec.shape[0], latent_dim) for c in plan)
+        self.images = nn.ModuleList(ToImage(c, spec.shape[0], latent_dim) for c in plan)
         self.range = OutputRange(spec)
 
     def forward(self, w: Tensor, *noise: Tensor) -> Tensor:
         finest, alpha = self.finest()
         x = self.constant.expand(w.shape[0], -1, -1, -1)
-        picture = w.new_zeros(())
+        image = w.new_zeros(())
         for level, size in enumerate(self.sizes):
             if level:
-                picture = enlarge(picture, size)
+                image = enlarge(image, size)
             if level > finest:
                 continue
             first, second = noise[2 * level : 2 * level + 2] if noise else (None, None)
             x = self.first[level](enlarge(x, size) if level else x, w, first)
             x = self.second[level](x, w, second)
-            share = self.pictures[level](x, w)
-            picture = picture + (alpha * share if level == finest else share)
-        return self.range(picture)
+            contribution = self.images[level](x, w)
+            image = image + (alpha * contribution if level == finest else contribution)
+        return self.range(image)
 
 
 class StyleDecoder(Decoder):
@@ -169,21 +169,21 @@ class StyleDecoder(Decoder):
         return self.painters(w, *noise)
 
     def search_start(self, z: Tensor) -> Tensor:
-        """The mean w, as in the paper's projection (appendix D)."""
+        """Return the mean w, as in the paper's projection (appendix D)."""
         return self.running_mean
 
     def confined(self, w: Tensor) -> Tensor:
-        """Within the root mean square distance of the mapped w from their mean: beyond, it draws anything at all."""
+        """Confine w to the root mean square distance of mapped w from their mean; images beyond it are arbitrary."""
         away = w - self.running_mean
         radius = self.running_var.sqrt()
         return self.running_mean + away * (radius / away.norm(dim=-1, keepdim=True).clamp(min=1e-12)).clamp(max=1)
 
 
 class MinibatchDeviation(nn.Module):
-    """Appends the standard deviation among the rows of a group as a channel: ``(B, c, h, w)`` -> ``(B, c + 1, h, w)``.
+    """Append the standard deviation among the rows of a group as a channel: ``(B, c, h, w)`` -> ``(B, c + 1, h, w)``.
 
-    It lets the critic see in training that generated rows are too much alike (Karras 2018, section 3). In eval mode
-    it is the running mean of the training batches instead: no row's features depend on its company.
+    It shows the critic in training that generated rows vary too little (Karras 2018, section 3). In eval mode it is the
+    running mean of the training batches instead, so that a row's features do not depend on its batch.
     """
 
     running_mean: Tensor
@@ -196,7 +196,7 @@ class MinibatchDeviation(nn.Module):
         rows = x.shape[0]
         deviation = self.running_mean.expand(rows)
         if self.training:
-            # Neighbours make a group, so that of a joint batch of real and generated rows each has its own.
+            # Consecutive rows form a group, so that real and generated rows of a joint batch are in different groups.
             order = torch.arange(-(-rows // GROUP) * GROUP, device=x.device) % rows
             groups = x[order].unflatten(0, (-1, GROUP))  # (groups, GROUP, c, h, w)
             deviation = (groups.var(1, correction=0) + 1e-8).sqrt().flatten(1).mean(1)  # (groups,)
@@ -206,7 +206,7 @@ class MinibatchDeviation(nn.Module):
 
 
 class ResidualHalving(nn.Module):
-    """Two convolutions and a linear path around them: ``(B, a, H, W)`` -> ``(B, b, *size)``."""
+    """Two convolutions and a linear shortcut: ``(B, a, H, W)`` -> ``(B, b, *size)``."""
 
     def __init__(self, in_channels: int, out_channels: int, size: tuple[int, int]) -> None:
         super().__init__()
@@ -221,7 +221,7 @@ class ResidualHalving(nn.Module):
 
 
 class StyleCritic(GrowingDown):
-    """``(B, C, H, W)`` and optional context ``(B, c)`` -> `Critique`; features: the hidden layer before the logit."""
+    """``(B, C, H, W)`` and optional context ``(B, c)`` -> `Critique` with the last hidden layer as features."""
 
     def __init__(self, spec: SampleSpec, width: int, context_dim: int, *, spectral_norm: bool, growing: bool) -> None:
         super().__init__(level_sizes(*spec.shape[1:]))
@@ -242,7 +242,7 @@ class StyleCritic(GrowingDown):
                 torch_spectral_norm(layer)
 
     def enter(self, level: int, x: Tensor) -> Tensor:
-        return activate(self.entries[level - self.top - 1](x))  # without growth there is the finest alone
+        return activate(self.entries[level - self.top - 1](x))  # without growth only the finest one exists
 
     def halve(self, level: int, h: Tensor) -> Tensor:
         return self.halvings[level - 1](h)
@@ -256,23 +256,24 @@ class StyleCritic(GrowingDown):
 
 
 class Style(DCGAN):
-    """StyleGAN2's generator and critics; what that paper does not have (encoders, U-Nets) is DCGAN's.
+    """StyleGAN2's generator and critics; encoders, patch critics and hourglasses, which the paper lacks, are DCGAN's.
 
     Notes
     -----
-    Deviations from the paper: weights begin at their final scale instead of being rescaled at run time (equalised
+    Deviations from the paper: weights start at their final scale instead of being rescaled at run time (equalised
     learning rate), which with Adam would make a training of a thousand steps ten times slower; two mapping layers, at
-    the rate of the others, and z is not normalised; bilinear enlarging and plain averages instead of the binomial
-    filter, and sizes that are no powers of two; the output range is that of the spec; no path length regularisation, no
-    style mixing, no truncation; Adam's rate and betas are not adapted to lazy R1. In eval mode there is no noise, and
-    the critic's minibatch deviation is a stored mean: scores repeat, and a row's own does not depend on its batch.
+    the learning rate of the others, and z is not normalised; bilinear enlarging and plain averages instead of the
+    binomial filter, and sizes that are not powers of two; the output range is that of the spec; no path length
+    regularisation, no style mixing, no truncation; Adam's rate and betas are not adapted to lazy R1. In eval mode there
+    is no noise, and the critic's minibatch deviation is a stored mean: scores repeat, and a row's score does not depend
+    on its batch.
     """
 
     name = "style"
     default_r1_weight = 1.0
 
     def decoder(self, latent_dim: int, *, growing: bool = False) -> Decoder:
-        # Its skip outputs are what growing needs.
+        # The skip outputs make growing possible without further layers.
         return StyleDecoder(self.spec, self.members, self.width, latent_dim)
 
     def critic(self, *, context_dim: int = 0, spectral_norm: bool = False, growing: bool = False) -> nn.Module:

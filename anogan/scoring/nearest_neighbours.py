@@ -31,7 +31,7 @@ class NearestNeighbourScorer(LearnedBuffers):
         Dimensions of the embedding.
     outlier_iqr : float or None
         IQR multiple beyond which training rows are treated as outliers. A few anomalies among the training rows would
-        make similar anomalies look normal. Outliers are rows whose log distance to the (m / 20)-th of m rows exceeds
+        make similar anomalies appear normal. Outliers are rows whose log distance to the (m / 20)-th of m rows exceeds
         the upper quartile by more than this many interquartile ranges (Tukey 1977). They never count as nearer than
         the 99 % quantile of the scores of the other rows, so that rows near them score like the most unusual normal
         rows, but below rows with no neighbours at all. None treats all rows equally.

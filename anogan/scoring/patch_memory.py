@@ -89,7 +89,7 @@ class PatchMemoryBank(LearnedBuffers):
         self.size = size
 
     def fit(self, patches: Tensor, grid: Grid, embed: Callable[[Tensor], Tensor]) -> None:
-        """Learn from the patches ``(n, h * w, F)`` of n normal pictures, embedded ``(B, F)`` -> ``(B, E)``."""
+        """Learn from the patches ``(n, h * w, F)`` of n normal images, embedded ``(B, F)`` -> ``(B, E)``."""
         coresets = []
         for places in cells(grid, margin=1).to(patches.device):
             seen = patches[:, places.unique()].flatten(0, 1)

@@ -1,4 +1,4 @@
-"""CycleGAN's pool: where it comes from, what it changes, and that it is not kept."""
+"""CycleGAN's unlabelled set: where it comes from, what it changes, and that it is not kept."""
 
 import itertools
 import warnings
@@ -42,7 +42,7 @@ def module(members=3, **changes):
     return anogan.CycleGAN(**TINY | changes).build(backbone_for("mlp", SampleSpec((2,)), members, 8))
 
 
-def test_a_batch_of_the_pool_holds_nothing_but_the_pool():
+def test_a_batch_of_the_unlabeled_set_holds_nothing_but_the_unlabeled_set():
     cycle = module(choices=1)
     cycle.unlabeled = TensorSamples(torch.tensor([[1.0, 2.0], [3.0, 4.0]]))
     y = cycle.draw_unlabeled(torch.zeros(3, 50, 2))
@@ -51,7 +51,7 @@ def test_a_batch_of_the_pool_holds_nothing_but_the_pool():
     assert found == {(1.0, 2.0), (3.0, 4.0)}
 
 
-def test_of_several_candidates_those_with_the_least_normal_looking_patch_are_taken():
+def test_of_several_candidates_those_with_the_least_normal_patch_are_taken():
     cycle = module(choices=5)
     candidates = torch.arange(80.0).reshape(1, 40, 2).expand(3, 40, 2)
     logits = torch.randn(3, 40, 6)
@@ -63,35 +63,35 @@ def test_of_several_candidates_those_with_the_least_normal_looking_patch_are_tak
         assert torch.equal(y[member], expected)
 
 
-def test_the_pool_is_learned_from_and_forgotten():
+def test_the_unlabeled_set_is_learned_from_and_forgotten():
     plain = anogan.CycleGAN(**TINY).fit(rows())
-    pooled = anogan.CycleGAN(**TINY).fit(rows(), X_unlabeled=rows(9, seed=1) + 3)
-    assert not np.array_equal(plain.anomaly_score(rows(5, seed=2)), pooled.anomaly_score(rows(5, seed=2)))
-    assert pooled.module_.unlabeled is None
+    with_unlabeled = anogan.CycleGAN(**TINY).fit(rows(), X_unlabeled=rows(9, seed=1) + 3)
+    assert not np.array_equal(plain.anomaly_score(rows(5, seed=2)), with_unlabeled.anomaly_score(rows(5, seed=2)))
+    assert with_unlabeled.module_.unlabeled is None
 
 
-def test_a_pool_like_no_training_data_is_refused():
+def test_an_unlabeled_set_like_no_training_data_is_refused():
     with pytest.raises(anogan.InputError, match="3 features"):
         anogan.CycleGAN(**TINY).fit(rows(), X_unlabeled=rows()[:, :3])
     with pytest.raises(anogan.InputError, match="WGANGP learns from normal samples alone"):
         anogan.WGANGP().fit(rows(), X_unlabeled=rows())
 
 
-def test_training_with_a_pool_resumes_bit_equal_and_with_another_pool_not_at_all(tmp_path, monkeypatch):
-    # The clock runs an hour a look: a checkpoint at every step.
+def test_training_with_an_unlabeled_set_resumes_bit_equal_and_with_another_one_not_at_all(tmp_path, monkeypatch):
+    # The clock advances by an hour per reading, so that there is a checkpoint at every step.
     monkeypatch.setattr(trainer, "time", SimpleNamespace(monotonic=itertools.count(0, 3600).__next__))
-    settings, pool = TINY | {"steps": 5}, rows(9, seed=1)
-    whole = anogan.CycleGAN(**settings).fit(rows(), X_unlabeled=pool)
+    settings, unlabeled = TINY | {"steps": 5}, rows(9, seed=1)
+    whole = anogan.CycleGAN(**settings).fit(rows(), X_unlabeled=unlabeled)
     with pytest.raises(KeyboardInterrupt):
-        anogan.CycleGAN(**settings).fit(rows(), X_unlabeled=pool, callbacks=[Stop()], checkpoint=tmp_path)
-    for other in (None, pool + 1):
+        anogan.CycleGAN(**settings).fit(rows(), X_unlabeled=unlabeled, callbacks=[Stop()], checkpoint=tmp_path)
+    for other in (None, unlabeled + 1):
         with pytest.raises(anogan.InputError, match="belongs to other data"):
             anogan.CycleGAN(**settings).fit(rows(), X_unlabeled=other, checkpoint=tmp_path)
-    resumed = anogan.CycleGAN(**settings).fit(rows(), X_unlabeled=pool, checkpoint=tmp_path)
+    resumed = anogan.CycleGAN(**settings).fit(rows(), X_unlabeled=unlabeled, checkpoint=tmp_path)
     np.testing.assert_array_equal(resumed.anomaly_score(rows(5)), whole.anomaly_score(rows(5)))
 
 
-def test_damaged_vectors_hold_values_of_other_rows_and_whole_one_hot_groups():
+def test_synthetic_anomalies_of_vectors_hold_values_of_other_rows_and_whole_one_hot_groups():
     backbone = backbone_for("mlp", SampleSpec((5,), spans=((1, 4),)), 1, 8)
     x = torch.cat([torch.arange(200.0)[:, None], torch.eye(3).repeat(67, 1)[:200], torch.arange(200.0)[:, None]], 1)
     y = backbone.geometry.synthetic_anomaly(x[None])[0]
@@ -103,7 +103,7 @@ def test_damaged_vectors_hold_values_of_other_rows_and_whole_one_hot_groups():
     assert not torch.equal(y[:, 0], y[:, 4])
 
 
-def test_damaged_pictures_differ_in_one_rectangle():
+def test_synthetic_anomalies_of_pictures_differ_in_one_rectangle():
     backbone = backbone_for("dcgan", SampleSpec((2, 32, 48), bounded=True), 1, 8)
     x = torch.rand(1, 40, 2, 32, 48) * 2 - 1
     changed = backbone.geometry.synthetic_anomaly(x) != x
@@ -117,8 +117,8 @@ def test_damaged_pictures_differ_in_one_rectangle():
     assert max(areas) <= 1 / 4 + 0.05
 
 
-def test_the_change_is_where_the_damage_is():
-    """Rows whose second column repeats the first; in the pool some have lost that."""
+def test_the_change_is_where_the_anomaly_is():
+    """Rows whose second column repeats the first; in the unlabelled set some have lost that."""
     rng = np.random.default_rng(0)
     cause = rng.normal(size=(400, 1))
     normal = np.hstack([cause, cause + 0.05 * rng.normal(size=(400, 1)), rng.normal(size=(400, 1))])
@@ -145,36 +145,36 @@ def textures(n, seed, defective=False):
 
 
 @pytest.fixture(scope="module")
-def found_in_pool():
-    pool = np.concatenate([textures(30, 1)[0], textures(6, 2, defective=True)[0]])
+def found_in_unlabeled():
+    unlabeled = np.concatenate([textures(30, 1)[0], textures(6, 2, defective=True)[0]])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return anogan.CycleGAN(device="cpu", random_state=0, steps=150).fit(textures(40, 0)[0], X_unlabeled=pool)
+        return anogan.CycleGAN(device="cpu", random_state=0, steps=150).fit(textures(40, 0)[0], X_unlabeled=unlabeled)
 
 
-def test_in_pictures_the_map_s_maximum_lies_on_the_defect(found_in_pool):
+def test_in_pictures_the_map_s_maximum_lies_on_the_defect(found_in_unlabeled):
     broken, middles = textures(12, 3, defective=True)
-    maps = found_in_pool.explain(broken)[:, 0]
+    maps = found_in_unlabeled.explain(broken)[:, 0]
     places = np.stack([np.unravel_index(values.argmax(), values.shape) for values in maps])
     assert (np.abs(places - middles).max(1) <= 12).mean() > 0.8
-    scores = found_in_pool.anomaly_score(np.concatenate([textures(12, 4)[0], broken]))
+    scores = found_in_unlabeled.anomaly_score(np.concatenate([textures(12, 4)[0], broken]))
     assert anogan.metrics.auroc(np.repeat([0, 1], 12), scores) > 0.95
 
 
-def test_the_pool_s_patches_are_not_kept(found_in_pool):
-    assert found_in_pool.module_.unlabeled is None
-    assert len(found_in_pool.module_._unlabeled) == 0
+def test_the_unlabeled_set_s_patches_are_not_kept(found_in_unlabeled):
+    assert found_in_unlabeled.module_.unlabeled is None
+    assert len(found_in_unlabeled.module_._unlabeled) == 0
 
 
-def test_only_pixels_are_reconstructed(found_in_pool):
+def test_only_pixels_are_reconstructed(found_in_unlabeled):
     pictures, _ = textures(12, 0)
     with pytest.raises(anogan.InputError, match="cannot reconstruct"):
-        found_in_pool.reconstruct(pictures)
+        found_in_unlabeled.reconstruct(pictures)
     made = anogan.CycleGAN(**TINY | {"features": "pixels"}).fit(pictures).reconstruct(pictures)
     assert made.shape == pictures.shape
 
 
-def test_of_both_kinds_the_least_usual_patches_are_played_with(monkeypatch):
+def test_of_both_kinds_the_least_usual_patches_are_trained_on(monkeypatch):
     monkeypatch.setattr(patch_cycle, "FEWEST_PATCHES", 8)
     cycle = anogan.CycleGAN(**TINY).build(backbone_for("dcgan", SampleSpec((1, 128, 128), bounded=True), 1, 8))
     normal, _ = textures(32, 0)

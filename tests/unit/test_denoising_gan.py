@@ -1,4 +1,4 @@
-"""The game of DenoisingGAN, and what a user reads off its critic."""
+"""Training of DenoisingGAN, and the outputs of its critic."""
 
 import numpy as np
 import pytest
@@ -38,7 +38,7 @@ def fitted():
     return anogan.DenoisingGAN(random_state=0, device="cpu", steps=400, width=64).fit(related(600, 1))
 
 
-def test_the_levels_start_at_nothing_and_rise_from_the_bandwidth_to_the_spread():
+def test_the_levels_start_at_zero_and_rise_from_the_bandwidth_to_the_spread():
     module = make_module()
     grid = torch.cartesian_prod(*[torch.arange(5.0)] * 2) * 0.1  # neighbours are 0.1 apart
     module.before_training(TensorSamples(grid))
@@ -56,7 +56,7 @@ def test_the_generator_s_noise_is_as_long_as_normal_noise():
     assert_close(make_module().direction(x).square().mean(-1), torch.ones(x.shape[:2], dtype=torch.float64))
 
 
-def test_what_was_added_is_told_in_its_standard_deviation():
+def test_what_was_added_is_measured_in_its_standard_deviation():
     module, x = make_module(jitter=0.7), batch()
     level = torch.full(x.shape[:2], 3)
     corrupted, added = module.corrupt(x, level, torch.randn_like(x))
@@ -119,12 +119,12 @@ def test_the_column_that_was_changed_is_named(fitted):
 def test_components_are_what_the_critic_says(fitted):
     clean = related(200, 2)
     corrupted = clean + np.random.default_rng(3).normal(size=clean.shape)
-    told, of_corrupted = fitted.components(clean), fitted.components(corrupted)
-    assert fitted.components_ == COMPONENTS == tuple(told)
-    np.testing.assert_allclose(told["distance"], fitted.anomaly_score(clean))
+    of_clean, of_corrupted = fitted.components(clean), fitted.components(corrupted)
+    assert fitted.components_ == COMPONENTS == tuple(of_clean)
+    np.testing.assert_allclose(of_clean["distance"], fitted.anomaly_score(clean))
     for name in COMPONENTS:
-        assert told[name].shape == (len(clean),)
-        assert np.median(of_corrupted[name]) > np.median(told[name]), name
+        assert of_clean[name].shape == (len(clean),)
+        assert np.median(of_corrupted[name]) > np.median(of_clean[name]), name
 
 
 def test_fresh_normal_rows_keep_the_promise():
@@ -138,7 +138,7 @@ def test_fresh_normal_rows_keep_the_promise():
     assert np.mean(rates) > 0.02
 
 
-def test_anomalies_in_training_do_not_vouch_for_their_like():
+def test_anomalies_in_training_do_not_make_similar_ones_normal():
     X = related(600, 1)
     X[::40] = 8 + 0.01 * X[::40]  # 15 rows that lie together
     new = np.concatenate([related(200, 2), 8 + 0.01 * related(50, 3)])

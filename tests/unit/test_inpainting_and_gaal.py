@@ -38,7 +38,7 @@ def x(spec):
 
 
 class Constant(nn.Module):
-    """Fills in one number wherever it is asked."""
+    """Fills in one number everywhere."""
 
     def __init__(self, value):
         super().__init__()
@@ -52,9 +52,9 @@ def test_every_value_of_a_reconstruction_was_filled_in_while_it_was_erased(inpai
     made = inpainting.reconstruct(x)
     unit = inpainting.masks[:, *[0] * (x.dim() - 2)]  # where the first value is erased
     together = inpainting.masks[unit].all(0) & ~inpainting.masks[~unit].any(0)  # erased just when the first is
-    moved = inpainting.reconstruct(torch.where(together, x + 1.0, x))
-    assert torch.equal(moved[..., together], made[..., together])
-    assert not torch.equal(moved, made)
+    changed = inpainting.reconstruct(torch.where(together, x + 1.0, x))
+    assert torch.equal(changed[..., together], made[..., together])
+    assert not torch.equal(changed, made)
     inpainting.generator = Constant(0.25)
     assert torch.allclose(inpainting.reconstruct(x), torch.tensor(0.25))
 
@@ -81,7 +81,7 @@ def test_the_worst_place_and_the_whole_make_the_score(inpainting, x):
         torch.testing.assert_close(worst, error.mean(-1))
 
 
-def test_a_spot_that_the_rest_does_not_foretell_is_found_and_shown():
+def test_a_spot_that_the_rest_does_not_predict_is_found_and_shown():
     rng = np.random.default_rng(0)
     ramp = np.linspace(0, 1, 16)[:, None] + np.linspace(0, 1, 16)
     good = rng.uniform(0.3, 0.5, (220, 1, 1, 1)) * ramp + 0.02 * rng.normal(size=(220, 1, 16, 16))
@@ -101,7 +101,7 @@ def gaal(spec, generators=1, members=2):
     return MOGAALModule(backbone, latent_dim=3, n_generators=generators, critic_steps=1)
 
 
-def test_the_generators_begin_as_noise_over_twice_the_range_of_the_data(spec):
+def test_the_generators_start_as_noise_over_twice_the_range_of_the_data(spec):
     module = gaal(spec)
     rows = torch.rand(50, *spec.shape)
     module.before_training(TensorSamples(rows))
@@ -118,14 +118,14 @@ def test_the_generators_begin_as_noise_over_twice_the_range_of_the_data(spec):
     assert spread.min() > 0.95
 
 
-def test_so_gaal_s_generator_aims_to_be_believed(spec, x):
+def test_so_gaal_s_generator_aims_for_a_high_probability(spec, x):
     module = gaal(spec).eval()
     torch.manual_seed(1)
     terms = module.generator_loss(x)
     torch.manual_seed(1)
-    belief = module.critic(*module.outliers(x.shape[1])).logit.sigmoid()
+    probability = module.critic(*module.outliers(x.shape[1])).logit.sigmoid()
     assert list(terms) == ["target_1"]
-    torch.testing.assert_close(terms["target_1"], -belief.log().mean(-1))
+    torch.testing.assert_close(terms["target_1"], -probability.log().mean(-1))
 
 
 def test_mo_gaal_s_generators_aim_for_the_quantiles_of_the_critic(spec, x):
@@ -134,10 +134,10 @@ def test_mo_gaal_s_generators_aim_for_the_quantiles_of_the_critic(spec, x):
     terms = module.generator_loss(x)
     torch.manual_seed(1)
     outliers = module.outliers(x.shape[1])
-    belief = module.critic(x).logit.sigmoid()
+    probability = module.critic(x).logit.sigmoid()
     for i in range(4):
         made = module.critic(outliers[i]).logit.sigmoid()
-        target = belief.quantile(i / 4, dim=1, keepdim=True)
+        target = probability.quantile(i / 4, dim=1, keepdim=True)
         expected = binary_cross_entropy(made, target.expand_as(made), reduction="none").mean(-1)
         torch.testing.assert_close(terms[f"target_{i + 1}"], expected)
 

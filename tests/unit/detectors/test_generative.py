@@ -1,4 +1,4 @@
-"""The game of a generator against a critic: lazy R1, and W space in search and encoder."""
+"""Training of a generator against a critic: lazy R1, and W space in search and encoder."""
 
 import numpy as np
 import pytest
@@ -66,7 +66,7 @@ def test_the_default_weight_of_r1_is_the_backbone_s():
         assert detector.set_params(r1_weight=0.3).build(backbone_for(backbone, SPEC, 1, 4)).r1_weight == 0.3
 
 
-def test_the_critic_is_augmented_if_asked_and_told_what_it_said(x):
+def test_the_critic_is_augmented_on_request_and_adapts_to_its_logits(x):
     assert not isinstance(make().critic, Augmented)
     module = make(augment="adaptive").train()
     monitored = []
@@ -77,7 +77,7 @@ def test_the_critic_is_augmented_if_asked_and_told_what_it_said(x):
 
 
 @pytest.mark.parametrize("name", ["dcgan", "style"])
-def test_only_a_growing_game_declares_its_networks_as_growing(name):
+def test_only_a_growing_module_declares_its_networks_as_growing(name):
     assert make(name).adversarial_stage().growing == ()
     module = make(name, growing=True)
     assert module.adversarial_stage().growing == (module.generator, module.critic)
@@ -90,7 +90,7 @@ def test_search_and_encoder_work_in_w(x):
     encoding = anogan.FAnoGAN(**anogan.FAnoGAN.tiny).build(backbone).double().eval()
     for module in (searching, encoding):
         module.requires_grad_(False)
-        module.generator.mapping = None  # neither goes by way of z
+        module.generator.mapping = None  # neither uses z
         assert module.score(x).shape == (1, 8)
         assert module.reconstruct(x).shape == x.shape
     searching.search_steps = 0

@@ -116,7 +116,7 @@ def test_r1_of_a_linear_critic_is_half_its_squared_slope():
     assert_close(r1_penalty(linear_critic, real), torch.tensor([12.5, 0.5]).double())
 
 
-def test_the_gradient_penalty_looks_between_the_samples():
+def test_the_gradient_penalty_is_evaluated_between_the_samples():
     seen = []
 
     def critic(x):
@@ -132,7 +132,7 @@ def test_the_gradient_penalty_looks_between_the_samples():
 
 
 @pytest.mark.parametrize("penalty", ["gradient", "r1"])
-def test_penalties_teach_the_critic_and_nobody_else(penalty):
+def test_penalties_train_the_critic_alone(penalty):
     slope = torch.tensor(2.0, requires_grad=True)
     real = torch.randn(1, 5, 3, requires_grad=True)
     fake = torch.randn(1, 5, 3, requires_grad=True)

@@ -1,4 +1,4 @@
-"""Differentiable augmentation: nothing at strength 0, gradient at any, and a draw of its own for every picture."""
+"""Differentiable augmentation: nothing at strength 0, gradient at any, and an independent draw for every picture."""
 
 import pytest
 import torch
@@ -21,7 +21,7 @@ def x(request):
 
 
 class Seen(torch.nn.Module):
-    """A critic that keeps what it was shown."""
+    """A critic that keeps its last input."""
 
     def forward(self, x):
         self.x = x
@@ -32,7 +32,7 @@ def test_strength_0_is_the_identity(x):
     assert torch.equal(augment(x, torch.zeros(K)), x)
 
 
-def test_strength_is_the_share_of_pictures_that_an_operation_befalls(x):
+def test_strength_is_the_share_of_pictures_that_an_operation_changes(x):
     many = x[:, :1].expand(K, 4000, *x.shape[2:])
     changed = (augment(many, torch.tensor([0.1, 0.0])) != many).flatten(2).any(-1).double().mean(1)
     effective = [op for op in OPERATIONS if op is not saturation or x.shape[2] == 3]
@@ -67,16 +67,16 @@ def test_the_gradient_is_that_of_the_operations(x):
     assert torch.autograd.gradcheck(function, x)
 
 
-def test_a_translation_moves_by_at_most_an_eighth_and_repeats_the_border(x):
+def test_a_translation_shifts_by_at_most_an_eighth_and_repeats_the_border(x):
     height, width = x.shape[-2:]
     rows = torch.arange(height).double()[:, None].expand(height, width)
     columns = torch.arange(width).double().expand(height, width)
     ramp = torch.stack([rows, columns]).expand(1, 500, 2, height, width)
-    moved = translation(ramp) - ramp
+    shift = translation(ramp) - ramp
     most = [(side + 4) // 8 for side in (height, width)]
     for channel in (0, 1):
-        assert moved[:, :, channel].abs().max() == most[channel]
-        assert set(moved[0, :, channel, height // 2, width // 2].tolist()) == set(
+        assert shift[:, :, channel].abs().max() == most[channel]
+        assert set(shift[0, :, channel, height // 2, width // 2].tolist()) == set(
             range(-most[channel], most[channel] + 1)
         )
     assert translation(ramp).amin() >= 0
@@ -90,7 +90,7 @@ def test_a_cutout_is_a_grey_rectangle_of_at_most_a_quarter(x):
     assert share.max() <= 0.36  # at 9 pixels half the height is 5 at most
 
 
-def test_real_and_generated_pictures_are_augmented_by_draws_of_their_own(x):
+def test_real_and_generated_pictures_are_augmented_by_independent_draws(x):
     seen = Seen()
     critic = Augmented(seen, OPERATIONS, members=K, strength=1.0).train()
     critique_both(critic, x, x)
@@ -113,12 +113,12 @@ def test_the_generator_s_gradient_passes_through(x):
 def test_an_adaptive_strength_rises_while_the_critic_knows_the_real_ones_and_falls_again():
     critic = Augmented(Seen(), OPERATIONS, members=2, strength="adaptive").train()
     assert torch.equal(critic.strength, torch.zeros(2))
-    real = torch.tensor([[3.0, 2, 3, 4], [1.0, -1, 1, -1]])  # told apart; not
+    real = torch.tensor([[3.0, 2, 3, 4], [1.0, -1, 1, -1]])  # separated; not separated
     fake = torch.tensor([[-3.0, -2, -3, -4], [1.0, -1, 1, -1]])
     for shown in range(1, 4):
         critic.adapt(real, fake)
         assert_close(critic.strength, torch.tensor([shown * 4 / IMAGES_TO_FULL, 0.0]))
-    critic.adapt(real + 100, fake + 100)  # the zero of a Wasserstein critic means nothing
+    critic.adapt(real + 100, fake + 100)  # the zero of a Wasserstein critic is arbitrary
     assert critic.strength[0] == 4 * torch.tensor(4 / IMAGES_TO_FULL)
     critic.adapt(fake, real)
     assert_close(critic.strength[0], torch.tensor(3 * 4 / IMAGES_TO_FULL))

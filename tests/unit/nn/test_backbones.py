@@ -157,10 +157,10 @@ def test_members_are_independent(backbone, spec):
     for name, (network, inputs) in networks(backbone, spec).items():
         network.eval()
         out = network(*inputs)
-        moved = network(*(torch.cat([i[:1], i[1:] + 1]) for i in inputs))
-        first, first_moved = (o[0] if isinstance(o, tuple) else o for o in (out, moved))
-        assert torch.equal(first[0], first_moved[0]), name
-        assert not torch.equal(first[1], first_moved[1]), name
+        changed = network(*(torch.cat([i[:1], i[1:] + 1]) for i in inputs))
+        first, first_changed = (o[0] if isinstance(o, tuple) else o for o in (out, changed))
+        assert torch.equal(first[0], first_changed[0]), name
+        assert not torch.equal(first[1], first_changed[1]), name
 
 
 def test_rows_are_independent_in_eval_mode(backbone, spec):
@@ -174,10 +174,10 @@ def test_rows_are_independent_in_eval_mode(backbone, spec):
 
 def test_critics_do_not_mix_rows_even_in_training(backbone, spec):
     for name, (network, inputs) in networks(backbone, spec).items():
-        if name in WITHOUT_FEATURES + PATCHES or "True" in name:  # spectral norm moves with each call
+        if name in WITHOUT_FEATURES + PATCHES or "True" in name:  # spectral norm changes with each call
             continue
         if any(isinstance(part, style.MinibatchDeviation) for part in network.modules()):
-            continue  # which is there to compare rows, and in training only
+            continue  # it compares rows in training by design
         network.double().train()
         inputs = tuple(i.double() for i in inputs)
         assert_close(network(*inputs).logit[:, :1], network(*(i[:, :1] for i in inputs)).logit, msg=name)

@@ -11,7 +11,7 @@ from anogan.nn import dcgan, mlp, style  # noqa: F401  (they enter themselves in
 from anogan.nn.backbone import backbone_for
 from anogan.nn.growing import Growing, enlarge, grow, level_at
 
-TINY = 1e-9  # of a level: what is being faded in has hardly begun
+TINY = 1e-9  # of a level: the fade-in has hardly started
 
 
 @pytest.fixture(params=[("dcgan", (1, 28, 28)), ("dcgan", (3, 9, 22)), ("style", (1, 28, 28)), ("style", (3, 9, 22))])

@@ -52,7 +52,7 @@ def test_the_activation_keeps_the_variance_about_as_it_is():
     assert abs(activate(torch.randn(100_000)).square().mean() - 1.04) < 0.02
 
 
-def test_noise_is_added_with_a_learned_strength_that_begins_at_zero():
+def test_noise_is_added_with_a_learned_strength_that_starts_at_zero():
     layer, x, w, noise = StyledLayer(3, 4, 2), torch.randn(2, 3, 5, 5), torch.randn(2, 2), torch.randn(2, 1, 5, 5)
     assert torch.equal(layer(x, w, noise), layer(x, w, None))
     nn.init.constant_(layer.noise_strength, 0.5)
@@ -103,7 +103,7 @@ def test_the_search_stays_where_w_usually_lie(decoder):
 
 
 @pytest.mark.parametrize("name", ["mlp", "dcgan"])
-def test_a_plain_decoder_has_w_equal_z_and_starts_where_it_is_told(name):
+def test_a_plain_decoder_has_w_equal_z_and_starts_where_it_is_asked_to(name):
     plain = backbone_for(name, SampleSpec((5,)) if name == "mlp" else SPEC, 2, 4).decoder(3).eval()
     assert isinstance(plain, Decoder)
     z = torch.randn(2, 1, 3)
@@ -115,7 +115,7 @@ def test_a_plain_decoder_has_w_equal_z_and_starts_where_it_is_told(name):
 
 def test_the_minibatch_deviation_is_that_of_the_row_s_group():
     layer, x = MinibatchDeviation().double(), torch.randn(2 * GROUP, 3, 4, 5).double()
-    x[:GROUP] = x[0]  # rows that are all alike
+    x[:GROUP] = x[0]  # rows that are all equal
     out = layer(x)
     assert torch.equal(out[:, :3], x)
     assert (out[:GROUP, 3] < 1e-3).all()
@@ -132,7 +132,7 @@ def test_an_incomplete_group_is_filled_from_the_front(rows):
     assert_close(out[-1, 2, 0, 0], (last.var(0, correction=0) + 1e-8).sqrt().mean())
 
 
-def test_in_eval_mode_a_row_s_features_do_not_depend_on_its_company():
+def test_in_eval_mode_a_row_s_features_do_not_depend_on_its_batch():
     critic = StyleCritic(SPEC, 4, 0, spectral_norm=False, growing=False).double()
     x = torch.rand(6, *SPEC.shape).double()
     together, alone = critic(x).logit[:1], critic(x[:1]).logit

@@ -1,4 +1,4 @@
-"""Distances to remembered features, against scikit-learn."""
+"""Distances to features of normal rows, against scikit-learn."""
 
 import numpy as np
 import pytest
@@ -15,9 +15,9 @@ NORMAL, NEW = RNG.normal(size=(2, 40, 3)) * [1, 5, 0.1], RNG.normal(size=(2, 9, 
 
 
 def fitted(distance, neighbours=4):
-    bank = FeatureDistance(distance, neighbours)
-    bank.fit(torch.from_numpy(NORMAL))
-    return bank
+    scorer = FeatureDistance(distance, neighbours)
+    scorer.fit(torch.from_numpy(NORMAL))
+    return scorer
 
 
 def test_neighbours_is_the_mean_distance_to_the_nearest():
@@ -35,10 +35,10 @@ def test_mahalanobis_is_that_of_the_ledoit_wolf_covariance():
 
 
 @pytest.mark.parametrize("distance", ["neighbours", "mahalanobis"])
-def test_the_state_goes_into_a_fresh_bank(distance):
-    bank, fresh = fitted(distance), FeatureDistance(distance, 4).double()
-    fresh.load_state_dict(bank.state_dict())
-    assert torch.equal(fresh(torch.from_numpy(NEW)), bank(torch.from_numpy(NEW)))
+def test_the_state_goes_into_a_new_scorer(distance):
+    scorer, fresh = fitted(distance), FeatureDistance(distance, 4).double()
+    fresh.load_state_dict(scorer.state_dict())
+    assert torch.equal(fresh(torch.from_numpy(NEW)), scorer(torch.from_numpy(NEW)))
 
 
 @pytest.mark.parametrize("distance", ["neighbours", "mahalanobis"])
@@ -60,9 +60,9 @@ def test_long_inputs_are_measured_in_pieces(monkeypatch):
 
 
 def test_constant_features_give_finite_distances():
-    bank = FeatureDistance("mahalanobis", 1)
-    bank.fit(torch.ones(1, 10, 3))
-    assert torch.isfinite(bank(torch.full((1, 2, 3), 5.0))).all()
+    scorer = FeatureDistance("mahalanobis", 1)
+    scorer.fit(torch.ones(1, 10, 3))
+    assert torch.isfinite(scorer(torch.full((1, 2, 3), 5.0))).all()
 
 
 @pytest.mark.parametrize("m", [3, 64, 700, 1000, 4096])

@@ -20,16 +20,16 @@ def side_by_side(features):
 
 
 def fitted(rows=600, size=1000, dimensions=4, outlier_iqr=None):
-    bank = NearestNeighbourScorer(size, dimensions, outlier_iqr)
-    bank.fit(NORMAL[:, :rows])
-    return bank
+    scorer = NearestNeighbourScorer(size, dimensions, outlier_iqr)
+    scorer.fit(NORMAL[:, :rows])
+    return scorer
 
 
 @pytest.mark.parametrize(("rows", "ranks"), [(600, [1, 2, 4]), (100, [4, 8, 16])])
 def test_the_score_is_the_geometric_mean_distance_among_the_principal_components(rows, ranks):
     pca = PCA(4).fit(side_by_side(NORMAL[:, :rows]))
-    remembered, new = (pca.transform(side_by_side(part)) for part in (NORMAL[:, :rows], NEW))
-    distances, _ = NearestNeighbors(n_neighbors=16).fit(remembered).kneighbors(new)
+    memory_bank, new = (pca.transform(side_by_side(part)) for part in (NORMAL[:, :rows], NEW))
+    distances, _ = NearestNeighbors(n_neighbors=16).fit(memory_bank).kneighbors(new)
     expected = np.exp(np.log(distances[:, np.array(ranks) - 1]).mean(1))
     scores = fitted(rows)(NEW)
     assert scores.shape == (1, NEW.shape[1])
@@ -39,44 +39,46 @@ def test_the_score_is_the_geometric_mean_distance_among_the_principal_components
 
 
 @pytest.mark.parametrize("outlier_iqr", [None, 1.0])
-def test_remembering_more_rows_raises_no_score(outlier_iqr):
-    bank = fitted(rows=300, outlier_iqr=outlier_iqr)
-    before = bank(NEW)
-    bank.extend(torch.cat([NORMAL[:, 300:599], NEW[:, :1] * 10], dim=1))
-    assert len(bank.memory_bank) == 600
-    after = bank(NEW)
+def test_adding_rows_to_the_memory_bank_raises_no_score(outlier_iqr):
+    scorer = fitted(rows=300, outlier_iqr=outlier_iqr)
+    before = scorer(NEW)
+    scorer.extend(torch.cat([NORMAL[:, 300:599], NEW[:, :1] * 10], dim=1))
+    assert len(scorer.memory_bank) == 600
+    after = scorer(NEW)
     assert (after <= before).all()
     assert (after < before).any()
 
 
-def test_the_bank_is_bounded():
-    bank = fitted(rows=300, size=350)
-    bank.extend(NORMAL[:, 300:])
-    assert len(bank.memory_bank) == 350
+def test_the_memory_bank_is_bounded():
+    scorer = fitted(rows=300, size=350)
+    scorer.extend(NORMAL[:, 300:])
+    assert len(scorer.memory_bank) == 350
     assert len(fitted(size=77).memory_bank) == 77
 
 
-def test_what_lies_near_a_far_cluster_scores_like_the_most_unusual_rows():
+def test_rows_near_a_far_cluster_score_like_the_most_unusual_rows():
     features = NORMAL.clone()
     features[:, ::30] = 50 + 0.01 * features[:, ::30]  # 20 rows of 600, close to each other
-    alike, unsupported = (torch.full((MEMBERS, 1, FEATURES), value, dtype=torch.float64) for value in (50.0, 70.0))
-    fenced, trusting = NearestNeighbourScorer(1000, 4, 1.5), NearestNeighbourScorer(1000, 4, None)
-    for bank in (fenced, trusting):
-        bank.fit(features)
+    near_cluster, unsupported = (
+        torch.full((MEMBERS, 1, FEATURES), value, dtype=torch.float64) for value in (50.0, 70.0)
+    )
+    robust, trusting = NearestNeighbourScorer(1000, 4, 1.5), NearestNeighbourScorer(1000, 4, None)
+    for scorer in (robust, trusting):
+        scorer.fit(features)
     normal = NORMAL[:, [i for i in range(600) if i % 30]]
-    assert 15 <= int((fenced.least > 0).sum()) <= 40
+    assert 15 <= int((robust.least > 0).sum()) <= 40
     for _ in range(2):
-        assert fenced(alike) > fenced(normal).quantile(0.95)
-        assert fenced(alike) < fenced(unsupported)
-        assert trusting(alike) < trusting(normal).median()
-        fenced.extend(alike)  # a row that comes later is looked at in the same way
-    assert_close(fenced(normal).median(), trusting(normal).median(), rtol=0.01, atol=0.0)
+        assert robust(near_cluster) > robust(normal).quantile(0.95)
+        assert robust(near_cluster) < robust(unsupported)
+        assert trusting(near_cluster) < trusting(normal).median()
+        robust.extend(near_cluster)  # a row that is added later is treated in the same way
+    assert_close(robust(normal).median(), trusting(normal).median(), rtol=0.01, atol=0.0)
 
 
-def test_the_state_goes_into_a_fresh_bank_bit_for_bit():
-    bank, fresh = fitted(), NearestNeighbourScorer(1000, 4, None).double()
-    fresh.load_state_dict(bank.state_dict())
-    assert torch.equal(fresh(NEW), bank(NEW))
+def test_the_state_goes_into_a_new_scorer_bit_for_bit():
+    scorer, fresh = fitted(), NearestNeighbourScorer(1000, 4, None).double()
+    fresh.load_state_dict(scorer.state_dict())
+    assert torch.equal(fresh(NEW), scorer(NEW))
 
 
 @pytest.mark.parametrize("rows", [1, 2, 3, 10])
@@ -87,28 +89,30 @@ def test_few_rows_are_enough(rows):
 
 
 def test_rows_that_are_all_equal_give_finite_scores():
-    bank = NearestNeighbourScorer(1000, 4, 1.5)
-    bank.fit(torch.ones(MEMBERS, 60, FEATURES))
-    alike, other = bank(torch.ones(MEMBERS, 1, FEATURES)), bank(torch.full((MEMBERS, 1, FEATURES), 5.0))
-    assert torch.isfinite(alike).all()
+    scorer = NearestNeighbourScorer(1000, 4, 1.5)
+    scorer.fit(torch.ones(MEMBERS, 60, FEATURES))
+    near_cluster, other = scorer(torch.ones(MEMBERS, 1, FEATURES)), scorer(torch.full((MEMBERS, 1, FEATURES), 5.0))
+    assert torch.isfinite(near_cluster).all()
     assert torch.isfinite(other).all()
-    assert alike < other
+    assert near_cluster < other
 
 
-def test_equal_rows_do_not_open_the_fence():
+def test_equal_rows_do_not_widen_the_limit_of_outliers():
     features = NORMAL.clone()
     features[:, ::30] = 50 + 0.01 * features[:, ::30]
     features[:, 1:600:3] = features[:, 1:2]
-    bank = NearestNeighbourScorer(1000, 4, 1.5)
-    bank.fit(features)
-    assert (bank.least[::30] > 0).all()
+    scorer = NearestNeighbourScorer(1000, 4, 1.5)
+    scorer.fit(features)
+    assert (scorer.least[::30] > 0).all()
 
 
-def test_a_row_does_not_vouch_for_itself():
-    bank = fitted()
-    distances, _ = NearestNeighbors(n_neighbors=5).fit(bank.memory_bank.numpy()).kneighbors(bank.memory_bank.numpy())
+def test_a_row_does_not_count_as_its_own_neighbour():
+    scorer = fitted()
+    distances, _ = (
+        NearestNeighbors(n_neighbors=5).fit(scorer.memory_bank.numpy()).kneighbors(scorer.memory_bank.numpy())
+    )
     expected = np.exp(np.log(distances[:, [1, 2, 4]]).mean(1))
-    np.testing.assert_allclose(bank(NORMAL)[0], expected, rtol=0.1)
+    np.testing.assert_allclose(scorer(NORMAL)[0], expected, rtol=0.1)
 
 
 def test_the_score_has_a_gradient():

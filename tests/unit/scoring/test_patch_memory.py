@@ -50,21 +50,21 @@ def test_a_patch_is_compared_with_its_own_surroundings_alone():
     generator = torch.Generator().manual_seed(0)
     patches = torch.randn(6, 81, 2, generator=generator) * 0.01
     patches[:, 80] += 1.0  # what is normal in the last corner
-    bank = PatchMemoryBank(200)
-    bank.fit(patches, grid, lambda rows: rows)
+    memory_bank = PatchMemoryBank(200)
+    memory_bank.fit(patches, grid, lambda rows: rows)
     row = patches[:1].clone()
     row[0, 0] = row[0, 80]  # seen before, but not in the first corner
-    distances = bank(row, grid)[0]
+    distances = memory_bank(row, grid)[0]
     assert distances[0] > 0.9
     assert distances[80] < 0.1
 
 
-def test_a_patch_does_not_vouch_for_itself():
+def test_a_patch_does_not_count_as_its_own_neighbour():
     patches = torch.tensor([0.0, 1.0, 3.0, 7.0])[:, None, None] + 100
-    bank = PatchMemoryBank(10)
-    bank.fit(patches, (1, 1), lambda rows: rows - 100)
-    assert bank(patches - 100, (1, 1))[:, 0].tolist() == pytest.approx([1, 1, 2, 4], rel=1e-3)
-    assert bank(patches - 99.5, (1, 1))[:, 0].tolist() == pytest.approx([0.5, 0.5, 0.5, 0.5], rel=1e-3)
+    memory_bank = PatchMemoryBank(10)
+    memory_bank.fit(patches, (1, 1), lambda rows: rows - 100)
+    assert memory_bank(patches - 100, (1, 1))[:, 0].tolist() == pytest.approx([1, 1, 2, 4], rel=1e-3)
+    assert memory_bank(patches - 99.5, (1, 1))[:, 0].tolist() == pytest.approx([0.5, 0.5, 0.5, 0.5], rel=1e-3)
 
 
 def test_the_coreset_keeps_the_rare_rows():
