@@ -96,6 +96,23 @@ def test_the_state_keeps_the_preprocessor(fitted):
     assert loaded.column_types() == preprocessor.column_types()
 
 
+def test_a_dtype_without_a_name_that_can_be_read_is_restored_in_the_nearest_one():
+    """Decimals as float64, for pandas does not make a decimal type of its name; sparse columns stay sparse."""
+    X = pd.DataFrame(
+        {
+            "decimal": pd.Series(
+                pa.array([1, 2, 3]).cast(pa.decimal128(25, 2)), dtype=pd.ArrowDtype(pa.decimal128(25, 2))
+            ),
+            "sparse": pd.Series([0.0, 1.5, 3.0]).astype("Sparse[float64]"),
+        }
+    )
+    preprocessor = preprocessor_for(X).fit(X)
+    read = preprocessor_from_state(decode(*encode(preprocessor.to_state())))
+    back = read.inverse(read.transform(X, torch.float64).tensor.numpy())
+    assert back.dtypes.astype(str).tolist() == ["float64", "Sparse[float64, nan]"]
+    np.testing.assert_allclose(back.to_numpy(dtype=float), X.to_numpy(dtype=float))
+
+
 def test_the_table_is_not_changed(fitted):
     X, preprocessor = fitted
     before = X.copy(deep=True)

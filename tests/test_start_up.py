@@ -1,0 +1,28 @@
+"""What importing a detector and reading a model file do not import, since it would take most of a second."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+
+import anogan
+
+SLOW = ("PIL", "matplotlib", "pyarrow.csv", "pyarrow.parquet", "rich", "sklearn.decomposition", "sklearn.neighbors")
+SCRIPT = """
+import json, sys
+import anogan
+from anogan import DenoisingGAN
+imported = [name for name in json.loads(sys.argv[1]) if name in sys.modules]
+scores = anogan.load(sys.argv[2], device="cpu").anomaly_score([[0.0, 1.0]])
+scored = [name for name in json.loads(sys.argv[1]) if name in sys.modules]
+print(json.dumps([imported, scored]))
+"""
+
+
+def test_importing_a_detector_and_scoring_an_array_import_nothing_slow(tmp_path):
+    X = np.random.default_rng(0).normal(size=(30, 2))
+    anogan.DenoisingGAN(**anogan.DenoisingGAN.tiny, random_state=0, device="cpu").fit(X).save(tmp_path / "m.anogan")
+    arguments = [json.dumps(SLOW), str(tmp_path / "m.anogan")]
+    run = subprocess.run([sys.executable, "-c", SCRIPT, *arguments], capture_output=True, check=True, text=True)
+    assert json.loads(run.stdout) == [[], []]
