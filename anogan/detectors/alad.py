@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ..data.spec import SampleSpec
-from ..engine.module import GANModule, Phase, Stage, Terms
+from ..engine.module import GANModule, Phase, Prediction, Stage, Terms
 from ..losses.adversarial import cross_entropy_critic
 from ..losses.distances import l1, mean_l1
 from ..nn.backbone import Backbone
@@ -63,10 +63,14 @@ class ALADModule(BiGANModule):
             "zz": cross_entropy_critic(fake_zz, real_zz),
         }
 
-    def score(self, x: Tensor) -> Tensor:
+    def predict(self, x: Tensor, *, with_map: bool = False) -> Prediction:
         """|f_xx(x, x) - f_xx(x, G(E(x)))|_1, Zenati 2018, eq. 8."""
-        real, made = critique_both(self.critic_xx, _pair(x, x), _pair(x, self.reconstruct(x)))
-        return l1(real.features, made.features)
+        fake = self.reconstruct(x)
+        real, made = critique_both(self.critic_xx, _pair(x, x), _pair(x, fake))
+        return Prediction(l1(real.features, made.features), (x - fake).abs() if with_map else None)
+
+    def score(self, x: Tensor) -> Tensor:
+        return self.predict(x).score
 
 
 def _pair(a: Tensor, b: Tensor) -> Tensor:
@@ -88,6 +92,7 @@ class ALAD(Detector):
     ----------
     Zenati, Romain, Foo, Lecouat, Chandrasekhar: Adversarially Learned Anomaly Detection. ICDM 2018,
     arXiv:1812.02288.
+
     Examples
     --------
     >>> import numpy as np

@@ -112,6 +112,7 @@ class EGBAD(Detector):
     References
     ----------
     Zenati, Foo, Lecouat, Manek, Chandrasekhar: Efficient GAN-Based Anomaly Detection. 2018, arXiv:1802.06222.
+
     Examples
     --------
     >>> import numpy as np

@@ -80,6 +80,7 @@ class FAnoGAN(Detector):
     ----------
     Schlegl, Seeböck, Waldstein, Langs, Schmidt-Erfurth: f-AnoGAN: Fast Unsupervised Anomaly Detection with
     Generative Adversarial Networks. Medical Image Analysis 54, 2019, doi:10.1016/j.media.2019.01.010.
+
     Examples
     --------
     >>> import numpy as np

@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from ..engine.module import GANModule, Phase, Stage, Terms
+from ..engine.module import GANModule, Phase, Prediction, Stage, Terms
 from ..losses.adversarial import cross_entropy_critic
 from ..losses.distances import l1, mean_l1, mean_l2_squared
 from ..nn.backbone import Backbone
@@ -64,9 +64,13 @@ class GANomalyModule(GANModule):
             "encoding": self.encoding_weight * mean_l2_squared(z, self.second_encoder(fake)),
         }
 
-    def score(self, x: Tensor) -> Tensor:
+    def predict(self, x: Tensor, *, with_map: bool = False) -> Prediction:
         z = self.encoder(x)
-        return l1(z, self.second_encoder(self.decoder(z)))
+        fake = self.decoder(z)
+        return Prediction(l1(z, self.second_encoder(fake)), (x - fake).abs() if with_map else None)
+
+    def score(self, x: Tensor) -> Tensor:
+        return self.predict(x).score
 
     def critic_logits(self, x: Tensor) -> tuple[Tensor, Tensor]:
         real, made = critique_both(self.critic, x, self.reconstruct(x))
@@ -88,6 +92,7 @@ class GANomaly(Detector):
     ----------
     Akcay, Atapour-Abarghouei, Breckon: GANomaly: Semi-Supervised Anomaly Detection via Adversarial Training.
     ACCV 2018, arXiv:1805.06725.
+
     Examples
     --------
     >>> import numpy as np

@@ -37,6 +37,7 @@ class MOGAAL(Detector):
     ----------
     Liu, Li, Zhou, Jiang, Sun, Wang, He: Generative Adversarial Active Learning for Unsupervised Outlier Detection. IEEE
     Transactions on Knowledge and Data Engineering 32, 2020, arXiv:1809.10816.
+
     Examples
     --------
     >>> import numpy as np

@@ -144,6 +144,7 @@ class Pix2PixInpainting(Detector):
 
     Zavrtanik, Kristan, Skočaj: Reconstruction by inpainting for visual anomaly detection. Pattern Recognition 112,
     2021, doi:10.1016/j.patcog.2020.107706.
+
     Examples
     --------
     >>> import numpy as np

@@ -97,6 +97,7 @@ class SkipGANomaly(Detector):
     ----------
     Akcay, Atapour-Abarghouei, Breckon: Skip-GANomaly: Skip Connected and Adversarially Trained Encoder-Decoder
     Anomaly Detection. IJCNN 2019, arXiv:1901.08954.
+
     Examples
     --------
     >>> import numpy as np

@@ -60,6 +60,7 @@ class WGANGP(Detector):
     ----------
     Gulrajani, Ahmed, Arjovsky, Dumoulin, Courville: Improved Training of Wasserstein GANs. NeurIPS 2017,
     arXiv:1704.00028.
+
     Examples
     --------
     >>> import numpy as np
