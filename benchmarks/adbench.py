@@ -1,7 +1,14 @@
-"""ADBench's classical tables: their names, where each is published, and the files that the records are of."""
+"""ADBench's classical tables: how they are loaded, where each is published, and the files that were measured."""
 
 import hashlib
+from functools import partial
 from pathlib import Path
+
+import numpy as np
+
+from anogan import protocol
+
+from .datasets import Dataset, Generator, Limits, Split
 
 PUBLISHED = "https://raw.githubusercontent.com/Minqi824/ADBench/main/adbench/datasets/Classical/{file}"
 """Address of a table (Han et al., ADBench, NeurIPS 2022; BSD-2 repository, the tables by their own authors)."""
@@ -55,16 +62,34 @@ SHA256 = {
     "46_WPBC.npz": None,
     "47_yeast.npz": "bbb15c873d78a4f6a589f46d0f75814595e2282d2ae7ce7779c750f276c3770d",
 }
-"""File name -> SHA-256 of the file that was measured here; None: it was not at hand."""
+"""File name -> SHA-256 of the file that was measured; None: it was not measured."""
+
+
+def tables(data_dir: Path, name: str = "semi") -> dict[str, Dataset]:
+    """Return the tables in the data folder, split by one of `anogan.protocol.PROTOCOLS`."""
+
+    def load(file: str, data_dir: Path, rng: Generator, limits: Limits) -> Split:
+        with np.load(data_dir / file, allow_pickle=False) as content:
+            X, labels = content["X"].astype(np.float64), content["y"] == 1
+        return protocol.PROTOCOLS[name].apply(X, labels, rng, limits.get("max_rows"))
+
+    found = {name_of(path.name): f"adbench/{path.name}" for path in data_dir.glob("adbench/*.npz")}
+    return {t: Dataset(t, (found[t],), name, partial(load, found[t])) for t in sorted(found, key=str.lower)}
+
+
+def normal_rows(data_dir: Path, table: str, rng: Generator) -> np.ndarray:
+    """Return all normal rows of a table (n, d): the training half of a random split first, then the others."""
+    split = tables(data_dir)[table].load(data_dir, rng, {})
+    return np.concatenate([split.train, split.test[~split.labels]])
 
 
 def name_of(file: str) -> str:
-    """``22_magic.gamma.npz`` -> ``magic.gamma``."""
+    """Return the name of a table: ``22_magic.gamma.npz`` -> ``magic.gamma``."""
     stem = file.removesuffix(".npz")
     return stem.partition("_")[2] or stem
 
 
 def differs(path: Path) -> bool:
-    """Whether a table at hand is not, byte for byte, the one that was measured here."""
+    """Return whether a table in the data folder is not, byte for byte, the one that was measured."""
     known = SHA256.get(path.name)
     return known is not None and hashlib.sha256(path.read_bytes()).hexdigest() != known

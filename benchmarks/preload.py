@@ -1,4 +1,4 @@
-"""What worker processes share: done once by the fork server, so that no cell's time holds an import."""
+"""Imports and compilation shared by the worker processes: done once by the fork server, outside of measured times."""
 
 import contextlib
 
@@ -6,7 +6,7 @@ import torch._dynamo  # noqa: F401  (torch.optim imports it at its first step)
 
 from anogan import baselines, protocol
 
-from . import cell, command  # noqa: F401
+from . import command  # noqa: F401
 
-with contextlib.suppress(Exception):  # what fails here fails in its cells, which say why
+with contextlib.suppress(Exception):  # what fails here fails in its cells, which record the error
     protocol.warm_up(list(baselines.BASELINES))

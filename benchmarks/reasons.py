@@ -1,41 +1,44 @@
-"""Whether reasons are right: one known column of held-out normal rows is corrupted, and must be named first."""
+"""Whether reasons are right: one known column of held-out normal rows is corrupted, and should be named first."""
 
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from textwrap import fill
 
 import numpy as np
 import pandas as pd
+import torch
 
 import anogan
 from anogan import protocol
 
-from .cell import Record
-from .datasets import Generator, datasets_of
+from . import adbench
+from .datasets import Generator
+from .experiment import Cell, Experiment, Record, measured, names, numbers
+from .intrusion import load_nsl_kdd
+from .report import table
 
 TRAIN, ROWS = 2000, 300  # normal rows, at most
 DRAWN = 20  # other rows, the most different of whose values is taken
 SHIFT = 4.0  # standard deviations
 NOTICED = 0.05  # p-value of a row whose corruption the detector has noticed
-LOOKED_AT = ("annthyroid", "pendigits", "Waveform")  # tables on which the method of attribution was chosen
-TABLES = (*LOOKED_AT, "breastw", "cardio", "landsat", "magic.gamma", "Pima", "SpamBase", "Wilt", "yeast", "nsl-kdd")
+CHOSEN_ON = ("annthyroid", "pendigits", "Waveform")  # tables that the method of attribution was chosen on
+TABLES = (*CHOSEN_ON, "breastw", "cardio", "landsat", "magic.gamma", "Pima", "SpamBase", "Wilt", "yeast", "nsl-kdd")
 DETECTORS = ("denoising_gan", "wgan_gp", "ganomaly", "skip_ganomaly", "pix2pix_inpainting", "f_anogan")
 
 
 def normal_rows(data_dir: Path, name: str, rng: Generator) -> pd.DataFrame:
-    """The normal rows of a table in random order; of NSL-KDD those of the training file."""
+    """Return the normal rows of a table in random order; those of the training file for NSL-KDD."""
     if name == "nsl-kdd":
-        table = datasets_of("intrusion", data_dir)[name].load(data_dir, rng, {}).train
+        rows = load_nsl_kdd(data_dir, rng, {}).train
     else:
-        split = datasets_of("tabular", data_dir)[name].load(data_dir, rng, {"max_rows": 10**9})
-        table = pd.DataFrame(np.concatenate([split.train, split.test[~split.labels]])).add_prefix("x")
-    return protocol.take(table, rng.permutation(len(table))).reset_index(drop=True)
+        rows = pd.DataFrame(adbench.normal_rows(data_dir, name, rng)).add_prefix("x")
+    return protocol.take(rows, rng.permutation(len(rows))).reset_index(drop=True)
 
 
 def swapped(train: pd.DataFrame, value: object, name: str, rng: Generator) -> object:
-    """The most different value of this column in some random rows; of categories any other one."""
+    """Return the most different value of this column in some random rows; for categories any other one."""
     others = train[name].iloc[rng.choice(len(train), DRAWN)]
     if pd.api.types.is_numeric_dtype(others):
         return others.iloc[int((others - value).abs().argmax())]
@@ -43,7 +46,7 @@ def swapped(train: pd.DataFrame, value: object, name: str, rng: Generator) -> ob
 
 
 def shifted(train: pd.DataFrame, value: object, name: str, _: Generator) -> object:
-    """Some standard deviations farther from the mean; a category stays as it is."""
+    """Return a value some standard deviations farther from the mean; a category stays as it is."""
     column = train[name]
     if not pd.api.types.is_numeric_dtype(column):
         return value
@@ -55,7 +58,7 @@ CORRUPTIONS: dict[str, Callable[..., object]] = {"swap": swapped, "shift": shift
 
 
 def corrupted(train: pd.DataFrame, rows: pd.DataFrame, kind: str, rng: Generator) -> tuple[pd.DataFrame, np.ndarray]:
-    """Rows with one column changed, and the names of these columns; rows that it leaves as they are are left out."""
+    """Return rows with one column changed, and the names of these columns; unchanged rows are left out."""
     varied = [name for name in train if train[name].nunique() > 1]
     changed = rows.astype({name: float for name in rows if pd.api.types.is_numeric_dtype(rows[name])})
     columns = rng.choice(varied, len(rows))
@@ -65,27 +68,37 @@ def corrupted(train: pd.DataFrame, rows: pd.DataFrame, kind: str, rng: Generator
     return changed[kept], columns[kept]
 
 
-def run(data_dir: Path, datasets: list[str], detectors: list[str], seeds: list[int]) -> Iterator[Record]:
-    """Every detector on every table with each corruption; the seed is that of split, corruption and detector."""
-    for dataset in datasets:
-        for seed in seeds:
-            rng = np.random.default_rng(seed)
-            normal = normal_rows(data_dir, dataset, rng)
-            half = min(len(normal) // 2, TRAIN)
-            train, held_out = normal[:half], normal[half : half + ROWS].reset_index(drop=True)
-            found = {kind: corrupted(train, held_out, kind, rng) for kind in CORRUPTIONS}
-            for name in detectors:
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore", anogan.TrainingHealthWarning)
-                    warnings.simplefilter("ignore", anogan.CalibrationWarning)
-                    detector = anogan.detector_class(name)(random_state=seed).fit(train)
-                for kind, (rows, columns) in found.items():
-                    measured = measure(detector, rows, columns)
-                    yield {"dataset": dataset, "detector": name, "seed": seed, "corruption": kind} | measured
+class Reasons(Experiment):
+    """One detector on one table with each corruption; the split, the corruption and the detector share the seed."""
+
+    name = "reasons"
+    help = "How often a corrupted column is named as the first reason."
+    axes = (
+        names("dataset", lambda _: TABLES),
+        numbers("seed", "0"),
+        names("detector", lambda _: DETECTORS),
+    )
+
+    def measure(self, cell: Cell, data_dir: Path) -> Record:
+        torch.set_num_threads(1)
+        rng = np.random.default_rng(cell["seed"])
+        normal = normal_rows(data_dir, cell["dataset"], rng)
+        half = min(len(normal) // 2, TRAIN)
+        train, held_out = normal[:half], normal[half : half + ROWS].reset_index(drop=True)
+        found = {kind: corrupted(train, held_out, kind, rng) for kind in CORRUPTIONS}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", anogan.TrainingHealthWarning)
+            warnings.simplefilter("ignore", anogan.CalibrationWarning)
+            detector = anogan.detector_class(cell["detector"])(random_state=cell["seed"]).fit(train)
+        kinds = {kind: measure(detector, rows, columns) for kind, (rows, columns) in found.items()}
+        return {"columns": normal.shape[1]} | kinds
+
+    def report(self, records: list[Record], folder: Path) -> str:
+        return report(measured(records), self.made_by)
 
 
 def measure(detector: anogan.Detector, rows: pd.DataFrame, columns: np.ndarray) -> Record:
-    """How often the corrupted column is named first, and among the first three."""
+    """Return how often the corrupted column is named first, and among the first three."""
     began = time.perf_counter()
     named = detector.reasons(rows, 3)
     seconds = time.perf_counter() - began
@@ -95,7 +108,6 @@ def measure(detector: anogan.Detector, rows: pd.DataFrame, columns: np.ndarray) 
     of_three[named["row"][right]] = True
     noticed = detector.p_value(rows) <= NOTICED
     return {
-        "columns": rows.shape[1],
         "rows": len(rows),
         "first": round(float(first.mean()), 4),
         "of_three": round(float(of_three.mean()), 4),
@@ -105,65 +117,58 @@ def measure(detector: anogan.Detector, rows: pd.DataFrame, columns: np.ndarray) 
     }
 
 
-def report(records: list[Record]) -> str:
-    """The tables; the newest record of each measurement counts."""
-    records = list({(r["dataset"], r["detector"], r["seed"], r["corruption"]): r for r in records}.values())
-    lines = [
-        "# Is the right column named?",
-        "",
-        fill(
-            f"Made by `python -m benchmarks reasons`. Each detector learns at most {TRAIN} normal rows at its "
-            f"defaults. In each of at most {ROWS} held-out normal rows one random column (of those that vary) is then "
-            f"changed: *swap* takes the most different of the values that {DRAWN} random training rows have there (of "
-            f"categories another one), *shift* adds {SHIFT:g} standard deviations, away from the mean. Rows that this "
-            "leaves as they are are left out. Given is the share of rows, in %, whose corrupted column `reasons` "
-            f"names first; *of noticed* counts only those with a p-value of at most {NOTICED:g}: a swapped value may "
-            "be normal there, so nobody could tell.",
-            width=119,
-        ),
-        "",
-        "The method (`anogan.explain.attribution.occlusion`) was chosen while looking at " + ", ".join(LOOKED_AT) + ".",
-        "",
-    ]
-    for title, datasets in (
-        ("All tables", list(TABLES)),
-        ("Tables that were not looked at", [name for name in TABLES if name not in LOOKED_AT]),
-    ):
-        lines += _means(title, [r for r in records if r["dataset"] in datasets])
-    lines += [
-        "## One by one",
-        "",
-        "| data | columns | corruption | " + " | ".join(DETECTORS) + " |",
-        "| --- | ---: | --- | " + "---: | " * len(DETECTORS),
-    ]
-    for dataset, columns, kind in dict.fromkeys((r["dataset"], r["columns"], r["corruption"]) for r in records):
-        here = [r for r in records if (r["dataset"], r["corruption"]) == (dataset, kind)]
-        cells = [_percent([r["first"] for r in here if r["detector"] == name]) for name in DETECTORS]
-        lines.append(f"| {dataset} | {columns} | {kind} | {' | '.join(cells)} |")
-    return "\n".join([*lines, ""])
+def report(records: list[Record], made_by: str) -> str:
+    """Return the page."""
+    introduction = fill(
+        f"{made_by} Each detector learns at most {TRAIN} normal rows at its defaults. In each of at most {ROWS} "
+        "held-out normal rows one random column (of those that vary) is then changed: *swap* takes the most "
+        f"different of the values that {DRAWN} random training rows have there (for categories another one), *shift* "
+        f"adds {SHIFT:g} standard deviations, away from the mean. Rows that are unchanged by this are left out. The "
+        "tables have the share of rows, in %, whose corrupted column `reasons` names first; *of noticed* counts "
+        f"only those with a p-value of at most {NOTICED:g}: a swapped value may be normal there, and then nobody "
+        "could tell.",
+        width=119,
+    )
+    others = [name for name in TABLES if name not in CHOSEN_ON]
+    rows = []
+    for dataset, columns in dict.fromkeys((r["dataset"], r["columns"]) for r in records):
+        for kind in CORRUPTIONS:
+            cells = [
+                _percent([r[kind]["first"] for r in records if (r["dataset"], r["detector"]) == (dataset, name)])
+                for name in DETECTORS
+            ]
+            rows.append([dataset, str(columns), kind, *cells])
+    return f"""\
+# Is the right column named?
+
+{introduction}
+
+The method (`anogan.explain.attribution.occlusion`) was chosen on {", ".join(CHOSEN_ON)}.
+
+{_means("All tables", records)}
+
+{_means("Tables that the method was not chosen on", [r for r in records if r["dataset"] in others])}
+
+## One by one
+
+{table(["data", "columns", "corruption", *DETECTORS], rows)}"""
 
 
-def _means(title: str, records: list[Record]) -> list[str]:
-    lines = [
-        f"## {title}: {len({r['dataset'] for r in records})}, mean",
-        "",
-        "| detector | swap | of noticed | noticed | shift | of noticed | noticed | both | among three | ms per row |",
-        "| --- | " + "---: | " * 9,
-    ]
+def _means(title: str, records: list[Record]) -> str:
+    head = ["detector", "swap", "of noticed", "noticed", "shift", "of noticed", "noticed"]
+    head += ["both", "among three", "ms per row"]
+    rows = []
     for name in dict.fromkeys(r["detector"] for r in records):
         of_this = [r for r in records if r["detector"] == name]
         cells = []
         for kind in CORRUPTIONS:
-            here = [r for r in of_this if r["corruption"] == kind]
+            here = [r[kind] for r in of_this]
             noticed = [r["first_of_noticed"] for r in here if r["first_of_noticed"] is not None]
-            cells += [
-                _percent([r["first"] for r in here]),
-                _percent(noticed),
-                _percent([r["noticed"] for r in here]),
-            ]
-        cells += [_percent([r["first"] for r in of_this]), _percent([r["of_three"] for r in of_this])]
-        lines.append(f"| {name} | {' | '.join(cells)} | {np.mean([r['ms_per_row'] for r in of_this]):.2f} |")
-    return [*lines, ""]
+            cells += [_percent([r["first"] for r in here]), _percent(noticed), _percent([r["noticed"] for r in here])]
+        both = [r[kind] for r in of_this for kind in CORRUPTIONS]
+        cells += [_percent([r[what] for r in both]) for what in ("first", "of_three")]
+        rows.append([name, *cells, f"{np.mean([r['ms_per_row'] for r in both]):.2f}"])
+    return f"## {title}: {len({r['dataset'] for r in records})}, mean\n\n{table(head, rows)}"
 
 
 def _percent(shares: list[float]) -> str:

@@ -1,71 +1,69 @@
-"""Markdown tables from the records."""
+"""Markdown tables of detectors beside each other, and the README's short table."""
 
-import json
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from statistics import fmean, median, stdev
 
 from anogan import baselines
-from anogan import protocol as protocols
 
-from .cell import Record, key
-from .datasets import DESCRIPTIONS
+from .experiment import Record
 from .figures import Point, costs, critical_differences
 from .ranking import ALPHA, REFERENCE, TIE, Ranking
-from .run import read_records
+from .records import current, read_records
 
+IDENTITY = ("protocol", "dataset", "detector", "seed", "params", "limits", "config")
+"""Fields that identify a record of a comparison."""
 PUBLISHED: dict[str, Record] = {
     "tabular": {"protocol": "semi", "limits": {"max_rows": 5000}},
     "intrusion": {"protocol": "published-split", "limits": {}},
 }
-"""Suites in the README's table, and which of their records."""
+"""Experiments in the README's table, and which of their records."""
 SHOWN = 8
-"""Baselines in the README's table, besides PyOD's GANs."""
+"""Number of baselines in the README's table, besides PyOD's GANs."""
 PIXEL_METRICS = {"pixel_auroc": "pixel AUROC", "aupro": "AUPRO"}
 MIN_SECONDS = 0.001  # times in records are rounded to this
 
 Groups = dict[str, dict[str, list[Record]]]  # label of the detector -> data set -> records of its seeds
 
 
-def report(path: Path) -> str:
-    """The tables of one file of records, a section for each protocol and setting of its limits.
+def comparison_report(records: list[Record], protocols: Mapping[str, str], folder: Path, figures: str | None) -> str:
+    """Return the tables of a comparison: a section for each protocol and each setting of the limits.
 
-    Its figures are written beside it.
+    Parameters
+    ----------
+    protocols : mapping
+        Description of each protocol.
+    folder : Path
+        Figures are written here.
+    figures : str or None
+        Start of the figures' names; None for data sets that share test samples: no tests are made over those.
     """
-    records, stale = current(read_records(path))
     sections: dict[tuple[str, str], list[Record]] = defaultdict(list)
     for record in records:
         limits = ", ".join(f"{name} = {value}" for name, value in sorted(record["limits"].items()))
         sections[record["protocol"], limits].append(record)
-    parts = [f"# {path.stem}", f"Made by `python -m benchmarks report` from {path.name}; see ../README.md."]
+    parts: list[str] = []
     for (protocol, limits), chosen in sections.items():
-        parts += [f"## {protocol}{f' ({limits})' if limits else ''}", DESCRIPTIONS[protocol]]
-        if protocol == "speed":
-            parts += _speed_table(chosen)
-        else:
-            parts += _quality_tables(chosen)
-            if protocol in protocols.PROTOCOLS:  # the digits of MNIST share their test pictures: no tests over those
-                stem = "-".join([path.stem, protocol, *re.findall(r"\d+", limits)])
-                parts += _figures(chosen, path.parent, stem)
+        parts += [f"## {protocol}{f' ({limits})' if limits else ''}", protocols[protocol]]
+        parts += _quality_tables(chosen)
+        if figures is not None:
+            parts += _figures(chosen, folder, "-".join([figures, protocol, *re.findall(r"\d+", limits)]))
         parts += _failures(chosen)
-    if stale:
-        parts.append(f"{stale} records made with other default parameters are left out.")
-    parts.append(_made_with(records))
-    return "\n\n".join(part for part in parts if part) + "\n"
+    return "\n\n".join(parts)
 
 
-def summary(results: Path) -> str:
-    """The README's table: AUROC at the defaults on tables, best first; of the cells that have a record.
+def summary(folder: Path) -> str:
+    """Return the README's table: AUROC at the defaults on tables, best first, of the cells that have a record.
 
-    All GANs, ours and PyOD's, and the `SHOWN` best of the others.
+    It has all GANs, ours and PyOD's, and the `SHOWN` best of the others.
     """
     records: dict[str, list[Record]] = {}
-    for suite, published in PUBLISHED.items():
-        everything, _ = current(read_records(results / f"{suite}.jsonl"))
-        records[suite] = [r for r in everything if not r["params"] and published.items() <= r.items()]
-    found = {suite: _grouped(r for r in chosen if "error" not in r) for suite, chosen in records.items()}
+    for name, published in PUBLISHED.items():
+        everything, _ = current(read_records(folder / f"{name}.jsonl"), IDENTITY)
+        records[name] = [r for r in everything if not r["params"] and published.items() <= r.items()]
+    found = {experiment: grouped(r for r in chosen if "error" not in r) for experiment, chosen in records.items()}
     tables = found["tabular"]
     complete = _ranking(records["tabular"], "auroc")
     left_out = [name for name in tables if name not in complete.values]
@@ -75,7 +73,7 @@ def summary(results: Path) -> str:
     rows = [
         [
             name if baselines.is_ours(name) else f"*{name}*",
-            *(_percent(found[suite].get(name)) for suite in PUBLISHED),
+            *(_percent(found[experiment].get(name)) for experiment in PUBLISHED),
             f"{ranks[name]:.1f}",
             f"{_seconds(tables[name], 'fit_s'):.1f}",
         ]
@@ -85,10 +83,10 @@ def summary(results: Path) -> str:
     seeds = {len(seeds) for name in ordered for seeds in tables[name].values()}
     head = ["detector", f"ADBench, {len(complete.values)} tables", "NSL-KDD", "mean rank", "fit, s"]
     caption = f"""\
-Mean AUROC in %, ± its standard deviation over seeds ({_range_of(seeds)} on ADBench; the split is drawn anew for each).
+Mean AUROC in %, ± its standard deviation over seeds ({_range_of(seeds)} on ADBench; each with its own split).
 Mean rank on ADBench among {len(ranks)} detectors. Fitting time on ADBench, on one thread. *In italics: not of this
 package*; of those the {SHOWN} best and PyOD's GANs.{_left_out(left_out)}"""
-    return f"{_table(head, rows)}\n\n{caption}"
+    return f"{table(head, rows)}\n\n{caption}"
 
 
 def _left_out(names: list[str]) -> str:
@@ -106,19 +104,8 @@ def _range_of(numbers: set[int]) -> str:
     return f"{min(numbers)}" if len(numbers) == 1 else f"{min(numbers)} to {max(numbers)}"
 
 
-def current(records: list[Record]) -> tuple[list[Record], int]:
-    """The last record of each cell, and how many are left out because a default has changed since."""
-    last: dict[str, Record] = {}
-    for record in records:
-        last.pop(key(record), None)  # so that the order is that of the last ones
-        last[key(record)] = record
-    newest = {(r["detector"], json.dumps(r["params"], sort_keys=True)): r["config"] for r in last.values()}
-    kept = [r for r in last.values() if newest[r["detector"], json.dumps(r["params"], sort_keys=True)] == r["config"]]
-    return kept, len(last) - len(kept)
-
-
 def label(record: Record) -> str:
-    """The detector and its parameters that differ from the default."""
+    """Return the detector and its parameters that differ from the default."""
     params = dict(record["params"])
     members = params.pop("n_members", None)
     others = ", ".join(f"{name}={value}" for name, value in params.items())
@@ -126,7 +113,7 @@ def label(record: Record) -> str:
 
 
 def _quality_tables(records: list[Record]) -> list[str]:
-    groups = _grouped(r for r in records if "error" not in r)
+    groups = grouped(r for r in records if "error" not in r)
     datasets = list(dict.fromkeys(r["dataset"] for r in records if "error" not in r))
     complete = _ranking(records, "auroc")
     by_aupr = _ranking(records, "aupr").mean_ranks
@@ -179,9 +166,9 @@ of the standard deviation over seeds, split included; s.d. of mean: standard dev
 sets. Mean rank: by AUROC on each data set, 1 is best. Won/tied/lost: data sets on which AUROC is above, within
 {100 * TIE:g} points of, or below {REFERENCE}'s. False alarms: normal test rows above the detector's own threshold (1 %
 promised). Constant: cells whose scores were all equal. Seconds: means over data sets of the median over seeds. (!):
-data sets are missing or seeds failed there, so means are not comparable and there is no rank. TopK are detectors at
-their defaults."""
-    parts = [_table(*_without_empty(head, rows)), explained]
+data sets are missing or seeds failed there, so means are not comparable and there is no rank. Detectors at their
+defaults are ranked."""
+    parts = [table(*_without_empty(head, rows)), explained]
     names = {"auroc": "AUROC", "aupr": "AUPR", "f1": "F1", "precision": "Precision", "recall": "Recall"} | PIXEL_METRICS
     for metric, title in names.items():
         if _has(records, metric):
@@ -200,9 +187,9 @@ def _without_empty(head: list[str], rows: list[list[str]]) -> tuple[list[str], l
 
 
 def _ranking(records: list[Record], metric: str) -> Ranking:
-    """Of the detectors at their defaults; a data set on which any seed failed is missing."""
+    """Rank the detectors at their defaults; a data set on which any seed failed is missing."""
     failed = {(r["detector"], r["dataset"]) for r in records if "error" in r}
-    groups = _grouped(r for r in records if "error" not in r and not r["params"])
+    groups = grouped(r for r in records if "error" not in r and not r["params"])
     means = {
         name: {d: fmean(r[metric] for r in seeds) for d, seeds in tables.items() if (name, d) not in failed}
         for name, tables in groups.items()
@@ -211,17 +198,17 @@ def _ranking(records: list[Record], metric: str) -> Ranking:
 
 
 def _kind(name: str) -> str:
-    """Of a detector at its defaults, by its name."""
+    """Return the kind of a detector at its defaults, by its name."""
     known = baselines.BASELINES.get(name)  # an import path may not be importable here
     return "gan" if baselines.is_ours(name) else known.kind if known else "classical"
 
 
 def _figures(records: list[Record], folder: Path, stem: str) -> list[str]:
-    """Draw and link what there is enough data for."""
+    """Draw the figures that there is enough data for; return the links to them."""
     complete = _ranking(records, "auroc")
     if not complete.testable:
         return []
-    groups = _grouped(r for r in records if "error" not in r)
+    groups = grouped(r for r in records if "error" not in r)
     critical_differences(complete, folder / f"{stem}-ranks.png")
     points = [
         Point(
@@ -237,7 +224,7 @@ def _figures(records: list[Record], folder: Path, stem: str) -> list[str]:
         "### Ranks and costs",
         f"![Critical differences]({stem}-ranks.png)",
         "A bar joins the detectors (dots) that Wilcoxon's signed-rank test over the data sets, adjusted by Holm for "
-        f"all pairs drawn, does not tell apart at {ALPHA:g}. Friedman's test of all detectors: p = "
+        f"all pairs drawn, does not separate at {ALPHA:g}. Friedman's test of all detectors: p = "
         f"{complete.friedman_p():.1e}.",
         f"![AUROC against time of fitting]({stem}-costs.png)",
     ]
@@ -259,29 +246,7 @@ def _per_dataset(groups: Groups, datasets: list[str], metric: str) -> str:
         rows.append(
             [row[0], *(f"**{t}**" if t and m == best else t for t, m in zip(row[1:], means.values(), strict=True))]
         )
-    return _table(["data set", *groups], rows)
-
-
-def _speed_table(records: list[Record]) -> list[str]:
-    def listed(values: dict[str, float], shown: Callable[[float], str]) -> str:
-        return ", ".join(f"{stage} {shown(value)}" for stage, value in values.items())
-
-    groups = _grouped(r for r in records if "error" not in r)
-    rows = [
-        [
-            name,
-            str(r["threads"]),
-            f"{r['rows']:,}",
-            f"{r['rows_per_s']:,}",
-            f"{r['score_share']:.2f}",
-            listed(r["step_ms"], "{:.2f}".format),
-            listed(r["step_share"], "{:.2f}".format),
-        ]
-        for name, tables in groups.items()
-        for seeds in tables.values()
-        for r in seeds
-    ]
-    return [_table(["detector", "threads", "rows", "rows/s", "share", "step ms", "share of a step"], rows)]
+    return table(["data set", *groups], rows)
 
 
 def _failures(records: list[Record]) -> list[str]:
@@ -290,19 +255,8 @@ def _failures(records: list[Record]) -> list[str]:
     return [f"### {len(lines)} failed", "\n".join(lines)] if lines else []
 
 
-def _made_with(records: list[Record]) -> str:
-    def distinct(name: str) -> str:
-        return "; ".join(dict.fromkeys(_flat(r[name]) for r in records))
-
-    return f"Versions: {distinct('versions')}. Commit: {distinct('commit')}. Machine: {distinct('machine')}."
-
-
-def _flat(value: object) -> str:
-    return ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else str(value)
-
-
-def _grouped(records: Iterable[Record]) -> Groups:
-    """Detectors first, by name, then baselines."""
+def grouped(records: Iterable[Record]) -> Groups:
+    """Group records by detector and data set: our detectors first, by name, then baselines."""
     groups: Groups = defaultdict(lambda: defaultdict(list))
     for r in sorted(records, key=lambda r: (not baselines.is_ours(r["detector"]), label(r), r["seed"])):
         groups[label(r)][r["dataset"]].append(r)
@@ -310,12 +264,12 @@ def _grouped(records: Iterable[Record]) -> Groups:
 
 
 def _mean(tables: dict[str, list[Record]], metric: str) -> float:
-    """Over the data sets that have the metric, of the mean over seeds."""
+    """Return the mean over the data sets that have the metric, of the mean over seeds."""
     return fmean(fmean(r[metric] for r in seeds) for seeds in tables.values() if _has(seeds, metric))
 
 
 def _seconds(tables: dict[str, list[Record]], name: str) -> float:
-    """Over data sets, of the median over seeds: what else the machine did hurts single cells."""
+    """Return the mean over data sets of the median over seeds, since other load on the machine affects single cells."""
     return fmean(median(r[name] for r in seeds) for seeds in tables.values())
 
 
@@ -325,7 +279,7 @@ def _seed_spread(tables: dict[str, list[Record]], metric: str) -> float | None:
 
 
 def _spread_of_mean(tables: dict[str, list[Record]]) -> float | None:
-    """Standard deviation over seeds of the mean over data sets, of the seeds that all data sets have."""
+    """Return the standard deviation over seeds of the mean over data sets, for the seeds that all data sets have."""
     by_seed = [{r["seed"]: r["auroc"] for r in seeds} for seeds in tables.values()]
     common = set.intersection(*(set(values) for values in by_seed))
     return stdev(fmean(values[seed] for values in by_seed) for seed in common) if len(common) > 1 else None
@@ -335,6 +289,7 @@ def _points(value: float | None) -> str:
     return "" if value is None else f"{100 * value:.2f}"
 
 
-def _table(head: list[str], rows: list[list[str]]) -> str:
-    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+def table(head: list[str], rows: list[list[str]], *, texts: int = 1) -> str:
+    """Return a Markdown table; all columns but the first `texts` are aligned to the right."""
+    lines = [head, [*["---"] * texts, *["---:"] * (len(head) - texts)], *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

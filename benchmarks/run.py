@@ -1,8 +1,9 @@
-"""Cells in worker processes, one record appended for each as it finishes."""
+"""Cells in worker processes; one record is appended for each as it finishes."""
 
-import json
 import multiprocessing
 import os
+import signal
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,38 +15,13 @@ import psutil
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from .cell import Cell, Record, key, provenance, run_in_worker
+from .experiment import Cell, Experiment, Record
+from .process import kill_tree
+from .records import append_record, path_of, register_run
 
 ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 LONGEST_ERROR = 300  # characters
 GRACE = 10.0  # seconds for a process to end after its answer
-
-
-def read_records(path: Path) -> list[Record]:
-    """The records of a file, without a line that a killed run left unfinished."""
-    records = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []:
-        try:
-            records.append(json.loads(line))
-        except json.JSONDecodeError:
-            continue
-    return records
-
-
-def append_record(path: Path, record: Record) -> None:
-    """Add one line in one write, after an unfinished one if there is such."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    written = path.read_bytes() if path.is_file() else b"\n"
-    line = "\n" * (not written.endswith(b"\n")) + json.dumps(record, ensure_ascii=False, separators=(",", ":")) + "\n"
-    with path.open("ab", buffering=0) as file:
-        file.write(line.encode())
-
-
-def unfinished(cells: list[Cell], path: Path, *, retry_failed: bool) -> list[Cell]:
-    """The cells that the file has no record of; failed ones are in it too and count unless retried."""
-    last = {key(record): record for record in read_records(path)}
-    done = {k for k, record in last.items() if not (retry_failed and "error" in record)}
-    return [cell for cell in cells if key(cell.identity()) not in done]
 
 
 @dataclass
@@ -54,6 +30,10 @@ class _Worker:
     process: BaseProcess
     answer: Connection
     began: float
+
+    def kill(self) -> None:
+        if self.process.pid is not None and self.process.is_alive():
+            kill_tree(self.process.pid)
 
 
 @dataclass(frozen=True)
@@ -64,47 +44,65 @@ class CellBudget:
     megabytes: int
 
     def exceeded(self, worker: _Worker) -> str | None:
-        """Which limit a running cell is beyond."""
+        """Return the limit that a running cell exceeds."""
         if time.monotonic() - worker.began > self.seconds:
             return f"time limit of {self.seconds:g} s"
         try:
             resident = psutil.Process(worker.process.pid).memory_info().rss
-        except psutil.NoSuchProcess:  # it ends just now
+        except psutil.NoSuchProcess:  # it is just ending
             return None
         return f"memory limit of {self.megabytes} MB" if resident > self.megabytes * 2**20 else None
 
 
-def run(cells: list[Cell], data_dir: Path, path: Path, *, jobs: int, budget: CellBudget, console: Console) -> int:
-    """Measure each cell and append its record to the file; the number of cells that failed.
+def run(
+    experiment: Experiment,
+    cells: list[Cell],
+    data_dir: Path,
+    folder: Path,
+    *,
+    jobs: int,
+    budget: CellBudget,
+    console: Console,
+) -> int:
+    """Measure each cell and append its record to the experiment's file; return the number of cells that failed.
 
     Parameters
     ----------
+    data_dir, folder : Path
+        Of the data sets; of the records.
     jobs : int
         Cells at a time; each has one thread.
     budget : CellBudget
         Of each cell.
     """
+    if not cells:
+        return 0
     os.environ.update(dict.fromkeys(ONE_THREAD, "1"))  # inherited by the workers before they import torch
-    facts = provenance(jobs)
+    run_id = register_run(folder, jobs)
     failed = 0
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     began = time.monotonic()
     with Progress(*columns, console=console, speed_estimate_period=3600) as progress:
-        bar = progress.add_task(path.stem, total=len(cells))
-        for done, (cell, record) in enumerate(_finished(cells, data_dir, jobs, budget), 1):
-            if "error" in record:
-                record = cell.identity() | {"error": " ".join(record["error"].split())[:LONGEST_ERROR]}
+        bar = progress.add_task(experiment.name, total=len(cells))
+        for done, (cell, found, seconds) in enumerate(_finished(experiment, cells, data_dir, jobs, budget), 1):
+            if "error" in found:
+                found = {"error": " ".join(found["error"].split())[:LONGEST_ERROR]}
                 failed += 1
-            append_record(path, record | facts)
+                outcome = f"FAILED, {found['error']}"
+            else:
+                outcome = ", ".join(filter(None, (experiment.outcome(cell | found), f"{seconds:.1f} s")))
+            append_record(path_of(experiment, folder), cell | found | {"run": run_id})
             left = (time.monotonic() - began) / done * (len(cells) - done)
-            line = f"{done}/{len(cells)} {_line(cell, record)}; {left / 60:.0f} min left"
+            line = f"{done}/{len(cells)} {experiment.words(cell)}: {outcome}; {left / 60:.0f} min left"
             progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
             progress.advance(bar)
     return failed
 
 
-def _finished(cells: list[Cell], data_dir: Path, jobs: int, budget: CellBudget) -> Iterator[tuple[Cell, Record]]:
-    """Cells in the order in which they finish, each with its record or an ``error``."""
+def _finished(
+    experiment: Experiment, cells: list[Cell], data_dir: Path, jobs: int, budget: CellBudget
+) -> Iterator[tuple[Cell, Record, float]]:
+    """Yield cells in the order in which they finish, each with its record or an ``error``, and its seconds."""
     context = multiprocessing.get_context("forkserver")  # imports once, then a fresh process for each cell
     context.set_forkserver_preload(["benchmarks.preload"])
     waiting = list(reversed(cells))
@@ -114,43 +112,52 @@ def _finished(cells: list[Cell], data_dir: Path, jobs: int, budget: CellBudget) 
             while waiting and len(workers) < jobs:
                 cell = waiting.pop()
                 ours, theirs = context.Pipe(duplex=False)
-                process = context.Process(target=run_in_worker, args=(cell, data_dir, theirs), daemon=True)
+                process = context.Process(target=_work, args=(experiment, cell, data_dir, theirs), daemon=True)
                 process.start()
                 theirs.close()
                 workers[ours] = _Worker(cell, process, ours, time.monotonic())
             wait(list(workers), timeout=0.5)
             for worker in list(workers.values()):
                 if worker.answer.poll():
-                    record = _receive(worker)
+                    found = _receive(worker)
                 elif beyond := budget.exceeded(worker):
-                    worker.process.kill()
-                    record = {"error": beyond}
+                    worker.kill()
+                    found = {"error": beyond}
                 else:
                     continue
                 del workers[worker.answer]
                 worker.process.join(GRACE)
-                worker.process.kill()
-                yield worker.cell, record
+                worker.kill()
+                yield worker.cell, found, time.monotonic() - worker.began
     finally:
         for worker in workers.values():
-            worker.process.kill()
+            worker.kill()
 
 
 def _receive(worker: _Worker) -> Record:
     try:
-        record: Record = worker.answer.recv()
-    except EOFError:  # died without a word
+        found: Record = worker.answer.recv()
+    except EOFError:  # the process died without an answer
         worker.process.join()
         return {"error": f"process ended with code {worker.process.exitcode} (-9: out of memory?)"}
-    return record
+    return found
 
 
-def _line(cell: Cell, record: Record) -> str:
-    changed = "".join(f" {name}={value}" for name, value in cell.params.items())
-    name = f"{cell.detector}{changed} on {cell.dataset}, seed {cell.seed}"
-    if "error" in record:
-        return f"{name}: FAILED, {record['error']}"
-    if "rows_per_s" in record:
-        return f"{name}: {record['rows_per_s']} rows/s, steps {record['step_ms']} ms"
-    seconds = record["fit_s"] + record["score_s"]
-    return f"{name}: AUROC {record['auroc']:.4f}{' CONSTANT' * record['constant']}, {seconds:.1f} s"
+def _work(experiment: Experiment, cell: Cell, data_dir: Path, answer: Connection) -> None:
+    """Run in a worker process: send what was measured, or what went wrong."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends its workers
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        found = experiment.measure(cell, data_dir)
+    except Exception as error:
+        found = {"error": f"{type(error).__name__}: {error}".replace(str(data_dir), "DATA")}
+    answer.send(found)
+    answer.close()
+
+
+def _end_with_parent() -> None:
+    """End this process and its children when the parent has been killed and could not do so."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        kill_tree(os.getpid())

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +14,26 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from .experiment import Cell, Experiment, Record, measured, names, numbers
+from .intrusion import NSL_KDD
+from .process import peak_mb
+from .report import table
+
 VARIANTS: dict[str, tuple[str, ...]] = {
     "default": (),
     "light": ("--n-members", "1", "--memory-bank-size", "512"),
 }
 """Options of `anogan fit` beside the defaults (denoising_gan)."""
+ANOGAN = str(Path(sys.executable).with_name("anogan"))
 ROWS_AT_ONCE = 250_000
-JITTER = 0.05  # relative standard deviation of what is multiplied to each number
+JITTER = 0.05  # relative standard deviation of the factor of each number
+POLL = 0.02  # seconds between readings of the peak memory
 
 
 def write_table(source: Path, target: Path, rows: int) -> None:
-    """Normal rows of NSL-KDD (a CSV file), drawn with replacement and jittered, as Parquet."""
-    table = pd.read_csv(source)
-    normal = table[table["label"] == "normal"].drop(columns="label")
+    """Write normal rows of NSL-KDD (a CSV file), drawn with replacement and jittered, as Parquet."""
+    rows_of_file = pd.read_csv(source)
+    normal = rows_of_file[rows_of_file["label"] == "normal"].drop(columns="label")
     rng = np.random.default_rng(0)
     writer = None
     for first in range(0, rows, ROWS_AT_ONCE):
@@ -43,62 +50,77 @@ def write_table(source: Path, target: Path, rows: int) -> None:
         writer.close()
 
 
-def run(source: Path, sizes: Sequence[int], variants: Sequence[str], folder: Path | None) -> Iterator[dict[str, Any]]:
-    """Fit on a file of each size and score the same file, each in a process of its own; one record for each."""
-    with tempfile.TemporaryDirectory(dir=folder) as home:
-        for rows in sizes:
-            data = Path(home) / "rows.parquet"
-            write_table(source, data, rows)
+class Scale(Experiment):
+    """Fit on a long file and score the same file."""
+
+    name = "scale"
+    help = "Time and peak memory of `anogan fit` and `anogan score` on Parquet files of millions of rows."
+    axes = (numbers("million", "1,3,10"), names("variant", lambda _: list(VARIANTS)))
+    time_limit = 3 * 3600.0
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        return ("rows", "variant")
+
+    def cells(self, data_dir: Path, chosen: Mapping[str, Any]) -> list[Cell]:
+        return [
+            {"rows": 1_000_000 * millions, "variant": variant}
+            for millions in chosen["million"]
+            for variant in chosen["variant"]
+        ]
+
+    def measure(self, cell: Cell, data_dir: Path) -> Record:
+        with tempfile.TemporaryDirectory() as home:
+            data, model, scores = (Path(home) / name for name in ("rows.parquet", "model", "scores.csv"))
+            write_table(data_dir / NSL_KDD[0], data, cell["rows"])
             decoded = sum(batch.nbytes for batch in pq.ParquetFile(data).iter_batches())
-            for variant in variants:
-                model, scores = Path(home) / "model", Path(home) / "scores.csv"
-                commands = {
-                    "fit": ["fit", data, "-m", model, "--random-state", "0", *VARIANTS[variant]],
-                    "score": ["score", data, "-m", model, "-o", scores],
-                }
-                for command, words in commands.items():
-                    cost = measured([*map(str, words), "--quiet"])
-                    facts = {"command": command, "variant": variant, "rows": rows, "file_mb": _mb(data.stat().st_size)}
-                    yield facts | {"decoded_mb": _mb(decoded)} | cost
+            fit = ["fit", data, "-m", model, "--random-state", "0", *VARIANTS[cell["variant"]], "--quiet"]
+            score = ["score", data, "-m", model, "-o", scores, "--quiet"]
+            return {
+                "file_mb": round(data.stat().st_size / 2**20),
+                "decoded_mb": round(decoded / 2**20),
+                "fit": cost_of([ANOGAN, *map(str, fit)]),
+                "score": cost_of([ANOGAN, *map(str, score)]),
+            }
+
+    def report(self, records: list[Record], folder: Path) -> str:
+        rows = []
+        for r in measured(records):
+            for command in ("fit", "score"):
+                cost = r[command]
+                peak = f"{cost['peak_mb']:,}" if "peak_mb" in cost else f"≤ {cost['peak_bound_mb']:,}"
+                sizes = [f"{r['rows']:,}", f"{r['decoded_mb']:,}", peak]
+                seconds = [f"{cost['seconds']:,.0f}", f"{cost['cpu_seconds']:,.0f}"]
+                rows.append([command, r["variant"], *sizes, *seconds, f"{r['rows'] / cost['cpu_seconds']:,.0f}"])
+        head = ["command", "fit", "rows", "decoded, MB", "peak, MB", "seconds", "processor seconds"]
+        return f"""\
+# Scale
+
+{self.made_by}
+
+`anogan fit` and `anogan score` with `denoising_gan` on a Parquet file of normal NSL-KDD rows, drawn with replacement
+and jittered (41 columns, 3 of them text). One thread; `light` is `{" ".join(VARIANTS["light"])}`.
+Seconds include the start of the process; processor seconds depend little on the other load of the machine. Peak memory
+is resident memory, of which imports take about 400 MB. A peak with ≤ is an upper bound: it was measured before the
+experiment read the peak of the process alone (`VmHWM`), and may include that of the benchmark that started it.
+
+{table([*head, "rows per processor second"], rows, texts=2)}"""
 
 
-def measured(words: list[str]) -> dict[str, float]:
-    """Run `anogan` with one thread: seconds on the clock, of the processor, and the peak of its resident memory."""
+def cost_of(words: list[str]) -> dict[str, float]:
+    """Run a command with one thread; return its seconds, those of the processor, and its peak resident memory."""
     began = time.perf_counter()
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen([str(Path(sys.executable).with_name("anogan")), *words], env=environment)
+    process = subprocess.Popen(words, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    peak = 0
+    while os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+        peak = max(peak, peak_mb(process.pid))  # only ever grows, so the last reading is enough
+        time.sleep(POLL)
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
-        raise RuntimeError(f"anogan {' '.join(words)} ended with exit code {process.returncode}.")
+        raise RuntimeError(f"{' '.join(words)} ended with exit code {process.returncode}.")
     return {
         "seconds": round(time.perf_counter() - began, 2),
         "cpu_seconds": round(usage.ru_utime + usage.ru_stime, 2),
-        "peak_mb": _mb(usage.ru_maxrss * 1024),
+        "peak_mb": peak,
     }
-
-
-def report(records: list[dict[str, Any]]) -> str:
-    """Records as a Markdown table."""
-    lines = [
-        "# Scale",
-        "",
-        "`anogan fit` and `anogan score` with `denoising_gan` on a Parquet file of normal NSL-KDD rows, drawn with "
-        "replacement and jittered (41 columns, 3 of them text; `python -m benchmarks scale`). One thread; `light` is "
-        f"`{' '.join(VARIANTS['light'])}`. Seconds hold the start of the process; "
-        "processor seconds depend little on what else the machine did. Peak memory (resident, 400 MB of it imports) is "
-        "an upper bound: the system counts in the peak of the benchmark that started the process.",
-        "",
-        "| command | fit | rows | decoded, MB | peak, MB | seconds | processor seconds | rows per processor second |",
-        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
-    ]
-    for r in records:
-        lines.append(
-            f"| {r['command']} | {r['variant']} | {r['rows']:,} | {r['decoded_mb']:,} | {r['peak_mb']:,} | "
-            f"{r['seconds']:,.0f} | {r['cpu_seconds']:,.0f} | {r['rows'] / r['cpu_seconds']:,.0f} |"
-        )
-    return "\n".join(lines) + "\n"
-
-
-def _mb(size: int) -> int:
-    return round(size / 2**20)

@@ -2,6 +2,8 @@
 
 import time
 from collections import Counter
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -11,17 +13,30 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import anogan
 
+from .comparison import changes_option, config, detectors, variants
+from .experiment import Cell, Experiment, Record, numbers
+from .process import peak_mb
+from .report import label, table
+
 ROWS, COLUMNS = 100_000, 30
 BLOCK = 20  # steps; a multiple of the usual numbers of critic steps to a generator step
 PASS_SECONDS = 10.0  # of scoring, at most about
 FIT = {"steps": 400, "patience": 0, "calibration_fraction": 0.01}
 """A short training that only measures: no early stopping, few rows to score for the threshold."""
 
+DESCRIPTION = """\
+Random rows (100,000, 30) of rank 10 plus noise. *Scoring*: rows per second of `anomaly_score`, from
+array to scores, median of three passes after a warm-up; where a pass would take more than about ten
+seconds it gets fewer rows (see rows). *Training*: time of a step in each stage, median over blocks of
+20 steps. *Share*: time of the bare matrix products of the same shapes and strides, forward and
+backward, each alone into a preallocated output and on as many threads, divided by the real time; 1
+would mean that only the products take time."""
+
 aten = torch.ops.aten
 
 
 class ProductRecorder(TorchDispatchMode):
-    """Counts the matrix products and convolutions that run inside it, backward passes included.
+    """Count the matrix products and convolutions that run inside it, backward passes included.
 
     Attributes
     ----------
@@ -41,12 +56,12 @@ class ProductRecorder(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
     def bare_seconds(self) -> float:
-        """Time of all recorded products alone, at torch's present number of threads."""
+        """Return the time of all recorded products alone, at torch's present number of threads."""
         return sum(count * _seconds(func, args) for (func, args), count in self.products.items())
 
 
 def _bare(func: Any, args: Any) -> tuple[Any, tuple[Any, ...]] | None:
-    """The bare product that an operator call contains, if any; an added bias is not part of it."""
+    """Return the bare product that an operator call contains, if any; an added bias is not part of it."""
     if func in (aten.mm.default, aten.bmm.default):
         return func.overloadpacket.out, tuple(map(_layout, args))
     if func in (aten.addmm.default, aten.baddbmm.default):
@@ -66,7 +81,7 @@ def _layout(value: Any) -> Any:
 
 
 def _tensor(layout: Any) -> Any:
-    """A random tensor of this layout; other arguments as they are."""
+    """Return a random tensor of this layout; other arguments as they are."""
     if not (isinstance(layout, tuple) and len(layout) == 3 and isinstance(layout[2], torch.dtype)):
         return layout
     shape, strides, dtype = layout
@@ -77,7 +92,7 @@ def _tensor(layout: Any) -> Any:
 
 
 def _seconds(func: Any, layouts: tuple[Any, ...]) -> float:
-    """Median time of one call, over at least 5 of them and up to a tenth of a second."""
+    """Return the median time of one call, over at least 5 of them and up to a tenth of a second."""
     args = [_tensor(layout) for layout in layouts]
     keywords = {}
     if func._overloadname == "out":
@@ -93,7 +108,7 @@ def _seconds(func: Any, layouts: tuple[Any, ...]) -> float:
 
 
 class StepClock(anogan.Callback):
-    """Times blocks of training steps; the first block warms up, the products of the second are recorded."""
+    """Time blocks of training steps; the first block warms up, the products of the second are recorded."""
 
     def __init__(self) -> None:
         self.block_seconds: dict[str, list[float]] = {}
@@ -117,17 +132,64 @@ class StepClock(anogan.Callback):
         self._began = time.perf_counter()
 
 
+class Speed(Experiment):
+    """Throughput on random rows."""
+
+    name = "speed"
+    help = "Time of scoring and of training steps, beside that of the bare matrix products."
+    axes = (numbers("thread", "1-2"), detectors("gans", ours=True))
+    options = (changes_option,)
+    needs_data = False
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        return ("threads", "detector", "params", "config")
+
+    def cells(self, data_dir: Path, chosen: Mapping[str, Any]) -> list[Cell]:
+        return [
+            {"threads": threads, "detector": name, "params": params, "config": config(name, params, None)}
+            for threads in chosen["thread"]
+            for name, params in variants(chosen["detector"], chosen["changes"])
+        ]
+
+    def measure(self, cell: Cell, data_dir: Path) -> Record:
+        return measure(cell["detector"], cell["params"], cell["threads"]) | {"peak_mb": peak_mb()}
+
+    def outcome(self, record: Record) -> str:
+        return f"{record['rows_per_s']} rows/s, steps {record['step_ms']} ms"
+
+    def report(self, records: list[Record], folder: Path) -> str:
+        def listed(values: dict[str, float], shown: Callable[[float], str]) -> str:
+            return ", ".join(f"{stage} {shown(value)}" for stage, value in values.items())
+
+        rows = [
+            [
+                label(r),
+                str(r["threads"]),
+                f"{r['rows']:,}",
+                f"{r['rows_per_s']:,}",
+                f"{r['score_share']:.2f}",
+                listed(r["step_ms"], "{:.2f}".format),
+                listed(r["step_share"], "{:.2f}".format),
+            ]
+            for r in sorted(records, key=lambda r: (label(r), r["threads"]))
+            if "error" not in r
+        ]
+        head = ["detector", "threads", "rows", "rows/s", "share", "step ms", "share of a step"]
+        return f"# speed\n\n{self.made_by}\n\n{DESCRIPTION}\n\n{table(head, rows)}"
+
+
 def measure(name: str, params: dict[str, Any], threads: int) -> dict[str, Any]:
-    """Throughput of scoring and time of a training step of one detector.
+    """Measure the throughput of scoring and the time of a training step of one detector.
 
     Parameters
     ----------
     name : str
-        Of the detector.
+        Name of the detector.
     params : dict
         Its parameters where they differ from the defaults; `FIT` is added.
     threads : int
-        Of torch, for the detector and for the bare products.
+        Threads of torch, for the detector and for the bare products.
 
     Returns
     -------
@@ -138,7 +200,7 @@ def measure(name: str, params: dict[str, Any], threads: int) -> dict[str, Any]:
     rng = np.random.default_rng(0)
     X = rng.normal(size=(ROWS, 10)) @ rng.normal(size=(10, COLUMNS)) + 0.3 * rng.normal(size=(ROWS, COLUMNS))
     clock = StepClock()
-    detector = anogan.list_detectors()[name](**FIT | params, random_state=0).fit(X, callbacks=[clock])
+    detector = anogan.detector_class(name)(**FIT | params, random_state=0).fit(X, callbacks=[clock])
     steps = {stage: median(blocks) / BLOCK for stage, blocks in clock.block_seconds.items()}
     products = {stage: recorder.bare_seconds() / BLOCK for stage, recorder in clock.recorders.items()}
 

@@ -127,7 +127,7 @@ class CycleGAN(Detector):
     *Limits.* A float `contamination` and a threshold from fewer than 10 images are computed on images that the
     whitening was fitted to, and are unreliable for new ones. On magnetic tiles with 40 defective images in an
     unlabelled set of 397, `FeatureGAN` without any unlabelled set finds more defects, cracks above all
-    (benchmarks/results/pool.md).
+    (benchmarks/results/unlabelled.md).
 
     References
     ----------

@@ -109,7 +109,7 @@ def test_a_generator_that_makes_one_row_only_has_collapsed(cls, part, constant):
 @pytest.mark.slow
 @pytest.mark.parametrize("cls", [anogan.AnoGAN, anogan.WGANGP, anogan.EGBAD])
 def test_a_critic_that_learns_a_hundred_times_as_fast_is_noticed(cls):
-    with health.spoilt(cls, health.FAST_CRITIC):
+    with health.sabotaged(cls, health.FAST_CRITIC):
         assert not fit(cls).diagnosis_.healthy
 
 

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from anogan.evaluation.protocol import Split
-from benchmarks.datasets import datasets_of, gan_papers, limited
+from benchmarks import adbench
+from benchmarks.datasets import limited
+from benchmarks.intrusion import gan_papers
 
 
 def labels_of(n: int, share: float) -> np.ndarray:
@@ -40,7 +42,7 @@ def test_tables_are_found_and_loaded_without_repeating_rows(tmp_path: Path) -> N
     (tmp_path / "adbench").mkdir()
     X = np.arange(60, dtype=np.uint8).reshape(30, 2)
     np.savez(tmp_path / "adbench/7_toy.sub.npz", X=X, y=np.arange(30) < 5)
-    (dataset,) = datasets_of("tabular", tmp_path).values()
+    (dataset,) = adbench.tables(tmp_path).values()
     split = dataset.load(tmp_path, np.random.default_rng(0), {"max_rows": 1000})
     assert dataset.name == "toy.sub"
     assert np.array_equal(np.sort(np.concatenate([split.train, split.test]), axis=0), X)

@@ -9,12 +9,13 @@ from PIL import Image
 from scipy.stats import wilcoxon
 
 from benchmarks import adbench
-from benchmarks.cell import pixel_quality
-from benchmarks.datasets import datasets_of
 from benchmarks.figures import Point, _spread, costs, critical_differences
+from benchmarks.images import Images, datasets
+from benchmarks.quality import pixel_quality
 from benchmarks.ranking import Ranking, pareto
-from benchmarks.report import current, report, summary
-from benchmarks.run import append_record
+from benchmarks.records import append_record, current, page
+from benchmarks.report import IDENTITY, summary
+from benchmarks.tabular import Tabular
 
 
 def ranking(n: int = 12) -> Ranking:
@@ -79,8 +80,8 @@ def test_figures_are_drawn(tmp_path: Path) -> None:
 
 def record(dataset: str, detector: str, seed: int, auroc: float) -> dict[str, object]:
     quality = {"auroc": auroc, "aupr": auroc, "f1_at_count": auroc, "fpr95": 1 - auroc, "constant": False}
-    cell = {"suite": "tabular", "protocol": "semi", "dataset": dataset, "detector": detector, "seed": seed}
-    facts = {"versions": {}, "commit": "", "machine": {}, "params": {}, "limits": {}, "config": "1"}
+    cell = {"protocol": "semi", "dataset": dataset, "detector": detector, "seed": seed}
+    facts = {"params": {}, "limits": {}, "config": "1"}
     return cell | quality | facts | {"fit_s": 0.0, "score_s": 0.1, "peak_mb": 9}
 
 
@@ -90,7 +91,7 @@ def test_the_report_orders_by_auroc_and_draws(tmp_path: Path) -> None:
             for name, auroc in (("knn", 0.7), ("ganomaly", 0.8), ("ecod", 0.6)):
                 published = {"limits": {"max_rows": 5000}}
                 append_record(tmp_path / "tabular.jsonl", record(f"t{i}", name, seed, auroc + 0.01 * seed) | published)
-    text = report(tmp_path / "tabular.jsonl")
+    text = page(Tabular(), tmp_path)
     assert text.index("| ganomaly |") < text.index("| knn |") < text.index("| ecod |")
     assert "| 8/0/0 |" in text
     assert "| 80.50 | 0.71 | 0.71 | 1.00 |" in text
@@ -109,7 +110,7 @@ def test_a_failed_seed_takes_the_rank_away_and_says_so(tmp_path: Path) -> None:
     failed = {"error": "no", "seed": 1, "limits": {"max_rows": 5000}}
     good = record("b", "pca", 1, 0.7)
     append_record(path, {k: v for k, v in good.items() if k not in ("auroc", "aupr", "f1_at_count", "fpr95")} | failed)
-    assert "| pca | 3 (!) |" in report(path)
+    assert "| pca | 3 (!) |" in page(Tabular(), tmp_path)
     assert "Left out, since cells failed or are missing: pca." in summary(tmp_path)
 
 
@@ -123,15 +124,15 @@ def test_the_readme_takes_the_published_limits_alone(tmp_path: Path) -> None:
 
 def test_a_default_that_came_back_counts_again(tmp_path: Path) -> None:
     old, new = record("a", "knn", 0, 0.5), record("b", "knn", 0, 0.5) | {"config": "2"}
-    assert current([old, new, old]) == ([old], 1)
+    assert current([old, new, old], IDENTITY) == ([old], 1)
 
 
 def test_folders_without_masks_stand_beside_others(tmp_path: Path) -> None:
     path = tmp_path / "images.jsonl"
     for dataset, pixels in (("with", {"pixel_auroc": 0.9, "aupro": 0.8}), ("without", {})):
-        changed = {"suite": "images", "protocol": "mvtec"} | pixels
+        changed = {"protocol": "mvtec"} | pixels
         append_record(path, record(dataset, "ganomaly", 0, 0.7) | changed)
-    text = report(path)
+    text = page(Images(), tmp_path)
     assert "| 90.00 | 80.00 |" in text
     assert "****" not in text
 
@@ -141,7 +142,7 @@ def test_a_record_of_a_class_that_is_not_here_is_no_obstacle(tmp_path: Path) -> 
     for i in range(8):
         for name, auroc in (("knn", 0.7), ("nobody.here.Detector", 0.8), ("ecod", 0.6)):
             append_record(path, record(f"t{i}", name, 0, auroc))
-    assert "| nobody.here.Detector |" in report(path)
+    assert "| nobody.here.Detector |" in page(Tabular(), tmp_path)
 
 
 def test_adbench_is_known_whole() -> None:
@@ -176,7 +177,7 @@ def test_mvtec_folders_are_found_and_their_masks_belong_to_the_test_pictures(tmp
     ):
         (root / place).parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(np.full((6, 9), 40 * i, np.uint8)).save(root / f"{place}.png")
-    dataset = datasets_of("images", tmp_path)["part"]
+    dataset = datasets(tmp_path)["part"]
     split = dataset.load(tmp_path, np.random.default_rng(0), {})
     assert (len(split.train), list(split.labels)) == (2, [False, True])
     good, hole = dataset.masks(tmp_path, split)

@@ -1,6 +1,7 @@
-"""Runs go on where they stopped, failures are recorded, and the report reads what was written."""
+"""Runs go on where they stopped, failures are recorded, and pages are made of the records."""
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -10,12 +11,22 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from benchmarks.cell import Cell, key, measure, quality
-from benchmarks.command import main
-from benchmarks.report import current, label, report
-from benchmarks.run import append_record, read_records, unfinished
+from benchmarks.command import EXPERIMENTS, main
+from benchmarks.datasets import Dataset
+from benchmarks.experiment import Cell
+from benchmarks.quality import quality
+from benchmarks.records import RUNS, append_record, current, key, page, read_records, register_run, unfinished
+from benchmarks.report import IDENTITY, label
+from benchmarks.tabular import Tabular
 
 LIMITS = {"max_rows": 1000}
+TABULAR = Tabular()
+
+
+def cell_of(dataset: str, detector: str, seed: int = 0, params: dict | None = None, limits: dict | None = None) -> Cell:
+    """Return a cell of the tabular experiment."""
+    data = Dataset(dataset, (), "semi", lambda *_: pytest.fail("nothing is loaded"))
+    return TABULAR.cell(data, detector, seed, params or {}, limits or {})
 
 
 @pytest.fixture
@@ -60,26 +71,27 @@ def test_a_run_records_failures_goes_on_and_repeats_no_cell(data_dir: Path, tmp_
     assert "2 failed" in text
     assert "ganomaly (steps=2)" in text
     assert "## semi (max_rows = 50000" in text
+    assert "Versions: anogan" in text
 
 
 def test_only_cells_without_a_record_are_left(tmp_path: Path) -> None:
     path = tmp_path / "tabular.jsonl"
-    cells = [Cell("tabular", "semi", "toy", "iforest", seed, limits=LIMITS) for seed in range(3)]
-    append_record(path, cells[0].identity() | {"auroc": 1.0})
-    append_record(path, cells[1].identity() | {"error": "no"})
-    assert unfinished(cells, path, retry_failed=False) == cells[2:]
-    assert unfinished(cells, path, retry_failed=True) == cells[1:]
+    cells = [cell_of("toy", "iforest", seed, limits=LIMITS) for seed in range(3)]
+    append_record(path, cells[0] | {"auroc": 1.0})
+    append_record(path, cells[1] | {"error": "no"})
+    assert unfinished(TABULAR, cells, path, retry_failed=False) == cells[2:]
+    assert unfinished(TABULAR, cells, path, retry_failed=True) == cells[1:]
 
 
 def test_a_changed_parameter_or_limit_is_another_cell() -> None:
     cells = [
-        Cell("tabular", "semi", "toy", "ganomaly", 0, limits=LIMITS),
-        Cell("tabular", "semi", "toy", "ganomaly", 0, {"steps": 5}, LIMITS),
-        Cell("tabular", "semi", "toy", "ganomaly", 0),
-        Cell("tabular", "semi", "toy", "knn", 0, limits=LIMITS),
-        Cell("tabular", "semi", "toy", "knn", 0, {"scaling": "quantile"}, LIMITS),
+        cell_of("toy", "ganomaly", 0, limits=LIMITS),
+        cell_of("toy", "ganomaly", 0, {"steps": 5}, LIMITS),
+        cell_of("toy", "ganomaly", 0),
+        cell_of("toy", "knn", 0, limits=LIMITS),
+        cell_of("toy", "knn", 0, {"scaling": "quantile"}, LIMITS),
     ]
-    assert len({key(cell.identity()) for cell in cells}) == len(cells)
+    assert len({key(cell, IDENTITY) for cell in cells}) == len(cells)
 
 
 def test_a_line_cut_short_by_a_kill_is_skipped_and_the_next_one_is_whole(tmp_path: Path) -> None:
@@ -91,28 +103,28 @@ def test_a_line_cut_short_by_a_kill_is_skipped_and_the_next_one_is_whole(tmp_pat
 
 
 def test_records_of_another_default_are_left_out() -> None:
-    old = {"suite": "tabular", "protocol": "semi", "dataset": "a", "detector": "x", "seed": 0, "limits": {}}
+    old = {"protocol": "semi", "dataset": "a", "detector": "x", "seed": 0, "limits": {}}
     old |= {"params": {}, "config": "1"}
     new = old | {"config": "2", "dataset": "b"}
-    assert current([old, new]) == ([new], 1)
+    assert current([old, new], IDENTITY) == ([new], 1)
     assert label(new | {"params": {"n_members": 4, "steps": 9}}) == "x x4 (steps=9)"
 
 
 def test_a_repeated_cell_is_equal(data_dir: Path) -> None:
-    cell = Cell("tabular", "semi", "good", "ganomaly", 3, {"steps": 2}, LIMITS)
-    first, second = measure(cell, data_dir), measure(cell, data_dir)
+    cell = cell_of("good", "ganomaly", 3, {"steps": 2}, LIMITS)
+    first, second = TABULAR.measure(cell, data_dir), TABULAR.measure(cell, data_dir)
     assert first["auroc"] == second["auroc"]
 
 
 def test_a_missing_table_is_flagged_in_the_means(data_dir: Path, tmp_path: Path) -> None:
     path = tmp_path / "tabular.jsonl"
-    record = measure(Cell("tabular", "semi", "good", "knn", 0, {}, LIMITS), data_dir)
-    facts = {"versions": {}, "commit": "", "machine": {}}
+    cell = cell_of("good", "knn", 0, {}, LIMITS)
+    record = cell | TABULAR.measure(cell, data_dir)
     for seed, auroc in ((0, 0.7), (1, 0.9)):
-        append_record(path, record | facts | {"seed": seed, "auroc": auroc})
-        append_record(path, record | facts | {"seed": seed, "dataset": "other", "constant": True})
-    append_record(path, record | facts | {"detector": "ecod"})
-    text = report(path)
+        append_record(path, record | {"seed": seed, "auroc": auroc})
+        append_record(path, record | {"seed": seed, "dataset": "other", "constant": True})
+    append_record(path, record | {"detector": "ecod"})
+    text = page(TABULAR, tmp_path)
     assert "| 80.0 ± 14.1 |" in text
     assert "CONSTANT" in text
     assert "1 (!)" in text
@@ -218,6 +230,36 @@ def test_a_worker_that_dies_without_a_word_is_recorded(data_dir: Path, tmp_path:
     assert "process ended with code 7" in record["error"]
 
 
+def test_versions_and_machine_are_stored_once_for_all_records(tmp_path: Path) -> None:
+    runs = [register_run(tmp_path, jobs) for jobs in (1, 2, 1)]
+    assert runs[0] == runs[2] != runs[1]
+    known = {run["run"]: run for run in read_records(tmp_path / RUNS)}
+    assert set(known) == set(runs)
+    assert [known[run]["machine"]["jobs"] for run in runs] == [1, 2, 1]
+
+
+def test_again_measures_a_cell_that_has_a_record(data_dir: Path, tmp_path: Path) -> None:
+    arguments = ["run", "tabular", "--data-dir", data_dir, "--results", tmp_path, "--datasets", "good"]
+    for extra in ((), ("--again",)):
+        assert invoke(*arguments, "--detectors", "iforest", *extra).exit_code == 0
+    first, second = read_records(tmp_path / "tabular.jsonl")
+    assert first["auroc"] == second["auroc"]
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_experiment_has_a_page_of_the_committed_records(name: str, tmp_path: Path) -> None:
+    results = Path(__file__).parents[3] / "benchmarks" / "results"
+    shutil.copy(results / RUNS, tmp_path)
+    shutil.copy(results / f"{name}.jsonl", tmp_path)
+    assert page(EXPERIMENTS[name], tmp_path) == (results / f"{name}.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_experiment_has_options_for_its_axes(name: str) -> None:
+    text = invoke("run", name, "--help").output
+    assert all(axis.option in text for axis in EXPERIMENTS[name].axes)
+
+
 def test_a_repeated_seed_is_run_once(data_dir: Path, tmp_path: Path) -> None:
     arguments = ["run", "tabular", "--data-dir", data_dir, "--results", tmp_path, "--detectors", "iforest"]
     assert "2 cells" in invoke(*arguments, "--datasets", "good,good", "--seeds", "0-1,1").output
@@ -250,7 +292,7 @@ def test_the_protocol_is_part_of_a_cell(data_dir: Path, tmp_path: Path) -> None:
     arguments = ["run", "tabular", "--data-dir", data_dir, "--results", tmp_path, "--datasets", "good"]
     arguments += ["--detectors", "iforest,sklearn.svm.OneClassSVM"]
     for protocol in ("semi", "contaminated"):
-        assert "0 have a record already" in invoke(*arguments, "--protocol", protocol).output
+        assert "0 have a record already" in invoke(*arguments, "--protocols", protocol).output
     trained = {r["protocol"]: r["n_train"] for r in read_records(tmp_path / "tabular.jsonl")}
     assert trained == {"semi": 35, "contaminated": 37}
     assert invoke("report", "tabular", "--results", tmp_path).exit_code == 0
