@@ -48,7 +48,7 @@ class Unlabelled(Experiment):
         unlabelled = [layout.train.files[i] for i in good] + [layout.test.files[i] for i in defective]
         files = [layout.test.files[i] for i in tested]
         name, size, parameters = VARIANTS[cell["method"]]
-        given = {}
+        given: dict[str, Any] = {}
         if not cell["method"].endswith("without unlabelled set"):
             given["X_unlabeled"] = anogan.ImageFolder(unlabelled, size=size)
         train = anogan.ImageFolder([layout.train.files[i] for i in normal], size=size)
