@@ -1,5 +1,7 @@
 """`anogan compare`: GANs beside classical detectors, on the user's own labelled data."""
 
+from __future__ import annotations
+
 import json
 import os
 import sys
@@ -9,13 +11,12 @@ from typing import Any
 
 import click
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 from rich.console import Console
 from rich.table import Table
 
 import anogan
-from anogan import ArrayFile, InputError, TableFile, baselines, labels, protocol, writing
+from anogan import ArrayFile, InputError, TableFile, labels, writing
 
 from . import options
 from .output import warn
@@ -26,7 +27,12 @@ METRICS = {"auroc": "AUROC", "aupr": "AUPR", "f1_at_count": "F1", "fpr95": "FPR9
 SECONDS = {"fit_s": "fit s", "score_s": "score s"}
 
 
-@click.command()
+@click.command(
+    epilog=options.examples(
+        "anogan compare labelled.csv --label kind --normal ok",
+        "anogan compare labelled.npz --normal 0 --detectors denoising_gan,knn,iforest --seeds 5",
+    )
+)
 @click.argument("data")
 @click.option("--label", metavar="COLUMN", help="Column with the labels; y in a .npz.")
 @click.option(
@@ -45,7 +51,7 @@ SECONDS = {"fit_s": "fit s", "score_s": "score s"}
 @click.option(
     "--protocol",
     "protocol_name",
-    type=click.Choice(list(protocol.PROTOCOLS)),
+    type=click.Choice(["semi", "contaminated"]),
     default="semi",
     show_default=True,
     help="semi: a random half of the normal rows trains. contaminated: with anomalies among them, 5 % or half of all.",
@@ -84,18 +90,18 @@ def command(
     """
     if "." in detectors:
         sys.path.append(os.getcwd())  # import paths may name a module of the user's
-    names = baselines.chosen(detectors)
+    names = anogan.baselines.chosen(detectors)
     if output is not None:
         writing.check_table_target(output, [data])
     X, anomalous = _read(data, label, normal, drop)
-    protocol.warm_up(names)
+    anogan.protocol.warm_up(names)
     records = []
     with Reporter(quiet=quiet) as reporter:
         reporter.begin("comparing", seeds * len(names))
         for seed in range(seeds):
-            split = protocol.PROTOCOLS[protocol_name].apply(X, anomalous, np.random.default_rng(seed), max_rows)
+            split = anogan.protocol.PROTOCOLS[protocol_name].apply(X, anomalous, np.random.default_rng(seed), max_rows)
             split = _without_new_gaps(split, seed)
-            plain = protocol.encoded(split.train, split.test)
+            plain = anogan.protocol.encoded(split.train, split.test)
             for name in names:
                 records.append(_measured(name, split, plain, seed))
                 reporter.advance()
@@ -146,31 +152,33 @@ def _read(data: str, label: str | None, normal: str | None, drop: tuple[str, ...
     return source.frame(table.drop_columns([label])), labels.anomalous_rows(texts, normal, data)
 
 
-def _without_new_gaps(split: protocol.Split, seed: int) -> protocol.Split:
+def _without_new_gaps(split: anogan.protocol.Split, seed: int) -> anogan.protocol.Split:
     """Fill columns of a table that miss values in test rows alone: detectors refuse gaps that they never saw."""
     train, test = split.train, split.test
-    if not isinstance(train, pd.DataFrame):
+    if not hasattr(train, "iloc"):
         return split
     new = [c for c in train.columns if test[c].isna().any() and not train[c].isna().any()]
     if not new:
         return split
     warn(f"split {seed}: no training row misses {', '.join(map(str, new))}; gaps there are filled with usual values.")
-    usual = {c: train[c].median() if pd.api.types.is_float_dtype(train[c]) else train[c].mode()[0] for c in new}
-    return protocol.Split(train, test.fillna(usual), split.labels)
+    usual = {c: train[c].median() if train[c].dtype.kind == "f" else train[c].mode()[0] for c in new}
+    return anogan.protocol.Split(train, test.fillna(usual), split.labels)
 
 
-def _measured(name: str, split: protocol.Split, plain: tuple[np.ndarray, np.ndarray], seed: int) -> dict[str, Any]:
+def _measured(
+    name: str, split: anogan.protocol.Split, plain: tuple[np.ndarray, np.ndarray], seed: int
+) -> dict[str, Any]:
     """Metrics and seconds of one detector on one split, or the ``error`` that ended it."""
-    train, test = (split.train, split.test) if baselines.is_ours(name) else plain
-    train = protocol.take(train, baselines.training_rows(name, len(train)))
+    train, test = (split.train, split.test) if anogan.baselines.is_ours(name) else plain
+    train = anogan.protocol.take(train, anogan.baselines.training_rows(name, len(train)))
     record: dict[str, Any] = {"detector": name, "seed": seed}
     try:
-        detector = baselines.build(name, {}, n_features=train.shape[1], seed=seed)
-        outcome = protocol.run(detector, train, test, seed)
-        record |= protocol.quality(split.labels, outcome.scores)
+        detector = anogan.baselines.build(name, {}, n_features=train.shape[1], seed=seed)
+        outcome = anogan.protocol.run(detector, train, test, seed)
+        record |= anogan.protocol.quality(split.labels, outcome.scores)
     except Exception as error:  # one that fails must not take the others' results with it
         return record | {"error": f"{type(error).__name__}: {error}"}
-    if baselines.is_ours(name):
+    if anogan.baselines.is_ours(name):
         record["healthy"] = detector.diagnosis_.healthy
     return record | {"fit_s": outcome.fit_s, "score_s": outcome.score_s}
 
@@ -183,7 +191,7 @@ def _summarised(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
     rows = []
     for name, group in groups.items():
         good = [record for record in group if "error" not in record]
-        row: dict[str, Any] = {"detector": name, "ours": baselines.is_ours(name), "seeds": len(good)}
+        row: dict[str, Any] = {"detector": name, "ours": anogan.baselines.is_ours(name), "seeds": len(good)}
         for metric in (*METRICS, *SECONDS) if good else ():
             values = [record[metric] for record in good]
             row[metric] = {"mean": fmean(values), "sd": stdev(values) if len(values) > 1 else None}

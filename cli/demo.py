@@ -1,5 +1,7 @@
 """`anogan demo`: two parts on real data that ships with scikit-learn, end to end."""
 
+from __future__ import annotations
+
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 import anogan
-from anogan import baselines, protocol, writing
+from anogan import writing
 
 from . import options
 from .maps import overlaid, pixel_maps
@@ -43,14 +45,14 @@ class Part:
 
     name: str
     what: str
-    split: protocol.Split
+    split: anogan.protocol.Split
     plain: tuple[np.ndarray, np.ndarray]
     scores: dict[str, np.ndarray] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     detectors: dict[str, Any] = field(default_factory=dict)
 
 
-@click.command()
+@click.command(epilog=options.examples("anogan demo", "anogan demo -o results"))
 @click.option("-o", "--output", default="anogan-demo", show_default=True, metavar="DIR", help="Where results go.")
 @options.quiet_option
 def command(output: str, quiet: bool) -> None:
@@ -98,9 +100,9 @@ def digits() -> Part:
 
 
 def _part(name: str, what: str, X: Any, anomalous: np.ndarray) -> Part:
-    split = protocol.PROTOCOLS["semi"].apply(X, anomalous, np.random.default_rng(0))
+    split = anogan.protocol.PROTOCOLS["semi"].apply(X, anomalous, np.random.default_rng(0))
     what = f"{name.replace('_', ' ')}: {what.format(len(split.train))}"
-    return Part(name, what, split, protocol.encoded(split.train, split.test))
+    return Part(name, what, split, anogan.protocol.encoded(split.train, split.test))
 
 
 def run(part: Part, reporter: Reporter) -> None:
@@ -108,14 +110,14 @@ def run(part: Part, reporter: Reporter) -> None:
     train, test = part.split.train, part.split.test
     for name in DETECTORS:
         began = time.perf_counter()
-        detector = baselines.build(name, _PROMISE, n_features=0, seed=0)
+        detector = anogan.baselines.build(name, _PROMISE, n_features=0, seed=0)
         detector.fit(train, callbacks=(reporter,))
         part.scores[name] = detector.anomaly_score(test)
         part.detectors[name] = detector
         part.seconds[name] = time.perf_counter() - began
     for title, name in CLASSICAL.items():
-        baseline = baselines.build(name, {}, n_features=0, seed=0)
-        outcome = protocol.run(baseline, *part.plain, seed=0)
+        baseline = anogan.baselines.build(name, {}, n_features=0, seed=0)
+        outcome = anogan.protocol.run(baseline, *part.plain, seed=0)
         part.scores[title] = outcome.scores
         part.seconds[title] = outcome.fit_s + outcome.score_s
 

@@ -24,7 +24,12 @@ _KINDS_LISTED = 50
 _FIRST_K = (10, 100)
 
 
-@click.command()
+@click.command(
+    epilog=options.examples(
+        "anogan evaluate labelled.csv -m model.anogan --label kind --normal ok",
+        "anogan evaluate bottle/ -m model.anogan",
+    )
+)
 @click.argument("data")
 @options.model_option
 @click.option("--label", metavar="COLUMN", help="Column with the labels; y in a .npz; not needed for MVTec folders.")

@@ -5,7 +5,6 @@ from typing import Any
 
 import click
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 from rich.console import Console
 from rich.table import Table
@@ -19,7 +18,11 @@ from .output import warn_of
 from .progress import Reporter
 
 
-@click.command()
+@click.command(
+    epilog=options.examples(
+        "anogan explain new.csv -m model.anogan", "anogan explain new.csv -m model.anogan --rows 5 -o reasons.csv"
+    )
+)
 @click.argument("data")
 @options.model_option
 @click.option(
@@ -98,6 +101,8 @@ def command(
 def explained(detector: Any, top: list[tuple[Chunk, float]], columns: int) -> list[dict[str, Any]]:
     """Row, score, p-value and the `columns` foremost reasons, if any, of rows of a table or an array."""
     parts = [chunk.X for chunk, _ in top]
+    import pandas as pd
+
     rows = pd.concat(parts) if isinstance(parts[0], pd.DataFrame) else np.concatenate(parts)
     p_values = detector.calibration_.p_value(np.array([score for _, score in top]))
     found: list[dict[str, Any]] = [

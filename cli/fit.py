@@ -30,7 +30,14 @@ class ImageSize(click.ParamType):
         return int(sides[0]) if len(sides) == 1 else (int(sides[0]), int(sides[1]))
 
 
-@click.command(cls=options.DetectorCommand)
+@click.command(
+    cls=options.DetectorCommand,
+    epilog=options.examples(
+        "anogan fit normal.csv -m model.anogan",
+        "anogan fit data.parquet -m model.anogan --label kind --normal ok --random-state 0",
+        "anogan fit pictures/ -m model.anogan --detector feature_gan",
+    ),
+)
 @click.argument("data")
 @options.model_option
 @click.option("--detector", "name", default=options.DEFAULT_DETECTOR, show_default=True, help="See `anogan list`.")
@@ -68,7 +75,6 @@ class ImageSize(click.ParamType):
 @options.on_error_option
 @options.json_option
 @options.quiet_option
-@options.detector_options
 def command(
     data: str,
     model_path: str,

@@ -22,7 +22,7 @@ from .progress import Reporter
 _LISTED = 30
 
 
-@click.command()
+@click.command(epilog=options.examples("anogan inspect model.anogan", "anogan inspect model.anogan --against new.csv"))
 @click.argument("model_path", metavar="MODEL")
 @click.option(
     "--against",

@@ -11,10 +11,10 @@ import anogan
 from . import options
 
 
-@click.command()
+@click.command(epilog=options.examples("anogan list", "anogan list --baselines", "anogan list --json"))
 @options.json_option
 @click.option("--markdown", is_flag=True, help="Print a Markdown table.")
-@click.option("--baselines", "of_baselines", is_flag=True, help="List what `anogan compare` compares with instead.")
+@click.option("--baselines", "of_baselines", is_flag=True, help="List the other detectors that `anogan compare` knows.")
 def command(as_json: bool, markdown: bool, of_baselines: bool) -> None:
     """List the detectors."""
     if of_baselines:
@@ -26,7 +26,8 @@ def command(as_json: bool, markdown: bool, of_baselines: bool) -> None:
             click.echo(f"{name:20}{entry['kind']:11}{entry['path']}")
         return
     rows = [
-        {"name": name, "class": cls.__name__, "summary": cls.summary()} for name, cls in anogan.list_detectors().items()
+        {"name": name, "class": found.class_name, "summary": found.summary}
+        for name, found in anogan.describe_detectors().items()
     ]
     if as_json:
         click.echo(json.dumps(rows))

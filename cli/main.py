@@ -28,7 +28,7 @@ COMMANDS = {
     "report": "Write one HTML page on what a model finds in data.",
     "explain": "Show what made the most anomalous rows or pictures anomalous.",
     "sample": "Write synthetic normal rows or pictures.",
-    "recalibrate": "Set a model's threshold and p-values anew with other normal data.",
+    "recalibrate": "Set the threshold and p-values of a model from other normal data.",
     "inspect": "Show what a model file holds, and whether it still fits new data.",
     "list": "List the detectors.",
 }

@@ -55,107 +55,109 @@ def flag_name(parameter: str) -> str:
     return "--" + parameter.replace("_", "-")
 
 
-def owners() -> dict[str, dict[str, Any]]:
-    """Every parameter name -> detector name -> its declaration."""
+def examples(*lines: str) -> str:
+    """The end of a command's help."""
+    return "\n".join(["\b", "Examples:", *(f"  {line}" for line in lines)])
+
+
+def owners(detector: str | None = None) -> dict[str, dict[str, Any]]:
+    """Every parameter name -> detector name -> its declaration; of plug-ins only those of `detector`."""
+    descriptions = dict(anogan.describe_detectors(plug_ins=False))
+    if detector is not None:
+        descriptions[detector] = anogan.describe_detector(detector)
     found: dict[str, dict[str, Any]] = {}
-    for detector, cls in anogan.list_detectors().items():
-        for name, parameter in cls.parameters().items():
-            found.setdefault(name, {})[detector] = parameter
+    for name, description in descriptions.items():
+        for parameter in description.parameters.values():
+            found.setdefault(parameter.name, {})[name] = parameter
     return found
 
 
-def detector_options(command: _F) -> _F:
-    """Add an option per parameter that any detector has; values come as text or bool, unset ones as None."""
-    for name, by_detector in reversed(owners().items()):
-        command = _option(name, by_detector)(command)
-    return command
+class ParameterOption(click.Option):
+    """An option that stands for a parameter of one or more detectors; its value is text or bool, None if not given."""
+
+    def __init__(self, name: str, by_detector: dict[str, Any]) -> None:
+        self.by_detector = by_detector
+        constraint = next(iter(by_detector.values())).constraint
+        flag, metavar = flag_name(name), None
+        if all(parameter.constraint.kind is bool for parameter in by_detector.values()):
+            flag = f"{flag}/--no-{flag[2:]}"
+        else:
+            words = [*(constraint.choices or ()), *(["none"] if constraint.optional else [])]
+            kinds = {int: ["INTEGER"], float: ["FLOAT"]}.get(constraint.kind, [] if constraint.choices else ["TEXT"])
+            metavar = "|".join([*kinds, *words])
+        super().__init__([flag, name], default=None, metavar=metavar, help=_help([*by_detector.values()]))
+
+    def of(self, detector: str) -> click.Option:
+        """The option as this one detector has it."""
+        return ParameterOption(str(self.name), {detector: self.by_detector[detector]})
 
 
-def _option(name: str, by_detector: dict[str, Any]) -> Callable[[_F], _F]:
-    parameters = list(by_detector.values())
-    constraint = parameters[0].constraint
-    flag = flag_name(name)
-    if all(p.constraint.kind is bool for p in parameters):
-        return click.option(
-            f"{flag}/--no-{flag[2:]}",
-            name,
-            cls=ParameterOption,
-            default=None,
-            help=_help(by_detector),
-            owners=by_detector,
-        )
-    words = [*(constraint.choices or ()), *(["none"] if constraint.optional else [])]
-    kind = {int: ["INTEGER"], float: ["FLOAT"]}.get(constraint.kind, [] if constraint.choices else ["TEXT"])
-    metavar = "|".join([*kind, *words])
-    return click.option(
-        flag,
-        name,
-        cls=ParameterOption,
-        default=None,
-        metavar=metavar,
-        help=_help(by_detector),
-        owners=by_detector,
-    )
-
-
-def _help(by_detector: dict[str, Any]) -> str:
-    """The declaration's help, range and default, by detector where they differ, and who has it."""
-    parameters = list(by_detector.values())
-    common = max((p.default for p in parameters), key=[p.default for p in parameters].count)
-    others = {d: p.default for d, p in by_detector.items() if p.default != common}
-    default = "; ".join([_text(common), *(f"{d}: {_text(value)}" for d, value in others.items())])
-    helps = {d: p.help for d, p in by_detector.items()}
-    text = parameters[0].help
-    if len(set(helps.values())) > 1:
-        text = " ".join(f"{detector}: {line}" for detector, line in helps.items())
-    elif len(by_detector) < len(anogan.list_detectors()):
-        text += f" Only {', '.join(by_detector)}."
-    allowed = _range(parameters[0].constraint)
-    return f"{text}  [{allowed + '; ' if allowed else ''}default: {default}]"
+def _help(parameters: list[Any]) -> str:
+    """The help, range and default that most detectors have."""
+    texts = [parameter.help for parameter in parameters]
+    defaults = [parameter.default for parameter in parameters]
+    default = max(defaults, key=defaults.count)
+    others = "" if defaults.count(default) == len(defaults) else "; some detectors have another"
+    facts = [parameters[0].constraint.bounds, f"default: {_text(default)}{others}"]
+    return f"{max(texts, key=texts.count)}  [{'; '.join(fact for fact in facts if fact)}]"
 
 
 def _text(value: object) -> str:
     return str(value).lower() if value is None or isinstance(value, bool) else str(value)
 
 
-def _range(constraint: Any) -> str:
-    if constraint.kind not in (int, float):
-        return ""
-    low = "" if constraint.low is None else f"{'above' if constraint.open_low else 'at least'} {constraint.low:g}"
-    high = "" if constraint.high is None else f"{'below' if constraint.open_high else 'at most'} {constraint.high:g}"
-    return ", ".join(part for part in (low, high) if part)
-
-
-class ParameterOption(click.Option):
-    """An option that stands for a detector's parameter; the help lists them apart."""
-
-    def __init__(self, *args: Any, owners: dict[str, Any], **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.owners = owners
-
-
 class DetectorCommand(click.Command):
-    """A command whose help shows the detectors' parameters in sections of their own."""
+    """A command with --detector and an option for each parameter that a detector has.
+
+    The help shows the options of the detector that is named, otherwise those that all have.
+    """
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.meta[__name__] = self._named(args)
+        return super().parse_args(ctx, args)
+
+    def _named(self, args: list[str]) -> str | None:
+        """The value of --detector among the arguments, which decides what options there are."""
+        (option,) = [parameter for parameter in self.params if "--detector" in parameter.opts]
+        finder = click.Command(
+            None,
+            params=[option],
+            add_help_option=False,
+            context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
+        )
+        ctx = finder.make_context(None, list(args), resilient_parsing=True)
+        named = ctx.get_parameter_source(str(option.name)) == click.core.ParameterSource.COMMANDLINE
+        return ctx.params[str(option.name)] if named else None
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        options = [ParameterOption(*item) for item in owners(ctx.meta.get(__name__)).items()]
+        return [*super().get_params(ctx), *options]
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        everyone = len(anogan.list_detectors())
-        sections: dict[str, list[tuple[str, str]]] = {
-            "Options": [],
-            "Every detector": [],
-            "Some detectors": [],
-        }
+        named = ctx.meta.get(__name__)
+        everyone = anogan.describe_detectors(plug_ins=False).keys()
+        own, common = f"Parameters of {named}", "Parameters of every detector"
+        sections: dict[str, list[tuple[str, str]]] = {"Options": [], own: [], common: []}
         for parameter in self.get_params(ctx):
+            title = "Options"
+            if isinstance(parameter, ParameterOption):
+                title = common if everyone <= parameter.by_detector.keys() else own
+                if named in parameter.by_detector:
+                    parameter = parameter.of(named)
+                elif title == own:
+                    continue
             record = parameter.get_help_record(ctx)
-            if record is None or isinstance(parameter, click.Argument):
-                continue
-            if not isinstance(parameter, ParameterOption):
-                sections["Options"].append(record)
-            else:
-                sections["Every detector" if len(parameter.owners) == everyone else "Some detectors"].append(record)
+            if record is not None and not isinstance(parameter, click.Argument):
+                sections[title].append(record)
         for title, records in sections.items():
             if records:
                 with formatter.section(title):
                     formatter.write_dl(records)
+        if named is None:
+            formatter.write_paragraph()
+            formatter.write_text(
+                f"A detector has more parameters: {ctx.command_path} --detector NAME --help shows them."
+            )
 
 
 def chosen_parameters(cls: type[Any], given: dict[str, Any]) -> dict[str, Any]:
@@ -180,7 +182,7 @@ def chosen_parameters(cls: type[Any], given: dict[str, Any]) -> dict[str, Any]:
         if name not in declared:
             close = [flag_name(n) for n in difflib.get_close_matches(name, declared, n=3)]
             hint = f" It has {', '.join(close)}." if close else ""
-            having = ", ".join(sorted(owners()[name]))
+            having = ", ".join(sorted(owners(cls.name)[name]))
             raise InputError(f"Detector '{cls.name}' has no option {flag_name(name)} ({having} has).{hint}")
         chosen[name] = value if isinstance(value, bool) else parse(flag_name(name), value, declared[name].constraint)
     return chosen
@@ -213,7 +215,7 @@ def parse(flag: str, text: str, constraint: Any) -> Any:
             return value
     kind = {int: ["an integer"], float: ["a number"]}.get(constraint.kind, [])
     words = [f"'{w}'" for w in (*(constraint.choices or ()), *(("none",) if constraint.optional else ()))]
-    needed = " or ".join([*(f"{k} {_range(constraint)}".rstrip() for k in kind), *words])
+    needed = " or ".join([*(f"{k} {constraint.bounds}".rstrip() for k in kind), *words])
     close = difflib.get_close_matches(text, constraint.choices or (), n=1)
     hint = f" Did you mean '{close[0]}'?" if close else ""
     raise InputError(f"{flag} must be {needed}; got '{text}'.{hint}")

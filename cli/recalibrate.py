@@ -13,7 +13,7 @@ from .output import save, warn_of
 from .progress import Reporter
 
 
-@click.command()
+@click.command(epilog=options.examples("anogan recalibrate other_normal.csv -m model.anogan -o recalibrated.anogan"))
 @click.argument("data")
 @options.model_option
 @click.option("-o", "--output", required=True, metavar="NEW_MODEL", help="The model file to write.")
@@ -36,7 +36,7 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Set the threshold and the p-values of a model anew with DATA, without training.
+    """Set the threshold and the p-values of a model from DATA, without training.
 
     DATA are normal rows or pictures that the model was not fitted on, as they come now. They are read in pieces, so
     memory does not grow with their length but for their scores. Of a folder in MVTec layout train/good is taken,

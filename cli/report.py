@@ -10,7 +10,6 @@ from typing import Any
 
 import click
 import numpy as np
-import pandas as pd
 from PIL import Image
 
 import anogan
@@ -50,7 +49,7 @@ _MEASURES = {
 }
 
 
-@click.command()
+@click.command(epilog=options.examples("anogan report new.csv -m model.anogan -o report.html"))
 @click.argument("data")
 @options.model_option
 @click.option("-o", "--output", required=True, metavar="FILE", help="The page: .html, or - for standard output.")
@@ -272,6 +271,8 @@ def _table(detector: Any, top: list[tuple[Chunk, float]], notes: list[str]) -> d
 
 def _cell(value: Any) -> str:
     value = value.item() if isinstance(value, np.generic) else value
+    import pandas as pd
+
     return _short(number(None if pd.isna(value) else value))
 
 
@@ -330,6 +331,8 @@ def _rows(detector: Any, lowest: list[tuple[Chunk, float]]) -> dict[str, Any] | 
     if made is None:
         return None
     parts = [as_table(chunk.X) for chunk, _ in lowest]
+    import pandas as pd
+
     real, made = pd.concat(parts), as_table(made)
     names = [str(name) if detector.preprocessor_.kind == "table" else f"column {name}" for name in real.columns]
     columns = [

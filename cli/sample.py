@@ -6,7 +6,6 @@ from typing import Any
 
 import click
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 from PIL import Image
 
@@ -16,7 +15,7 @@ from anogan import InputError, writing
 from . import options
 
 
-@click.command()
+@click.command(epilog=options.examples("anogan sample -m model.anogan -n 100 -o synthetic.csv"))
 @options.model_option
 @click.option("-n", "--count", type=click.IntRange(min=1), required=True, help="How many.")
 @click.option(
@@ -55,8 +54,10 @@ def command(model_path: str, count: int, output: str, random_state: int | None, 
         click.echo(f"{count:,} synthetic {what} written to {output}", err=output == "-")
 
 
-def as_table(samples: Any) -> pd.DataFrame:
+def as_table(samples: Any) -> Any:
     """Samples of a table or an array as a table; a condition they may have becomes a column."""
+    import pandas as pd
+
     if isinstance(samples, anogan.Conditioned):
         return pd.DataFrame(samples.X).assign(**{str(samples.labels.name): samples.labels})
     return pd.DataFrame(samples)

@@ -9,7 +9,6 @@ from typing import Any
 
 import click
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -26,7 +25,12 @@ _PARTS = {"": ("label", pa.string()), "_share": ("share", pa.float64()), "_text"
 """End of the name of a reason's columns in the output -> field of `Detector.reasons`, and type."""
 
 
-@click.command()
+@click.command(
+    epilog=options.examples(
+        "anogan score new.csv -m model.anogan -o scores.csv",
+        "anogan score pictures/ -m model.anogan -o scores.csv --maps maps",
+    )
+)
 @click.argument("data")
 @options.model_option
 @click.option(
@@ -259,7 +263,7 @@ class _Run:
         """The columns of reasons, empty but for some rows of a chunk."""
         cells = {name: np.full(len(chunk), None, dtype=object) for name in self.reasons}
         if len(rows) and self.count:
-            X = chunk.X.iloc[rows] if isinstance(chunk.X, pd.DataFrame) else chunk.X[rows]
+            X = chunk.X.iloc[rows] if hasattr(chunk.X, "iloc") else chunk.X[rows]
             found = self.detector.reasons(X, self.count)
             found["label"] = found["column"].map(anogan.labels.column_label)
             for rank, told in found.groupby("rank"):

@@ -110,9 +110,13 @@ def describe_detector(name: str) -> DetectorDescription:
     return _built_in().get(name) or DetectorDescription.of(find_class(name))
 
 
-def describe_detectors() -> dict[str, DetectorDescription]:
-    """The descriptions of all detectors by name; a plug-in that cannot be used gives a warning instead."""
-    return _usable(describe_detector)
+def describe_detectors(*, plug_ins: bool = True) -> dict[str, DetectorDescription]:
+    """The descriptions of all detectors by name, in alphabetical order.
+
+    Plug-ins are imported for their description, unless they are left out. One that cannot be used gives a warning
+    instead.
+    """
+    return _usable(describe_detector) if plug_ins else _built_in()
 
 
 def find_class(name: str) -> type[Any]:

@@ -1,14 +1,18 @@
 """Hooks into training; the library itself shows nothing. Two of them write the curves down, with optional packages."""
 
+from __future__ import annotations
+
 import importlib
 import os
 from pathlib import Path
-from typing import Any
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
-from .diagnostics import Diagnosis
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from .diagnostics import Diagnosis
 
 
 class Callback:

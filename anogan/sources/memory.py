@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from ..errors import InputError
 from .images import ImageFolder
@@ -29,7 +28,7 @@ class MemorySource(Source):
     """
 
     def __init__(self, X: Any, labels: Any = None) -> None:
-        self.X = X if isinstance(X, pd.DataFrame | ImageFolder) else np.asarray(X)
+        self.X = X if hasattr(X, "iloc") or isinstance(X, ImageFolder) else np.asarray(X)
         self.name = f"this {type(self.X).__name__ if not isinstance(self.X, np.ndarray) else 'array'}"
         self._labels = None if labels is None else np.asarray(labels).ravel().astype(str)
         if self._labels is not None and len(self._labels) != len(self.X):
@@ -38,7 +37,7 @@ class MemorySource(Source):
     @property
     def kind(self) -> str:  # type: ignore[override]
         """Kind of data, which X decides."""
-        if isinstance(self.X, pd.DataFrame):
+        if hasattr(self.X, "iloc"):
             return "table"
         return "pictures" if isinstance(self.X, ImageFolder) else "array"
 
@@ -50,9 +49,7 @@ class MemorySource(Source):
     def chunks(self, rows: int, *, start: int = 0) -> Iterator[Chunk]:
         """Yield `rows` rows or pictures at a time."""
         for first in range(start, len(self.X), rows):
-            part = (
-                self.X.iloc[first : first + rows] if isinstance(self.X, pd.DataFrame) else self.X[first : first + rows]
-            )
+            part = self.X.iloc[first : first + rows] if hasattr(self.X, "iloc") else self.X[first : first + rows]
             names = [file.name for file in part.files] if isinstance(part, ImageFolder) else None
             labels = None if self._labels is None else self._labels[first : first + rows]
             yield Chunk(first, part, names, labels, first + len(part))

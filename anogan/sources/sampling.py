@@ -9,8 +9,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..data.columns import MAX_CATEGORIES, check_cardinality
-
 _SLACK = 1.5  # times the size of the sample: how many candidate rows are held before those that lost are dropped
 _PIECES = 256  # tables that hold them, at most; each costs some kilobytes whatever its length
 
@@ -86,6 +84,8 @@ class RareValueRows:
         InputError
             If a text column has too many different values to be learned.
         """
+        from ..data.columns import MAX_CATEGORIES, check_cardinality  # loads scikit-learn
+
         first: set[int] = set()
         self._seen += table.num_rows
         for name in table.column_names:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
 
@@ -47,7 +46,7 @@ class Chunk:
 
     def one(self, row: int) -> Chunk:
         """One of the rows as a chunk that does not keep the others in memory."""
-        part = self.X.iloc[row : row + 1] if isinstance(self.X, pd.DataFrame) else self.X[row : row + 1]
+        part = self.X.iloc[row : row + 1] if hasattr(self.X, "iloc") else self.X[row : row + 1]
         names = None if self.names is None else self.names[row : row + 1]
         labels = None if self.labels is None else self.labels[row : row + 1].copy()
         return Chunk(self.first + row, part.copy() if hasattr(part, "copy") else part, names, labels)

@@ -6,10 +6,9 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
 from ..errors import InputError
@@ -17,6 +16,9 @@ from .formats import TableFormat, format_of
 from .labels import closest, label_texts
 from .sampling import RareValueRows, ReservoirSample
 from .source import Chunk, Source
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 ROWS_AT_ONCE = 32768
 _TYPES = {
@@ -167,7 +169,7 @@ class TableFile(Source):
             if self.label is not None:
                 labels = label_texts(table.column(self.label), self.label, self.path, first=first)
             frame = self.frame(table.select([str(name) for name in columns]))
-            frame.columns = pd.Index(columns)
+            frame.columns = columns
             yield Chunk(first, frame, labels=labels, end=first + len(frame))
             first += len(frame)
 
@@ -183,7 +185,7 @@ class TableFile(Source):
         """
         for table in self._tables(self._wanted(types), rows, strict=True):
             frame = self.frame(table)
-            frame.columns = pd.Index(list(types))
+            frame.columns = list(types)
             yield frame
 
     def sample(self, rows: int, seed: int, progress: Callable[[int], None] | None = None) -> RowSample:

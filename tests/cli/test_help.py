@@ -1,0 +1,88 @@
+"""Each command's help appears at once, ends with examples that are right, and is about the detector that is named."""
+
+import json
+import shlex
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+import anogan
+from anogan.cli.main import COMMANDS, cli
+
+HEAVY = ("torch", "sklearn", "pandas")
+
+
+def help_of(*arguments: str) -> str:
+    result = CliRunner().invoke(cli, [*arguments, "--help"])
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def command(*arguments: str) -> tuple[str, list[str]]:
+    """What a command prints in a process of its own, and the heavy libraries that it imports."""
+    code = (
+        "import json, sys\n"
+        "from anogan.cli.main import cli\n"
+        "try:\n    cli(sys.argv[1:])\n"
+        f"finally:\n    print(json.dumps(sorted(set({HEAVY}) & set(sys.modules))), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
+    return done.stdout, json.loads(done.stderr)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["list"], *([name, "--help"] for name in COMMANDS), ["fit", "--detector", "alad", "--help"]],
+    ids=" ".join,
+)
+def test_a_help_imports_no_heavy_library(arguments: list[str]) -> None:
+    printed, imported = command(*(arguments or ["--help"]))
+    assert printed
+    assert imported == []
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_help_ends_with_examples_that_can_be_parsed(name: str) -> None:
+    text, _, examples = help_of(name).partition("Examples:")
+    assert text
+    assert examples
+    for line in examples.strip().splitlines():
+        program, chosen, *arguments = shlex.split(line)
+        assert (program, chosen) == ("anogan", name)
+        found = cli.get_command(cli.make_context("anogan", [name]), name)
+        assert found is not None
+        found.make_context(name, arguments)
+
+
+@pytest.mark.parametrize("name", anogan.list_detectors())
+def test_a_detector_s_help_has_its_own_options_with_its_own_defaults(name: str) -> None:
+    text = " ".join(help_of("fit", "--detector", name).split())
+    declared = anogan.detector_class(name).parameters()
+    for parameter in declared.values():
+        assert f"--{parameter.name.replace('_', '-')} " in text
+        assert parameter.help.split()[0] in text
+    others = {p for cls in anogan.list_detectors().values() for p in cls.parameters()} - declared.keys()
+    assert not [p for p in others if f"--{p.replace('_', '-')} " in text]
+
+
+def test_without_a_detector_the_help_has_what_all_have_once() -> None:
+    text = help_of("fit").partition("Examples:")[0]
+    common = set.intersection(*(set(cls.parameters()) for cls in anogan.list_detectors().values()))
+    for parameter in {p for cls in anogan.list_detectors().values() for p in cls.parameters()}:
+        assert text.count(f"--{parameter.replace('_', '-')} ") == (parameter in common)
+    assert "--detector NAME --help" in text
+
+
+def test_the_help_of_an_unknown_detector_suggests_one() -> None:
+    result = CliRunner().invoke(cli, ["fit", "--detector", "alda", "--help"])
+    assert result.exit_code == 2
+    assert "Did you mean 'alad'?" in result.output
+
+
+def test_the_protocols_of_compare_are_those_of_the_library() -> None:
+    found = cli.get_command(cli.make_context("anogan", ["compare"]), "compare")
+    assert found is not None
+    (option,) = [p for p in found.params if p.name == "protocol_name"]
+    assert list(option.type.choices) == list(anogan.protocol.PROTOCOLS)  # type: ignore[attr-defined]
