@@ -5,8 +5,6 @@ import os
 import warnings
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -18,22 +16,20 @@ from ..data.condition import Conditioned
 from ..data.preprocessor import Preprocessor
 from ..data.samples import Samples
 from ..engine.callbacks import Callback
-from ..engine.device import choose_device
 from ..engine.module import GANModule
-from ..errors import CalibrationWarning, FormatError, InputError
+from ..errors import CalibrationWarning, InputError
 from ..nn.backbone import Backbone
-from ..persistence import ModelFile, read_model, write_model
 from ..scoring.drift import Drift
 from ..seeding import draw_seed, forked_torch_rng
 from ..sources.table import TableFile
 from .calibrating import too_few_rows
 from .common import CommonParameters
 from .estimator import BaseEstimator, OutlierMixin
-from .fitted import FittedAttributes, FittedState
 from .fitting import fit_detector, prepare
 from .inputs import check_input
+from .model_file import ModelFileMixin
 from .monitoring import drift, recalibrated
-from .registry import find_class, find_classes, register
+from .registry import find_classes, register
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,7 +37,7 @@ if TYPE_CHECKING:
     from ..pyod import AsPyOD
 
 
-class Detector(CommonParameters, FittedAttributes, OutlierMixin, BaseEstimator):
+class Detector(CommonParameters, ModelFileMixin, OutlierMixin, BaseEstimator):
     """Base class of all detectors.
 
     Attributes
@@ -339,55 +335,13 @@ class Detector(CommonParameters, FittedAttributes, OutlierMixin, BaseEstimator):
         """
         return drift(self.fitted_state, map(self._samples, self._parts(X)))
 
-    # ---------------------------------------------------------------- files and other interfaces
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the model file, which holds no code; the file is written completely or not at all."""
-        file = self.fitted_state.to_file()
-        write_model(path, replace(file, manifest={"detector": self.name} | file.manifest))
-
-    @staticmethod
-    def load(path: str | os.PathLike[str], *, device: str = "auto") -> "Detector":
-        """Read a model file onto a device.
-
-        Raises
-        ------
-        FormatError
-            The file is not a model file, has another format version, or was altered or truncated.
-        InputError
-            The device cannot be used.
-        """
-        file = read_model(path)
-        with _format_errors(path):
-            detector = find_class(file.manifest["detector"])(**file.manifest["parameters"] | {"device": device})
-            detector.check_parameters()
-        choose_device(device, detector.precision)
-        with _format_errors(path):
-            detector._restore(file)
-        return detector
+    # ---------------------------------------------------------------- other interfaces
 
     def as_pyod(self) -> "AsPyOD":
         """Return this detector with PyOD's interface (``decision_scores_``, ``labels_``, ``predict_proba``, ...)."""
         from ..pyod import AsPyOD
 
         return AsPyOD(self)
-
-    def __getstate__(self) -> dict[str, Any]:
-        # torch does not pickle modules with parametrised weights (spectral norm), so the contents of a file stand in.
-        state = dict(super().__getstate__())
-        if "_state" in state:
-            state["_state"] = self._state.to_file()
-        return state
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
-        if "_state" in state:
-            self._restore(state["_state"])
-
-    def _restore(self, file: ModelFile) -> None:
-        """Rebuild the networks with the parameters of the fit, whatever was set since."""
-        fitted = type(self)(**file.manifest["parameters"])
-        self._state = FittedState.from_file(file, fitted.build, choose_device(self.device, fitted.precision))
 
     # ---------------------------------------------------------------- input
 
@@ -413,15 +367,6 @@ class Detector(CommonParameters, FittedAttributes, OutlierMixin, BaseEstimator):
     def _require(self, method: str) -> None:
         if not self.module_.can(method):
             raise InputError(f"{type(self).__name__} cannot {method}: its networks have no part that does.")
-
-
-@contextmanager
-def _format_errors(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Report errors of contents that this version cannot have written as `FormatError`."""
-    try:
-        yield
-    except (ValueError, KeyError, TypeError, RuntimeError) as error:
-        raise FormatError(f"{path} does not fit this version of anogan: {error}") from None
 
 
 def _detectors_with(capability: str) -> str:

@@ -1,0 +1,84 @@
+"""Fitted detectors in model files and pickles, which both hold the contents of `FittedState.to_file`."""
+
+import os
+from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ..engine.device import choose_device
+from ..engine.module import GANModule
+from ..errors import FormatError
+from ..nn.backbone import Backbone
+from ..persistence import ModelFile, read_model, write_model
+from .estimator import BaseEstimator
+from .fitted import FittedAttributes, FittedState
+from .registry import find_class
+
+if TYPE_CHECKING:
+    from .base import Detector
+
+
+class ModelFileMixin(FittedAttributes, BaseEstimator):
+    """Saves, loads and pickles a detector."""
+
+    name: ClassVar[str]
+    device: str
+
+    @abstractmethod
+    def build(self, backbone: Backbone) -> GANModule:
+        """Return the untrained module for this backbone."""
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model file, which holds no code; the file is written completely or not at all."""
+        file = self.fitted_state.to_file()
+        write_model(path, replace(file, manifest={"detector": self.name} | file.manifest))
+
+    @staticmethod
+    def load(path: str | os.PathLike[str], *, device: str = "auto") -> "Detector":
+        """Read a model file onto a device.
+
+        Raises
+        ------
+        FormatError
+            The file is not a model file, has another format version, or was altered or truncated.
+        InputError
+            The device cannot be used.
+        """
+        file = read_model(path)
+        with _format_errors(path):
+            detector = find_class(file.manifest["detector"])(**file.manifest["parameters"] | {"device": device})
+            detector.check_parameters()
+        choose_device(device, detector.precision)
+        with _format_errors(path):
+            detector._restore(file)
+        return detector
+
+    def __getstate__(self) -> dict[str, Any]:
+        # torch does not pickle modules with parametrised weights (spectral norm), so the contents of a file stand in.
+        state = dict(super().__getstate__())
+        if "_state" in state:
+            state["_state"] = self._state.to_file()
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if "_state" in state:
+            self._restore(state["_state"])
+
+    def _restore(self, file: ModelFile) -> None:
+        """Rebuild the networks with the parameters of the fit, whatever was set since."""
+        parameters = file.manifest["parameters"]
+        self._state = FittedState.from_file(
+            file, type(self)(**parameters).build, choose_device(self.device, parameters["precision"])
+        )
+
+
+@contextmanager
+def _format_errors(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Report errors of contents that this version cannot have written as `FormatError`."""
+    try:
+        yield
+    except (ValueError, KeyError, TypeError, RuntimeError) as error:
+        raise FormatError(f"{path} does not fit this version of anogan: {error}") from None
