@@ -17,8 +17,8 @@ MAPPED_PICTURES = 256  # pictures whose error maps set the threshold of pixels, 
 ROUNDING_STEPS = 64  # in units of the number format's precision
 
 
-class Promise(Protocol):
-    """The parameters of a detector that set its threshold."""
+class ThresholdParameters(Protocol):
+    """The parameters of a detector that determine its threshold."""
 
     contamination: float | str
     target_fpr: float
@@ -29,7 +29,7 @@ def calibrate(
     preprocessor: Preprocessor,
     samples: Samples,
     baseline: Tensor,
-    promise: Promise,
+    parameters: ThresholdParameters,
     *,
     held_out: bool,
 ) -> Calibration:
@@ -43,7 +43,7 @@ def calibrate(
         In random order.
     baseline : (*shape) tensor
         A typical sample; see `error_map`.
-    promise : Promise
+    parameters : ThresholdParameters
     held_out : bool
         Whether training has not seen these rows.
     """
@@ -51,11 +51,11 @@ def calibrate(
     scales = Calibration(*member_scales(member_scores), np.empty(0), 0.0, held_out=held_out)
     pictures = samples.subset(np.arange(min(len(samples), MAPPED_PICTURES)))
     peaks = map_peaks(inference, preprocessor, pictures, baseline)
-    return with_levels(scales, scales.combine(member_scores), peaks, promise, inference.weight.dtype)
+    return with_levels(scales, scales.combine(member_scores), peaks, parameters, inference.weight.dtype)
 
 
 def with_levels(
-    calibration: Calibration, scores: np.ndarray, peaks: np.ndarray, promise: Promise, dtype: torch.dtype
+    calibration: Calibration, scores: np.ndarray, peaks: np.ndarray, parameters: ThresholdParameters, dtype: torch.dtype
 ) -> Calibration:
     """Return a calibration with the same scales and the thresholds and p-values of other normal rows.
 
@@ -66,15 +66,15 @@ def with_levels(
         Combined scores of the rows.
     peaks : (m,)
         Result of `map_peaks`.
-    promise : Promise
+    parameters : ThresholdParameters
     dtype : torch.dtype
         Number format that the scores were computed in.
     """
     scores = np.sort(scores)
-    threshold = _level(scores, promise)
+    threshold = _level(scores, parameters)
     # Rounding differs between batches. It must not decide about a row that lies exactly at the threshold.
     threshold += ROUNDING_STEPS * torch.finfo(dtype).eps * (abs(threshold) + float(np.ptp(scores)))
-    map_threshold = _level(peaks, promise) if len(peaks) else None
+    map_threshold = _level(peaks, parameters) if len(peaks) else None
     return replace(calibration, scores=scores, threshold=threshold, map_threshold=map_threshold, reference=None)
 
 
@@ -86,28 +86,28 @@ def map_peaks(inference: Inference, preprocessor: Preprocessor, samples: Samples
     return np.asarray(np.asarray(preprocessor.collapse(error)).sum(1).max((1, 2)))
 
 
-def too_few_rows(rows: int, promise: Promise, parameters: str) -> str | None:
+def too_few_rows(rows: int, parameters: ThresholdParameters, alternatives: str) -> str | None:
     """Return a warning if so many calibration rows cannot keep the target false-alarm rate, otherwise None.
 
     Parameters
     ----------
     rows : int
-    promise : Promise
-    parameters : str
+    parameters : ThresholdParameters
+    alternatives : str
         What a user can raise instead of giving more rows.
     """
     smallest = 1 / (rows + 1)
-    if promise.contamination != "auto" or smallest <= promise.target_fpr:
+    if parameters.contamination != "auto" or smallest <= parameters.target_fpr:
         return None
-    needed = int(np.ceil(1 / promise.target_fpr)) - 1
+    needed = int(np.ceil(1 / parameters.target_fpr)) - 1
     return (
-        f"target_fpr={promise.target_fpr:g} cannot be promised: with {rows} calibration rows the smallest rate is "
-        f"{smallest:.2g}. It takes {needed:,}: give more rows, or raise {parameters}."
+        f"target_fpr={parameters.target_fpr:g} cannot be kept: with {rows} calibration rows the smallest rate is "
+        f"{smallest:.2g}. It takes {needed:,}: give more rows, or raise {alternatives}."
     )
 
 
-def _level(scores: np.ndarray, promise: Promise) -> float:
+def _level(scores: np.ndarray, parameters: ThresholdParameters) -> float:
     """Return the threshold between normal and unusual scores of the calibration rows."""
-    if promise.contamination == "auto":
-        return conformal_threshold(scores, promise.target_fpr)
-    return float(np.percentile(scores, 100 * (1 - float(promise.contamination))))
+    if parameters.contamination == "auto":
+        return conformal_threshold(scores, parameters.target_fpr)
+    return float(np.percentile(scores, 100 * (1 - float(parameters.contamination))))

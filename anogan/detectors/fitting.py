@@ -30,7 +30,7 @@ from ..nn.backbone import Backbone, backbone_for
 from ..nn.frozen import SHOWN_CHANNELS, pretrained
 from ..seeding import derived_seed, draw_seed, forked_torch_rng
 from ..sources.table import TableFile
-from .calibrating import Promise, calibrate, too_few_rows
+from .calibrating import ThresholdParameters, calibrate, too_few_rows
 from .fitted import FittedState, NetworkConfig, plain
 from .inputs import Features, check_input, check_training_input
 
@@ -48,7 +48,7 @@ FEATURE_NETWORK = "efficientnet_lite0"  # its features compare generated picture
 NOTED_VERSIONS = ("anogan", "torch", "numpy")
 
 
-class FittableDetector(Promise, Protocol):
+class FittableDetector(ThresholdParameters, Protocol):
     """The parameters and the two factories of a detector that a fit uses."""
 
     width: int | None

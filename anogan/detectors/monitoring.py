@@ -8,13 +8,13 @@ import numpy as np
 from ..data.samples import Samples, TensorSamples
 from ..errors import InputError
 from ..scoring.drift import Drift, compare
-from .calibrating import MAPPED_PICTURES, Promise, map_peaks, with_levels
+from .calibrating import MAPPED_PICTURES, ThresholdParameters, map_peaks, with_levels
 from .fitted import FittedState, plain
 
 EXPLAINED_ROWS = 200  # rows of each part whose explanations are compared, at most
 
 
-def recalibrated(state: FittedState, parts: Iterable[Samples], promise: Promise) -> FittedState:
+def recalibrated(state: FittedState, parts: Iterable[Samples], parameters: ThresholdParameters) -> FittedState:
     """Return the state with threshold and p-values of other normal samples that training has not seen.
 
     Raises
@@ -31,11 +31,12 @@ def recalibrated(state: FittedState, parts: Iterable[Samples], promise: Promise)
     scores, peaks = np.concatenate(score_parts), np.concatenate(peak_parts)
     if not len(scores):
         raise InputError("There are no samples to calibrate with.")
+    changed = {"contamination": parameters.contamination, "target_fpr": parameters.target_fpr}
     scales = replace(state.calibration, held_out=True)
     return replace(
         state,
-        calibration=with_levels(scales, scores, peaks, promise, state.inference.weight.dtype),
-        parameters=state.parameters | plain({"contamination": promise.contamination, "target_fpr": promise.target_fpr}),
+        calibration=with_levels(scales, scores, peaks, parameters, state.inference.weight.dtype),
+        parameters=state.parameters | plain(changed),
         fitted_on=state.fitted_on | {"recalibrated": len(scores)},
     )
 

@@ -1,4 +1,4 @@
-"""Hooks into training; the library itself shows nothing. Two of them write the curves down, with optional packages."""
+"""Callbacks of training, and two that log its curves with optional packages."""
 
 from __future__ import annotations
 
@@ -16,46 +16,47 @@ if TYPE_CHECKING:
 
 
 class Callback:
-    """Override what you need; every hook is empty."""
+    """Base class of callbacks. Every method does nothing by default; override those that you need."""
 
     samples: int = 0
-    """How many synthetic samples `on_samples` wants to be shown; 0: it is not called."""
+    """Number of synthetic samples passed to `on_samples`; it is not called if this is 0."""
 
     def on_fit_begin(self, parameters: dict[str, Any]) -> None:
-        """A fit with these constructor parameters begins (or resumes)."""
+        """Called when a fit with these constructor parameters starts or resumes."""
 
     def on_attempt_begin(self, number: int, seed: int, learning_rate: float) -> None:
-        """Training begins, for the ``number``-th time (counted from 1)."""
+        """Called before the ``number``-th training of a fit, counted from 1."""
 
     def on_stage_begin(self, stage: str, total_steps: int) -> None:
-        """A stage of at most ``total_steps`` steps begins (or resumes)."""
+        """Called when a stage of at most ``total_steps`` steps starts or resumes."""
 
     def on_step_end(self, stage: str, step: int, terms: dict[str, float] | None) -> None:
-        """Step ``step`` (counted from 1) is done; ``terms`` holds its losses if it was a logged step."""
+        """Called after each step, counted from 1; ``terms`` holds its losses if it is a logged step."""
 
     def on_validation(self, stage: str, step: int, values: dict[str, float]) -> None:
-        """Rows were looked at without learning from them; ``stage`` names the stage, and which rows they were."""
+        """Called after each validation check; ``stage`` is the name of the stage and of the rows: ``gan/held_out``."""
 
     def on_samples(self, stage: str, step: int, samples: Tensor) -> None:
-        """At each look, if the method generates: samples ``(n, *shape)`` in the networks' units, of the first member.
+        """Called at each validation check of a detector that generates samples.
 
-        They come from the same latents each time, so that one sees them change.
+        The samples ``(n, *shape)`` are those of the first member, in the networks' units. They come from the same
+        latents each time.
         """
 
     def on_stage_end(self, stage: str, steps: int) -> None:
-        """The stage ended after ``steps`` steps, by its budget or by early stopping."""
+        """Called when a stage has ended after ``steps`` steps, by its budget or by early stopping."""
 
     def on_fit_end(self, diagnosis: Diagnosis | None) -> None:
-        """The fit is over; None if it failed or was interrupted."""
+        """Called when a fit has ended; the diagnosis is None if it failed or was interrupted."""
 
 
 class TensorBoardLogger(Callback):
-    """Writes the curves for TensorBoard: ``tensorboard --logdir DIR``. Needs ``pip install anogan[tensorboard]``.
+    """Logs the curves to TensorBoard (``tensorboard --logdir DIR``). Needs ``pip install anogan[tensorboard]``.
 
     Parameters
     ----------
     directory : path
-        Further attempts of the same fit go to folders ``attempt-2``, ... below it.
+        Further attempts of the same fit are logged to its folders ``attempt-2``, ...
     """
 
     def __init__(self, directory: str | os.PathLike[str]) -> None:
@@ -74,7 +75,7 @@ class TensorBoardLogger(Callback):
 
     def on_validation(self, stage: str, step: int, values: dict[str, float]) -> None:
         self.on_step_end(stage, step, values)
-        self._writer.flush()  # what was seen so far survives a training that is killed
+        self._writer.flush()  # the curves so far survive a training that is killed
 
     def on_fit_end(self, diagnosis: Diagnosis | None) -> None:
         if diagnosis is not None:
@@ -90,8 +91,9 @@ class TensorBoardLogger(Callback):
 class MLflowLogger(Callback):
     """Logs parameters, curves and the diagnosis to MLflow. Needs ``pip install anogan[mlflow]``.
 
-    It writes to the active run, or to a run of its own that ends with the fit; where that is kept is MLflow's
-    (``mlflow.set_tracking_uri``, ``MLFLOW_TRACKING_URI``). Curves of further attempts begin with ``attempt-2/``, ...
+    It logs to the active run, or to a new run that ends with the fit. MLflow's settings say where runs are stored
+    (``mlflow.set_tracking_uri``, ``MLFLOW_TRACKING_URI``). Names of curves of further attempts start with
+    ``attempt-2/``, ...
     """
 
     def __init__(self) -> None:

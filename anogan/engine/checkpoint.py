@@ -1,4 +1,4 @@
-"""Checkpoints: tensors in safetensors, the rest as JSON in its header; written whole or not at all, no pickle."""
+"""Checkpoints: tensors in safetensors, other state as JSON in its header, written completely or not at all."""
 
 import json
 import os
@@ -16,13 +16,13 @@ FILE_NAME = "checkpoint.safetensors"
 
 
 def write_checkpoint(directory: Path, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
-    """Replace the directory's checkpoint in one move."""
+    """Replace the directory's checkpoint atomically."""
     directory.mkdir(parents=True, exist_ok=True)
-    temporary = directory / f".{FILE_NAME}"  # one name: what a killed process left is written over
+    temporary = directory / f".{FILE_NAME}"  # a fixed name, so that the file of a killed process is overwritten
     try:
         # Clones, since safetensors refuses tensors that share memory.
         whole = {name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()}
-        with open(temporary, "wb") as file:  # not `save_file`, whose word for a full disk is no OSError
+        with open(temporary, "wb") as file:  # `save_file` raises no OSError if the disk is full
             file.write(save(whole, metadata={"state": json.dumps(state)}))
             file.flush()
             os.fsync(file.fileno())
@@ -32,12 +32,12 @@ def write_checkpoint(directory: Path, tensors: dict[str, Tensor], state: dict[st
 
 
 def read_checkpoint(directory: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-    """The tensors and the state last written, or None if there is no checkpoint yet.
+    """Return the tensors and the state last written, or None if there is no checkpoint yet.
 
     Raises
     ------
     FormatError
-        If the file is not one of ours.
+        The file is not a checkpoint, or is damaged.
     """
     path = directory / FILE_NAME
     if not path.exists():
@@ -51,13 +51,13 @@ def read_checkpoint(directory: Path) -> tuple[dict[str, Tensor], dict[str, Any]]
 
 
 def pack_optimizer(prefix: str, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """An optimiser's state as flat tensors (its settings are not stored; they follow from the parameters)."""
+    """Return an optimiser's state as flat tensors; its settings follow from the parameters and are left out."""
     state = optimizer.state_dict()["state"]
     return {f"{prefix}.{index}.{key}": t for index, entry in state.items() for key, t in entry.items()}
 
 
 def unpack_optimizer(prefix: str, optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    """Undo `pack_optimizer`."""
+    """Load into an optimiser what `pack_optimizer` returned."""
     state: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         if name.startswith(f"{prefix}."):

@@ -1,11 +1,11 @@
-"""The record of a training run."""
+"""The curves of a training."""
 
 History = dict[str, dict[str, list[float]]]
-"""stage -> term -> values; the list under ``"step"`` gives the steps at which all terms of the stage were logged."""
+"""stage -> term -> values; the list ``"step"`` holds the steps at which the terms of the stage were logged."""
 
 
 def append(history: History, stage: str, step: int, terms: dict[str, float]) -> None:
-    """Add one logged step. A term missing at a step (a phase not played then) repeats its last value."""
+    """Add one logged step. A term that is missing, since its phase did not run, repeats its last value."""
     curves = history.setdefault(stage, {"step": []})
     curves["step"].append(step)
     length = len(curves["step"])

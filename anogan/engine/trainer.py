@@ -1,4 +1,4 @@
-"""The one loop that executes a module's phases; the only code that gives gradients and takes steps."""
+"""The training loop, which executes a module's phases. No other code computes gradients of weights or changes them."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -22,17 +22,17 @@ from .diagnostics import ranking_accuracy
 from .history import History
 from .module import GANModule, Phase, Stage
 
-CHECKS = 20  # looks at the held-out rows during a stage
-LOGS = 200  # logged steps during a stage, besides the first one
+CHECKS = 20  # validation checks per stage
+LOGS = 200  # logged steps per stage, besides the first one
 GROWTH = 0.5  # share of a stage's budget after which growing networks have all their resolutions
 RUNNING_STATISTICS = ("running_mean", "running_var")  # of batch norm
-MONITOR_ROWS = 1024  # held-out rows that a look uses
-JUDGED_ROWS = 128  # rows that the critic judges at a look, and that are watched where none is held out
+MONITOR_ROWS = 1024  # held-out rows of a validation check, at most
+CRITIC_ROWS = 128  # rows whose critic logits are computed at a check, and rows of a check if none are held out
 
 
 @dataclass(frozen=True)
 class TrainerSettings:
-    """How to train; one set of numbers for every module.
+    """Settings of the training of any module.
 
     Parameters
     ----------
@@ -41,13 +41,13 @@ class TrainerSettings:
     batch_size : int
         Rows per step; all rows if there are fewer.
     learning_rate : float
-        Of Adam.
+        Learning rate of Adam.
     ema_decay : float
         Weights are averaged over the last ``1 / (1 - ema_decay)`` steps; 0 takes the last ones.
     patience : int
-        Looks without improvement (of `CHECKS` in a stage) after which it stops; 0 never stops.
+        Validation checks (`CHECKS` per stage) without improvement after which a stage stops; 0 never stops.
     checkpoint_seconds : float
-        Least time between two checkpoints.
+        Shortest time between two checkpoints.
     """
 
     steps: int
@@ -65,15 +65,15 @@ class Trainer:
     ----------
     settings : TrainerSettings
     seed : int
-        Of the order of the rows. The caller has seeded torch's generator.
+        Seed of the order of the rows. The caller seeds torch's generator.
     members : int
-        k, the leading axis that batches are expanded to.
+        K, the leading axis that batches are expanded to.
     device : torch.device
     callbacks : sequence of Callback
     checkpoint : Path or None
         Directory to resume from and to write to.
     run_key : str
-        Names parameters and data; a checkpoint of another run is refused.
+        Identifies parameters and data; a checkpoint of another run is refused.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class Trainer:
         self.history: History = {}
 
     def fit(self, module: GANModule, train: Samples, held_out: Samples | None) -> History:
-        """Play every stage of the module; it ends in eval mode with the best weights seen.
+        """Train every stage of the module, which ends in eval mode with the best weights.
 
         Parameters
         ----------
@@ -105,34 +105,34 @@ class Trainer:
             On the trainer's device.
         train : Samples of n rows
         held_out : Samples or None
-            Normal rows that no step sees, for early stopping; None plays the whole budget.
+            Normal rows that no step sees, for early stopping. None trains for the whole budget.
 
         Raises
         ------
         TrainingDivergedError
-            At the first loss that is not finite; it names phase and step.
+            A loss is not finite; the message names phase and step.
         """
         saved = self._read_checkpoint()
         monitor_data = self._monitor_data(train, held_out)
         for number, stage in enumerate(module.stages()):
             if saved is not None and saved[1]["stage"] > number:
                 continue
-            run = _StageRun(self, module, stage, number, train, monitor_data)
+            stage_run = _StageRun(self, module, stage, number, train, monitor_data)
             if saved is not None:
-                run.restore(*saved)
+                stage_run.restore(*saved)
                 saved = None
-            run.play()
+            stage_run.run()
         module.requires_grad_(False).eval()
         return self.history
 
     def expand(self, batch: Tensor) -> Tensor:
-        """``(B, *shape)`` -> ``(K, B, *shape)`` on the device; all members see the same rows."""
+        """Return ``(B, *shape)`` as ``(K, B, *shape)`` on the device; all members see the same rows."""
         return batch.to(self.device, non_blocking=True).expand(self.members, *batch.shape)
 
     def _monitor_data(self, train: Samples, held_out: Samples | None) -> "_MonitorData":
         stops = held_out is not None and self.settings.patience > 0
-        watched, most = (held_out, MONITOR_ROWS) if held_out is not None and stops else (train, JUDGED_ROWS)
-        return _MonitorData(self.expand(watched.batch(np.arange(min(len(watched), most)))), stops)
+        rows, most = (held_out, MONITOR_ROWS) if held_out is not None and stops else (train, CRITIC_ROWS)
+        return _MonitorData(self.expand(rows.batch(np.arange(min(len(rows), most)))), stops)
 
     def _read_checkpoint(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
         saved = None if self.checkpoint is None else read_checkpoint(self.checkpoint)
@@ -146,19 +146,19 @@ class Trainer:
 
 @dataclass(frozen=True)
 class _MonitorData:
-    """What a look sees: held-out rows, which may stop the stage, or else some of the training rows, which may not."""
+    """The rows of validation checks: held-out rows, which may stop a stage, or else training rows, which may not."""
 
     x: Tensor  # (K, B, *shape)
     stops: bool
 
     @property
     def name(self) -> str:
-        """Under which a stage's looks are recorded."""
+        """Key, after the stage's name, under which the checks are recorded."""
         return "held_out" if self.stops else "training"
 
 
 class _StageRun:
-    """One stage under way: optimisers, averages, the best weights so far."""
+    """A stage in training: its optimisers, averaged weights, and the best weights so far."""
 
     def __init__(
         self,
@@ -192,49 +192,54 @@ class _StageRun:
         self.checks_since_best = 0
         self.finished = False
 
-    def play(self) -> None:
-        name, total = self.stage.name, self.settings.steps
+    def run(self) -> None:
+        """Train from the present step to the end of the stage, and load the best weights."""
+        name = self.stage.name
         for callback in self.trainer.callbacks:
-            callback.on_stage_begin(name, total)
-        every_log, every_look = max(1, total // LOGS), max(1, total // CHECKS)
-        last_written = time.monotonic()
+            callback.on_stage_begin(name, self.settings.steps)
         if not self.finished:
-            for batch in self._batches(self.step):
-                self.step += 1
-                for network in self.stage.growing:
-                    grow(network, self._growth())
-                terms = self._play_step(self.trainer.expand(batch), log=self.step == 1 or self.step % every_log == 0)
-                if terms is not None:
-                    history_of.append(self.trainer.history, name, self.step, terms)
-                if self.step % every_look == 0 or self.step == total:
-                    self.finished = self._validate() or self.step == total
-                for callback in self.trainer.callbacks:
-                    callback.on_step_end(name, self.step, terms)
-                if self.finished or time.monotonic() - last_written >= self.settings.checkpoint_seconds:
-                    self.write()
-                    last_written = time.monotonic()
-                if self.finished:
-                    break
+            self._train_steps()
         if self.best is not None:
             self.module.load_state_dict(self.best)
         for callback in self.trainer.callbacks:
             callback.on_stage_end(name, self.step)
 
+    def _train_steps(self) -> None:
+        name, total = self.stage.name, self.settings.steps
+        log_interval, check_interval = max(1, total // LOGS), max(1, total // CHECKS)
+        last_written = time.monotonic()
+        for batch in self._batches(self.step):
+            self.step += 1
+            for network in self.stage.growing:
+                grow(network, self._growth())
+            terms = self._train_step(self.trainer.expand(batch), log=self.step == 1 or self.step % log_interval == 0)
+            if terms is not None:
+                history_of.append(self.trainer.history, name, self.step, terms)
+            if self.step % check_interval == 0 or self.step == total:
+                self.finished = self._validate() or self.step == total
+            for callback in self.trainer.callbacks:
+                callback.on_step_end(name, self.step, terms)
+            if self.finished or time.monotonic() - last_written >= self.settings.checkpoint_seconds:
+                self.write()
+                last_written = time.monotonic()
+            if self.finished:
+                return
+
     def _growth(self) -> float:
-        """How much of the growth is done at the present step, in [0, 1]: nothing else knows, so training can resume."""
+        """Return the share of the growth that is done, in [0, 1]; it follows from the step, so training can resume."""
         return min(1.0, self.step / (GROWTH * self.settings.steps)) if self.stage.growing else 1.0
 
     def _train_mode(self) -> None:
-        """Networks that this stage does not train are frozen whole: statistics of batch norms stay too."""
+        """Put this stage's networks in training mode; others stay frozen, with the statistics of their batch norms."""
         self.module.eval()
         for phase in self.stage.phases:
             for network in phase.networks:
                 network.train()
 
     def _batches(self, done: int) -> Iterator[Tensor]:
-        """Batches of the steps after ``done``: a pure function of seed, stage and step, so that training can resume.
+        """Yield the batches of the steps after ``done``, which follow from seed, stage and step: training can resume.
 
-        The rows are one endless stream of shuffled epochs, cut into batches of equal size: no partial batch.
+        The rows are an endless stream of shuffled epochs, which is cut into batches of equal size.
         """
         n = len(self.train)
         size = min(self.settings.batch_size, n)
@@ -256,7 +261,8 @@ class _StageRun:
 
         return self.train.batches(indices())
 
-    def _play_step(self, x: Tensor, *, log: bool) -> dict[str, float] | None:
+    def _train_step(self, x: Tensor, *, log: bool) -> dict[str, float] | None:
+        """Run the phases of one training iteration on a batch; return the logged terms if asked for."""
         logged: dict[str, float] = {}
         for phase, weights in zip(self.stage.phases, self.weights, strict=True):
             if not phase.runs_at(self.step):
@@ -269,7 +275,7 @@ class _StageRun:
             if not torch.isfinite(total):
                 raise TrainingDivergedError(
                     f"The loss of phase '{phase.name}' is not finite at step {self.step} of stage "
-                    f"'{self.stage.name}'. Lower learning_rate, or look for extreme values in the data."
+                    f"'{self.stage.name}'. Lower learning_rate, or check the data for extreme values."
                 )
             total.backward()
             if log:
@@ -286,26 +292,26 @@ class _StageRun:
 
     @torch.no_grad()
     def _validate(self) -> bool:
-        """Compare on the held-out rows; whether the stage should stop."""
+        """Evaluate the monitor and keep the weights if it improved; return whether the stage should stop."""
         if self._growth() < 1:
-            return False  # what a coarser resolution reaches says nothing of the full one
+            return False  # the monitor at a coarser resolution says nothing about the full one
         current, live = self._current_weights(), _snapshot(self.module)
         self.module.load_state_dict(current)
         self.module.eval()
-        with forked_torch_rng(self.trainer.seed, self.trainer.device):  # the same latents at each look
-            seen = self._evaluate()
+        with forked_torch_rng(self.trainer.seed, self.trainer.device):  # the same latents at each check
+            values = self._evaluate()
         with forked_torch_rng(self.trainer.seed, self.trainer.device):
             self._emit_samples()
         self.module.load_state_dict(live)
         self._train_mode()
         name = f"{self.stage.name}/{self.monitor_data.name}"
-        history_of.append(self.trainer.history, name, self.step, seen)
+        history_of.append(self.trainer.history, name, self.step, values)
         for callback in self.trainer.callbacks:
-            callback.on_validation(name, self.step, seen)
+            callback.on_validation(name, self.step, values)
         if not self.monitor_data.stops:
             self.best = current
             return False
-        value = seen["monitor"]
+        value = values["monitor"]
         if not value >= self.best_value:
             self.best, self.best_value, self.checks_since_best = current, value, 0
             return False
@@ -313,13 +319,13 @@ class _StageRun:
         return self.checks_since_best >= self.settings.patience
 
     def _evaluate(self) -> dict[str, float]:
-        """The monitor, and in a game (it takes two phases) how well the critic tells real from generated rows."""
-        seen = {"monitor": float(self.stage.monitor(self.monitor_data.x).mean())}
-        judged = self.module.critic_logits(self.monitor_data.x[:, :JUDGED_ROWS]) if len(self.stage.phases) > 1 else None
-        return seen if judged is None else seen | {"critic_accuracy": ranking_accuracy(*judged)}
+        """Return the monitor and, in adversarial stages, which have two phases, the ranking accuracy of the critic."""
+        values = {"monitor": float(self.stage.monitor(self.monitor_data.x).mean())}
+        logits = self.module.critic_logits(self.monitor_data.x[:, :CRITIC_ROWS]) if len(self.stage.phases) > 1 else None
+        return values if logits is None else values | {"critic_accuracy": ranking_accuracy(*logits)}
 
     def _emit_samples(self) -> None:
-        """Synthetic samples to the callbacks that want some."""
+        """Pass synthetic samples to the callbacks that ask for some."""
         if not self.module.can("sample"):
             return
         for callback in self.trainer.callbacks:
@@ -330,7 +336,7 @@ class _StageRun:
         return _snapshot(self.module) | ({} if self.average is None else self.average.weights())
 
     def write(self) -> None:
-        """Put all that the rest of the training depends on into the checkpoint directory, if there is one."""
+        """Write all that the rest of the training depends on to the checkpoint directory, if there is one."""
         if self.trainer.checkpoint is None:
             return
         tensors = {f"module.{k}": v for k, v in self.module.state_dict().items()}
@@ -354,7 +360,7 @@ class _StageRun:
         write_checkpoint(self.trainer.checkpoint, tensors, state)
 
     def restore(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
-        """Undo `write`."""
+        """Read what `write` wrote."""
 
         def part(name: str) -> dict[str, Tensor]:
             return {k[len(name) + 1 :]: v for k, v in tensors.items() if k.startswith(f"{name}.")}
@@ -381,8 +387,8 @@ class _StageRun:
 class _Average:
     """Exponential moving average of a module's weights and running statistics, by `torch.optim.swa_utils`' update.
 
-    `AveragedModel` walks the module tree at each step, which costs as much as a small network's whole forward. The
-    singular vectors of spectral norm are not averaged: they would lose their length.
+    `AveragedModel` walks the module tree at each step, which costs as much as the forward pass of a small network. The
+    singular vectors of spectral norm are not averaged, since they would lose their unit length.
     """
 
     def __init__(self, module: torch.nn.Module, decay: float) -> None:
@@ -410,7 +416,7 @@ def _snapshot(module: torch.nn.Module) -> dict[str, Tensor]:
 def _summary(
     phase: Phase, terms: dict[str, Tensor], weights: list[torch.nn.Parameter], members: int
 ) -> dict[str, float]:
-    """Loss terms of one played phase, averaged over members, and the root mean square of their gradient norms."""
+    """Return the loss terms of a phase, averaged over members, and the root mean square of their gradient norms."""
     gradients = [w.grad for w in weights if w.grad is not None]
     norm = torch.nn.utils.get_total_norm(gradients) if gradients else torch.zeros(())
     values = {f"{phase.name}/{term}": float(value.detach().mean()) for term, value in terms.items()}

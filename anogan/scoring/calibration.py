@@ -1,4 +1,4 @@
-"""Scores of several members on one scale, split-conformal p-values, thresholds."""
+"""Calibrated scores of an ensemble, split-conformal p-values, thresholds."""
 
 from dataclasses import dataclass
 
@@ -7,23 +7,24 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Calibration:
-    """What the scores of normal rows look like.
+    """The distribution of the scores of normal rows.
 
     Attributes
     ----------
     location, scale : (K,) float64
-        Per member; a member's score counts as ``(score - location) / scale``. A single member keeps its own units.
+        Each member's score is calibrated to ``(score - location) / scale``. A single member keeps its own units.
     scores : (m,) float64, ascending
         Combined scores of the calibration rows.
     threshold : float
         A row is flagged if its combined score is greater.
     map_threshold : float or None
-        Of pictures: a pixel is part of a defect if its error, summed over channels, is greater.
+        A pixel of a picture is part of a defect if its error, summed over channels, is greater.
     reference : (m,) float64 or None
-        Scores of the calibration rows by a module that has learned from them since (`GANModule.after_calibration`):
-        like those of fresh rows where no row vouches for itself, so new scores are compared with them. None: `scores`.
+        Scores of the calibration rows by a module that has learned from them since (`GANModule.after_calibration`).
+        They are distributed like those of fresh rows, since no row counts as its own neighbour; drift compares new
+        scores with them. None stands for `scores`.
     held_out : bool
-        Whether training has seen none of these rows; else nothing is promised of new ones.
+        Whether training has seen none of these rows. Otherwise p-values and threshold are too optimistic for new rows.
     """
 
     location: np.ndarray
@@ -35,11 +36,11 @@ class Calibration:
     held_out: bool = True
 
     def combine(self, member_scores: np.ndarray) -> np.ndarray:
-        """Mean over members of their calibrated scores: ``(K, n)`` -> ``(n,)``."""
+        """Return the mean over members of their calibrated scores: ``(K, n)`` -> ``(n,)``."""
         return ((member_scores - self.location[:, None]) / self.scale[:, None]).mean(0)
 
     def p_value(self, scores: np.ndarray) -> np.ndarray:
-        """Probability that a normal row scores at least this, in [1 / (m + 1), 1]: ``(n,)`` -> ``(n,)``.
+        """Return the probability that a normal row scores at least this, in [1 / (m + 1), 1]: ``(n,)`` -> ``(n,)``.
 
         Split-conformal (Vovk 2005; Bates 2023, arXiv:2104.08279, eq. 2): for a fresh normal row,
         P(p <= t) <= t holds exactly, whatever the detector, as long as it has one member; the scales of several
@@ -48,51 +49,50 @@ class Calibration:
         return (1 + self._at_least(scores)) / (1 + len(self.scores))
 
     def flag(self, scores: np.ndarray, fdr: float) -> np.ndarray:
-        """Rows whose p-values pass Benjamini-Hochberg (1995) at this false discovery rate: ``(n,)`` bool."""
+        """Return whether each row passes Benjamini-Hochberg (1995) at this false discovery rate: bool ``(n,)``."""
         return self.p_value(scores) <= self.fdr_level(self.counts(scores), fdr)
 
     def counts(self, scores: np.ndarray) -> np.ndarray:
-        """How many rows have each of the m + 1 p-values, ascending: ``(n,)`` -> ``(m + 1,)``; of parts, add them."""
+        """Count the rows with each of the m + 1 p-values, ascending: ``(n,)`` -> ``(m + 1,)``. Counts add up."""
         return np.bincount(self._at_least(scores), minlength=len(self.scores) + 1)
 
     def fdr_level(self, counts: np.ndarray, fdr: float) -> float:
-        """The greatest p-value that Benjamini-Hochberg (1995) passes, 0 if none: from `counts` of all rows."""
+        """Return the largest p-value that Benjamini-Hochberg (1995) passes, from `counts` of all rows; 0 if none."""
         p = np.arange(1, len(counts) + 1) / len(counts)
         so_far = np.cumsum(counts)
         passed = np.flatnonzero((counts > 0) & (p <= fdr * so_far / max(so_far[-1], 1)))
         return float(p[passed[-1]]) if len(passed) else 0.0
 
     def false_alarms(self, thresholds: np.ndarray) -> np.ndarray:
-        """The probability that a fresh normal row scores above each threshold: ``(k,)`` -> ``(k,)``."""
+        """Return the probability that a fresh normal row scores above each threshold: ``(k,)`` -> ``(k,)``."""
         above = len(self.scores) - np.searchsorted(self.scores, thresholds, side="right")
         rate: np.ndarray = (1 + above) / (1 + len(self.scores))
         return rate
 
     def _at_least(self, scores: np.ndarray) -> np.ndarray:
-        """How many calibration scores are at least as large: ``(n,)`` int."""
+        """Count the calibration scores that are at least as large: ``(n,)`` int."""
         return len(self.scores) - np.searchsorted(self.scores, scores, side="left")
 
 
 def member_scales(member_scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Median, and distance from it to the 95th percentile, of each member's normal scores ``(K, m)``.
+    """Return the median of each member's normal scores ``(K, m)``, and its distance to the 95th percentile.
 
-    One member is left as it is, so that its score reads as in its paper.
+    A single member is not scaled, so that its score is that of its paper.
     """
     members = len(member_scores)
     if members == 1:
         return np.zeros(1), np.ones(1)
     location = np.median(member_scores, axis=1)
     scale = np.quantile(member_scores, 0.95, axis=1) - location
-    # A member that scores (nearly) all normal rows alike has no spread of its own to be measured in.
+    # A member whose scores of normal rows are nearly all equal has no spread to be scaled by.
     scale = np.where(scale > 1e-12 * (1 + np.abs(location)), scale, 1.0)
     return location, scale
 
 
 def conformal_threshold(scores: np.ndarray, target_fpr: float) -> float:
-    """The least calibration score that a fresh normal row exceeds with probability at most ``target_fpr``.
+    """Return the smallest calibration score that a fresh normal row exceeds with probability at most ``target_fpr``.
 
-    With fewer than ``1 / target_fpr - 1`` calibration scores ``(m,)`` that cannot be promised, and the largest score
-    is returned.
+    Fewer than ``1 / target_fpr - 1`` calibration scores ``(m,)`` cannot keep this rate; the largest score is returned.
     """
     m = len(scores)
     rank = int(np.ceil((1 - target_fpr) * (m + 1)))

@@ -1,4 +1,4 @@
-"""Whether new data still score like the normal rows that the threshold was set with."""
+"""Tests of whether new data still score like the normal rows that set the threshold."""
 
 from dataclasses import dataclass
 
@@ -8,10 +8,10 @@ from scipy.stats import betabinom, mannwhitneyu
 from .calibration import Calibration
 
 FEWEST_ROWS = 30
-SIGNIFICANT = 0.005  # of each of two tests
+SIGNIFICANT = 0.005  # p-value of each of two tests
 RISEN, FALLEN = 0.55, 0.45  # probabilities of superiority from which a significant difference matters
-EXCESS = 1.5  # times the expected share of flagged rows, likewise
-COLUMNS = 3  # named, at most
+EXCESS = 1.5  # multiple of the expected share of flagged rows from which a significant excess matters
+COLUMNS = 3  # columns that are named, at most
 
 FITS = "still fits"
 ROSE = "scores have risen: look, or recalibrate with rows known to be normal"
@@ -23,7 +23,7 @@ NOT_HELD_OUT = "cannot be said: the threshold comes from training rows, which sc
 
 @dataclass(frozen=True)
 class Drift:
-    """How the scores of new data compare with those of the calibration rows.
+    """A comparison of the scores of new data with those of the calibration rows.
 
     Attributes
     ----------
@@ -32,17 +32,18 @@ class Drift:
         "too few rows to say" or "cannot be said: ...".
     rows, calibration_rows : int
     superiority : float
-        Probability that a new row scores above a calibration row, ties count half: 0.5 if nothing has changed.
+        Probability that a new row scores above a calibration row, with ties counted half; 0.5 without drift.
     p_value : float
-        Of the scores' difference, by the two-sided test of Mann and Whitney (1947). Exchangeable if the module learned
-        nothing from the calibration rows, else nearly (`Calibration.reference`).
+        p-value of the difference in scores by the two-sided test of Mann and Whitney (1947). Old and new scores are
+        exchangeable if the module has learned nothing from the calibration rows, otherwise nearly
+        (`Calibration.reference`).
     flagged, expected : float
-        Share of the new rows above the threshold, and the probability of that for a normal row: what was promised.
+        Share of the new rows above the threshold, and the probability that a normal row lies above it.
     flagged_p_value : float
-        Probability of as many flagged rows or more if all are normal. Exact: the number is beta-binomial, since the
-        threshold is itself drawn.
+        Probability of at least as many flagged rows if all are normal. It is exact: the number is beta-binomial, since
+        the threshold is random.
     columns : list of (name, share)
-        If scores have risen or more are flagged: the columns whose reasons did most, and their shares in the rise.
+        If scores have risen or more rows are flagged: the columns whose contributions rose most, and their shares.
     """
 
     verdict: str
@@ -63,9 +64,11 @@ def compare(
 
     Parameters
     ----------
+    calibration : Calibration
+    scores : (n,)
     names : d column names
     before, after : (d,)
-        Mean explanation of normal and of new rows.
+        Mean contribution of each column to the scores of normal and of new rows.
     """
     usual, n = calibration.scores, len(scores)
     reference = usual if calibration.reference is None else calibration.reference
@@ -74,7 +77,7 @@ def compare(
     flags = int((scores > calibration.threshold).sum())
     flagged_p_value = float(betabinom.sf(flags - 1, n, above + 1, len(usual) - above))
     found = mannwhitneyu(scores, reference, method="asymptotic")
-    p_value = float(np.nan_to_num(found.pvalue, nan=1.0))  # all scores alike
+    p_value = float(np.nan_to_num(found.pvalue, nan=1.0))  # NaN if all scores are equal
     superiority = float(found.statistic) / (n * len(usual))
     columns: list[tuple[str | int, float]] = []
     differs = p_value < SIGNIFICANT
