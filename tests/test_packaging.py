@@ -1,14 +1,17 @@
 """What gets installed: every package, the type marker, the version; and a command that starts fast."""
 
 import ast
+import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tomllib
 import zipfile
 from importlib.metadata import entry_points, version
 from pathlib import Path
 
+import numpy
 import pytest
 
 import anogan
@@ -114,3 +117,46 @@ def test_constraints_pin_every_dependency_and_no_local_build() -> None:
     needed = {name for name in names if not name.startswith("anogan[")}  # an extra that names another one
     assert needed <= {name.lower() for name in pins}
     assert not [pin for pin in pins.values() if "+" in pin]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_built_wheel_runs_the_demo_in_a_fresh_environment(tmp_path: Path) -> None:
+    """`python -m build` makes both archives, and the installed wheel needs no file of the repository."""
+    copy, dist = tmp_path / "source", tmp_path / "dist"
+    ignored = shutil.ignore_patterns(".git", ".venv", "__pycache__", ".*_cache", "build", "*.egg-info", "results")
+    shutil.copytree(ROOT, copy, ignore=ignored)
+
+    def call(*words: object) -> str:
+        environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        done = subprocess.run(
+            [str(word) for word in words], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, f"{words}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    call(sys.executable, "-m", "build", "--no-isolation", "--outdir", dist, copy)
+    (wheel,), (source,) = dist.glob("anogan-*.whl"), dist.glob("anogan-*.tar.gz")
+    inside = set(zipfile.ZipFile(wheel).namelist())
+    kinds = ("json", "pyi", "typed", "html", "css", "js")
+    data = {
+        f"{package.replace('.', '/')}/{path.relative_to(folder).as_posix()}"
+        for package, folder in FOLDERS.items()
+        for kind in kinds
+        for path in folder.rglob(f"*.{kind}")
+    }
+    assert "anogan/py.typed" in data
+    assert any("/assets/" in name for name in data)
+    assert data <= inside
+    assert source.stat().st_size > 0
+
+    call(sys.executable, "-m", "venv", tmp_path / "fresh")
+    python = tmp_path / "fresh" / "bin" / "python"
+    # torch and the like are those of this environment; their path file leaves the editable anogan there unseen.
+    (packages,) = (tmp_path / "fresh" / "lib").glob("python*/site-packages")
+    paths = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib"), str(Path(numpy.__file__).parents[1])}
+    (packages / "dependencies.pth").write_text("\n".join(sorted(paths)) + "\n")
+    call(python, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", wheel)
+    assert Path(call(python, "-c", "import anogan; print(anogan.__file__)").strip()).is_relative_to(packages)
+    call(python.with_name("anogan"), "demo", "--quiet", "--output", tmp_path / "demo")
+    assert list((tmp_path / "demo").glob("*.csv"))
