@@ -1,5 +1,5 @@
 # make demo       install into .venv, then see the tool work on real data
-# make test       install into .venv, then format, lint, types and the fast tests
+# make test       install into .venv, then format, lint, types, the fast tests and the examples in docstrings
 # make test-slow  the tests that take longer
 # make generate   rewrite what is generated: the index of detectors, their types, the tables in README.md
 # make clean      remove what these commands made
@@ -23,6 +23,7 @@ test: $(INSTALLED)
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -m "not slow" -n 2
+	$(BIN)/python -m pytest --doctest-modules anogan -W ignore::UserWarning
 
 test-slow: $(INSTALLED)
 	$(BIN)/python -m pytest -m slow -n 2 --timeout 3600

@@ -104,3 +104,24 @@ def test_reading_declarations_imports_no_big_library(code: str) -> None:
     check = f"{code}; import sys, json; print(json.dumps(sorted({{'torch', 'sklearn', 'pandas'}} & set(sys.modules))))"
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == []
+
+
+def test_a_detector_whose_file_has_changed_is_read_from_its_class() -> None:
+    """The index may be slow, never wrong."""
+    code = """
+import json, sys
+from anogan.detectors import registry
+right = registry._digest
+registry._digest = lambda source: "" if source == "detectors/alad.py" else right(source)
+found = registry.describe_detectors()
+imported = [name for name in ("alad", "so_gaal") if f"anogan.detectors.{name}" in sys.modules]
+print(json.dumps([len(found), imported]))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == [len(anogan.list_detectors()), ["alad"]]
+
+
+def test_descriptions_are_those_of_the_classes() -> None:
+    for name, cls in anogan.list_detectors().items():
+        found = anogan.describe_detector(name)
+        assert found == found.of(cls)

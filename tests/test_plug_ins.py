@@ -27,14 +27,13 @@ from anogan.parameters import at_least, param
 class BottleneckModule(GANModule):
     def __init__(self, backbone, code_dim):
         super().__init__()
-        self.encoder = backbone.encoder(code_dim)
-        self.decoder = backbone.decoder(code_dim)
+        self.generator = backbone.hourglass(bottleneck=code_dim)
         self.critic = backbone.critic()
 
     def stages(self):
         phases = (
             Phase("critic", (self.critic,), self.critic_loss),
-            Phase("generator", (self.encoder, self.decoder), self.generator_loss),
+            Phase("generator", (self.generator,), self.generator_loss),
         )
         return (Stage("gan", phases, monitor=lambda x: mean_l2_squared(self.reconstruct(x), x)),)
 
@@ -52,7 +51,7 @@ class BottleneckModule(GANModule):
         return self.critic(x).logit, self.critic(self.reconstruct(x)).logit
 
     def reconstruct(self, x):
-        return self.decoder(self.encoder(x))
+        return self.generator(x)[0]
 
     def score(self, x):
         return l2_squared(self.reconstruct(x), x)

@@ -1,5 +1,7 @@
 """One declaration per parameter: constructor, validation and documentation follow from it."""
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -8,6 +10,7 @@ from hypothesis import strategies as st
 from anogan import InputError
 from anogan.parameters import (
     Constraint,
+    Parameter,
     Parametrised,
     above,
     at_least,
@@ -103,3 +106,77 @@ def test_a_random_state_may_also_be_a_generator():
         Thing(random_state=good).check_parameters()
     with pytest.raises(InputError):
         Thing(random_state="seven").check_parameters()
+
+
+class Documented(Base):
+    """A summary.
+
+    Some text.
+
+    Notes
+    -----
+    A note.
+
+    Attributes
+    ----------
+    sum_ : float
+        What is learned.
+    """
+
+    share: float | str = param("auto", Constraint(float, 0.0, 0.5, open_low=True, choices=("auto",)), help="Or auto.")
+
+
+class Derived(Documented):
+    """Another summary.
+
+    Attributes
+    ----------
+    mean_ : float
+        What is learned too.
+    """
+
+
+def test_the_docstring_gets_the_parameters_and_the_base_s_attributes_in_order():
+    assert Documented.__doc__.startswith(
+        "A summary.\n\nSome text.\n\nParameters\n----------\nwidth : int, at least 1, default=8\n"
+    )
+    assert "share : 'auto' or float, above 0, at most 0.5, default='auto'\n    Or auto.\n" in Documented.__doc__
+    assert Documented.__doc__.index("Attributes") < Documented.__doc__.index("Notes")
+    assert "sum_ : float\n    What is learned.\nmean_ : float" in Derived.__doc__
+    assert "A note" not in Derived.__doc__
+
+
+def test_an_unknown_section_is_refused():
+    with pytest.raises(TypeError, match="Thing has sections"):
+
+        class Thing(Parametrised):
+            """A summary.
+
+            Remarks
+            -------
+            Numpydoc has no such section.
+            """
+
+
+@pytest.mark.parametrize(
+    ("constraint", "text"),
+    [
+        (at_least(1), "int, at least 1"),
+        (at_least(1, optional=True), "int, at least 1, or None"),
+        (above(0.0), "float, above 0"),
+        (between(0.0, 1.0, open_high=True), "float, at least 0, below 1"),
+        (one_of("a", "b"), "{'a', 'b'}"),
+        (boolean(), "bool"),
+        (Constraint(str), "str"),
+        (Constraint(str, optional=True), "str or None"),
+    ],
+)
+def test_a_constraint_has_a_text(constraint, text):
+    assert constraint.type_text == text
+
+
+def test_declarations_survive_json():
+    for parameter in Bed.parameters().values():
+        again = Parameter.from_json(json.loads(json.dumps(parameter.to_json())))
+        assert again == parameter
+        assert type(again.default) is type(parameter.default)
