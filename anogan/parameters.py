@@ -146,9 +146,9 @@ def param(default: Any, constraint: Constraint, *, help: str) -> Any:
 # Without field specifiers a type checker takes each `param(...)` as a default, and so no parameter as required.
 @dataclass_transform(kw_only_default=True, eq_default=False)
 class Parametrised:
-    """Gives subclasses a keyword-only constructor and a documented one, made from their `param` declarations.
+    """Makes the keyword-only constructor of a subclass from its `param` declarations, and documents it.
 
-    The docstring of a subclass gets a Parameters section; its Attributes follow those of its base.
+    The docstring of the subclass gets a Parameters section, and its Attributes follow those of its base.
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {}

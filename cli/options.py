@@ -39,7 +39,7 @@ strict_option = click.option(
     "--strict",
     is_flag=True,
     help="Make a category that was not in the training data an error. Without it such a row is scored and a "
-    "warning says so: to a detector an unseen value is evidence, not a mistake.",
+    "warning says so: an unseen value may itself be an anomaly.",
 )
 
 
