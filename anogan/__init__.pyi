@@ -32,8 +32,16 @@ from .errors import TrainingHealthWarning as TrainingHealthWarning
 from .evaluation import baselines as baselines
 from .evaluation import metrics as metrics
 from .evaluation import protocol as protocol
+from .evaluation.evaluate import evaluate as evaluate
 from .nn.frozen import pretrained as pretrained
 from .pyod import from_pyod as from_pyod
+from .reporting import pictures as pictures
+from .reporting import summary as summary
+from .reporting.displays import AnomalyMapDisplay as AnomalyMapDisplay
+from .reporting.displays import ScoreDisplay as ScoreDisplay
+from .reporting.displays import TrainingCurvesDisplay as TrainingCurvesDisplay
+from .reporting.maps import MapWriter as MapWriter
+from .reporting.report import Report as Report
 from .scoring.patch_memory import k_center_greedy as k_center_greedy
 from .sources import labels as labels
 from .sources import writing as writing

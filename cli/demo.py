@@ -17,7 +17,6 @@ import anogan
 from anogan import writing
 
 from . import options
-from .maps import overlaid, pixel_maps
 from .progress import Reporter
 
 DETECTORS = ("ganomaly", "wgan_gp")
@@ -172,9 +171,10 @@ def _print(part: Part) -> None:
 
 
 def draw(part: Part, path: Path) -> None:
-    """Score distributions, ROC curves, for pictures the top anomalies with their maps; fit for grey print."""
+    """Draw score distributions and ROC curves, and for pictures the top anomalies with their maps; readable in grey."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from sklearn.metrics import RocCurveDisplay
 
     is_image = isinstance(part.split.test, np.ndarray)
     figure = Figure(figsize=(13, 6.4 if is_image else 4.2), layout="constrained")
@@ -186,55 +186,26 @@ def draw(part: Part, path: Path) -> None:
         _draw_strip(halves[1], part)
     axes = upper.subplots(1, len(part.detectors) + 1)
     for ax, (name, detector) in zip(axes, part.detectors.items(), strict=False):
-        _draw_distribution(ax, name, part.scores[name], part.split.labels, detector.calibration_.threshold)
-    _draw_roc(axes[-1], part)
+        threshold = detector.calibration_.threshold
+        anogan.ScoreDisplay(part.scores[name], threshold=threshold, anomalous=part.split.labels, name=name).plot(ax)
+    for (name, scores), style in zip(part.scores.items(), _LINES, strict=True):
+        look = {"color": "black" if name in part.detectors else "0.45", "linestyle": style}
+        RocCurveDisplay.from_predictions(part.split.labels, scores, name=name, ax=axes[-1]).line_.set(**look)
+    axes[-1].legend(loc="lower right")
+    axes[-1].set(title="ROC (area)", xlabel="false alarms", ylabel="recall", xlim=(-0.01, 1), ylim=(0, 1.01))
     with writing.written_whole(path) as file:
         figure.savefig(file, format="png", dpi=120)
-
-
-def _draw_distribution(ax: Any, name: str, scores: np.ndarray, anomalous: np.ndarray, threshold: float) -> None:
-    # A few anomalies may lie orders of magnitude above the rest: the axis ends where 98 % of the
-    # scores do.
-    top = float(np.quantile(scores, 0.98))
-    bins = np.linspace(float(scores.min()), max(top, threshold * 1.05), 40)
-    inside = np.clip(scores, bins[0], bins[-1])
-    ax.hist(inside[~anomalous], bins, density=True, color="0.75", edgecolor="0.4", label="normal")
-    ax.hist(
-        inside[anomalous],
-        bins,
-        density=True,
-        histtype="step",
-        color="black",
-        linewidth=1.6,
-        label="anomalous",
-    )
-    ax.axvline(threshold, color="black", linestyle="dashed", linewidth=1, label="threshold")
-    ax.set(title=name, xlabel="anomaly score (last bar: that and above)", ylabel="density")
-    ax.legend()
-
-
-def _draw_roc(ax: Any, part: Part) -> None:
-    from sklearn.metrics import roc_curve
-
-    for (name, scores), style in zip(part.scores.items(), _LINES, strict=True):
-        fpr, recall, _ = roc_curve(part.split.labels, scores)
-        auroc = anogan.metrics.auroc(part.split.labels, scores)
-        shade = "black" if name in part.detectors else "0.45"
-        ax.plot(fpr, recall, color=shade, linestyle=style, label=f"{name} ({auroc:.3f})")
-    ax.set(title="ROC (area)", xlabel="false alarms", ylabel="recall", xlim=(-0.01, 1), ylim=(0, 1.01))
-    ax.legend(loc="lower right")
 
 
 def _draw_strip(figure: Any, part: Part) -> None:
     name, detector = next(iter(part.detectors.items()))
     rows = np.argsort(-part.scores[name])[:_STRIP]
-    pictures = part.split.test[rows]
-    maps = pixel_maps(detector.explain(pictures))  # (n, 8, 8)
+    shown = part.split.test[rows]
+    maps = anogan.metrics.pixel_maps(detector.explain(shown))  # (n, 8, 8)
     axes = figure.subplots(2, _STRIP)
-    for column, (row, picture, values) in enumerate(zip(rows, pictures, maps, strict=True)):
+    for column, (row, picture, values) in enumerate(zip(rows, shown, maps, strict=True)):
         axes[0, column].imshow(picture[0], cmap="gray", vmin=0, vmax=1)
-        axes[1, column].imshow(overlaid(picture, values / maps.max()))
+        anogan.AnomalyMapDisplay(picture, values, scale=(0.0, float(maps.max()))).plot(axes[1, column])
         axes[0, column].set_title(f"{part.scores[name][row]:.3g}" + ("" if part.split.labels[row] else " (normal)"))
-    for ax in axes.flat:
-        ax.set(xticks=[], yticks=[])
+        axes[0, column].set(xticks=[], yticks=[])
     figure.suptitle(f"Highest scores of {name}, and where the error lies (lighter = more)")

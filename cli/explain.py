@@ -4,16 +4,14 @@ import json
 from typing import Any
 
 import click
-import numpy as np
 import pyarrow as pa
 from rich.console import Console
 from rich.table import Table
 
 import anogan
-from anogan import Chunk, InputError, Stream, TopK, writing
+from anogan import InputError, Stream, writing
 
 from . import options
-from .maps import MapWriter, pixel_maps
 from .output import warn_of
 from .progress import Reporter
 
@@ -74,20 +72,20 @@ def command(
     is_image = detector.preprocessor_.kind == "image"
     if is_image and output is None:
         raise InputError("Explanations of pictures are heatmaps: name a folder for them with -o DIR.")
-    writer = MapWriter(str(output), detector.calibration_.map_threshold) if is_image else None
+    writer = anogan.MapWriter(str(output), detector.calibration_.map_threshold) if is_image else None
     if output is not None and not is_image:
         writing.check_table_target(output, [data, model_path])
     with Reporter(quiet=quiet) as reporter:
-        top = TopK.of(stream, highest=count, progress=reporter.show).highest
+        top = anogan.TopK.of(stream, highest=count, progress=reporter.show).highest
     warn_of(stream)
     if writer is not None:
         for chunk, _ in top:
-            writer.write(chunk, pixel_maps(detector.explain(chunk.X)))
+            writer.write(chunk, anogan.metrics.pixel_maps(detector.explain(chunk.X)))
         found = [{"picture": str(chunk.ids()[0]), "score": score} for chunk, score in top]
         if not quiet:
             click.echo(writer.scale_note(), err=as_json)
     else:
-        found = explained(detector, top, columns)
+        found = anogan.summary.explained(detector, top, columns)
     if writer is None and output is not None:
         table = _as_table(found, columns)
         with writing.table_writer(output, table.schema) as file:
@@ -96,23 +94,6 @@ def command(
         click.echo(json.dumps(found, default=str))
     elif not quiet and (writer is not None or output is None):
         _print(found)
-
-
-def explained(detector: Any, top: list[tuple[Chunk, float]], columns: int) -> list[dict[str, Any]]:
-    """Row, score, p-value and the `columns` foremost reasons, if any, of rows of a table or an array."""
-    parts = [chunk.X for chunk, _ in top]
-    import pandas as pd
-
-    rows = pd.concat(parts) if isinstance(parts[0], pd.DataFrame) else np.concatenate(parts)
-    p_values = detector.calibration_.p_value(np.array([score for _, score in top]))
-    found: list[dict[str, Any]] = [
-        {"row": chunk.first, "score": score, "p_value": float(p), "reasons": []}
-        for (chunk, score), p in zip(top, p_values, strict=True)
-    ]
-    for reason in detector.reasons(rows, columns).to_dict("records") if columns else ():
-        reason["column"] = anogan.labels.column_label(reason["column"])
-        found[reason.pop("row")]["reasons"].append(reason)
-    return found
 
 
 def _as_table(found: list[dict[str, Any]], columns: int) -> pa.Table:

@@ -10,12 +10,11 @@ import click
 import numpy as np
 
 import anogan
-from anogan import ArrayFile, InputError, PictureSource, TableFile, labels, writing
+from anogan import ArrayFile, InputError, PictureSource, TableFile, labels, pictures, writing
 
 from . import options
 from .output import save, warn
 from .progress import Reporter
-from .sample import pictures_as_bytes, save_picture, side_by_side
 
 
 class ImageSize(click.ParamType):
@@ -162,28 +161,30 @@ class _RowCounter(anogan.Callback):
 
 
 class _Strip(anogan.Callback):
-    """Collects synthetic pictures of the same latents, as they come out through training."""
+    """Collects synthetic pictures of the same latents through training."""
 
     samples = 8
 
     def __init__(self, detector: Any) -> None:
         self.detector = detector
-        self.looks: list[np.ndarray] = []
+        self.checks: list[np.ndarray] = []
 
     def on_attempt_begin(self, number: int, seed: int, learning_rate: float) -> None:
-        self.looks = []
+        self.checks = []
 
     def on_samples(self, stage: str, step: int, samples: Any) -> None:
-        pictures = self.detector.preprocessor_.inverse(samples.cpu().double().numpy())
-        self.looks.append(pictures_as_bytes(pictures.X if isinstance(pictures, anogan.Conditioned) else pictures))
+        self.checks.append(samples.cpu().double().numpy())
 
     def write(self, path: str) -> None:
-        """A row for each latent, a column for each look."""
-        if not self.looks:
+        """Write one picture with a row for each latent and a column for each validation check."""
+        if not self.checks:
             warn(f"--strip: {self.detector.name} does not generate, so there is nothing to show.")
             return
-        shown = np.stack(self.looks, axis=1)  # (n, looks, C, H, W)
-        save_picture(side_by_side(shown.reshape(-1, *shown.shape[2:]), columns=len(self.looks)), path)
+        made = [self.detector.preprocessor_.inverse(samples) for samples in self.checks]
+        columns = [pictures.samples_as_bytes(m.X if isinstance(m, anogan.Conditioned) else m) for m in made]
+        shown = np.stack(columns, axis=1)  # (n, checks, C, H, W)
+        sheet = pictures.side_by_side(shown.reshape(-1, *shown.shape[2:]), columns=len(columns))
+        pictures.save_picture(sheet, path)
 
 
 def _built(name: str, given: dict[str, Any]) -> Any:
@@ -204,10 +205,10 @@ def _read(source: Any, label: str | None, normal: str | None, drop: tuple[str, .
         raise InputError(f"--label and --normal are for tables and .npz files; {source.path} holds pictures.")
     if not skip:
         return source.pictures
-    pictures, note = source.readable()
+    readable, note = source.readable()
     if note is not None:
         warn(note)
-    return pictures
+    return readable
 
 
 def _read_unlabeled(path: str, normal: Any, label: str | None, drop: tuple[str, ...], *, skip: bool) -> Any:
@@ -245,18 +246,6 @@ def _read_array(source: ArrayFile, label: str | None, normal: str | None) -> np.
     return array
 
 
-def column_kinds(detector: Any) -> dict[str, int]:
-    """How many columns of each kind a table's model has; for arrays and pictures their shape's sides."""
-    preprocessor = detector.preprocessor_
-    if preprocessor.kind == "table":
-        return dict(Counter(column.kind for column in preprocessor.columns_))
-    return (
-        dict(zip(("channels", "height", "width"), preprocessor.spec_.shape, strict=True))
-        if (preprocessor.kind == "image")
-        else {"number": preprocessor.spec_.shape[0]}
-    )
-
-
 def _facts(detector: Any, model_path: str, rows: int, seconds: float) -> dict[str, Any]:
     return {
         "model": model_path,
@@ -264,28 +253,12 @@ def _facts(detector: Any, model_path: str, rows: int, seconds: float) -> dict[st
         "detector": detector.name,
         "kind": detector.preprocessor_.kind,
         "rows": rows,
-        "columns": column_kinds(detector),
+        "columns": anogan.summary.column_kinds(detector),
         "seconds": round(seconds, 3),
         "threshold": detector.calibration_.threshold,
-        **health(detector),
+        **anogan.summary.health(detector),
         "random_state": int(detector.seed_),
     }
-
-
-def health(detector: Any) -> dict[str, Any]:
-    """How training went, and each attempt at it."""
-    return {"diagnosis": vars(detector.diagnosis_), "attempts": detector.attempts_}
-
-
-def health_words(facts: dict[str, Any]) -> dict[str, str]:
-    """The advice if there is one, and the attempts if there were several."""
-    words = {"advice": facts["diagnosis"]["advice"]} if facts["diagnosis"]["advice"] else {}
-    if len(facts["attempts"]) > 1:
-        for number, attempt in enumerate(facts["attempts"], 1):
-            how = f"seed {attempt['seed']}, learning rate {attempt['learning_rate']:g}"
-            kept = ", kept" if attempt["kept"] else ""
-            words[f"attempt {number}"] = f"{attempt['verdict']} ({how}{kept})"
-    return words
 
 
 def _summary(facts: dict[str, Any]) -> str:
@@ -300,7 +273,7 @@ def _summary(facts: dict[str, Any]) -> str:
             f"time       {facts['seconds']:.1f} s",
             f"threshold  {facts['threshold']:.6g}",
             f"diagnosis  {facts['diagnosis']['verdict']}",
-            *(f"{name:<10} {value}" for name, value in health_words(facts).items()),
+            *(f"{name:<10} {value}" for name, value in anogan.summary.health_words(facts).items()),
             f"model      {facts['model']}",
         ]
     )

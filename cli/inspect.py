@@ -1,13 +1,9 @@
 """`anogan inspect`: what a model file holds."""
 
 import json
-import zipfile
-from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
 from rich.console import Console
 from rich.table import Table
 
@@ -15,7 +11,6 @@ import anogan
 from anogan import Stream
 
 from . import options
-from .fit import column_kinds, health, health_words
 from .output import warn_of
 from .progress import Reporter
 
@@ -47,7 +42,7 @@ def command(
     higher, because of which columns. The other options are about DATA.
     """
     detector = anogan.load(model_path)
-    facts = model_facts(detector, model_path)
+    facts = anogan.summary.file_summary(model_path) | anogan.summary.model_summary(detector)
     if data is not None:
         stream = Stream(detector, data, drop, None, chunk_rows, on_error == "skip", strict)
         with Reporter(quiet=quiet) as reporter:
@@ -62,41 +57,6 @@ def command(
         _print(facts)
 
 
-def model_facts(detector: Any, model_path: str) -> dict[str, Any]:
-    """All that a model file says of itself, as JSON has it."""
-    preprocessor = detector.preprocessor_
-    with zipfile.ZipFile(model_path) as archive:
-        sizes = {entry.filename: entry.file_size for entry in archive.infolist()}
-        written = datetime(*archive.getinfo("manifest.json").date_time)
-        version = json.loads(archive.read("manifest.json"))["format_version"]
-    calibration = detector.calibration_
-    facts: dict[str, Any] = {
-        "file": model_path,
-        "bytes": Path(model_path).stat().st_size,
-        "written": written.isoformat(sep=" ", timespec="minutes"),
-        "parts": sizes,
-        "format_version": version,
-        "detector": detector.name,
-        "summary": type(detector).summary(),
-        "parameters": detector.get_params() | {"n_members": detector.n_members_},
-        "kind": preprocessor.kind,
-        "sample_shape": list(preprocessor.spec_.shape),
-        "columns": column_kinds(detector),
-        "threshold": calibration.threshold,
-        "map_threshold": calibration.map_threshold,
-        "calibration_rows": len(calibration.scores),
-        "false_alarms": float(calibration.false_alarms(np.array([calibration.threshold]))[0]),
-        "held_out": calibration.held_out,
-        "smallest_p_value": 1 / (1 + len(calibration.scores)),
-        **health(detector),
-        "fitted_on": detector.fitted_on_,
-        "training": {stage: _curve(terms) for stage, terms in detector.history_.items()},
-    }
-    if preprocessor.kind == "table":
-        facts["table"] = [_column(column) for column in preprocessor.columns_]
-    return facts
-
-
 def _drift_words(drift: dict[str, Any]) -> dict[str, str]:
     words = {
         "new data": f"{drift['verdict']} ({drift['rows']:,} rows)",
@@ -108,22 +68,6 @@ def _drift_words(drift: dict[str, Any]) -> dict[str, str]:
     if drift["columns"]:
         words["because of"] = ", ".join(f"{name} ({share:.0%})" for name, share in drift["columns"])
     return words
-
-
-def _column(column: Any) -> dict[str, Any]:
-    facts = {"name": column.name, "kind": column.kind, "missing_seen": column.missing}
-    if column.kind == "category":
-        facts["categories"] = len(column.categories)
-    return facts
-
-
-def _curve(terms: dict[str, list[float]]) -> dict[str, Any]:
-    steps = terms.get("step", [])
-    curve: dict[str, Any] = {"steps": steps[-1] if steps else 0}
-    for name, values in terms.items():
-        if name != "step" and values:
-            curve[name] = {"first": values[0], "middle": values[len(values) // 2], "last": values[-1]}
-    return curve
 
 
 def _print(facts: dict[str, Any]) -> None:
@@ -150,7 +94,7 @@ def _print(facts: dict[str, Any]) -> None:
         ),
         "smallest p-value": f"{facts['smallest_p_value']:.3g}",
         "diagnosis": facts["diagnosis"]["verdict"] + (f" ({measures})" if measures else ""),
-        **health_words(facts),
+        **anogan.summary.health_words(facts),
     }.items():
         table.add_row(name, value)
     if "drift" in facts:

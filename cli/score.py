@@ -17,7 +17,6 @@ from anogan import Chunk, InputError, Stream, writing
 
 from . import options
 from .journal import Journal, digest, identity, kept, nameless
-from .maps import RAW_FORMATS, MapWriter, pixel_maps
 from .output import warn, warn_of
 from .progress import Reporter
 
@@ -64,7 +63,7 @@ _PARTS = {"": ("label", pa.string()), "_share": ("share", pa.float64()), "_text"
 )
 @click.option(
     "--map-format",
-    type=click.Choice(RAW_FORMATS),
+    type=click.Choice(["png", "npy"]),
     help="Of the raw maps: png has 16 bits, npy the errors themselves.  [default: png]",
 )
 @click.option(
@@ -117,7 +116,7 @@ def command(
         raise InputError("--resume is for scores in a file, without --maps.")
     if map_format is not None and maps is None:
         raise InputError("--map-format is the format of the maps that --maps DIR writes; name DIR.")
-    writer = None if maps is None else MapWriter(maps, detector.calibration_.map_threshold, map_format or "png")
+    writer = None if maps is None else anogan.MapWriter(maps, detector.calibration_.map_threshold, map_format or "png")
     run = _Run(detector, stream, count, writer, Reporter(quiet=quiet))
     run.schema(flag=True)  # says so now if names clash
     with run.reporter, contextlib.ExitStack() as stack:
@@ -148,7 +147,7 @@ def command(
     click.echo(json.dumps(facts) if as_json else _summary(facts, kind, writer), err=output == "-")
 
 
-def _summary(facts: dict[str, Any], kind: str, writer: MapWriter | None) -> str:
+def _summary(facts: dict[str, Any], kind: str, writer: "anogan.MapWriter | None") -> str:
     rule = f"above the threshold {facts['threshold']:.6g}" if facts["fdr"] is None else f"at FDR {facts['fdr']:g}"
     lines = [
         f"{facts['rows']:,} {'pictures' if kind == 'image' else 'rows'} scored, {facts['flagged']:,} flagged "
@@ -158,7 +157,9 @@ def _summary(facts: dict[str, Any], kind: str, writer: MapWriter | None) -> str:
 
 
 class _Run:
-    def __init__(self, detector: Any, stream: Stream, count: int, maps: MapWriter | None, reporter: Reporter) -> None:
+    def __init__(
+        self, detector: Any, stream: Stream, count: int, maps: anogan.MapWriter | None, reporter: Reporter
+    ) -> None:
         self.detector, self.stream, self.maps, self.reporter = detector, stream, maps, reporter
         self.count = min(count, len(detector.preprocessor_.columns_)) if count else 0
         self.reasons = {
@@ -243,14 +244,12 @@ class _Run:
         total = self.stream.total
         self.reporter.begin("scoring", total, self.stream.start)
         for chunk in self.stream:
-            scores = self.detector.anomaly_score(chunk.X)
+            scores = self._scores(chunk)
             p_values = calibration.p_value(scores)
             id_name = "row" if chunk.names is None else "file"
             columns = {id_name: chunk.ids(), "score": scores, "p_value": p_values}
             if self.stream.label is not None:
                 columns[self.stream.label] = pa.array(chunk.labels, pa.string())
-            if self.maps is not None:
-                self.maps.write(chunk, pixel_maps(self.detector.explain(chunk.X)))
             # At a false discovery rate no p-value above the rate is flagged, whatever the other rows are.
             candidates = scores > calibration.threshold if fdr is None else p_values <= fdr
             columns |= self._reasons(chunk, np.flatnonzero(candidates))
@@ -258,6 +257,15 @@ class _Run:
             self.end = chunk.end
             self.reporter.reach(min(chunk.end, total or chunk.end))
             yield pa.table(columns).select(names).cast(self.schema(flag=False))
+
+    def _scores(self, chunk: Chunk) -> np.ndarray:
+        """Return the scores of a chunk (n,), and write its maps if they are wanted: one pass gives both."""
+        if self.maps is None:
+            scores: np.ndarray = self.detector.anomaly_score(chunk.X)
+            return scores
+        scores, maps = self.detector.predict_maps(chunk.X)
+        self.maps.write(chunk, anogan.metrics.pixel_maps(maps))
+        return scores
 
     def _reasons(self, chunk: Chunk, rows: np.ndarray) -> dict[str, Any]:
         """The columns of reasons, empty but for some rows of a chunk."""

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import anogan
+from anogan.cli import main
 
 ROOT = Path(__file__).parents[1]
 LAYERS = (
@@ -21,6 +22,7 @@ LAYERS = (
     ("persistence", "pyod"),
     ("detectors",),
     ("evaluation",),
+    ("reporting",),
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 OUTSIDE = ("cli", "benchmarks")
@@ -168,6 +170,33 @@ def test_an_import_for_types_alone_closes_no_circle() -> None:
 )
 def test_cli_and_benchmarks_use_public_names_only(module: str, path: Path) -> None:
     assert not outside_faults(path.read_text(), module, is_package=path.name == "__init__.py")
+
+
+COMMANDS = {name.split(".")[1] for name, _ in modules("cli") if name.count(".")} - {
+    "journal", "main", "options", "output", "progress"
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_no_command_imports_another_command(command: str) -> None:
+    source = (ROOT / "cli" / f"{command}.py").read_text()
+    home = "cli"
+    targets = [(target, name) for target, name in imported(source, home) if target.split(".")[0] == home]
+    assert not {part for target, name in targets for part in (target.removeprefix("cli."), name)} & COMMANDS
+
+
+def test_every_command_is_known_as_one() -> None:
+    assert set(main.COMMANDS) == COMMANDS
+
+
+def test_the_command_line_stays_small() -> None:
+    """Charts, pages, evaluations and file readers belong to the library, where Python users have them too."""
+    lines = sum(
+        len(path.read_text().splitlines())
+        for path in (ROOT / "cli").rglob("*")
+        if path.suffix in (".py", ".html", ".css", ".js")
+    )
+    assert lines < 3000
 
 
 def test_every_layer_in_the_order_exists() -> None:

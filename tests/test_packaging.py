@@ -59,7 +59,7 @@ def test_a_wheel_holds_every_file(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     (wheel,) = tmp_path.glob("anogan-*.whl")
     inside = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
-    assets = {f"anogan/cli/assets/{path.name}" for path in (ROOT / "cli" / "assets").iterdir()}
+    assets = {f"anogan/reporting/assets/{path.name}" for path in (ROOT / "anogan" / "reporting" / "assets").iterdir()}
     assert assets
     data = {f"anogan/{name}" for name in SETUPTOOLS["package-data"]["anogan"]}
     assert {"anogan/py.typed", "anogan/__init__.pyi", "anogan/detectors/index.json"} == data

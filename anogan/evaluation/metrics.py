@@ -305,8 +305,13 @@ class PixelCurve:
         return fpr, reached
 
 
+def pixel_maps(errors: npt.ArrayLike) -> Array:
+    """Sum anomaly maps (n, C, H, W) over channels: one map (n, H, W) for each picture."""
+    return np.asarray(errors, dtype=np.float64).sum(axis=1)
+
+
 def resized_map(values: npt.NDArray[np.floating], size: tuple[int, int]) -> npt.NDArray[np.float32]:
-    """A map (h, w) at another size (height, width), bilinear."""
+    """Return a map (h, w) at another size (height, width), by bilinear interpolation."""
     picture = Image.fromarray(values.astype(np.float32))
     return np.asarray(picture.resize((size[1], size[0]), Image.Resampling.BILINEAR))
 

@@ -112,6 +112,23 @@ class Stream:
         elif isinstance(self.source, PictureSource) and self.label is not None and not self.source.layout:
             raise InputError(f"{self.source.name} is a folder of pictures without labels (no MVTec layout).")
 
+    @classmethod
+    def of(cls, detector: Any, X: Any, y: Any = None) -> Stream:
+        """Return X as a stream; if it is one already, as it is.
+
+        Parameters
+        ----------
+        detector : fitted Detector
+        X : Stream, path, Source, DataFrame, array or ImageFolder
+        y : (n,) array-like, optional
+            Labels of data in memory.
+        """
+        if y is None:
+            return X if isinstance(X, Stream) else cls(detector, X)
+        if isinstance(X, Stream | Source | str | os.PathLike):
+            raise InputError("y is for data in memory; the labels of a file are named by Stream(..., label=...).")
+        return cls(detector, MemorySource(X, y))
+
     @property
     def total(self) -> int | None:
         """Number of rows or pictures, None where it is known only after reading."""

@@ -4,8 +4,9 @@ import numpy as np
 from PIL import Image
 
 import anogan
-from anogan import Chunk
-from anogan.cli.maps import MapWriter, contour, pixel_maps
+from anogan import Chunk, MapWriter
+from anogan.evaluation.metrics import pixel_maps
+from anogan.reporting.maps import contour
 
 CYAN = (0, 255, 255)
 

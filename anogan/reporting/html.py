@@ -1,4 +1,4 @@
-"""From facts to one HTML page that needs nothing but itself, and runs no script but ours."""
+"""An HTML page that loads nothing and runs no script but its own."""
 
 import base64
 import hashlib
@@ -11,11 +11,10 @@ _ASSETS = resources.files(__package__) / "assets"
 
 
 def render(facts: dict[str, Any]) -> str:
-    """The page of ``assets/report.html`` with style and script inside.
+    """Fill the template ``assets/report.html`` and put style and script into the page.
 
-    Whatever stands in `facts` stays text: the template escapes all of it, the JSON is escaped for its place, and by
-    the page's own policy the browser runs only the script, and takes only the style, whose digests it names, and
-    loads nothing from anywhere.
+    Everything in `facts` stays text: the template escapes it, and the JSON is escaped for a script element. The page's
+    content security policy names the digests of its style and its script; the browser uses no others and loads nothing.
     """
     from jinja2 import Environment, StrictUndefined
 

@@ -1,18 +1,19 @@
-"""Heatmaps as files: an overlay to look at and the raw map to measure in."""
+"""Heatmaps of pictures: drawn as overlays, and written to files beside the raw maps."""
 
+import functools
 import io
 import os
 from pathlib import Path
-from typing import Any
 
-import matplotlib
 import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from scipy.ndimage import binary_erosion
 
-import anogan
-from anogan import writing
+from ..evaluation.metrics import resized_map
+from ..sources.source import Chunk
+from ..sources.writing import check_target, written_whole
+from .pictures import as_bytes, original
 
 _QUANTILE = 0.999  # of the first pictures' pixels: the top of the colour scale
 _HEADROOM = 8  # raw maps reach this many times the top of the colour scale before they saturate
@@ -20,19 +21,11 @@ _OPACITY = 0.7
 _CONTOUR = (0.0, 1.0, 1.0)  # cyan, which inferno does not have
 _CONTOUR_SHARE = 1 / 256  # of the shorter side: the contour's thickness
 
-RAW_FORMATS = ("png", "npy")
-
-
-def pixel_maps(explanation: Any) -> np.ndarray:
-    """Errors (n, C, H, W) -> one map per picture (n, H, W), summed over channels."""
-    return np.asarray(explanation, dtype=np.float64).sum(axis=1)
-
 
 class MapWriter:
     """Writes ``NAME_overlay.png`` and the raw map per picture, both at the picture's own size.
 
-    One scale holds for the whole run: it is set by the first maps that come, so that colours of different
-    pictures compare.
+    The first maps set one colour scale for the whole run, so that the colours of different pictures can be compared.
 
     Parameters
     ----------
@@ -45,12 +38,12 @@ class MapWriter:
     Attributes
     ----------
     bottom, top : float or None
-        The errors that get no colour and the last colour. A map of distances is nowhere zero, so the usual error of
-        the first pictures stays without colour.
+        The errors that get no colour and the last colour. A map of distances is zero nowhere, so the usual error of
+        the first pictures gets no colour.
     """
 
     def __init__(self, folder: str, threshold: float | None, raw_format: str = "png") -> None:
-        writing.check_target(folder, folder=True)
+        check_target(folder, folder=True)
         self.folder = Path(folder)
         self.threshold = threshold
         self.raw_format = raw_format
@@ -58,20 +51,20 @@ class MapWriter:
         self.top: float | None = None
         self._taken: set[str] = set()
 
-    def write(self, chunk: Any, maps: np.ndarray) -> None:
+    def write(self, chunk: Chunk, maps: np.ndarray) -> None:
         """Write the maps (n, h, w) of a chunk's pictures."""
         if self.bottom is None or self.top is None:
             self.bottom, self.top = colour_scale(maps)
         for index, values in enumerate(maps):
             name = f"row_{chunk.first + index:06d}" if chunk.names is None else self._output_name(chunk.names[index])
             picture = original(chunk, index)
-            at_size = anogan.metrics.resized_map(values, (picture.shape[1], picture.shape[2]))
+            at_size = resized_map(values, (picture.shape[1], picture.shape[2]))
             overlay = drawn(picture, at_size, (self.bottom, self.top), self.threshold)
             self._save(f"{name}_overlay.png", self._png(Image.fromarray(as_bytes(overlay))))
             self._save(f"{name}_map.{self.raw_format}", self._raw(at_size))
 
     def scale_note(self) -> str:
-        """What the colours, the contour and the raw values mean."""
+        """Return what the colours, the contour and the raw values mean."""
         bottom, top = self.bottom or 0.0, self.top or 0.0
         notes = [
             f"maps in {self.folder}: colours run from {bottom:.4g} to {top:.4g} for all pictures (median and 99.9th "
@@ -110,29 +103,17 @@ class MapWriter:
     def _save(self, name: str, data: bytes) -> None:
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        with writing.written_whole(os.fspath(path)) as file:
+        with written_whole(os.fspath(path)) as file:
             file.write(data)
 
 
 def colour_scale(maps: np.ndarray) -> tuple[float, float]:
-    """The errors that get no colour and the last colour, from maps (n, h, w)."""
+    """Return the errors that get no colour and the last colour, from maps (n, h, w): median and 99.9th percentile."""
     return float(np.median(maps)), float(np.quantile(maps, _QUANTILE)) or 1.0
 
 
-def original(chunk: Any, index: int, longest: int | None = None) -> np.ndarray:
-    """A chunk's picture (C, H, W) in [0, 1] at its own size; if its longer side is more than `longest`, at that."""
-    if chunk.names is None:
-        return _unit_range(np.asarray(chunk.X[index], np.float64))
-    sides = np.array(chunk.X.original_size(index))
-    if longest is not None and sides.max() > longest:
-        sides = np.maximum(np.rint(sides * longest / sides.max()), 1).astype(int)
-    one = chunk.X[index : index + 1]
-    picture: np.ndarray = one.resized((one.channels, int(sides[0]), int(sides[1])))[0]
-    return picture
-
-
 def drawn(picture: np.ndarray, values: np.ndarray, scale: tuple[float, float], threshold: float | None) -> np.ndarray:
-    """A picture (C, H, W) under its map (H, W), with a contour at the threshold: (H, W, 3), all in [0, 1]."""
+    """Draw a map (H, W) over its picture (C, H, W), with a contour at the threshold: (H, W, 3), all in [0, 1]."""
     bottom, top = scale
     overlay = overlaid(picture, (values - bottom) / ((top - bottom) or 1.0))
     if threshold is not None:
@@ -140,32 +121,30 @@ def drawn(picture: np.ndarray, values: np.ndarray, scale: tuple[float, float], t
     return overlay
 
 
-def as_bytes(pixels: np.ndarray) -> np.ndarray:
-    """Numbers in [0, 1] as uint8."""
-    return np.rint(255 * pixels).astype(np.uint8)
-
-
 def contour(region: np.ndarray) -> np.ndarray:
-    """The inner edge of a region (H, W) bool, thicker in large pictures so that it can be seen: the same."""
+    """Return the inner edge (H, W) of a region (H, W) bool; it is thicker in large pictures so that it can be seen."""
     thickness = max(1, round(min(region.shape) * _CONTOUR_SHARE))
     edge: np.ndarray = region & ~binary_erosion(region, iterations=thickness, border_value=1)
     return edge
 
 
 def overlaid(picture: np.ndarray, share: np.ndarray) -> np.ndarray:
-    """A picture (C, H, W) under colours of `share` (H, W), 1 = the last colour: (H, W, 3), all in [0, 1].
+    """Draw the colours of `share` (H, W; 1 is the last colour) over a picture (C, H, W): (H, W, 3), all in [0, 1].
 
-    Inferno grows lighter all along, so the overlay still reads when printed in grey; where nothing is unusual
-    the picture shows through unchanged.
+    The inferno colours become lighter throughout, so the overlay can be read when printed in grey. Where the share is 0
+    the picture is unchanged.
     """
     share = np.clip(share, 0, 1)[..., None]
     grey = np.broadcast_to(picture.mean(axis=0)[..., None], (*picture.shape[1:], 3))
-    colour = matplotlib.colormaps["inferno"](share[..., 0])[..., :3]
+    colour = _inferno()[np.minimum((share[..., 0] * 256).astype(np.intp), 255)]
     opacity = _OPACITY * np.sqrt(share)
     mixed: np.ndarray = np.clip(grey * (1 - opacity) + colour * opacity, 0, 1)
     return mixed
 
 
-def _unit_range(picture: np.ndarray) -> np.ndarray:
-    low, high = picture.min(), picture.max()
-    return (picture - low) / (high - low or 1.0)
+@functools.cache
+def _inferno() -> np.ndarray:
+    """Return the colours of matplotlib's map of this name: (256, 3) in [0, 1]."""
+    import matplotlib
+
+    return matplotlib.colormaps["inferno"](np.arange(256))[:, :3]

@@ -1,6 +1,6 @@
 """Axes, histograms and curves in percent of a chart's sides; the page's template draws them as SVG.
 
-Percent, because then a chart fits any screen and paper without a script, and its text keeps its size.
+In percent a chart fits any screen and paper without a script, and its text keeps its size.
 """
 
 import math
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 BINS = 60
-_BENT = 20  # times the bend: a wider span gets a bent axis
+_BENT = 20  # an axis is bent if it reaches further than this many times the bend
 _ROUNDING = 4.0  # percent of the axis by which a tick on a bent axis may move to a rounder number
 _APART = 9.0  # percent between ticks on a bent axis, at least
 _MARGIN = 0.02  # of the span, on both sides
@@ -19,15 +19,15 @@ _MARGIN = 0.02  # of the span, on both sides
 
 @dataclass(frozen=True)
 class Axis:
-    """A stretch of numbers, drawn from 0 to 100 %.
+    """An interval of numbers, drawn from 0 to 100 %.
 
     Attributes
     ----------
     low, high : float
     centre : float
     bend : float or None
-        Distance from `centre` up to which the axis is about linear; beyond, it is about logarithmic, to both sides
-        (asinh). None: linear throughout.
+        Distance from `centre` up to which the axis is about linear. Beyond it, on both sides, the axis is about
+        logarithmic (asinh). None makes it linear throughout.
     """
 
     low: float
@@ -37,7 +37,7 @@ class Axis:
 
     @classmethod
     def around(cls, values: np.ndarray, *, centre: float, bend: float) -> "Axis":
-        """An axis for all `values`, bent where some of them lie many times `bend` from the centre."""
+        """Return an axis for all `values`, bent if some of them lie many times `bend` from the centre."""
         low, high = float(np.min(values)), float(np.max(values))
         if low == high:
             low, high = low - (abs(low) or 1.0) / 2, high + (abs(high) or 1.0) / 2
@@ -47,19 +47,19 @@ class Axis:
         return cls(float(ends[0]), float(ends[1]), axis.centre, axis.bend)
 
     def at(self, values: Any) -> np.ndarray:
-        """Where numbers lie, in percent."""
+        """Return where numbers lie, in percent."""
         low, high = self._bent(self.low), self._bent(self.high)
         share: np.ndarray = 100 * (self._bent(values) - low) / (high - low)
         return share
 
     def value(self, percent: Any) -> np.ndarray:
-        """The numbers at these places."""
+        """Return the numbers at positions in percent."""
         low, high = self._bent(self.low), self._bent(self.high)
         bent = low + np.asarray(percent, dtype=np.float64) / 100 * (high - low)
         return bent if self.bend is None else self.centre + self.bend * np.sinh(bent)
 
     def ticks(self, count: int) -> list[tuple[float, str]]:
-        """About `count` round numbers: place in percent and text."""
+        """Return about `count` round numbers: position in percent and text."""
         if self.bend is None:
             step = _round_step((self.high - self.low) / count)
             values = step * np.arange(math.ceil(self.low / step), math.floor(self.high / step) + 1)
@@ -75,7 +75,7 @@ class Axis:
         return chosen
 
     def _rounded(self, place: float) -> float:
-        """The number of fewest digits near a place."""
+        """Return the number with the fewest digits near a position."""
         value = float(self.value(place))
         for rounded in (0.0, *(float(f"{value:.{digits}g}") for digits in range(1, 17))):
             if abs(float(self.at(rounded)) - place) <= _ROUNDING:
@@ -93,9 +93,9 @@ def _round_step(least: float) -> float:
 
 
 def histogram(values: np.ndarray, axis: Axis) -> dict[str, Any]:
-    """Bars of ``(left, width, height, count)``, the first three in percent, and ticks of the counts.
+    """Return bars of ``(left, width, height, count)``, the first three in percent, and ticks of the counts.
 
-    Heights go with the square root of the counts, so that a few rows far out can be seen beside the many.
+    Heights grow with the square root of the counts, so that a few rows far out can be seen beside the many.
     """
     counts, edges = np.histogram(axis.at(values), BINS, range=(0, 100))
     most = int(counts.max(initial=1))
@@ -111,13 +111,13 @@ def histogram(values: np.ndarray, axis: Axis) -> dict[str, Any]:
 
 
 def points(across: np.ndarray, up: np.ndarray) -> str:
-    """An SVG polyline through places in percent; numbers that are not finite are left out."""
+    """Return an SVG polyline through positions in percent; numbers that are not finite are left out."""
     fine = np.isfinite(across) & np.isfinite(up)
     return " ".join(f"{x:.2f},{100 - y:.2f}" for x, y in zip(across[fine], up[fine], strict=True))
 
 
 def curve(steps: list[float], values: list[float], title: str) -> dict[str, Any] | None:
-    """One term of a training history over its steps; None if it has no finite value."""
+    """Return one term of a training history over its steps, or None if it has no finite value."""
     across, up = np.asarray(steps, dtype=np.float64), np.asarray(values, dtype=np.float64)
     finite = up[np.isfinite(up)]
     if not len(finite):
@@ -136,7 +136,7 @@ def curve(steps: list[float], values: list[float], title: str) -> dict[str, Any]
 
 
 def number(value: Any) -> str:
-    """Numbers alike all over the page: four significant digits, thousands apart; whole numbers whole."""
+    """Return a value as the page shows it: four significant digits, thousands separated, whole numbers in full."""
     if value is None:
         return "missing"
     if isinstance(value, bool | str):
@@ -157,6 +157,6 @@ def number(value: Any) -> str:
 
 
 def percent(share: float) -> str:
-    """A share in [0, 1] as percent with one digit, or more where that would be next to nothing."""
+    """Return a share in [0, 1] as percent with one decimal, or with two significant digits if it is tiny."""
     text = f"{100 * share:.1f}" if share == 0 or share >= 0.001 else f"{100 * share:.2g}"
     return f"{text}\N{NO-BREAK SPACE}%"

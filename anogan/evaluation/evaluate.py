@@ -1,0 +1,181 @@
+"""Measuring a fitted detector on labelled data."""
+
+from __future__ import annotations
+
+import operator
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError
+from ..sources.labels import anomalous_rows
+from ..sources.mvtec import MVTecFolder
+from ..sources.pictures import PictureSource
+from ..sources.source import Chunk
+from ..sources.stream import Progress, Stream, report
+from .metrics import PixelCurve, Ranking, auroc, bootstrap_interval, pixel_maps, resized_map
+
+_KINDS_LISTED = 50
+_FIRST_K = (10, 100)
+
+
+def evaluate(
+    detector: Any, X: Any, y: Any = None, *, normal: str | None = None, progress: Progress | None = None
+) -> dict[str, Any]:
+    """Measure how well a fitted detector ranks and flags labelled data.
+
+    Parameters
+    ----------
+    detector : fitted Detector
+    X : array, DataFrame, ImageFolder, path, Source or Stream
+        The data. A stream with labels or a folder in MVTec layout needs no y. The anomaly maps are compared with the
+        masks in ``ground_truth`` of such a folder.
+    y : (n,) array-like, optional
+        Labels: 0 or false for normal rows and 1 or true for anomalous ones, or any if `normal` is given.
+    normal : str, optional
+        The label of normal rows; all other rows are anomalous.
+    progress : function of (str, int, int or None), optional
+        Called after each part with what is being done, how many rows are done, and how many there are.
+
+    Returns
+    -------
+    dict
+        Plain numbers, ready for JSON. ``rows`` and ``anomalous`` are counts. ``metrics`` has for AUROC, AUPR, precision
+        at k (k = number of anomalies, 10, 100) and FPR at 95 % recall the ``value`` and the ends ``low`` and ``high``
+        of its 95 % bootstrap interval (rows drawn within each class, the model kept fixed). ``at_threshold`` says what
+        the detector's own threshold does, and ``kinds`` has the AUROC of each kind of anomaly if there are several.
+        ``pixels``, with masks, has the pixel AUROC and the AUPRO up to an FPR of 0.3.
+
+    Raises
+    ------
+    InputError
+        If there are no labels, they do not say which rows are normal, or all rows are of one kind.
+
+    Examples
+    --------
+    >>> import numpy as np, anogan
+    >>> rng = np.random.default_rng(0)
+    >>> detector = anogan.DenoisingGAN(**anogan.DenoisingGAN.tiny, random_state=0).fit(rng.normal(size=(100, 2)))
+    >>> X = np.concatenate([rng.normal(size=(20, 2)), rng.normal(9.0, size=(20, 2))])
+    >>> found = anogan.evaluate(detector, X, np.repeat([0, 1], 20))
+    >>> found["rows"], found["anomalous"], found["metrics"]["auroc"]["value"] > 0.9
+    (40, 20, True)
+    """
+    stream = Stream.of(detector, X, y)
+    pixels = None
+    if isinstance(stream.source, PictureSource):
+        normal = normal or "good"
+        pixels = _PixelScores(stream.source.layout or MVTecFolder(stream.source.path))  # raises what is missing
+    scores, labels = _scored(stream, pixels, progress)
+    if labels is None:
+        raise InputError(f"{stream.source.name} has no labels; without them nothing can be measured.")
+    anomalous = anomalous_rows(labels, normal, stream.source.name)
+    found = measure(detector, scores, anomalous)
+    found["kinds"] = per_kind(scores, labels, anomalous)
+    if pixels is not None:
+        found |= pixels.facts()
+        for kind, entry in found["kinds"].items():
+            entry |= pixels.facts_of(kind)
+    return found
+
+
+def measure(detector: Any, scores: np.ndarray, anomalous: np.ndarray) -> dict[str, Any]:
+    """Return every metric of a ranking with its interval, and what the detector's threshold does.
+
+    Parameters
+    ----------
+    detector : fitted Detector
+    scores : (n,) float64
+        Anomaly scores, higher = more anomalous.
+    anomalous : (n,) bool
+    """
+    count = int(anomalous.sum())
+    ranked: dict[str, Callable[[Any], Any]] = {"auroc": Ranking.auroc, "aupr": Ranking.aupr}
+    for k in dict.fromkeys((count, *(k for k in _FIRST_K if k <= len(scores)))):
+        ranked[f"precision_at_{k}"] = operator.methodcaller("precision_at", k)
+    ranked["fpr_at_95_recall"] = operator.methodcaller("fpr_at_recall", 0.95)
+    ranking = Ranking.of(anomalous, scores)
+    intervals = bootstrap_interval(list(ranked.values()), anomalous, scores)
+    threshold = detector.calibration_.threshold
+    flags = scores > threshold
+    return {
+        "rows": len(scores),
+        "anomalous": count,
+        "metrics": {
+            name: {"value": float(metric(ranking)), "low": float(low), "high": float(high)}
+            for (name, metric), (low, high) in zip(ranked.items(), intervals, strict=True)
+        },
+        "at_threshold": {
+            "threshold": threshold,
+            "flagged": int(flags.sum()),
+            "recall": float(flags[anomalous].mean()),
+            "fpr": float(flags[~anomalous].mean()),
+            "precision": float(anomalous[flags].mean()) if flags.any() else None,
+        },
+    }
+
+
+def per_kind(scores: np.ndarray, labels: np.ndarray, anomalous: np.ndarray) -> dict[str, dict[str, Any]]:
+    """Return the AUROC of each kind of anomaly against all normal rows; empty unless there are several kinds."""
+    kinds, counts = np.unique(labels[anomalous], return_counts=True)
+    if len(kinds) < 2:
+        return {}
+    found = {}
+    for index in np.argsort(-counts, kind="stable")[:_KINDS_LISTED]:
+        rows = ~anomalous | (labels == kinds[index])
+        found[str(kinds[index])] = {"anomalous": int(counts[index]), "auroc": auroc(anomalous[rows], scores[rows])}
+    return found
+
+
+def _scored(
+    stream: Stream, pixels: _PixelScores | None, progress: Progress | None
+) -> tuple[np.ndarray, np.ndarray | None]:
+    scores: list[np.ndarray] = []
+    labels: list[np.ndarray] = []
+    done = 0
+    report(progress, "scoring", done, stream.total)
+    for chunk in stream:
+        if pixels is not None and pixels.has_masks:
+            found, maps = stream.detector.predict_maps(chunk.X)
+            pixels.add(chunk, pixel_maps(maps))
+        else:
+            found = stream.detector.anomaly_score(chunk.X)
+        scores.append(found)
+        if chunk.labels is not None:
+            labels.append(chunk.labels)
+        done += len(chunk)
+        report(progress, "scoring", done, stream.total)
+    return np.concatenate(scores), np.concatenate(labels) if labels else None
+
+
+class _PixelScores:
+    """Anomaly maps against masks, picture by picture at the masks' own size."""
+
+    def __init__(self, layout: MVTecFolder) -> None:
+        self.layout = layout
+        self.has_masks = (layout.path / "ground_truth").is_dir()
+        self.curves: dict[str, PixelCurve] = defaultdict(PixelCurve)  # by kind of picture, "good" included
+
+    def add(self, chunk: Chunk, maps: np.ndarray) -> None:
+        """Count the pictures of a chunk, except defective ones without a folder of masks for their kind."""
+        for file, values in zip(chunk.X.files, maps, strict=True):
+            mask = self.layout.mask_of(file)
+            if mask is not None:
+                self.curves[self.layout.kind_of(file)].add(mask, resized_map(values, mask.shape))
+
+    def facts(self) -> dict[str, Any]:
+        """Return pixel metrics over all pictures, none if no mask marks anything."""
+        curve = sum(self.curves.values(), PixelCurve())
+        if not curve.regions:
+            return {}
+        return {
+            "pixels": {"auroc": curve.auroc(), "aupro_at_0.3": curve.aupro(0.3), "regions": curve.regions},
+        }
+
+    def facts_of(self, kind: str) -> dict[str, float]:
+        """Return the pixel AUROC over the pictures of one kind and the good ones."""
+        if kind not in self.curves or not self.curves[kind].regions:
+            return {}
+        return {"pixel_auroc": (self.curves[kind] + self.curves["good"]).auroc()}
