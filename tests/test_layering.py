@@ -21,7 +21,7 @@ LAYERS = (
     ("explain",),
     ("persistence", "pyod"),
     ("detectors",),
-    ("evaluation",),
+    ("evaluation", "testing"),
     ("reporting",),
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

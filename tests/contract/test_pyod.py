@@ -50,7 +50,7 @@ def test_pyod_s_fit_trains_a_copy(vector_case):
 
 
 def test_pyod_s_face_works_on_pictures_too(vector_case):
-    case = vector_case.__class__(vector_case.name, "colour")
+    case = vector_case.on("colour")
     model = case.fitted.as_pyod()
     assert_array_equal(model.decision_function(case.new), case.fitted.anomaly_score(case.new))
     assert_array_equal(model.predict(case.new) == 1, case.fitted.predict(case.new) == -1)

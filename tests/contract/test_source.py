@@ -26,6 +26,9 @@ ALLOWED_GRADIENTS = {
     ("detectors/fitted.py", "requires_grad_"): "switches gradients off in a loaded module",
     ("losses/penalties.py", "grad"): "a penalty of the critic's input gradient",
     ("losses/penalties.py", "requires_grad_"): "a penalty of the critic's input gradient",
+    ("testing/training.py", "backward"): "the contract computes each phase's gradients",
+    ("testing/training.py", "zero_grad"): "the contract computes each phase's gradients",
+    ("testing/training.py", "requires_grad_"): "the contract computes each phase's gradients",
     ("explain/attribution.py", "grad"): "integrated gradients of the score by x",
     ("explain/attribution.py", "requires_grad_"): "integrated gradients of the score by x",
 }

@@ -1,0 +1,121 @@
+"""No constructor parameter is idle: each changes what is learned, logged, scored or drawn."""
+
+import warnings
+from collections.abc import Callable, Iterator
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.testing import assert_array_equal
+
+from ..detectors.base import Detector
+from ..errors import InputError
+from ..parameters import Parameter
+from .case import GREY, VECTOR, Case, on, raises
+
+NOT_APPLICABLE = {
+    ("device", VECTOR): "the same arithmetic on another device",
+    ("device", GREY): "the same arithmetic on another device",
+    ("backbone", VECTOR): "vectors have one backbone",
+    ("backbone", GREY): "the style backbone changes only those networks of which it has its own",
+    ("growing", VECTOR): "vectors have no resolution",
+    ("augment", VECTOR): "no augmentation of vectors is known",
+    ("scaling", GREY): "pictures have no columns to scale",
+    ("features", VECTOR): "a vector is its own patch",
+    ("features", GREY): "one pretrained network is installed",
+    ("condition", VECTOR): "it names a column of a table",
+    ("condition", GREY): "pictures in an array lie in no folders",
+}
+"""(parameter, modality) -> why another value need not change anything."""
+
+Changes = tuple[tuple[str, Any], ...]
+
+
+def _other_values(parameter: Parameter, present: Any) -> list[Any]:
+    """Return allowed values that differ from the present one, those most likely to matter first."""
+    c = parameter.constraint
+    values: list[Any] = []
+    if c.kind is bool:
+        values += [True, False]
+    elif c.kind is int:
+        step = present if isinstance(present, int) and present else 1
+        values += [step + 1, 2 * step, max(step // 2, int(c.low or 0)), int(c.low or 0)]
+    elif c.kind is float:
+        low, high = c.low or 0.0, c.high
+        values += [(low + high) / 2, low + 0.9 * (high - low)] if high is not None else [low + 0.37, low + 5.0]
+    values += list(c.choices or ())
+    return [value for value in values if value != present and (not isinstance(value, int) or value >= (c.low or 0))]
+
+
+def _outcome(case: Case, changes: Changes) -> str:
+    """Return everything that a user can see of a fit."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        detector = case.fit(**dict(changes))
+    drawn = np.asarray(detector.sample(3, random_state=0)) if detector.module_.can("sample") else None
+    return repr(
+        (
+            detector.anomaly_score(case.new).tolist(),
+            detector.history_,
+            detector.calibration_.threshold,
+            None if drawn is None else drawn.tolist(),
+        )
+    )
+
+
+def _contexts(cls: type[Detector], parameter: str) -> Iterator[Changes]:
+    """Yield settings in which a parameter may have an effect: none, then each choice of each other parameter."""
+    yield ()
+    for other in cls.parameters().values():
+        if other.name in (parameter, "device", "backbone"):
+            continue
+        for choice in other.constraint.choices or ((True, False) if other.constraint.kind is bool else ()):
+            yield ((other.name, choice),)
+
+
+def _changes_something(case: Case, parameter: Parameter, outcome: Callable[[Changes], str]) -> bool:
+    for context in _contexts(case.cls, parameter.name):
+        present = case.make(**dict(context)).get_params()[parameter.name]
+        for value in _other_values(parameter, present):
+            if outcome((*context, (parameter.name, value))) != outcome(context):
+                return True
+    return False
+
+
+@on(VECTOR, GREY)
+def check_every_parameter_changes_something(case: Case) -> None:
+    """Every constructor parameter changes the scores, the history, the threshold or the samples of a fit."""
+    outcome = cache(lambda changes: _outcome(case, changes))
+    for name, parameter in case.cls.parameters().items():
+        if (name, case.modality) not in NOT_APPLICABLE:
+            assert _changes_something(case, parameter, outcome), f"the parameter {name} changes nothing"
+
+
+@on(VECTOR, GREY)
+def check_backbone_of_another_modality_is_refused(case: Case) -> None:
+    """A backbone for other data is refused, and ``auto`` is the first one for these data."""
+    accepted = {VECTOR: "mlp", GREY: "dcgan"}[case.modality]
+    others = {VECTOR: {"dcgan", "style"}, GREY: {"mlp"}}[case.modality]
+    scores = case.fitted.anomaly_score(case.new)
+    assert_array_equal(case.fit(backbone=accepted).anomaly_score(case.new), scores)
+    for other in others & set(case.cls.parameters()["backbone"].constraint.choices or ()):
+        with raises(InputError, f"backbone '{other}' needs"):
+            case.fit(backbone=other)
+
+
+@on(VECTOR)
+def check_parameters_of_pictures_are_refused_on_vectors(case: Case) -> None:
+    """Growth and augmentation, where the detector has them, are refused on vectors."""
+    for change in ({"growing": True}, {"augment": 0.5}, {"augment": "adaptive"}):
+        (parameter,) = change
+        if parameter in case.cls.parameters():
+            with raises(InputError, f"{parameter}=.* needs pictures"):
+                case.fit(**change)
+
+
+@on(VECTOR)
+def check_unavailable_device_is_refused(case: Case) -> None:
+    """A device that does not exist is refused by its name."""
+    for device in ("cuda:99", "warp drive"):
+        with raises(InputError, f"device='{device}'"):
+            case.fit(device=device)
