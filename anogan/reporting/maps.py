@@ -12,6 +12,7 @@ from scipy.ndimage import binary_erosion
 
 from ..evaluation.metrics import resized_map
 from ..sources.source import Chunk
+from ..sources.threads import ordered_map
 from ..sources.writing import check_target, written_whole
 from .pictures import as_bytes, original
 
@@ -55,13 +56,18 @@ class MapWriter:
         """Write the maps (n, h, w) of a chunk's pictures."""
         if self.bottom is None or self.top is None:
             self.bottom, self.top = colour_scale(maps)
-        for index, values in enumerate(maps):
-            name = f"row_{chunk.first + index:06d}" if chunk.names is None else self._output_name(chunk.names[index])
-            picture = original(chunk, index)
-            at_size = resized_map(values, (picture.shape[1], picture.shape[2]))
-            overlay = drawn(picture, at_size, (self.bottom, self.top), self.threshold)
-            self._save(f"{name}_overlay.png", self._png(Image.fromarray(as_bytes(overlay))))
-            self._save(f"{name}_map.{self.raw_format}", self._raw(at_size))
+        names = [f"row_{row:06d}" for row in range(chunk.first, chunk.first + len(chunk))]
+        if chunk.names is not None:
+            names = [self._output_name(name) for name in chunk.names]
+        scale = (self.bottom, self.top)
+        for _ in ordered_map(lambda i: self._write_one(names[i], original(chunk, i), maps[i], scale), range(len(maps))):
+            pass
+
+    def _write_one(self, name: str, picture: np.ndarray, values: np.ndarray, scale: tuple[float, float]) -> None:
+        at_size = resized_map(values, (picture.shape[1], picture.shape[2]))
+        overlay = drawn(picture, at_size, scale, self.threshold)
+        self._save(f"{name}_overlay.png", self._png(Image.fromarray(as_bytes(overlay))))
+        self._save(f"{name}_map.{self.raw_format}", self._raw(at_size))
 
     def scale_note(self) -> str:
         """Return what the colours, the contour and the raw values mean."""
@@ -134,12 +140,11 @@ def overlaid(picture: np.ndarray, share: np.ndarray) -> np.ndarray:
     The inferno colours become lighter throughout, so the overlay can be read when printed in grey. Where the share is 0
     the picture is unchanged.
     """
-    share = np.clip(share, 0, 1)[..., None]
-    grey = np.broadcast_to(picture.mean(axis=0)[..., None], (*picture.shape[1:], 3))
+    share = np.clip(share, 0, 1).astype(np.float32)[..., None]
+    grey = picture.mean(axis=0, dtype=np.float32)[..., None]
     colour = _inferno()[np.minimum((share[..., 0] * 256).astype(np.intp), 255)]
-    opacity = _OPACITY * np.sqrt(share)
-    mixed: np.ndarray = np.clip(grey * (1 - opacity) + colour * opacity, 0, 1)
-    return mixed
+    mixed: np.ndarray = grey + _OPACITY * np.sqrt(share) * (colour - grey)
+    return np.clip(mixed, 0, 1, out=mixed)
 
 
 @functools.cache
@@ -147,4 +152,5 @@ def _inferno() -> np.ndarray:
     """Return the colours of matplotlib's map of this name: (256, 3) in [0, 1]."""
     import matplotlib
 
-    return matplotlib.colormaps["inferno"](np.arange(256))[:, :3]
+    colours: np.ndarray = matplotlib.colormaps["inferno"](np.arange(256))[:, :3].astype(np.float32)
+    return colours
