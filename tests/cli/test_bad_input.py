@@ -6,7 +6,6 @@ import resource
 import shutil
 import signal
 import subprocess
-import sys
 import time
 import zipfile
 from pathlib import Path
@@ -18,7 +17,7 @@ from PIL import Image
 
 import anogan
 
-from .conftest import TINY, mixed_table, save_picture
+from .conftest import COMMAND, TINY, mixed_table, save_picture
 
 
 @pytest.fixture
@@ -392,7 +391,7 @@ def test_disk_that_fills_up_leaves_the_old_file_as_it_was(data, table_model, tmp
         resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 
     done = subprocess.run(
-        [sys.executable, "-c", "from anogan.cli.main import main; main()", *map(str, words)],
+        [*COMMAND, *map(str, words)],
         capture_output=True, text=True, preexec_fn=small_disk, check=False,
     )  # fmt: skip
     assert done.returncode == 1, done.stderr
@@ -408,7 +407,7 @@ def test_disk_that_fills_up_leaves_the_old_file_as_it_was(data, table_model, tmp
 def interrupted(args: list[object], started) -> subprocess.CompletedProcess[str]:
     """Start the command, press Ctrl-C once `started()` holds, and wait for its end."""
     process = subprocess.Popen(
-        [sys.executable, "-c", "from anogan.cli.main import main; main()", *map(str, args)],
+        [*COMMAND, *map(str, args)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -16,9 +16,7 @@ import pytest
 
 import anogan
 
-from .conftest import TINY, mixed_table
-
-COMMAND = [sys.executable, "-c", "from anogan.cli.main import main; main()"]
+from .conftest import COMMAND, TINY, mixed_table
 
 
 @pytest.fixture(scope="module")
