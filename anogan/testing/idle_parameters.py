@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
+from unittest import SkipTest
 
 import numpy as np
 from numpy.testing import assert_array_equal
@@ -106,11 +107,14 @@ def check_backbone_of_another_modality_is_refused(case: Case) -> None:
 @on(VECTOR)
 def check_parameters_of_pictures_are_refused_on_vectors(case: Case) -> None:
     """Growth and augmentation, where the detector has them, are refused on vectors."""
-    for change in ({"growing": True}, {"augment": 0.5}, {"augment": "adaptive"}):
+    changes: list[dict[str, Any]] = [{"growing": True}, {"augment": 0.5}, {"augment": "adaptive"}]
+    applicable = [change for change in changes if change.keys() <= case.cls.parameters().keys()]
+    if not applicable:
+        raise SkipTest(f"{case.cls.__name__} neither grows nor augments.")
+    for change in applicable:
         (parameter,) = change
-        if parameter in case.cls.parameters():
-            with raises(InputError, f"{parameter}=.* needs pictures"):
-                case.fit(**change)
+        with raises(InputError, f"{parameter}=.* needs pictures"):
+            case.fit(**change)
 
 
 @on(VECTOR)

@@ -49,7 +49,7 @@ def test_a_killed_run_goes_on_and_ends_the_same(run, table_model, tmp_path, many
     if "--label" in options:
         source = tmp_path / "labelled.csv"
         pd.read_parquet(many).assign(kind="x").to_csv(source, index=False)
-    args = ["score", source, "-m", table_model, "--chunk-rows", "10", *options]
+    args = ["score", source, "-m", table_model, "--chunk-rows", "40", *options]
     whole, broken = tmp_path / f"whole.{suffix}", tmp_path / f"broken.{suffix}"
     run(*args, "-o", whole)
     part = Path(f"{broken}.part")
@@ -65,7 +65,7 @@ def test_a_killed_run_goes_on_and_ends_the_same(run, table_model, tmp_path, many
 
 
 def test_a_resumed_run_scores_the_rest_only(run, table_model, tmp_path, many, monkeypatch):
-    args = ["score", many, "-m", table_model, "-o", tmp_path / "s.csv", "--chunk-rows", "10"]
+    args = ["score", many, "-m", table_model, "-o", tmp_path / "s.csv", "--chunk-rows", "40"]
     part = tmp_path / "s.csv.part"
     killed(args, part, least_bytes=60_000)
     scored = []
@@ -77,7 +77,7 @@ def test_a_resumed_run_scores_the_rest_only(run, table_model, tmp_path, many, mo
 
 
 def test_ctrl_c_keeps_what_was_scored_and_says_how_to_go_on(run, table_model, tmp_path, many):
-    args = ["score", many, "-m", table_model, "-o", tmp_path / "s.csv", "--chunk-rows", "10"]
+    args = ["score", many, "-m", table_model, "-o", tmp_path / "s.csv", "--chunk-rows", "40"]
     killed(args, tmp_path / "s.csv.part", least_bytes=40_000, by=signal.SIGINT)
     assert [p.name for p in tmp_path.iterdir()] == ["s.csv.part"]
     refusal = run(*args, code=2).output
@@ -91,7 +91,7 @@ def test_ctrl_c_keeps_what_was_scored_and_says_how_to_go_on(run, table_model, tm
 def test_another_run_is_not_resumed(run, data, table_model, tmp_path, many, changed):
     source = tmp_path / "many.parquet"
     source.write_bytes(many.read_bytes())
-    args = ["score", source, "-m", table_model, "-o", tmp_path / "s.csv", "--chunk-rows", "10"]
+    args = ["score", source, "-m", table_model, "-o", tmp_path / "s.csv", "--chunk-rows", "40"]
     part = tmp_path / "s.csv.part"
     killed(args, part, least_bytes=40_000)
     before = part.read_bytes()
