@@ -124,6 +124,25 @@ def test_its_options_are_in_the_help(installed: Path) -> None:
     assert "--code-dim" in command("fit", "--detector", "bottleneck", "--help", folder=installed)
 
 
+CHECK = """
+import torch
+from bottleneck_gan import Bottleneck
+from anogan.testing import check_detector
+torch.set_num_threads(1)
+results = check_detector(Bottleneck, modalities={modalities})
+print(sum(result.status == "passed" for result in results))
+"""
+
+
+@pytest.mark.parametrize(
+    "modalities", [("vector",), pytest.param(("table", "grey", "colour", "style"), marks=pytest.mark.slow)]
+)
+def test_it_keeps_the_contract(installed: Path, modalities: tuple[str, ...]) -> None:
+    done = python(CHECK.format(modalities=modalities), installed)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 50
+
+
 @pytest.mark.parametrize(
     ("module", "entry", "said"),
     [
