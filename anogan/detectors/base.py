@@ -27,7 +27,7 @@ from .common import CommonParameters
 from .estimator import BaseEstimator, OutlierMixin
 from .fitting import fit_detector, prepare
 from .inputs import check_input
-from .model_file import ModelFileMixin
+from .model_file import ModelFileMixin, load_detector
 from .monitoring import drift, recalibrated
 from .registry import find_classes, register
 
@@ -336,6 +336,20 @@ class Detector(CommonParameters, ModelFileMixin, OutlierMixin, BaseEstimator):
         return drift(self.fitted_state, map(self._samples, self._parts(X)))
 
     # ---------------------------------------------------------------- other interfaces
+
+    @staticmethod
+    def load(path: str | os.PathLike[str], *, device: str = "auto") -> "Detector":
+        """Read a model file onto a device.
+
+        Raises
+        ------
+        FormatError
+            The file is not a model file, has another format version, or was altered or truncated.
+        InputError
+            The device cannot be used.
+        """
+        detector: Detector = load_detector(path, device)
+        return detector
 
     def as_pyod(self) -> "AsPyOD":
         """Return this detector with PyOD's interface (``decision_scores_``, ``labels_``, ``predict_proba``, ...)."""

@@ -5,7 +5,7 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from ..engine.device import choose_device
 from ..engine.module import GANModule
@@ -16,12 +16,9 @@ from .estimator import BaseEstimator
 from .fitted import FittedAttributes, FittedState
 from .registry import find_class
 
-if TYPE_CHECKING:
-    from .base import Detector
-
 
 class ModelFileMixin(FittedAttributes, BaseEstimator):
-    """Saves, loads and pickles a detector."""
+    """Saves and pickles a detector, and restores it."""
 
     name: ClassVar[str]
     device: str
@@ -35,26 +32,6 @@ class ModelFileMixin(FittedAttributes, BaseEstimator):
         file = self.fitted_state.to_file()
         write_model(path, replace(file, manifest={"detector": self.name} | file.manifest))
 
-    @staticmethod
-    def load(path: str | os.PathLike[str], *, device: str = "auto") -> "Detector":
-        """Read a model file onto a device.
-
-        Raises
-        ------
-        FormatError
-            The file is not a model file, has another format version, or was altered or truncated.
-        InputError
-            The device cannot be used.
-        """
-        file = read_model(path)
-        with _format_errors(path):
-            detector = find_class(file.manifest["detector"])(**file.manifest["parameters"] | {"device": device})
-            detector.check_parameters()
-        choose_device(device, detector.precision)
-        with _format_errors(path):
-            detector._restore(file)
-        return detector
-
     def __getstate__(self) -> dict[str, Any]:
         # torch does not pickle modules with parametrised weights (spectral norm), so the contents of a file stand in.
         state = dict(super().__getstate__())
@@ -65,14 +42,26 @@ class ModelFileMixin(FittedAttributes, BaseEstimator):
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         if "_state" in state:
-            self._restore(state["_state"])
+            self.restore(state["_state"])
 
-    def _restore(self, file: ModelFile) -> None:
+    def restore(self, file: ModelFile) -> None:
         """Rebuild the networks with the parameters of the fit, whatever was set since."""
         parameters = file.manifest["parameters"]
         self._state = FittedState.from_file(
             file, type(self)(**parameters).build, choose_device(self.device, parameters["precision"])
         )
+
+
+def load_detector(path: str | os.PathLike[str], device: str) -> Any:
+    """Return the detector of a model file; see `Detector.load`."""
+    file = read_model(path)
+    with _format_errors(path):
+        detector = find_class(file.manifest["detector"])(**file.manifest["parameters"] | {"device": device})
+        detector.check_parameters()
+    choose_device(device, detector.precision)
+    with _format_errors(path):
+        detector.restore(file)
+    return detector
 
 
 @contextmanager
