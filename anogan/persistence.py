@@ -106,6 +106,7 @@ def read_model(path: str | os.PathLike[str]) -> ModelFile:
         preprocessor = preprocessor_from_state(decode(parts[PREPROCESSOR], arrays))
     except (SafetensorError, *UNREADABLE) as error:  # a FormatError too, which is a ValueError
         raise FormatError(f"{path} is damaged or holds something that is never written: {error}") from None
+    del manifest["format_version"]  # belongs to the file and not to the model
     return ModelFile(manifest, tensors, preprocessor)
 
 

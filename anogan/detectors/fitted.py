@@ -17,12 +17,14 @@ from ..engine.diagnostics import Diagnosis
 from ..engine.history import History
 from ..engine.inference import Inference
 from ..engine.module import GANModule
+from ..errors import FormatError
 from ..explain.explainer import Explainer
 from ..nn.backbone import Backbone, backbone_for
 from ..persistence import ModelFile
 from ..scoring.calibration import Calibration
 from ..seeding import forked_torch_rng
 from .inputs import Features
+from .manifest import checked_manifest
 
 T = TypeVar("T")
 CALIBRATION_ARRAYS = ("location", "scale", "scores")
@@ -136,10 +138,20 @@ class FittedState:
 
         Raises
         ------
-        ValueError, KeyError, TypeError, RuntimeError
+        FormatError, ValueError, KeyError, TypeError, RuntimeError
             The file does not hold a state of this version.
         """
-        manifest, weights = file.manifest, dict(file.weights)
+        manifest, weights = checked_manifest(file.manifest), dict(file.weights)
+        network = NetworkConfig(*manifest["network"])
+        if network.members * network.width > sum(weight.numel() for weight in weights.values()):
+            raise FormatError(f"manifest.network has {network.members} members of width {network.width}, too many.")
+        spec, dtype = file.preprocessor.spec_, torch_dtype(manifest["parameters"]["precision"])
+        columns = None if spec.is_image else len(file.preprocessor.columns_)
+        if manifest["n_features_in"] != columns:
+            raise FormatError(f"manifest.n_features_in is {manifest['n_features_in']}; the preprocessor has {columns}.")
+        with forked_torch_rng(0, device):
+            backbone = backbone_for(network.name, spec, network.members, network.width)
+            module = build(backbone).to(device=device, dtype=dtype)
         arrays = (*CALIBRATION_ARRAYS, "reference") if manifest["reference"] else CALIBRATION_ARRAYS
         calibration = Calibration(
             **{name: weights.pop(f"calibration.{name}").numpy() for name in arrays},
@@ -147,14 +159,19 @@ class FittedState:
             map_threshold=manifest["map_threshold"],
             held_out=manifest["held_out"],
         )
-        baseline = weights.pop("baseline")
-        background = weights.pop("background") if manifest["background_rows"] else None
-        network = NetworkConfig(*manifest["network"])
-        with forked_torch_rng(0, device):
-            backbone = backbone_for(network.name, file.preprocessor.spec_, network.members, network.width)
-            module = build(backbone).to(device=device, dtype=torch_dtype(manifest["parameters"]["precision"]))
+        _check_calibration(calibration, 1 if module.joint else network.members)
+        shape = (spec.shape[0] + bool(spec.classes), *spec.shape[1:])
+        baseline = _checked_tensor(weights, "baseline", dtype, shape)
+        rows = manifest["background_rows"]
+        background = _checked_tensor(weights, "background", dtype, (rows, *shape)) if rows else None
+        if (background is None) != spec.is_image or (calibration.map_threshold is None) == spec.is_image:
+            raise FormatError("manifest.background_rows is for models of rows, map_threshold for those of pictures.")
         module.load_state_dict({name.removeprefix("module."): weight for name, weight in weights.items()})
         module.requires_grad_(False).eval()
+        for name, weight in module.state_dict().items():
+            written = weights[f"module.{name}"]
+            if written.dtype != weight.dtype or written.isnan().any():
+                raise FormatError(f"module.{name} has NaN or is of type {written.dtype}; needed is {weight.dtype}.")
         names = manifest["feature_names_in"]
         return cls(
             parameters=manifest["parameters"],
@@ -227,6 +244,34 @@ class FittedAttributes:
 
     def __sklearn_is_fitted__(self) -> bool:
         return "_state" in vars(self)
+
+
+def _check_calibration(calibration: Calibration, rows: int) -> None:
+    """Raise `FormatError` unless the arrays are such as a calibration gives for scores ``(rows, n)``."""
+    location, scale, scores, reference = (
+        calibration.location,
+        calibration.scale,
+        calibration.scores,
+        calibration.reference,
+    )
+    for name, array in (("location", location), ("scale", scale)):
+        if array.dtype != np.float64 or array.shape != (rows,) or not np.isfinite(array).all():
+            raise FormatError(f"calibration.{name} must be {rows} finite numbers of type float64.")
+    if (scale <= 0).any():
+        raise FormatError("calibration.scale has a number that is not positive.")
+    for name, array in (("scores", scores), ("reference", scores if reference is None else reference)):
+        ascending = array.ndim == 1 and array.size and array[-1] == array[-1] and (array[:-1] <= array[1:]).all()
+        if array.dtype != np.float64 or array.shape != scores.shape or not ascending:
+            raise FormatError(f"calibration.{name} must be ascending numbers of type float64, at least one.")
+
+
+def _checked_tensor(weights: dict[str, Tensor], name: str, dtype: torch.dtype, shape: tuple[int, ...]) -> Tensor:
+    """Take a tensor out of the weights of a file; raise `FormatError` unless it has this type and shape."""
+    tensor = weights.pop(name)
+    if tensor.dtype != dtype or tensor.shape != shape or not tensor.isfinite().all():
+        got = f"{tensor.dtype} of shape {tuple(tensor.shape)}"
+        raise FormatError(f"{name} must be finite numbers of type {dtype} and shape {shape}, got {got}.")
+    return tensor
 
 
 def plain(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from ..nn.backbone import Backbone
 from ..persistence import ModelFile, read_model, write_model
 from .estimator import BaseEstimator
 from .fitted import FittedAttributes, FittedState
+from .manifest import checked_manifest
 from .registry import find_class
 
 
@@ -56,12 +57,24 @@ def load_detector(path: str | os.PathLike[str], device: str) -> Any:
     """Return the detector of a model file; see `Detector.load`."""
     file = read_model(path)
     with _format_errors(path):
-        detector = find_class(file.manifest["detector"])(**file.manifest["parameters"] | {"device": device})
+        cls, parameters = find_class(_detector_name(file.manifest)), checked_manifest(file.manifest)["parameters"]
+        if missing := cls.parameters().keys() - parameters.keys():
+            raise FormatError(f"manifest.parameters lacks {', '.join(sorted(missing))}")
+        detector = cls(**parameters)
         detector.check_parameters()
+        detector.device = device
     choose_device(device, detector.precision)
     with _format_errors(path):
         detector.restore(file)
     return detector
+
+
+def _detector_name(manifest: dict[str, Any]) -> str:
+    """Take the detector's name out of a manifest; the rest is the same for all detectors."""
+    name = manifest.pop("detector", None)
+    if not isinstance(name, str):
+        raise FormatError(f"manifest.detector is {name!r}; it must be a text")
+    return name
 
 
 @contextmanager
