@@ -217,6 +217,10 @@ class FittedAttribute(Generic[T]):
             raise AttributeError(f"This {owner.__name__} was fitted on data without {self.name}.")
         return value
 
+    def __set__(self, detector: "FittedAttributes", value: object) -> None:
+        # A value of its own would outlive the next fit.
+        raise AttributeError(f"{self.name} is a result of fit and cannot be set. Call fit or recalibrate instead.")
+
 
 class FittedAttributes:
     """The public attributes of a fitted detector, which all read from its state."""

@@ -76,6 +76,14 @@ def test_a_fit_assigns_one_attribute():
         assert not hasattr(anogan.WGANGP(), name)
 
 
+def test_a_result_of_fit_cannot_be_set():
+    detector = fit(anogan.WGANGP, np.random.default_rng(0).normal(size=(30, 4)))
+    threshold = detector.offset_
+    with pytest.raises(AttributeError, match=r"offset_ is a result of fit .* recalibrate"):
+        detector.offset_ = 3.0
+    assert detector.offset_ == threshold
+
+
 def test_an_interrupted_first_fit_leaves_the_detector_unfitted():
     class Stop(anogan.Callback):
         def on_step_end(self, stage, step, terms):
