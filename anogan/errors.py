@@ -10,7 +10,7 @@ class InputError(AnoganError, ValueError):
 
 
 class FormatError(AnoganError, ValueError):
-    """A file (model or checkpoint) is not one of ours, is of another format version, or was altered."""
+    """A file (model or checkpoint) is not one of anogan's, is of another format version, or was altered."""
 
 
 class TrainingDivergedError(AnoganError, RuntimeError):

@@ -13,7 +13,18 @@ from typing import Any, ClassVar, Self, dataclass_transform
 
 from .errors import InputError
 
-SECTIONS = ("Parameters", "Attributes", "See Also", "Notes", "References", "Examples")
+SECTIONS = (
+    "Parameters",
+    "Attributes",
+    "Methods",
+    "Raises",
+    "Warns",
+    "Warnings",
+    "See Also",
+    "Notes",
+    "References",
+    "Examples",
+)
 """Sections of a class's docstring, in numpydoc's order."""
 
 _KINDS = {kind.__name__: kind for kind in (bool, int, float, str)}

@@ -107,7 +107,7 @@ class DenoisingGAN(Detector):
     rows (4th, 8th, 16th among at most 500). On tables hidden weights start as a random projection that keeps distances,
     so that the space starts as that of the columns. Training rows far from the bulk may be anomalies, so their
     distances are bounded from below (`outlier_iqr`). The rows that set the threshold are added to the memory bank
-    afterwards: more rows raise no score, so the promised false-alarm rate holds, and p-values are slightly too large
+    afterwards: more rows raise no score, so the target false-alarm rate holds, and p-values are slightly too large
     rather than too small. A row does not count as its own neighbour, so that rows of `fit` score like others.
 
     *Reasons.* ``reconstruct`` is x - σ̂ ε̂: the corruption that R predicts is removed, except for the jitter that every

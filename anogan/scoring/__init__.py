@@ -1,1 +1,1 @@
-"""From raw scores to promises and reasons."""
+"""Distance models of features and patches, calibrated thresholds and p-values, and drift."""

@@ -14,9 +14,9 @@ EXCESS = 1.5  # multiple of the expected share of flagged rows from which a sign
 COLUMNS = 3  # columns that are named, at most
 
 FITS = "still fits"
-ROSE = "scores have risen: look, or recalibrate with rows known to be normal"
-MORE_FLAGGED = "more rows are flagged than promised: look at them; recalibrate only with rows known to be normal"
-FELL = "scores have fallen: fewer false alarms than promised, and maybe other data; look, or recalibrate"
+ROSE = "scores have risen: inspect the rows, or recalibrate with rows known to be normal"
+MORE_FLAGGED = "more rows are flagged than expected: inspect them; recalibrate only with rows known to be normal"
+FELL = "scores have fallen: fewer false alarms than expected, and possibly other data; inspect the rows, or recalibrate"
 TOO_FEW = "too few rows to say"
 NOT_HELD_OUT = "cannot be said: the threshold comes from training rows, which score lower than new ones"
 
@@ -28,7 +28,7 @@ class Drift:
     Attributes
     ----------
     verdict : str
-        "still fits", "scores have risen: ...", "more rows are flagged than promised: ...", "scores have fallen: ...",
+        "still fits", "scores have risen: ...", "more rows are flagged than expected: ...", "scores have fallen: ...",
         "too few rows to say" or "cannot be said: ...".
     rows, calibration_rows : int
     superiority : float
