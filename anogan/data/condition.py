@@ -181,7 +181,9 @@ class ConditionPreprocessor(Preprocessor):
         return found
 
     def column_types(self) -> dict[str | int, str]:
-        """See `TablePreprocessor.column_types`."""
+        """See `Preprocessor.column_types`."""
+        if self.kind != "table":
+            return super().column_types()
         return {column.name: column.arrow_type for column in self.columns_}
 
     def to_state(self) -> State:

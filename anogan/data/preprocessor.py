@@ -10,6 +10,7 @@ import pandas as pd
 import torch
 from sklearn.base import BaseEstimator
 
+from ..errors import InputError
 from .columns import Column
 from .samples import Samples
 from .spec import SampleSpec
@@ -57,6 +58,21 @@ class Preprocessor(BaseEstimator, ABC):
     @abstractmethod
     def collapse(self, error: np.ndarray) -> np.ndarray | pd.DataFrame:
         """(n, *shape) non-negative error map -> one number per user column, or per pixel."""
+
+    def column_types(self) -> dict[str | int, str]:
+        """The pyarrow type, by name, in which each column of a file is to be read.
+
+        One of "double", "bool", "string", "timestamp[us]" and "timestamp[us, tz=UTC]".
+
+        Raises
+        ------
+        InputError
+            If it was not fitted on a table.
+        """
+        raise InputError(
+            "A file of a table suits only models that were fitted on a DataFrame or a TableFile; this one was fitted "
+            "on an array or on pictures. Give it such data, or fit again."
+        )
 
     @abstractmethod
     def to_state(self) -> State:

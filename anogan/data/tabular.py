@@ -118,10 +118,7 @@ class TablePreprocessor(Preprocessor):
         return {name: values for name, values in found.items() if values}
 
     def column_types(self) -> dict[str | int, str]:
-        """The pyarrow type, by name, in which each column of a file is to be read.
-
-        One of "double", "bool", "string", "timestamp[us]" and "timestamp[us, tz=UTC]".
-        """
+        """See `Preprocessor.column_types`."""
         return {column.name: column.arrow_type for column in self.columns_}
 
     def to_state(self) -> State:

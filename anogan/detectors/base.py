@@ -149,6 +149,7 @@ class Detector(CommonParameters, ModelFileMixin, OutlierMixin, BaseEstimator):
             raise InputError(f"restarts must be at least 0, got {restarts}.")
         try:
             self._check_condition(X)
+            self._check_condition(X_unlabeled)
             prepared = prepare(self, X, X_unlabeled, callbacks=callbacks, checkpoint=directory)
             for callback in callbacks:
                 callback.on_fit_begin(prepared.parameters)

@@ -129,6 +129,8 @@ def test_a_model_with_labels_needs_labels_and_one_without_refuses_them():
         detector().fit(X).anomaly_score(Conditioned(X, labels))
     with pytest.raises(anogan.InputError, match="WGANGP takes no condition"):
         anogan.WGANGP().fit(Conditioned(X, labels))
+    with pytest.raises(anogan.InputError, match="CycleGAN takes no condition"):
+        anogan.CycleGAN().fit(X, X_unlabeled=Conditioned(X, labels))
 
 
 def test_labels_must_match_the_samples():

@@ -132,6 +132,14 @@ def test_fitting_a_file_is_fitting_its_rows(file):
     np.testing.assert_array_equal(from_file.anomaly_score(file(table)), in_memory.anomaly_score(table))
 
 
+def test_a_model_of_an_array_refuses_a_file(file):
+    X = frame(40)[["amount", "items"]]
+    model = DenoisingGAN(**DenoisingGAN.tiny, random_state=0).fit(X.to_numpy())
+    for method in (model.anomaly_score, model.recalibrate, model.drift):
+        with pytest.raises(InputError, match="only models that were fitted on a DataFrame or a TableFile"):
+            method(file(X))
+
+
 def test_of_a_long_file_a_sample_is_learned_and_the_promise_holds(file, monkeypatch):
     monkeypatch.setattr(fitting, "SAMPLED_ROWS", 2000)
     monkeypatch.setattr(fitting, "CALIBRATION_ROWS", 800)
