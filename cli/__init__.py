@@ -1,1 +1,1 @@
-"""The command line; installs as ``anogan.cli``."""
+"""The command line, which is installed as ``anogan.cli``."""

@@ -1,4 +1,4 @@
-"""`anogan compare`: GANs beside classical detectors, on the user's own labelled data."""
+"""`anogan compare`: compare GANs with classical detectors on the user's own labelled data."""
 
 from __future__ import annotations
 
@@ -34,19 +34,20 @@ SECONDS = {"fit_s": "fit s", "score_s": "score s"}
     )
 )
 @click.argument("data")
-@click.option("--label", metavar="COLUMN", help="Column with the labels; y in a .npz.")
+@click.option("--label", metavar="COLUMN", help="The column with the labels, or y for a .npz file.")
 @click.option(
     "--normal",
     metavar="VALUE",
-    help="The label of normal rows; others are anomalous.  [default: 0 or false, others 1 or true]",
+    help="The label of normal rows; all other rows are anomalous.  [default: 0 or false, others 1 or true]",
 )
 @click.option(
     "--detectors",
     default=DETECTORS,
     show_default=True,
     metavar="NAMES",
-    help="Comma-separated: names (`anogan list`, `anogan list --baselines`), gans, fast (gans and classical "
-    "baselines), all, or import paths of PyOD or scikit-learn detectors such as sklearn.svm.OneClassSVM.",
+    help="The detectors, separated by commas: names (see `anogan list` and `anogan list --baselines`), gans, fast "
+    "(GANs and classical baselines), all, or import paths of PyOD or scikit-learn detectors such as "
+    "sklearn.svm.OneClassSVM.",
 )
 @click.option(
     "--protocol",
@@ -54,18 +55,30 @@ SECONDS = {"fit_s": "fit s", "score_s": "score s"}
     type=click.Choice(["semi", "contaminated"]),
     default="semi",
     show_default=True,
-    help="semi: a random half of the normal rows trains. contaminated: with anomalies among them, 5 % or half of all.",
+    help="semi: the training rows are a random half of the normal rows. contaminated: 5 % of the training "
+    "rows are anomalies, but at most half of all anomalies.",
 )
-@click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="Splits, each fitted anew.")
+@click.option(
+    "--seeds",
+    type=click.IntRange(1),
+    default=3,
+    show_default=True,
+    help="Number of random splits; every detector is fitted once on each.",
+)
 @click.option(
     "--max-rows",
     type=click.IntRange(20),
     default=20_000,
     show_default=True,
-    help="Take at most so many random rows, which keep the share of anomalies.",
+    help="Use at most this many rows, sampled at random with the share of anomalies kept.",
 )
 @options.drop_option
-@click.option("-o", "--output", metavar="FILE", help="Write one line per detector and seed (.csv, .tsv, .parquet).")
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    help="Write the results, one line per detector and seed, to this .csv, .tsv or .parquet file.",
+)
 @options.json_option
 @options.quiet_option
 def command(
@@ -81,15 +94,16 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Compare detectors on labelled DATA: a table with a --label column, or a .npz with X and y.
+    """Compare detectors on labelled DATA: a table with a --label column, or a .npz file with X and y.
 
-    Each detector is fitted on the same training rows and scores the same test rows, once per seed; all run at
-    their defaults. Detectors that do not scale for themselves get standardised numbers and one-hot categories,
-    fitted on the training rows; those whose cost grows with the square of the rows keep at most 20,000 of them.
-    The labels only choose the split and measure; no detector sees them. Networks use all cores, most others one.
+    Every detector is fitted on the same training rows and scores the same test rows, once per seed, with its
+    default parameters. Detectors that do not preprocess their input get standardised numbers and one-hot
+    categories, fitted on the training rows. Detectors whose cost grows with the square of the number of rows are
+    fitted on at most 20,000 rows. The labels are used only for the split and for the metrics; no detector sees
+    them. Networks use all cores, most other detectors use one.
     """
     if "." in detectors:
-        sys.path.append(os.getcwd())  # import paths may name a module of the user's
+        sys.path.append(os.getcwd())  # an import path may name a module in the working directory
     names = anogan.baselines.chosen(detectors)
     if output is not None:
         writing.check_table_target(output, [data])
@@ -117,7 +131,7 @@ def command(
         "detectors": _summarised(records),
     }
     if not any("auroc" in record for record in records):
-        raise anogan.AnoganError(f"Every detector failed; the first: {records[0]['error']}")
+        raise anogan.AnoganError(f"Every detector failed; the first error was: {records[0]['error']}")
     if output is not None:
         _write(records, output)
     if as_json:
@@ -132,35 +146,38 @@ def _read(data: str, label: str | None, normal: str | None, drop: tuple[str, ...
     source = anogan.open_source(data, part="train")
     if isinstance(source, ArrayFile):
         if source.labels is None or label not in (None, "y"):
-            raise InputError(f"{data} has no labels '{label or 'y'}'; a .npz holds them under the key y.")
+            raise InputError(f"{data} has no labels '{label or 'y'}'; in a .npz file they are under the key y.")
         if drop:
-            raise InputError(f"--drop names columns of a table; {data} is none.")
+            raise InputError(f"--drop names columns of a table, but {data} is not a table.")
         return source.read(), labels.anomalous_rows(source.labels, normal, data)
     if not isinstance(source, TableFile):
-        raise InputError(f"{data} holds pictures; compare takes tables (and .npz files).")
+        raise InputError(f"{data} holds pictures, but compare needs a table or a .npz file.")
     if label is None:
         raise InputError(f"--label COLUMN is needed: it says which rows of {data} are anomalous.")
     for column in (label, *drop):
         source.check_column(column)
     if label in drop:
-        raise InputError(f"--drop {label}: that column holds the labels.")
+        raise InputError(f"--drop {label}: this column holds the labels and cannot be left out.")
     source = TableFile(source.path, drop=drop, text=(label,))
     table = source.read()
     if table.num_columns == 1:
-        raise InputError(f"{data} has no columns left besides '{label}'.")
+        raise InputError(f"{data} has no columns left other than '{label}'.")
     texts = labels.label_texts(table.column(label), label, source.path)
     return source.frame(table.drop_columns([label])), labels.anomalous_rows(texts, normal, data)
 
 
 def _without_new_gaps(split: anogan.protocol.Split, seed: int) -> anogan.protocol.Split:
-    """Fill columns of a table that miss values in test rows alone: detectors refuse gaps that they never saw."""
+    """Fill missing values of columns that have them only in test rows, because detectors reject those."""
     train, test = split.train, split.test
     if not hasattr(train, "iloc"):
         return split
     new = [c for c in train.columns if test[c].isna().any() and not train[c].isna().any()]
     if not new:
         return split
-    warn(f"split {seed}: no training row misses {', '.join(map(str, new))}; gaps there are filled with usual values.")
+    warn(
+        f"split {seed}: only test rows have missing values in {', '.join(map(str, new))}; they are filled with the "
+        "median or the most common value."
+    )
     usual = {c: train[c].median() if train[c].dtype.kind == "f" else train[c].mode()[0] for c in new}
     return anogan.protocol.Split(train, test.fillna(usual), split.labels)
 
@@ -168,7 +185,7 @@ def _without_new_gaps(split: anogan.protocol.Split, seed: int) -> anogan.protoco
 def _measured(
     name: str, split: anogan.protocol.Split, plain: tuple[np.ndarray, np.ndarray], seed: int
 ) -> dict[str, Any]:
-    """Metrics and seconds of one detector on one split, or the ``error`` that ended it."""
+    """Return the metrics and seconds of one detector on one split, or the ``error`` with which it failed."""
     train, test = (split.train, split.test) if anogan.baselines.is_ours(name) else plain
     train = anogan.protocol.take(train, anogan.baselines.training_rows(name, len(train)))
     record: dict[str, Any] = {"detector": name, "seed": seed}
@@ -176,7 +193,7 @@ def _measured(
         detector = anogan.baselines.build(name, {}, n_features=train.shape[1], seed=seed)
         outcome = anogan.protocol.run(detector, train, test, seed)
         record |= anogan.protocol.quality(split.labels, outcome.scores)
-    except Exception as error:  # one that fails must not take the others' results with it
+    except Exception as error:  # a detector that fails must not lose the results of the others
         return record | {"error": f"{type(error).__name__}: {error}"}
     if anogan.baselines.is_ours(name):
         record["healthy"] = detector.diagnosis_.healthy
@@ -184,7 +201,7 @@ def _measured(
 
 
 def _summarised(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Mean and standard deviation over seeds of each detector, best AUROC first, failed ones last."""
+    """Return mean and standard deviation over seeds of each detector, best AUROC first, failed detectors last."""
     groups: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for record in records:
         groups[record["detector"]].append(record)
@@ -206,10 +223,10 @@ def _print(facts: dict[str, Any], *, err: bool) -> None:
     several = facts["seeds"] > 1
     console.print(
         f"{facts['rows']:,} rows"
-        + (f", of which {facts['sampled']:,} random ones are taken" if facts["sampled"] < facts["rows"] else "")
+        + (f", of which {facts['sampled']:,} random ones are used" if facts["sampled"] < facts["rows"] else "")
         + f": {facts['n_train']:,} train, {facts['n_test']:,} test, {facts['anomalous']:,} of them anomalous"
         + (f"; {facts['seeds']} splits. Means in %, ± standard deviation over splits. " if several else ". In %. ")
-        + "F1: with as many flagged as there are anomalies. FPR95: false alarms at a recall of 95 %.",
+        + "F1 flags as many rows as there are anomalies. FPR95 is the false-alarm rate at a recall of 95 %.",
         soft_wrap=True,
     )
     table = Table(box=None, pad_edge=False)
@@ -226,7 +243,7 @@ def _warn_of(row: dict[str, Any], seeds: int) -> None:
     if row["failed"]:
         warn(f"{row['detector']} failed on {row['failed']} of {seeds} splits: {' '.join(row['error'].split())[:300]}")
     if row["unhealthy"]:
-        warn(f"{row['detector']} trained badly on {row['unhealthy']} of {seeds} splits; `anogan fit` says how.")
+        warn(f"{row['detector']} trained badly on {row['unhealthy']} of {seeds} splits; `anogan fit` says why.")
 
 
 def _cell(metric: str, value: dict[str, float | None]) -> str:

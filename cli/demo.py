@@ -1,4 +1,4 @@
-"""`anogan demo`: two parts on real data that ships with scikit-learn, end to end."""
+"""`anogan demo`: fit, score and compare on two real data sets that ship with scikit-learn."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from .progress import Reporter
 
 DETECTORS = ("ganomaly", "wgan_gp")
 CLASSICAL = {"isolation forest": "iforest", "nearest neighbours": "knn"}
-DIGIT = 0  # the normal one
-# With a hundred rows a false-alarm rate of 1 % cannot be promised; 5 % can, from 30 % of them.
+DIGIT = 0  # the digit that is normal
+# About a hundred training rows are too few to guarantee a false-alarm rate of 1 %; 30 % of them suffice for 5 %.
 _PROMISE = {"target_fpr": 0.05, "calibration_fraction": 0.3}
 _STRIP = 8  # pictures in the strip of top anomalies
 _LINES = ("solid", "dashed", "dotted", "dashdot")
@@ -30,16 +30,16 @@ _LINES = ("solid", "dashed", "dotted", "dashdot")
 
 @dataclass
 class Part:
-    """One data set of the demo and what was found on it.
+    """One data set of the demo and the results on it.
 
     Attributes
     ----------
     split : Split
-        Rows as detectors take them, and which test rows are anomalous.
+        Training and test rows, and which test rows are anomalous.
     plain : (array (n, d), array (m, d))
         Training and test rows for the classical detectors.
     scores : dict of str to (n,) array
-        By method, filled while running.
+        Scores of the test rows by method, filled by `run`.
     """
 
     name: str
@@ -52,15 +52,16 @@ class Part:
 
 
 @click.command(epilog=options.examples("anogan demo", "anogan demo -o results"))
-@click.option("-o", "--output", default="anogan-demo", show_default=True, metavar="DIR", help="Where results go.")
+@click.option("-o", "--output", default="anogan-demo", show_default=True, metavar="DIR", help="Folder for the results.")
 @options.quiet_option
 def command(output: str, quiet: bool) -> None:
     """Fit, score and compare on two data sets that ship with scikit-learn.
 
-    Breast cancer: fits on half of the benign rows, scores the rest and the malignant ones. Digits: fits on
-    half of the pictures of one digit, scores the rest and the other digits. Two detectors each beside an
-    isolation forest and nearest neighbours; scores go to CSV files, a figure per part to PNG files in DIR.
-    Detectors run at their defaults, but for a false-alarm rate of 5 %.
+    Breast cancer: the methods are fitted on half of the benign rows and score the other half and the malignant
+    rows. Digits: they are fitted on half of the pictures of one digit and score the other half and the other
+    digits. Two GAN detectors are compared with an isolation forest and nearest neighbours. Each data set gets a
+    CSV file with the scores and a PNG file with a figure in DIR. The detectors have their default parameters,
+    except for a false-alarm rate of 5 %.
     """
     writing.check_target(output, folder=True)
     folder = Path(output)
@@ -81,20 +82,20 @@ def command(output: str, quiet: bool) -> None:
 
 
 def breast_cancer() -> Part:
-    """Tumour measurements: benign rows are normal."""
+    """Return the breast cancer data: tumour measurements, of which the benign ones are normal."""
     from sklearn.datasets import load_breast_cancer
 
     table, benign = load_breast_cancer(return_X_y=True, as_frame=True)
-    return _part("breast_cancer", "{} benign rows to learn from; 30 measurements each", table, benign.to_numpy() == 0)
+    return _part("breast_cancer", "{} benign rows for training, 30 measurements each", table, benign.to_numpy() == 0)
 
 
 def digits() -> Part:
-    """Handwritten digits 8x8: one digit is normal."""
+    """Return the digits data: 8x8 pictures of handwritten digits, of which one digit is normal."""
     from sklearn.datasets import load_digits
 
     bunch = load_digits()
     pictures = (bunch.images[:, None] / 16.0).astype(np.float32)  # (n, 1, 8, 8) in [0, 1]
-    what = f"{{}} pictures of the digit {DIGIT} to learn from; 8x8 pixels each"
+    what = f"{{}} pictures of the digit {DIGIT} for training, 8x8 pixels each"
     return _part("digits", what, pictures, bunch.target != DIGIT)
 
 
@@ -105,7 +106,7 @@ def _part(name: str, what: str, X: Any, anomalous: np.ndarray) -> Part:
 
 
 def run(part: Part, reporter: Reporter) -> None:
-    """Fit and score every method."""
+    """Fit every method and score the test rows."""
     train, test = part.split.train, part.split.test
     for name in DETECTORS:
         began = time.perf_counter()
@@ -122,7 +123,7 @@ def run(part: Part, reporter: Reporter) -> None:
 
 
 def write_scores(part: Part, path: Path) -> None:
-    """One line per test row: the truth, every method's score, the detectors' p-values and flags."""
+    """Write one line per test row: its label, the score of every method, p-values and flags of the detectors."""
     columns: dict[str, Any] = {"row": np.arange(len(part.split.labels)), "anomalous": part.split.labels}
     for name, scores in part.scores.items():
         columns[f"{name.replace(' ', '_')}_score"] = scores
@@ -165,13 +166,16 @@ def _print(part: Part) -> None:
             f"{part.seconds[name]:.1f}",
         )
     count = int(part.split.labels.sum())
-    console.print(f"{part.what}; {len(part.split.labels) - count} normal and {count} anomalous ones to tell apart")
+    console.print(f"{part.what}; {len(part.split.labels) - count} normal and {count} anomalous ones for testing")
     console.print(table)
     console.print()
 
 
 def draw(part: Part, path: Path) -> None:
-    """Draw score distributions and ROC curves, and for pictures the top anomalies with their maps; readable in grey."""
+    """Draw score distributions and ROC curves, and for pictures the top anomalies with their maps.
+
+    The figure can be read in grey.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from sklearn.metrics import RocCurveDisplay
@@ -189,8 +193,8 @@ def draw(part: Part, path: Path) -> None:
         threshold = detector.calibration_.threshold
         anogan.ScoreDisplay(part.scores[name], threshold=threshold, anomalous=part.split.labels, name=name).plot(ax)
     for (name, scores), style in zip(part.scores.items(), _LINES, strict=True):
-        look = {"color": "black" if name in part.detectors else "0.45", "linestyle": style}
-        RocCurveDisplay.from_predictions(part.split.labels, scores, name=name, ax=axes[-1]).line_.set(**look)
+        line = {"color": "black" if name in part.detectors else "0.45", "linestyle": style}
+        RocCurveDisplay.from_predictions(part.split.labels, scores, name=name, ax=axes[-1]).line_.set(**line)
     axes[-1].legend(loc="lower right")
     axes[-1].set(title="ROC (area)", xlabel="false alarms", ylabel="recall", xlim=(-0.01, 1), ylim=(0, 1.01))
     with writing.written_whole(path) as file:

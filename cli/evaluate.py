@@ -1,4 +1,4 @@
-"""`anogan evaluate`: how well a model ranks labelled data, with intervals."""
+"""`anogan evaluate`: measure how well a model ranks labelled data, with confidence intervals."""
 
 import json
 from pathlib import Path
@@ -27,7 +27,7 @@ from .progress import Reporter
 @click.option(
     "--label",
     metavar="COLUMN",
-    help="The column with the labels, or y for a .npz. A folder in MVTec layout needs none.",
+    help="The column with the labels, or y for a .npz file. A folder in MVTec layout needs none.",
 )
 @click.option(
     "--normal",
@@ -49,13 +49,13 @@ def command(
 ) -> None:
     """Measure a fitted model on labelled DATA.
 
-    AUROC, AUPR, precision at k (k = number of anomalies, 10, 100) and FPR at 95 % recall with 95 % bootstrap
-    intervals (rows drawn within each class, the model kept fixed), and recall and false-alarm rate at the
-    model's own threshold.
+    The metrics are AUROC, AUPR, precision at k (k = number of anomalies, 10, 100) and FPR at 95 % recall, each
+    with a 95 % bootstrap interval (rows are drawn within each class, the model stays fixed), and recall and
+    false-alarm rate at the model's own threshold.
 
-    DATA is a table with a --label column, a .npz with X and y, or a folder in MVTec layout: test/good is
-    normal, the other folders in test are anomalous. Masks in ground_truth give the pixel AUROC and AUPRO (up
-    to an FPR of 0.3).
+    DATA is a table with a --label column, a .npz file with X and y, or a folder in MVTec layout, in which
+    test/good is normal and the other folders in test are anomalous. If there are masks in ground_truth, the
+    pixel AUROC and AUPRO (up to an FPR of 0.3) are measured too.
     """
     detector = anogan.load(model_path)
     if label is None and data.lower().endswith(".npz"):
@@ -65,7 +65,7 @@ def command(
     stream = Stream(detector, data, drop, label, chunk_rows, on_error == "skip", strict)
     normal = stream.normal_label(normal)
     if label is None and not isinstance(stream.source, PictureSource):
-        raise InputError(f"{data} has no labels; evaluate needs a table, a .npz with y, or an MVTec folder.")
+        raise InputError(f"{data} has no labels; evaluate needs a table, a .npz file with y, or an MVTec folder.")
     with Reporter(quiet=quiet) as reporter:
         facts = anogan.evaluate(detector, stream, normal=normal, progress=reporter.show)
     facts["skipped"] = stream.skipped

@@ -1,4 +1,4 @@
-"""`anogan explain`: what made the most anomalous rows or pictures anomalous."""
+"""`anogan explain`: show what made the most anomalous rows or pictures anomalous."""
 
 import json
 from typing import Any
@@ -30,7 +30,7 @@ from .progress import Reporter
     default=10,
     show_default=True,
     metavar="N",
-    help="How many.",
+    help="Number of rows or pictures to explain.",
 )
 @click.option(
     "--reasons",
@@ -39,13 +39,13 @@ from .progress import Reporter
     default=3,
     show_default=True,
     metavar="K",
-    help="Columns per row.",
+    help="Number of columns to name per row.",
 )
 @click.option(
     "-o",
     "--output",
     metavar="OUT",
-    help="For tables a .csv, .tsv or .parquet file; for pictures a folder (needed).",
+    help="For tables, a .csv, .tsv or .parquet file to write; for pictures, a folder (required).",
 )
 @options.stream_options
 def command(
@@ -63,9 +63,10 @@ def command(
 ) -> None:
     """Show what made the N most anomalous rows of DATA anomalous.
 
-    For tables: the columns whose values raise the score most above what it would be with the values that similar
-    normal rows have there; their share in that, their value, and what is usual in the 20 most similar of up to 1,000
-    training rows, which the model file holds. For pictures: heatmaps, written to the folder OUT.
+    For tables, these are the columns whose values raise the score most, compared with the values that similar
+    normal rows have there. Each is shown with its share of the increase, its value, and the usual values of the 20
+    most similar of up to 1,000 training rows, which the model file holds. For pictures, these are heatmaps, written
+    to the folder OUT.
     """
     detector = anogan.load(model_path)
     stream = Stream(detector, data, drop, None, chunk_rows, on_error == "skip", strict)

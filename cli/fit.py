@@ -1,4 +1,4 @@
-"""`anogan fit`: learn from normal data, save the model, say how it went."""
+"""`anogan fit`: fit a detector on normal data, save the model and print a summary of the training."""
 
 import json
 import time
@@ -25,7 +25,7 @@ class ImageSize(click.ParamType):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | tuple[int, int]:
         sides = str(value).lower().split("x")
         if not 1 <= len(sides) <= 2 or not all(side.isdigit() and int(side) > 0 for side in sides):
-            self.fail(f"'{value}' is no size; give one number for a square, or HxW such as 64x96", param, ctx)
+            self.fail(f"'{value}' is not a size; give one number for a square, or HxW such as 64x96", param, ctx)
         return int(sides[0]) if len(sides) == 1 else (int(sides[0]), int(sides[1]))
 
 
@@ -39,22 +39,28 @@ class ImageSize(click.ParamType):
 )
 @click.argument("data")
 @options.model_option
-@click.option("--detector", "name", default=options.DEFAULT_DETECTOR, show_default=True, help="See `anogan list`.")
-@click.option("--label", metavar="COLUMN", help="Column that says what each row is; it is not learned from.")
-@click.option("--normal", metavar="VALUE", help="Keep only the rows (of --label, or of y in a .npz) with this value.")
+@click.option(
+    "--detector", "name", default=options.DEFAULT_DETECTOR, show_default=True, help="A name from `anogan list`."
+)
+@click.option("--label", metavar="COLUMN", help="Column with the label of each row; the detector does not see it.")
+@click.option(
+    "--normal", metavar="VALUE", help="Fit only on rows with this label (in --label, or in y of a .npz file)."
+)
 @options.drop_option
 @click.option(
-    "--image-size", type=ImageSize(), help="Resize pictures to this.  [default: 64, cycle_gan 256, feature_gan 384]"
+    "--image-size",
+    type=ImageSize(),
+    help="Resize pictures to this size.  [default: 64, cycle_gan 256, feature_gan 384]",
 )
 @click.option(
     "--unlabeled",
     metavar="DATA",
-    help="A second set that nobody has labelled, mostly normal, for detectors that learn from such a pool (cycle_gan).",
+    help="An unlabelled set that is mostly normal, for detectors that also learn from unlabelled data (cycle_gan).",
 )
 @click.option(
     "--checkpoint",
     metavar="DIR",
-    help="Save the state of training here; after an interruption the same command goes on from it.",
+    help="Save the state of training in this folder; after an interruption the same command resumes from it.",
 )
 @click.option(
     "--restarts",
@@ -62,13 +68,14 @@ class ImageSize(click.ParamType):
     default=1,
     show_default=True,
     metavar="N",
-    help="How often training may begin anew, with another seed and 0.3 times the rate, after it diverged or collapsed.",
+    help="Repeat the training at most N times, each with another seed and 0.3 times the learning rate, if it diverged "
+    "or collapsed.",
 )
 @click.option(
     "--strip",
     metavar="FILE.png",
-    help="For pictures: show how synthetic ones change through training, a row for each latent, if the detector "
-    "generates.",
+    help="Write a picture that shows how generated pictures change during training, one row per latent, if the "
+    "detector generates pictures.",
 )
 @click.option("--log-dir", metavar="DIR", help="Write the training curves here for TensorBoard (anogan[tensorboard]).")
 @options.on_error_option
@@ -94,9 +101,9 @@ def command(
 ) -> None:
     """Fit a detector on normal DATA and save it.
 
-    DATA is a table (.csv, .tsv, also gzipped, .parquet), an array (.npy, or .npz with the key X) or a folder
-    of pictures; of a folder in MVTec layout the pictures in train/good are taken. All of it must be normal,
-    or --label and --normal must say which rows are.
+    DATA is a table (.csv or .tsv, also gzipped, or .parquet), an array (.npy, or .npz with the key X) or a folder
+    of pictures. If the folder has the MVTec layout, the pictures in train/good are used. All of DATA must be
+    normal, or --label and --normal must say which rows are normal.
     """
     detector = _built(name, given)
     writing.check_target(model_path, [data])
@@ -109,18 +116,20 @@ def command(
     loggers: list[Any] = [] if log_dir is None else [anogan.TensorBoardLogger(log_dir)]
     if strip is not None:
         if not strip.lower().endswith(".png"):
-            raise InputError(f"--strip: the strip is a picture; '{strip}' does not end in .png.")
+            raise InputError(f"--strip writes a PNG picture, but '{strip}' does not end in .png.")
         writing.check_target(strip, [data, model_path])
         loggers.append(_Strip(detector))
     if unlabeled is not None and not detector.uses_unlabeled:
-        raise InputError(f"--unlabeled is for detectors that learn from a second set (cycle_gan); {name} does not.")
+        raise InputError(
+            f"--unlabeled is for detectors that learn from an unlabelled set (cycle_gan); {name} does not."
+        )
     source = anogan.open_source(data, part="train", size=image_size or detector.image_size)
     if image_size is not None and not isinstance(source, PictureSource):
-        raise InputError(f"--image-size is for folders of pictures; {data} is none.")
+        raise InputError(f"--image-size is for folders of pictures, but {data} is not one.")
     if strip is not None and not isinstance(source, PictureSource):
-        raise InputError(f"--strip is for folders of pictures; {data} is none.")
+        raise InputError(f"--strip is for folders of pictures, but {data} is not one.")
     X = _read(source, label, normal, drop, skip=on_error == "skip")
-    pool = (
+    extra = (
         {}
         if unlabeled is None
         else {"X_unlabeled": _read_unlabeled(unlabeled, source, label, drop, skip=on_error == "skip")}
@@ -129,17 +138,17 @@ def command(
     try:
         with Reporter(quiet=quiet) as reporter:
             callbacks = (reporter, counter, *loggers)
-            detector.fit(X, **pool, callbacks=callbacks, checkpoint=checkpoint, restarts=restarts)
+            detector.fit(X, **extra, callbacks=callbacks, checkpoint=checkpoint, restarts=restarts)
     except InputError:
         if isinstance(X, TableFile) and isinstance(X.keep, labels.NormalRows):
-            X.keep.check_any()  # says more
+            X.keep.check_any()  # its error says more
         raise
     except KeyboardInterrupt:
         if checkpoint is None:
-            raise click.Abort("Nothing was written; --checkpoint DIR would let training go on.") from None
+            raise click.Abort("Nothing was written; with --checkpoint DIR training can be resumed.") from None
         if not Path(checkpoint).is_dir():
             raise click.Abort(f"No checkpoint had been written to {checkpoint} yet.") from None
-        raise click.Abort(f"Run the same command again to go on from the checkpoint in {checkpoint}.") from None
+        raise click.Abort(f"Run the same command again to resume from the checkpoint in {checkpoint}.") from None
     seconds = time.perf_counter() - began
     save(detector, model_path)
     if strip is not None:
@@ -151,17 +160,17 @@ def command(
 
 
 class _RowCounter(anogan.Callback):
-    """How many rows of a file were read."""
+    """Counts the rows that were read from the training file."""
 
     rows = 0
 
     def on_stage_end(self, stage: str, steps: int) -> None:
         if stage == "reading":
-            self.rows = self.rows or steps  # the pool comes later
+            self.rows = self.rows or steps  # the unlabelled set is read after the training data
 
 
 class _Strip(anogan.Callback):
-    """Collects synthetic pictures of the same latents through training."""
+    """Collects the pictures generated from the same latents at each validation check."""
 
     samples = 8
 
@@ -178,7 +187,7 @@ class _Strip(anogan.Callback):
     def write(self, path: str) -> None:
         """Write one picture with a row for each latent and a column for each validation check."""
         if not self.checks:
-            warn(f"--strip: {self.detector.name} does not generate, so there is nothing to show.")
+            warn(f"--strip: {self.detector.name} does not generate pictures, so there is nothing to show.")
             return
         made = [self.detector.preprocessor_.inverse(samples) for samples in self.checks]
         columns = [pictures.samples_as_bytes(m.X if isinstance(m, anogan.Conditioned) else m) for m in made]
@@ -198,11 +207,11 @@ def _read(source: Any, label: str | None, normal: str | None, drop: tuple[str, .
     if isinstance(source, TableFile):
         return _read_table(source, label, normal, drop)
     if drop:
-        raise InputError(f"--drop names columns of a table; {source.path} is none.")
+        raise InputError(f"--drop names columns of a table, but {source.path} is not a table.")
     if isinstance(source, ArrayFile):
         return _read_array(source, label, normal)
     if label is not None or normal is not None:
-        raise InputError(f"--label and --normal are for tables and .npz files; {source.path} holds pictures.")
+        raise InputError(f"--label and --normal are for tables and .npz files, but {source.path} holds pictures.")
     if not skip:
         return source.pictures
     readable, note = source.readable()
@@ -212,7 +221,7 @@ def _read(source: Any, label: str | None, normal: str | None, drop: tuple[str, .
 
 
 def _read_unlabeled(path: str, normal: Any, label: str | None, drop: tuple[str, ...], *, skip: bool) -> Any:
-    """The unlabelled set: of the same kind as the normal data, without the columns that are left out there."""
+    """Read the unlabelled set, which must be of the same kind as the normal data, without the dropped columns."""
     source = anogan.open_source(
         path, part="test", size=normal.pictures.size if isinstance(normal, PictureSource) else None
     )
@@ -228,7 +237,7 @@ def _read_table(source: TableFile, label: str | None, normal: str | None, drop: 
     for column in (*drop, *(() if label is None else (label,))):
         source.check_column(column)
     if (label is None) != (normal is None):
-        raise InputError("--label and --normal belong together: the column, and the value that marks normal rows.")
+        raise InputError("--label and --normal must be given together: the column, and the value of normal rows in it.")
     if label is None or normal is None:
         return TableFile(source.path, drop=drop)
     return TableFile(
@@ -238,11 +247,11 @@ def _read_table(source: TableFile, label: str | None, normal: str | None, drop: 
 
 def _read_array(source: ArrayFile, label: str | None, normal: str | None) -> np.ndarray:
     if label not in (None, "y"):
-        raise InputError(f"{source.path} has no labels '{label}'; a .npz holds them under the key y.")
+        raise InputError(f"{source.path} has no labels '{label}'; in a .npz file they are under the key y.")
     array = source.read(normal)
     if normal is None and source.labels is not None:
         kinds = ", ".join(f"'{value}' ({count:,})" for value, count in Counter(source.labels).most_common(5))
-        warn(f"all rows are taken as normal; labels in y are {kinds}. To choose: --normal VALUE.")
+        warn(f"all rows are used as normal rows; the labels in y are {kinds}. Select one with --normal VALUE.")
     return array
 
 

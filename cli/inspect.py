@@ -1,4 +1,4 @@
-"""`anogan inspect`: what a model file holds."""
+"""`anogan inspect`: show what a model file holds."""
 
 import json
 from typing import Any
@@ -23,7 +23,7 @@ _LISTED = 30
     "--against",
     "data",
     metavar="DATA",
-    help="Compare the scores of DATA with those of the calibration rows: does the model still fit?",
+    help="Compare the scores of DATA with those of the calibration rows, to see whether the model still fits.",
 )
 @options.stream_options
 def command(
@@ -38,8 +38,8 @@ def command(
 ) -> None:
     """Show what the file MODEL holds: parameters, columns, threshold, diagnosis, training.
 
-    With --against DATA also whether DATA still score like the normal rows that set the threshold, and if they score
-    higher, because of which columns. The other options are about DATA.
+    With --against DATA it also shows whether DATA score like the normal rows from which the threshold was computed,
+    and if they score higher, which columns cause it. --drop, --strict, --on-error and --chunk-rows apply to DATA.
     """
     detector = anogan.load(model_path)
     facts = anogan.summary.file_summary(model_path) | anogan.summary.model_summary(detector)
@@ -80,17 +80,17 @@ def _print(facts: dict[str, Any]) -> None:
         "file": f"{facts['file']} ({facts['bytes']:,} bytes, format {facts['format_version']}, of {facts['written']})",
         "detector": f"{facts['detector']}: {facts['summary']}",
         "data": f"{facts['kind']}: {columns}; samples of shape {tuple(facts['sample_shape'])}",
-        "fitted on": f"{fitted['samples']:,} samples, {fitted['training']:,} of them to train"
+        "fitted on": f"{fitted['samples']:,} samples, {fitted['training']:,} of them for training"
         + (f"; recalibrated with {fitted['recalibrated']:,}" if "recalibrated" in fitted else "")
         if fitted
-        else "not noted",
+        else "not recorded",
         "versions": ", ".join(f"{name} {version}" for name, version in fitted.get("versions", {}).items())
-        or "not noted",
+        or "not recorded",
         "threshold": f"{facts['threshold']:.6g}, from {facts['calibration_rows']:,} rows; "
         + (
             f"a normal row exceeds it with probability {facts['false_alarms']:.3g}"
             if facts["held_out"]
-            else "they have been trained on, so nothing is promised of new ones"
+            else "they were also used for training, so there is no guarantee for new rows"
         ),
         "smallest p-value": f"{facts['smallest_p_value']:.3g}",
         "diagnosis": facts["diagnosis"]["verdict"] + (f" ({measures})" if measures else ""),

@@ -1,4 +1,4 @@
-"""Scored chunks on disk until all are there: a run that was killed goes on from them."""
+"""Scored chunks kept on disk until all are there, so that a run that was killed can be resumed."""
 
 import contextlib
 import hashlib
@@ -22,35 +22,35 @@ _LENGTH_BYTES = 8
 
 
 class Journal:
-    """Tables of one schema, one after the other in a file, each with the state of the run after it.
+    """A file with tables of one schema, each with the state of the run after it.
 
-    After a word that tells such files apart, each is an Arrow stream behind its length; what follows the last
-    whole one was being written when the run was killed, and is cut off. The first is empty and says what run
-    this is.
+    The file starts with a magic string. Each table follows as its length and an Arrow stream. Bytes after the last
+    complete table were being written when the run was killed; they are cut off. The first table is empty and
+    identifies the run.
 
     Parameters
     ----------
     file : unbuffered binary file, readable and writable
     schema : pyarrow.Schema
     run : dict
-        What must be equal for the run to go on: JSON, named in the error if it is not.
+        Properties that must be equal for the run to be resumed, as JSON; the error names those that differ.
 
     Attributes
     ----------
     state : dict
-        Of the last whole table; empty if there is none.
+        State of the last complete table; empty if there is none.
 
     Raises
     ------
     InputError
-        If the file is of another run, or something else.
+        If the file belongs to another run or is not a journal.
     """
 
     def __init__(self, file: IO[bytes], schema: pa.Schema, run: dict[str, Any]) -> None:
         self._file, self._schema = file, schema
         self.state: dict[str, Any] = {}
         if not _MAGIC.startswith(file.read(len(_MAGIC))):
-            raise InputError(f"{file.name} is no file that `anogan score` has begun; move it away.")
+            raise InputError(f"{file.name} was not written by `anogan score`; move or delete it.")
         found = list(self._states())
         if not found:
             self._file.truncate(0)
@@ -59,36 +59,36 @@ class Journal:
             self.append(schema.empty_table(), {"run": run})
             self.state = {}
             return
-        begun = found[0].get("run", {})
-        other = [name for name, value in run.items() if begun.get(name) != value]
+        recorded = found[0].get("run", {})
+        other = [name for name, value in run.items() if recorded.get(name) != value]
         if other:
             raise InputError(
-                f"{file.name} was begun with another {' and '.join(other)}, so it cannot be resumed. "
+                f"{file.name} was started with another {' and '.join(other)}, so it cannot be resumed. "
                 "Repeat the same command, or delete this file to start again."
             )
         self.state = found[-1] if len(found) > 1 else {}
 
     def append(self, table: pa.Table, state: dict[str, Any]) -> None:
-        """Add rows, and how far the run has come with them: in the hands of the system when this returns."""
+        """Append rows and the state of the run after them; the operating system has both when this returns."""
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, self._schema.with_metadata({_STATE: json.dumps(state)})) as stream:
             stream.write_table(table.select(self._schema.names))
         content = sink.getvalue()
         rest = memoryview(len(content).to_bytes(_LENGTH_BYTES, "little") + content.to_pybytes())
         self._file.seek(0, os.SEEK_END)
-        while rest:  # an unbuffered file may take a part
+        while rest:  # an unbuffered write may be partial
             rest = rest[self._file.write(rest) :]
         self.state = state
 
     def tables(self) -> Iterator[pa.Table]:
-        """All rows so far, as they were added."""
+        """Iterate over the tables appended so far, in order."""
         for stream in self._streams():
             table = stream.read_all()
             if table.num_rows:
                 yield table.replace_schema_metadata()
 
     def _states(self) -> Iterator[dict[str, Any]]:
-        """Of the whole tables; the rest of the file is cut off."""
+        """Iterate over the states of the complete tables, then cut off the rest of the file."""
         end = len(_MAGIC)
         with contextlib.suppress(pa.ArrowInvalid):
             for stream in self._streams():
@@ -108,17 +108,17 @@ class Journal:
 
 @contextlib.contextmanager
 def kept(output: str, schema: pa.Schema, run: dict[str, Any], *, resume: bool) -> Iterator[Journal]:
-    """A journal beside the output: gone when the block ends well, kept where the run can go on from it.
+    """Open a journal beside the output; it is removed when the block succeeds and kept if the run can be resumed.
 
     Raises
     ------
     InputError
-        If there is a journal already and this is not to resume it, or it is of another run.
+        If a journal exists and `resume` is False, or if it belongs to another run.
     """
     path = Path(f"{output}.part")
     if path.exists() and not resume:
         raise InputError(
-            f"{path} holds what an interrupted run scored. Go on from it with --resume, or delete it to start again."
+            f"{path} holds the scores of an interrupted run. Continue with --resume, or delete the file to start again."
         )
     with writing.named_after(Path(output)), open(path, "r+b" if path.exists() else "x+b", buffering=0) as file:
         journal = Journal(file, schema, run)
@@ -128,7 +128,9 @@ def kept(output: str, schema: pa.Schema, run: dict[str, Any], *, resume: bool) -
             if not journal.state or isinstance(error, InputError):  # the same data would fail again
                 path.unlink()
                 raise
-            note = f"{journal.state['rows']:,} scored rows are kept in {path}; the same command with --resume goes on."
+            note = (
+                f"{journal.state['rows']:,} scored rows are kept in {path}; the same command with --resume continues."
+            )
             if isinstance(error, KeyboardInterrupt):
                 raise click.Abort(note[0].upper() + note[1:]) from None
             warn(note)
@@ -138,19 +140,19 @@ def kept(output: str, schema: pa.Schema, run: dict[str, Any], *, resume: bool) -
 
 @contextlib.contextmanager
 def nameless(folder: str | None, schema: pa.Schema) -> Iterator[Journal]:
-    """A journal in a file that has no name and is gone with this process, however it ends."""
+    """Open a journal in a temporary file without a name, which vanishes with this process however it ends."""
     with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
         yield Journal(file, schema, {})
 
 
 def identity(path: str) -> str:
-    """Tells a file or folder from what it was before a change: a digest of sizes and times, not of the content."""
+    """Return a digest of the sizes and times of a file or folder, which changes when it is modified."""
     files = [Path(path)] if Path(path).is_file() else sorted(p for p in Path(path).rglob("*") if p.is_file())
     facts = [(str(file.relative_to(path)), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
 def digest(path: str) -> str:
-    """SHA-256 of a file's content."""
+    """Return the SHA-256 of a file's content."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

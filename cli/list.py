@@ -1,4 +1,4 @@
-"""`anogan list`: the detectors."""
+"""`anogan list`: list the detectors."""
 
 import json
 
@@ -14,7 +14,7 @@ from . import options
 @click.command(epilog=options.examples("anogan list", "anogan list --baselines", "anogan list --json"))
 @options.json_option
 @click.option("--markdown", is_flag=True, help="Print a Markdown table.")
-@click.option("--baselines", "of_baselines", is_flag=True, help="List the other detectors that `anogan compare` knows.")
+@click.option("--baselines", "of_baselines", is_flag=True, help="List the baselines of `anogan compare` instead.")
 def command(as_json: bool, markdown: bool, of_baselines: bool) -> None:
     """List the detectors."""
     if of_baselines:

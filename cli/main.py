@@ -1,7 +1,7 @@
-"""The `anogan` command: lazy subcommands, exit codes, one line per error.
+"""The `anogan` command: lazily imported subcommands, exit codes, one line per error.
 
-Exit codes: 0 done, 1 the run failed, 2 bad usage or input, 130 interrupted. ``ANOGAN_DEBUG=1`` lets errors
-through with their traceback, for reports of bugs.
+Exit codes: 0 success, 1 the run failed, 2 bad usage or input, 130 interrupted. With ``ANOGAN_DEBUG=1`` errors are
+raised with their traceback, for bug reports.
 """
 
 import ctypes
@@ -18,17 +18,17 @@ import click
 
 import anogan
 
-# Short helps stand here so that `anogan --help` imports no subcommand, and with it no torch.
+# The short help texts are here so that `anogan --help` imports no subcommand and no torch.
 COMMANDS = {
     "demo": "Fit, score and compare on real data that ships with scikit-learn.",
     "fit": "Fit a detector on normal data and save it.",
     "score": "Score new data: anomaly score, p-value and flag per row or picture.",
     "evaluate": "Measure a fitted model on labelled data.",
-    "compare": "Compare detectors, GANs and classical ones, on labelled data of your own.",
-    "report": "Write one HTML page on what a model finds in data.",
+    "compare": "Compare GANs and classical detectors on your own labelled data.",
+    "report": "Write an HTML page with the results of a model on data.",
     "explain": "Show what made the most anomalous rows or pictures anomalous.",
     "sample": "Write synthetic normal rows or pictures.",
-    "recalibrate": "Set the threshold and p-values of a model from other normal data.",
+    "recalibrate": "Compute the threshold and p-values of a model from other normal data.",
     "inspect": "Show what a model file holds, and whether it still fits new data.",
     "list": "List the detectors.",
 }
@@ -45,7 +45,7 @@ _BAD_INPUT_ERRNOS = {
 
 
 class LazyGroup(click.Group):
-    """Imports a subcommand when it is run, and turns every exception into one line and an exit code."""
+    """Imports a subcommand when it is run and turns every exception into one line and an exit code."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -93,7 +93,7 @@ class LazyGroup(click.Group):
 
 
 def describe(error: Exception) -> tuple[str, int]:
-    """The line to print and the exit code for an exception that ended a command."""
+    """Return the line to print and the exit code for an exception that ended a command."""
     if isinstance(error, click.Abort):
         return f"Interrupted. {error}".rstrip(), 130
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
@@ -111,7 +111,7 @@ def describe(error: Exception) -> tuple[str, int]:
         return f"Error: {where}{error.strerror}.", 2 if error.errno in _BAD_INPUT_ERRNOS else 1
     if isinstance(error, MemoryError):
         return "Error: not enough memory. Use fewer rows, smaller pictures or a smaller batch.", 1
-    debug = "This is a bug; ANOGAN_DEBUG=1 shows where."
+    debug = "This is a bug; set ANOGAN_DEBUG=1 to see the traceback."
     return f"Error: unexpected {type(error).__name__}: {_one_line(str(error))}. {debug}", 1
 
 
@@ -127,7 +127,7 @@ def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(anogan.__version__, prog_name="anogan")
 def cli() -> None:
-    """GAN-based anomaly detection for those who have only normal data.
+    """GAN-based anomaly detection for users who have only normal data.
 
     Fit on a table (CSV, TSV, Parquet), an array (.npy, .npz) or a folder of pictures, then score new data.
     """
@@ -137,8 +137,8 @@ def keep_large_allocations() -> None:
     """Ask glibc's malloc to reuse freed memory instead of handing it back to the system.
 
     Every batch allocates and frees tensors just above malloc's mmap threshold. By default each of these is
-    mapped, zeroed by page faults and unmapped again: a third of the CPU time of training. 32 MiB is the
-    highest threshold it accepts.
+    mapped, zeroed by page faults and unmapped again, which takes a third of the CPU time of training. 32 MiB is
+    the highest threshold that malloc accepts.
     """
     if not sys.platform.startswith("linux"):
         return
@@ -152,11 +152,11 @@ def keep_large_allocations() -> None:
 
 
 def wait_without_spinning() -> None:
-    """Let OpenMP's threads sleep while they wait for each other; their number stays as it is.
+    """Let OpenMP's threads sleep while they wait for each other, without changing their number.
 
-    By default they spin. As soon as another process wants one of the cores, small networks then spend their time
-    waiting for a thread that is not running: ten times as long, measured on two cores of which one is busy. Must be set
-    before torch loads.
+    By default they spin. As soon as another process uses one of the cores, small networks spend their time waiting
+    for a thread that is not running: ten times as long, measured on two cores of which one is busy. This must be set
+    before torch is loaded.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 

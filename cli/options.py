@@ -1,4 +1,4 @@
-"""Options of the commands: shared ones, and those made from the detectors' declared parameters."""
+"""Options of the commands: shared options, and options generated from the parameters of the detectors."""
 
 import difflib
 import math
@@ -10,7 +10,7 @@ import click
 import anogan
 from anogan import InputError
 
-DEFAULT_DETECTOR = "denoising_gan"  # the best on the tables it was developed on
+DEFAULT_DETECTOR = "denoising_gan"  # it ranks first on the tables that were used in its development
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -20,14 +20,14 @@ model_option = click.option(
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Show no progress and no summary.")
 drop_option = click.option(
-    "--drop", multiple=True, metavar="COLUMN", help="Leave this column out; may be given several times."
+    "--drop", multiple=True, metavar="COLUMN", help="Ignore this column; may be given several times."
 )
 on_error_option = click.option(
     "--on-error",
     type=click.Choice(["stop", "skip"]),
     default="stop",
     show_default=True,
-    help="What to do about a picture that cannot be read: stop, or skip it and list it.",
+    help="What to do with a picture that cannot be read: stop, or skip and list it.",
 )
 chunk_rows_option = click.option(
     "--chunk-rows",
@@ -38,30 +38,30 @@ chunk_rows_option = click.option(
 strict_option = click.option(
     "--strict",
     is_flag=True,
-    help="Make a category that was not in the training data an error. Without it such a row is scored and a "
-    "warning says so: an unseen value may itself be an anomaly.",
+    help="Stop with an error at a category that was not in the training data. Without this option such rows are scored "
+    "and a warning is printed, because an unseen value may itself be an anomaly.",
 )
 
 
 def stream_options(command: _F) -> _F:
-    """The options of the commands that stream data through a model."""
+    """Add the options that are common to commands that stream data through a model."""
     for option in (quiet_option, json_option, chunk_rows_option, on_error_option, strict_option, drop_option):
         command = option(command)
     return command
 
 
 def flag_name(parameter: str) -> str:
-    """``latent_dim`` -> ``--latent-dim``."""
+    """Return the flag of a parameter: ``latent_dim`` -> ``--latent-dim``."""
     return "--" + parameter.replace("_", "-")
 
 
 def examples(*lines: str) -> str:
-    """The end of a command's help."""
+    """Return the examples at the end of a command's help."""
     return "\n".join(["\b", "Examples:", *(f"  {line}" for line in lines)])
 
 
 def owners(detector: str | None = None) -> dict[str, dict[str, Any]]:
-    """Every parameter name -> detector name -> its declaration; of plug-ins only those of `detector`."""
+    """Return parameter name -> detector name -> declaration, with a plug-in only if it is `detector`."""
     descriptions = dict(anogan.describe_detectors(plug_ins=False))
     if detector is not None:
         descriptions[detector] = anogan.describe_detector(detector)
@@ -73,7 +73,7 @@ def owners(detector: str | None = None) -> dict[str, dict[str, Any]]:
 
 
 class ParameterOption(click.Option):
-    """An option that stands for a parameter of one or more detectors; its value is text or bool, None if not given."""
+    """An option for a parameter of one or more detectors; its value is text or bool, or None if not given."""
 
     def __init__(self, name: str, by_detector: dict[str, Any]) -> None:
         self.by_detector = by_detector
@@ -88,16 +88,16 @@ class ParameterOption(click.Option):
         super().__init__([flag, name], default=None, metavar=metavar, help=_help([*by_detector.values()]))
 
     def of(self, detector: str) -> click.Option:
-        """The option as this one detector has it."""
+        """Return the option with the help and default of one detector."""
         return ParameterOption(str(self.name), {detector: self.by_detector[detector]})
 
 
 def _help(parameters: list[Any]) -> str:
-    """The help, range and default that most detectors have."""
+    """Return the help, range and default that most detectors have."""
     texts = [parameter.help for parameter in parameters]
     defaults = [parameter.default for parameter in parameters]
     default = max(defaults, key=defaults.count)
-    others = "" if defaults.count(default) == len(defaults) else "; some detectors have another"
+    others = "" if defaults.count(default) == len(defaults) else "; differs for some detectors"
     facts = [parameters[0].constraint.bounds, f"default: {_text(default)}{others}"]
     return f"{max(texts, key=texts.count)}  [{'; '.join(fact for fact in facts if fact)}]"
 
@@ -109,7 +109,7 @@ def _text(value: object) -> str:
 class DetectorCommand(click.Command):
     """A command with --detector and an option for each parameter that a detector has.
 
-    The help shows the options of the detector that is named, otherwise those that all have.
+    The help shows the options of the named detector, or without --detector those that all detectors have.
     """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -117,7 +117,7 @@ class DetectorCommand(click.Command):
         return super().parse_args(ctx, args)
 
     def _named(self, args: list[str]) -> str | None:
-        """The value of --detector among the arguments, which decides what options there are."""
+        """Return the value of --detector among the arguments, which decides which options there are."""
         (option,) = [parameter for parameter in self.params if "--detector" in parameter.opts]
         finder = click.Command(
             None,
@@ -156,12 +156,12 @@ class DetectorCommand(click.Command):
         if named is None:
             formatter.write_paragraph()
             formatter.write_text(
-                f"A detector has more parameters: {ctx.command_path} --detector NAME --help shows them."
+                f"Each detector has further parameters; {ctx.command_path} --detector NAME --help shows them."
             )
 
 
 def chosen_parameters(cls: type[Any], given: dict[str, Any]) -> dict[str, Any]:
-    """Constructor arguments from the options that were given.
+    """Return the constructor arguments for the options that were given.
 
     Parameters
     ----------
@@ -172,7 +172,7 @@ def chosen_parameters(cls: type[Any], given: dict[str, Any]) -> dict[str, Any]:
     Raises
     ------
     InputError
-        If the detector has no such parameter (names close ones) or a value does not fit its declaration.
+        If the detector has no such parameter (the error names similar ones) or a value violates its constraint.
     """
     declared = cls.parameters()
     chosen = {}
@@ -189,12 +189,12 @@ def chosen_parameters(cls: type[Any], given: dict[str, Any]) -> dict[str, Any]:
 
 
 def parse(flag: str, text: str, constraint: Any) -> Any:
-    """The value that `text` stands for under a parameter's constraint.
+    """Parse the text of an option under a parameter's constraint.
 
     Raises
     ------
     InputError
-        If it stands for none; says what is needed.
+        If the text is not a valid value; the error says what is needed.
     """
     if constraint.optional and text.lower() == "none":
         return None

@@ -1,4 +1,4 @@
-"""Warnings on stderr, and model files."""
+"""Print warnings on stderr and write model files."""
 
 from typing import Any
 
@@ -13,15 +13,15 @@ def warn(message: str) -> None:
 
 
 def warn_of(stream: anogan.Stream) -> None:
-    """Warn of pictures that were skipped and of values that were not in the training data; one line each."""
+    """Warn about skipped pictures and about values that were not in the training data, one line each."""
     for note in stream.notes():
         warn(note)
 
 
 def save(detector: Any, model_path: str) -> None:
-    """Write the model file; an error names it."""
+    """Write the model file; errors name it."""
     try:
         detector.save(model_path)
     except OSError as error:
-        error.filename = model_path  # a full disk names no file, and the user does not know the temporary file
+        error.filename = model_path  # the error names no file or a temporary one, which the user does not know
         raise

@@ -1,4 +1,4 @@
-"""Progress on stderr: a bar on a terminal, else a line now and then, nothing within the first second."""
+"""Progress on stderr: a bar on a terminal, otherwise a line every 15 seconds, and nothing in the first second."""
 
 import sys
 import time
@@ -23,12 +23,12 @@ _REDRAW_EVERY = 0.1
 
 
 class Reporter(anogan.Callback):
-    """Shows the stages of `Detector.fit`, and of any other work through `show`, or `begin`, `advance` and `end`.
+    """Shows the progress of `Detector.fit` as a callback, and of other work through its methods.
 
     Parameters
     ----------
     quiet : bool
-        Show nothing at all.
+        If True, show nothing.
     """
 
     def __init__(self, *, quiet: bool = False) -> None:
@@ -48,23 +48,23 @@ class Reporter(anogan.Callback):
         self.end()
 
     def show(self, what: str, done: int, total: int | None) -> None:
-        """Show how far a piece of work has come, and start it if it is a new one; for ``progress=`` arguments."""
+        """Show how much of a stage is done, and begin the stage if it is new; for ``progress=`` arguments."""
         if what != self._what:
             self.begin(what, total, done)
         self.reach(done)
 
     def begin(self, what: str, total: int | None = None, done: int = 0) -> None:
-        """Start a stage of `total` units (None: unknown), of which some may be done already."""
+        """Begin a stage of `total` units (None if unknown), of which `done` are done already."""
         self.end()
         self._what, self._total, self._done, self._first = what, total, done, done
         self._began = self._shown = time.monotonic()
 
     def advance(self, count: int = 1) -> None:
-        """Count work that was done."""
+        """Add `count` units to the work that is done."""
         self.reach(self._done + count)
 
     def reach(self, done: int) -> None:
-        """Set how much of the stage is done."""
+        """Set how many units of the stage are done."""
         self._done = done
         now = time.monotonic()
         if self.quiet or now - self._began < _PATIENCE or now - self._shown < _REDRAW_EVERY:

@@ -1,4 +1,4 @@
-"""`anogan recalibrate`: other normal data set the threshold; the networks stay."""
+"""`anogan recalibrate`: compute the threshold from other normal data; the networks do not change."""
 
 import json
 from typing import Any
@@ -21,7 +21,7 @@ from .progress import Reporter
     "--target-fpr",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     metavar="RATE",
-    help="Promised false-alarm rate on normal rows.  [default: that of MODEL]",
+    help="False-alarm rate on normal rows that the threshold guarantees.  [default: that of MODEL]",
 )
 @options.stream_options
 def command(
@@ -36,11 +36,11 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Set the threshold and the p-values of a model from DATA, without training.
+    """Compute the threshold and the p-values of a model from DATA, without training.
 
-    DATA are normal rows or pictures that the model was not fitted on, as they come now. They are read in pieces, so
-    memory does not grow with their length but for their scores. Of a folder in MVTec layout train/good is taken,
-    which then must hold other pictures than the model was fitted on.
+    DATA are current normal rows or pictures that the model was not fitted on. They are read in chunks; only their
+    scores stay in memory. If DATA is a folder in MVTec layout, the pictures in train/good are used; they must not be
+    those that the model was fitted on.
     """
     writing.check_target(output, [data, model_path])
     detector = anogan.load(model_path)

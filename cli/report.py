@@ -1,4 +1,4 @@
-"""`anogan report`: the results of a model on a set of data as one HTML page."""
+"""`anogan report`: write the results of a model on a set of data as one HTML page."""
 
 import json
 from typing import Any
@@ -16,11 +16,13 @@ from .progress import Reporter
 @click.command(epilog=options.examples("anogan report new.csv -m model.anogan -o report.html"))
 @click.argument("data")
 @options.model_option
-@click.option("-o", "--output", required=True, metavar="FILE", help="The page: a .html file, or - for standard output.")
+@click.option(
+    "-o", "--output", required=True, metavar="FILE", help="The page to write: a .html file, or - for standard output."
+)
 @click.option(
     "--label",
     metavar="COLUMN",
-    help="The column with the labels, or y for a .npz. A folder in MVTec layout needs none.",
+    help="The column with the labels, or y for a .npz file. A folder in MVTec layout needs none.",
 )
 @click.option(
     "--normal",
@@ -33,7 +35,7 @@ from .progress import Reporter
     default=100,
     show_default=True,
     metavar="N",
-    help="How many of the most anomalous rows or pictures to show. Figures and curves are of all.",
+    help="Number of most anomalous rows or pictures to show. Numbers and curves cover all of DATA.",
 )
 @options.stream_options
 def command(
@@ -50,23 +52,23 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Write one HTML page on what a fitted model finds in DATA.
+    """Write an HTML page with the results of a fitted model on DATA.
 
-    It says how many rows or pictures are flagged and what was promised, and shows the scores with a movable
-    threshold, the most anomalous rows with reasons (pictures with heatmaps), synthetic samples beside real ones
-    where the method generates, and how the model was trained. With labels, or for a folder in MVTec layout, it
-    has ROC and precision-recall curves too.
+    It shows how many rows or pictures are flagged and how many were expected, the scores with a movable threshold,
+    the most anomalous rows with reasons (pictures with heatmaps), generated samples beside real ones if the
+    detector generates, and how the model was trained. With labels, or for a folder in MVTec layout, it also has ROC
+    and precision-recall curves.
 
-    The page is one file that loads nothing from anywhere, so it can be mailed, printed and kept.
+    The page is one file without external resources, so it can be mailed, printed and archived.
     """
     writing.check_target(output, [data, model_path])
     if not writing.is_device(output) and not output.lower().endswith((".html", ".htm")):
-        raise InputError(f"The report is an HTML page; '{output}' does not end in .html.")
+        raise InputError(f"The report is an HTML page, but '{output}' does not end in .html.")
     detector = anogan.load(model_path)
     stream = Stream(detector, data, drop, label, chunk_rows, on_error == "skip", strict)
     normal = stream.normal_label(normal)
     if normal is not None and stream.source.kind == "table" and label is None:
-        raise InputError("--normal is a value of the column with the labels; name it with --label COLUMN.")
+        raise InputError("--normal is a value of the column with the labels; name this column with --label COLUMN.")
     with Reporter(quiet=quiet) as reporter:
         report = anogan.Report.from_estimator(
             detector, stream, normal=normal, top=top, model_path=model_path, progress=reporter.show

@@ -1,4 +1,4 @@
-"""`anogan sample`: synthetic normal rows or pictures."""
+"""`anogan sample`: generate synthetic normal rows or pictures."""
 
 from pathlib import Path
 from typing import Any
@@ -15,29 +15,30 @@ from . import options
 
 @click.command(epilog=options.examples("anogan sample -m model.anogan -n 100 -o synthetic.csv"))
 @options.model_option
-@click.option("-n", "--count", type=click.IntRange(min=1), required=True, help="How many.")
+@click.option("-n", "--count", type=click.IntRange(min=1), required=True, help="Number of rows or pictures.")
 @click.option(
     "-o",
     "--output",
     required=True,
     metavar="OUT",
-    help=".csv, .tsv, .parquet, .npy, - for standard output; for pictures a .png with all of them, or a folder.",
+    help="A .csv, .tsv, .parquet or .npy file, or - for standard output; for pictures a .npy file, a .png file with "
+    "all of them, or a folder.",
 )
 @click.option("--random-state", type=click.IntRange(min=0), help="Seed; the same seed gives the same samples.")
 @options.quiet_option
 def command(model_path: str, count: int, output: str, random_state: int | None, quiet: bool) -> None:
-    """Write synthetic normal rows in the training data's own columns and units, or pictures.
+    """Write synthetic normal rows in the columns and units of the training data, or pictures.
 
-    Tables go to .csv, .tsv or .parquet, arrays also to .npy, pictures to .npy, to one .png that shows them
-    side by side, or each to a PNG in a folder. The model must
-    be one that generates, such as wgan_gp; denoising_gan, the default of `anogan fit`, does not.
+    Tables are written to .csv, .tsv or .parquet, arrays also to .npy. Pictures are written to .npy, to one .png file
+    that shows them side by side, or to a folder with one PNG file each. The detector of the model must be able to
+    generate, such as wgan_gp; denoising_gan, the default of `anogan fit`, is not.
     """
     detector = anogan.load(model_path)
     kind = detector.preprocessor_.kind
     as_folder = _check_output(output, kind)
     samples = detector.sample(count, random_state=random_state)
     if isinstance(samples, anogan.Conditioned) and (kind == "image" or output.lower().endswith(".npy")):
-        samples = samples.X  # pictures and arrays have no place for a label
+        samples = samples.X  # picture and array files cannot hold a label
     if as_folder:
         _write_pictures(samples, Path(output))
     elif output.lower().endswith(".png"):
@@ -53,7 +54,7 @@ def command(model_path: str, count: int, output: str, random_state: int | None, 
 
 
 def _check_output(output: str, kind: str) -> bool:
-    """Whether the output is a folder; `InputError` if it suits neither the samples nor the disk."""
+    """Return whether the output is a folder; raise `InputError` if the samples cannot be written there."""
     suffixes = {
         "table": writing.WRITTEN_SUFFIXES,
         "vector": (*writing.WRITTEN_SUFFIXES, ".npy"),
@@ -63,7 +64,7 @@ def _check_output(output: str, kind: str) -> bool:
     as_folder = kind == "image" and not known and not writing.is_device(output) and not Path(output).suffix
     if not known and not as_folder and not (writing.is_device(output) and kind != "image"):
         words = ", ".join(suffixes) + (" or a folder" if kind == "image" else " or -")
-        raise InputError(f"Samples of this model cannot be written to '{output}'; name {words}.")
+        raise InputError(f"Samples of this model cannot be written to '{output}'; use {words}.")
     writing.check_target(output, folder=as_folder)
     return as_folder
 
@@ -72,7 +73,7 @@ def _write_table(samples: Any, output: str) -> None:
     frame = anogan.summary.as_table(samples)
     frame.columns = frame.columns.map(str)
     table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
-    for index, field in enumerate(table.schema):  # Arrow's CSV writer knows no dictionaries
+    for index, field in enumerate(table.schema):  # Arrow's CSV writer does not support dictionaries
         if pa.types.is_dictionary(field.type):
             table = table.set_column(index, field.name, table.column(index).cast(field.type.value_type))
     with writing.table_writer(output, table.schema) as writer:
@@ -80,7 +81,7 @@ def _write_table(samples: Any, output: str) -> None:
 
 
 def _write_pictures(samples: np.ndarray, folder: Path) -> None:
-    """One PNG each."""
+    """Write each picture to a PNG file of its own."""
     folder.mkdir(parents=True, exist_ok=True)
     digits = len(str(len(samples) - 1))
     for index, pixels in enumerate(pictures.samples_as_bytes(samples)):

@@ -1,4 +1,4 @@
-"""`anogan score`: a stream of data in, a table of scores out."""
+"""`anogan score`: score a stream of data and write a table of scores."""
 
 import contextlib
 import json
@@ -21,7 +21,7 @@ from .output import warn, warn_of
 from .progress import Reporter
 
 _PARTS = {"": ("label", pa.string()), "_share": ("share", pa.float64()), "_text": ("text", pa.string())}
-"""End of the name of a reason's columns in the output -> field of `Detector.reasons`, and type."""
+"""Suffix of a reason's output column -> field of `Detector.reasons` and its type."""
 
 
 @click.command(
@@ -37,14 +37,14 @@ _PARTS = {"": ("label", pa.string()), "_share": ("share", pa.float64()), "_text"
     "--output",
     required=True,
     metavar="FILE",
-    help="Scores: .csv, .tsv or .parquet; - for standard output.",
+    help="File for the scores: .csv, .tsv or .parquet, or - for standard output.",
 )
 @click.option(
     "--fdr",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     metavar="Q",
-    help="Flag so that at most this share of the flagged is normal in expectation (Benjamini-Hochberg over "
-    "all of DATA), instead of by the model's threshold.",
+    help="Flag by false discovery rate instead of the model's threshold: at most this share of the flagged rows is "
+    "expected to be normal (Benjamini-Hochberg over all of DATA).",
 )
 @click.option(
     "--reasons",
@@ -52,26 +52,26 @@ _PARTS = {"": ("label", pa.string()), "_share": ("share", pa.float64()), "_text"
     type=click.IntRange(min=0),
     default=0,
     metavar="K",
-    help="Add the K columns that drove the score of each flagged row: name, share, and in words the value and what "
-    "similar normal rows have there. Costs a scoring of these rows for each column of DATA.",
+    help="Add, for each flagged row, the K columns that raised its score most: the name, the share, and a text with "
+    "the value and the usual values of similar normal rows. Flagged rows are scored once more for each column of DATA.",
 )
 @click.option(
     "--maps",
     metavar="DIR",
-    help="For pictures: write a heatmap over each picture, with a contour where the error exceeds what the worst pixel "
-    "of a normal picture has, and the raw map.",
+    help="For pictures: write the raw anomaly map of each picture to this folder, and the picture with the map as a "
+    "heatmap. A contour encloses errors above those of the worst pixel of a normal picture.",
 )
 @click.option(
     "--map-format",
     type=click.Choice(["png", "npy"]),
-    help="Of the raw maps: png has 16 bits, npy the errors themselves.  [default: png]",
+    help="Format of the raw maps: png has 16 bits, npy has the exact errors.  [default: png]",
 )
 @click.option(
     "--resume",
     is_flag=True,
-    help="Go on where the same command was interrupted or killed; it left its scores in FILE.part.",
+    help="Resume the same command after it was interrupted or killed, from the scores in FILE.part.",
 )
-@click.option("--label", metavar="COLUMN", help="Carry this column over to the output.")
+@click.option("--label", metavar="COLUMN", help="Copy this column to the output.")
 @options.stream_options
 def command(
     data: str,
@@ -92,33 +92,33 @@ def command(
 ) -> None:
     """Score DATA with a fitted model.
 
-    The output has one line per row (counted from 0, header not counted) or picture: its score (higher = more
-    anomalous), its p-value (the probability that a normal row scores at least this) and whether it is
-    flagged. DATA is read in pieces, so memory does not grow with its length. Of a folder in MVTec layout the
-    pictures in test are scored.
+    The output has one line per row (counted from 0, without the header) or picture: its score (higher is more
+    anomalous), its p-value (the probability that a normal row has at least this score) and whether it is
+    flagged. DATA is read in chunks, so memory does not grow with its length. If DATA is a folder in MVTec layout,
+    the pictures in test are scored.
 
-    Scores are kept in FILE.part until all are there, and FILE then appears whole. Whatever ends the run, but for
-    an error in DATA, the same command with --resume goes on from there, and FILE is the same as if nothing had
-    happened.
+    Scores are kept in FILE.part until all are computed; then FILE is written as a whole. If the run ends early for
+    any reason other than an error in DATA, the same command with --resume continues from FILE.part, and FILE is the
+    same as without the interruption.
 
-    A category that the model never saw does not stop scoring: to a detector an unseen value is evidence. It
-    is reported at the end; --strict makes it an error.
+    A category that was not in the training data does not stop scoring, because an unseen value may itself be an
+    anomaly. Such categories are reported at the end; --strict makes them an error.
     """
     writing.check_table_target(output, [data, model_path])
     detector = anogan.load(model_path)
     stream = Stream(detector, data, drop, label, chunk_rows, on_error == "skip", strict)
     kind = detector.preprocessor_.kind
     if count and kind == "image":
-        raise InputError("--reasons names columns of a table; for pictures use --maps DIR.")
+        raise InputError("--reasons names columns of a table; for pictures, use --maps DIR.")
     if maps is not None and kind != "image":
-        raise InputError("--maps writes heatmaps of pictures; for a table use --reasons K.")
+        raise InputError("--maps writes heatmaps of pictures; for a table, use --reasons K.")
     if resume and (maps is not None or writing.is_device(output)):
-        raise InputError("--resume is for scores in a file, without --maps.")
+        raise InputError("--resume needs an output file and does not work with --maps.")
     if map_format is not None and maps is None:
-        raise InputError("--map-format is the format of the maps that --maps DIR writes; name DIR.")
+        raise InputError("--map-format is the format of the maps that --maps DIR writes; give --maps DIR too.")
     writer = None if maps is None else anogan.MapWriter(maps, detector.calibration_.map_threshold, map_format or "png")
     run = _Run(detector, stream, count, writer, Reporter(quiet=quiet))
-    run.schema(flag=True)  # says so now if names clash
+    run.schema(flag=True)  # raises before any scoring if column names clash
     with run.reporter, contextlib.ExitStack() as stack:
         if fdr is None and writing.is_device(output):
             flagged = run.to_device(output)
@@ -177,11 +177,13 @@ class _Run:
         fields += self.reasons.items()
         names = [name for name, _ in fields]
         if self.stream.label is not None and names.count(self.stream.label) > 1:
-            raise InputError(f"--label {self.stream.label}: the output has a column of this name already; rename it.")
+            raise InputError(
+                f"--label {self.stream.label}: the output already has a column of this name; rename it in DATA."
+            )
         return pa.schema(fields)
 
     def to_device(self, output: str) -> int:
-        """Write scores as they come, flags by the model's threshold; how many are flagged."""
+        """Write each chunk as it is scored, flagged by the model's threshold; return how many rows are flagged."""
         schema, flagged = self.schema(flag=True), 0
         with writing.table_writer(output, schema) as writer:
             for table in self._tables(None):
@@ -191,9 +193,9 @@ class _Run:
         return flagged
 
     def to_file(self, output: str, journal: Journal, fdr: float | None) -> int:
-        """Score what the journal lacks, then write it all with flags; how many are flagged.
+        """Score the rows that the journal lacks, write all rows with flags, and return how many are flagged.
 
-        Benjamini-Hochberg flags need the p-values of all rows; how often each occurs is enough.
+        Benjamini-Hochberg needs the p-values of all rows, for which the number of times each occurs is enough.
         """
         self.rows, self.stream.start = journal.state.get("rows", 0), journal.state.get("end", 0)
         for column, counts in journal.state.get("unseen", {}).items():
@@ -239,7 +241,7 @@ class _Run:
         return table
 
     def _tables(self, fdr: float | None) -> Iterator[pa.Table]:
-        """What is known of each chunk before the flags, with the reasons of all rows that may be flagged."""
+        """Iterate over the output of each chunk without flags, with reasons for all rows that may be flagged."""
         calibration, names = self.detector.calibration_, self.schema(flag=False).names
         total = self.stream.total
         self.reporter.begin("scoring", total, self.stream.start)
@@ -250,7 +252,7 @@ class _Run:
             columns = {id_name: chunk.ids(), "score": scores, "p_value": p_values}
             if self.stream.label is not None:
                 columns[self.stream.label] = pa.array(chunk.labels, pa.string())
-            # At a false discovery rate no p-value above the rate is flagged, whatever the other rows are.
+            # A p-value above the false discovery rate is never flagged, whatever the other rows are.
             candidates = scores > calibration.threshold if fdr is None else p_values <= fdr
             columns |= self._reasons(chunk, np.flatnonzero(candidates))
             self.rows += len(chunk)
@@ -259,7 +261,7 @@ class _Run:
             yield pa.table(columns).select(names).cast(self.schema(flag=False))
 
     def _scores(self, chunk: Chunk) -> np.ndarray:
-        """Return the scores of a chunk (n,), and write its maps if they are wanted: one pass gives both."""
+        """Return the scores of a chunk (n,) and write its maps if requested; one pass computes both."""
         if self.maps is None:
             scores: np.ndarray = self.detector.anomaly_score(chunk.X)
             return scores
@@ -268,22 +270,22 @@ class _Run:
         return scores
 
     def _reasons(self, chunk: Chunk, rows: np.ndarray) -> dict[str, Any]:
-        """The columns of reasons, empty but for some rows of a chunk."""
+        """Return the columns with the reasons of a chunk, which are null outside `rows`."""
         cells = {name: np.full(len(chunk), None, dtype=object) for name in self.reasons}
         if len(rows) and self.count:
             X = chunk.X.iloc[rows] if hasattr(chunk.X, "iloc") else chunk.X[rows]
             found = self.detector.reasons(X, self.count)
             found["label"] = found["column"].map(anogan.labels.column_label)
-            for rank, told in found.groupby("rank"):
+            for rank, group in found.groupby("rank"):
                 for part, (field, _) in _PARTS.items():
-                    cells[f"reason_{rank}{part}"][rows[told["row"]]] = told[field]
+                    cells[f"reason_{rank}{part}"][rows[group["row"]]] = group[field]
         return {name: pa.array(values, self.reasons[name]) for name, values in cells.items()}
 
     def _warn_of_coarse_p_values(self, beyond: int, fdr: float) -> None:
         calibration_rows = len(self.detector.calibration_.scores)
         needed = int(np.ceil(self.rows / (fdr * beyond)))
         warn(
-            f"no row could be flagged: with {calibration_rows:,} calibration rows no p-value is under "
-            f"{1 / (calibration_rows + 1):.2g}. About {needed:,} calibration rows would do: fit on more "
+            f"no row could be flagged: with {calibration_rows:,} calibration rows no p-value is below "
+            f"{1 / (calibration_rows + 1):.2g}. About {needed:,} calibration rows would be enough: fit on more "
             "data, or raise --calibration-fraction or --fdr."
         )

@@ -317,7 +317,7 @@ def test_unknown_detector_and_option_and_command(refused, data, tmp_path):
         ("--contamination", "0.9", "'auto'"),
         ("--width", "-3", "'none'"),
         ("--random-state", "-1", "at least 0"),
-        ("--image-size", "8x", "no size"),
+        ("--image-size", "8x", "not a size"),
     ],
 )
 def test_value_out_of_range(refused, data, tmp_path, option, value, words):

@@ -47,14 +47,14 @@ def test_numbers_and_the_contaminated_protocol(run, labelled):
     assert "80 rows: 37 train, 43 test, 8 of them anomalous. In %. F1" in output
     assert "±" not in output
     options += ["--max-rows", 40]
-    assert "80 rows, of which 40 random ones are taken" in run("compare", labelled / "numbers.npz", *options).output
+    assert "80 rows, of which 40 random ones are used" in run("compare", labelled / "numbers.npz", *options).output
 
 
 def test_a_gan_runs_beside_them(run, labelled):
     result = run("compare", labelled / "mixed.csv", "--label", "kind", "--normal", "ok", "--detectors", "wgan_gp,knn")
     assert "wgan_gp" in result.output
     assert "failed" not in result.output
-    assert "no training row misses a" in result.output  # in some split the only gap is among the test rows
+    assert "only test rows have missing values in a" in result.output  # in some split
 
 
 def test_scores_of_the_wrong_shape_take_nothing_else_along(run, labelled, tmp_path, monkeypatch):
@@ -125,7 +125,7 @@ def test_bad_input_gets_one_line(run, labelled, file, options, words):
 
 
 def test_pictures_are_refused(run, data):
-    assert "compare takes tables" in run("compare", data / "parts", "--label", "x", code=2).output
+    assert "compare needs a table" in run("compare", data / "parts", "--label", "x", code=2).output
 
 
 def test_the_baselines_are_listed(run):

@@ -171,7 +171,7 @@ def test_a_file_of_somebody_else_is_left_alone(run, data, table_model, tmp_path)
     part = tmp_path / "s.csv.part"
     part.write_text("mine")
     refused = run("score", data / "new.csv", "-m", table_model, "-o", tmp_path / "s.csv", "--resume", code=2)
-    assert "move it away" in refused.stderr
+    assert "move or delete it" in refused.stderr
     assert part.read_text() == "mine"
 
 

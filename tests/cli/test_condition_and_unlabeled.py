@@ -68,29 +68,29 @@ def test_pictures_have_the_name_of_their_folder_as_condition(run, tmp_path):
     assert "Did you mean 'left'" in result.output
 
 
-def test_a_pool_changes_what_is_learned(run, data, tmp_path):
+def test_an_unlabelled_set_changes_what_is_learned(run, data, tmp_path):
     scores = []
     source = tmp_path / "normal.csv"
     pd.read_csv(data / "normal.csv").assign(kind="fine").to_csv(source, index=False)
-    for number, pool in enumerate([[], ["--unlabeled", data / "labelled.csv"]]):
+    for number, unlabeled in enumerate([[], ["--unlabeled", data / "labelled.csv"]]):
         model = tmp_path / f"{number}.anogan"
-        run("fit", source, "-m", model, "--detector", "cycle_gan", "--drop", "kind", *pool, *TINY)
+        run("fit", source, "-m", model, "--detector", "cycle_gan", "--drop", "kind", *unlabeled, *TINY)
         scores.append(anogan.load(model).anomaly_score(pd.read_parquet(data / "new.parquet")))
     assert not np.array_equal(*scores)
 
 
-def test_pictures_have_a_pool_too(run, data, tmp_path):
+def test_an_unlabelled_set_of_pictures_is_read_too(run, data, tmp_path):
     options = ["--detector", "cycle_gan", "--image-size", 8, *TINY]
     run("fit", data / "parts", "-m", tmp_path / "m.anogan", "--unlabeled", data / "parts", *options)
     run("score", data / "parts", "-m", tmp_path / "m.anogan", "-o", tmp_path / "scores.csv")
     assert len(pd.read_csv(tmp_path / "scores.csv")) == 8
 
 
-def test_a_pool_of_another_kind_or_for_another_detector_is_refused(run, data, tmp_path):
+def test_an_unlabelled_set_of_another_kind_or_for_another_detector_is_refused(run, data, tmp_path):
     model = ["-m", tmp_path / "m.anogan"]
     assert "not of the same kind" in run(
         "fit", data / "normal.csv", *model, "--detector", "cycle_gan", "--unlabeled", data / "parts", code=2
     ).output  # fmt: skip
-    assert "--unlabeled is for detectors that learn from a second set" in run(
+    assert "--unlabeled is for detectors that learn from an unlabelled set" in run(
         "fit", data / "normal.csv", *model, "--detector", "ganomaly", "--unlabeled", data / "new.csv", code=2
     ).output  # fmt: skip
