@@ -27,7 +27,7 @@ def stub() -> str:
 
 
 def is_there(module: str | None, name: str) -> bool:
-    """Tell whether an import of the stub is no detector that has gone."""
+    """Return whether the module of an import in the stub exists; a detector may have been removed."""
     path = STUB.parent / f"{(module or '').replace('.', '/')}.py"
     return path.is_file() or path.with_suffix("").is_dir()
 

@@ -68,7 +68,7 @@ def library_faults(source: str, module: str, *, is_package: bool = False) -> lis
 
 
 def is_public(name: str) -> bool:
-    """Tell whether `anogan` gives `name` out; its layers can be reached from it too, but are not public."""
+    """Return whether `anogan` exports `name`; its layers can be reached as attributes too, but are not public."""
     private = name.startswith("_") and name != "__version__"
     return not private and name not in RANK and name not in OUTSIDE and hasattr(anogan, name)
 

@@ -14,12 +14,12 @@ import pytest
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 GENERATED = {"detectors": "anogan list --markdown", "figures": "python -m benchmarks report --summary"}
-FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+CODE_BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def blocks() -> list[tuple[str, str]]:
     """Return the language and the text of each fenced block, in order."""
-    return FENCE.findall(README.read_text(encoding="utf-8"))
+    return CODE_BLOCK.findall(README.read_text(encoding="utf-8"))
 
 
 def environment() -> dict[str, str]:

@@ -42,7 +42,7 @@ def _fit(case: Case, directory: Path | None = None, interrupt: _Interrupt | None
 @contextmanager
 def _checkpoint_directory() -> Iterator[Path]:
     """Give an empty directory, into which a checkpoint is written at every validation check."""
-    # An hour passes between two looks at the clock, so that the minimum time between two checkpoints has passed.
+    # The clock advances by an hour each time it is read, so that the minimum time between two checkpoints has passed.
     clock = SimpleNamespace(monotonic=itertools.count(0, 3600).__next__)
     with TemporaryDirectory() as directory, patch.object(trainer, "time", clock):
         yield Path(directory)

@@ -137,7 +137,7 @@ def _losses(module: GANModule, x: Tensor) -> Iterator[tuple[Phase, Callable[[], 
 
 
 def _loss_depends_on(case: Case, name: str, x: Tensor) -> bool:
-    """Tell whether a tiny shift of a weight changes the loss of a phase that trains it."""
+    """Return whether a tiny shift of a weight changes the loss of a phase that trains it."""
     totals = []
     for shift in (0.0, 1e-5):
         module, _ = case.module()

@@ -14,7 +14,7 @@ LOUD = TINY[:-1]
 @pytest.fixture
 def verdicts(monkeypatch):
     """A first attempt that collapsed, and then a good one."""
-    each = iter([Diagnosis.of({"mode collapse": "all rows are alike"}, {}), Diagnosis(True, "healthy")])
+    each = iter([Diagnosis.of({"mode collapse": "all rows are equal"}, {}), Diagnosis(True, "healthy")])
     monkeypatch.setattr("anogan.detectors.fitting.diagnose", lambda *_, **__: next(each))
 
 
@@ -26,7 +26,7 @@ def test_a_second_attempt_is_told_of_by_fit_and_by_inspect(run, data, tmp_path):
     for text in (said.stdout, run("inspect", model).stdout):
         words = " ".join(text.split())
         assert "diagnosis healthy" in words
-        assert "attempt 1 mode collapse: all rows are alike (seed 0, learning rate 0.001)" in words
+        assert "attempt 1 mode collapse: all rows are equal (seed 0, learning rate 0.001)" in words
         assert "attempt 2 healthy (seed " in words
         assert "learning rate 0.0003, kept)" in words
     attempts = json.loads(run("inspect", model, "--json").stdout)["attempts"]
@@ -40,7 +40,7 @@ def test_without_restarts_a_bad_verdict_stands_with_its_advice(run, data, tmp_pa
     assert "Try another random_state" in said.stderr
     for text in (said.stdout, run("inspect", model).stdout):
         words = " ".join(text.split())
-        assert "diagnosis mode collapse: all rows are alike advice Try another random_state" in words
+        assert "diagnosis mode collapse: all rows are equal advice Try another random_state" in words
         assert "attempt" not in words
 
 

@@ -224,7 +224,7 @@ def test_a_strip_shows_the_same_latents_through_training(run, data, tmp_path):
     fit = ["fit", data / "parts", "-m", tmp_path / "m", *options, "--strip", tmp_path / "strip.png"]
     run(*fit, "--detector", "wgan_gp", "--patience", "0", "--restarts", "0")
     with Image.open(tmp_path / "strip.png") as strip:
-        assert strip.size == (20 * 12, 8 * 8)  # looks, latents
+        assert strip.size == (20 * 12, 8 * 8)  # validation checks, latents
         pixels = np.asarray(strip).reshape(8, 8, 20, 12)
     assert (pixels[:, :, 0] != pixels[:, :, -1]).any()
     made = anogan.load(tmp_path / "m").anomaly_score(np.zeros((1, 1, 8, 12)))

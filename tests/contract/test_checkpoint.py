@@ -102,7 +102,7 @@ def test_a_killed_process_resumes_bit_equal(vector_case, tmp_path):
     assert untouched.returncode == 0
     for delay in (0.3, 0.6):
         process = start("killed", "killed.npy")
-        process.stdout.readline()  # training has begun
+        process.stdout.readline()  # training has started
         time.sleep(delay)
         os.kill(process.pid, signal.SIGKILL)
         process.communicate()

@@ -1,10 +1,10 @@
-"""Recorded results of every detector on every kind of data: a change of any score is deliberate, or it fails here.
+"""Every detector gives its recorded results on every kind of data, so that no score changes by accident.
 
 ``golden.json`` holds a digest and the first values of scores, explanations and samples of tiny fits. On the machine and
-with the versions that recorded it, results are equal bit for bit. On other ones arithmetic rounds differently; then the
-values are equal to a tolerance, as far as they do not jump (a sampled category does).
+with the versions that recorded it, results must be equal bit for bit. Elsewhere arithmetic rounds differently; there
+the values must be equal to a tolerance, except for those that jump (such as a sampled category).
 
-``python tests/golden/test_golden.py`` records anew, after a change that is meant to change scores.
+``python tests/golden/test_golden.py`` records them again, after a change that is meant to change scores.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""Bad trainings are called bad, good ones are not, and a second attempt is made and told of."""
+"""Bad trainings are diagnosed as bad, good ones as healthy, and a second attempt is made and reported."""
 
 import itertools
 import warnings
@@ -77,8 +77,8 @@ def at_each_step_of_an_optimiser(change):
         handle.remove()
 
 
-def spoil_if_fast(optimizer):
-    """Weights that are no numbers any more if the rate is that of a first attempt."""
+def set_to_nan_if_fast(optimizer):
+    """Set weights to NaN if the learning rate is that of a first attempt."""
     group = optimizer.param_groups[0]
     if group["lr"] > 2e-3:
         group["params"][0].data.fill_(torch.nan)
@@ -113,7 +113,7 @@ def test_a_critic_that_learns_a_hundred_times_as_fast_is_noticed(cls):
         assert not fit(cls).diagnosis_.healthy
 
 
-def test_three_steps_are_too_few_and_no_reason_to_begin_anew():
+def test_three_steps_are_too_few_and_no_reason_for_a_second_attempt():
     detector = fit(anogan.DenoisingGAN, steps=3, restarts=1)
     assert detector.diagnosis_.issues == ["under-trained"]
     assert len(detector.attempts_) == 1
@@ -132,10 +132,10 @@ BAD = ["mode collapse"]
 WANTED_RATE = 0.3 * SHORT["learning_rate"]
 
 
-def test_a_training_that_diverged_begins_anew_at_a_lower_rate_and_says_so():
-    with at_each_step_of_an_optimiser(spoil_if_fast), pytest.warns(anogan.TrainingHealthWarning) as told:
+def test_a_training_that_diverged_is_repeated_at_a_lower_rate_with_a_warning():
+    with at_each_step_of_an_optimiser(set_to_nan_if_fast), pytest.warns(anogan.TrainingHealthWarning) as caught:
         detector = make(anogan.WGANGP, **SHORT).fit(benign())
-    (message,) = [str(w.message) for w in told if w.category is anogan.TrainingHealthWarning]
+    (message,) = [str(w.message) for w in caught if w.category is anogan.TrainingHealthWarning]
     first, second = detector.attempts_
     assert first["verdict"].startswith("diverged: ")
     assert (first["seed"], first["learning_rate"], first["kept"]) == (SEED, detector.learning_rate, False)
@@ -147,14 +147,14 @@ def test_a_training_that_diverged_begins_anew_at_a_lower_rate_and_says_so():
     assert detector.seed_ == SEED
 
 
-def test_a_training_that_diverges_every_time_is_an_error_that_tells_of_the_attempts():
+def test_a_training_that_diverges_every_time_is_an_error_that_names_the_attempts():
     detector = make(anogan.WGANGP, **SHORT)
 
-    def spoil(optimizer):
+    def set_to_nan(optimizer):
         optimizer.param_groups[0]["params"][0].data.fill_(torch.nan)
 
     with (
-        at_each_step_of_an_optimiser(spoil),
+        at_each_step_of_an_optimiser(set_to_nan),
         pytest.raises(anogan.TrainingDivergedError, match=r"3 attempts did, the last at a rate of 0.00027\.$"),
     ):
         detector.fit(benign(), restarts=2)
@@ -191,7 +191,7 @@ def test_a_worse_second_attempt_is_not_kept(monkeypatch):
     assert once.history_ == twice.history_
 
 
-def test_a_critic_that_won_is_no_reason_to_begin_anew(monkeypatch):
+def test_a_critic_that_won_is_no_reason_for_a_second_attempt(monkeypatch):
     won = Diagnosis.of({"critic won": "by a lot"}, {})
     monkeypatch.setattr("anogan.detectors.fitting.diagnose", lambda *_, **__: won)
     detector = fit(anogan.WGANGP, restarts=5, **SHORT)
@@ -204,7 +204,7 @@ def test_a_negative_number_of_restarts_is_refused():
 
 
 class Stop(anogan.Callback):
-    """Pulls the plug in a step of an attempt, and counts the steps of each."""
+    """Interrupts the training in a step of an attempt, and records the steps of each attempt."""
 
     def __init__(self, attempt=None, step=None):
         self.at, self.steps = (attempt, step), {}
@@ -219,7 +219,7 @@ class Stop(anogan.Callback):
 
 
 @pytest.mark.parametrize("random_state", [SEED, None])
-def test_a_second_attempt_that_is_killed_goes_on_and_ends_bit_equal(random_state, constant, tmp_path, monkeypatch):
+def test_a_second_attempt_that_is_killed_resumes_and_ends_bit_equal(random_state, constant, tmp_path, monkeypatch):
     monkeypatch.setattr(trainer, "time", SimpleNamespace(monotonic=itertools.count(0, 3600).__next__))
     first = []
     constant(anogan.WGANGP, "generator", when=lambda: first[0] == torch.initial_seed())
@@ -236,7 +236,7 @@ def test_a_second_attempt_that_is_killed_goes_on_and_ends_bit_equal(random_state
         again(random_state, Stop(2, 100), checkpoint=tmp_path)
     rest = Stop()
     resumed = again(random_state, rest, checkpoint=tmp_path)
-    assert 1 not in rest.steps  # nothing of the first attempt is played again
+    assert 1 not in rest.steps  # no step of the first attempt is repeated
     assert rest.steps[2][0] > 80
     whole = again(resumed.seed_)
     assert len(whole.attempts_) == 2

@@ -24,7 +24,7 @@ def fitted(name, X):
 
 @pytest.mark.parametrize("channels", [1, 3, 4])
 @pytest.mark.parametrize("conditioned", [False, True])
-def test_pictures_are_judged_in_features_where_these_see_them(channels, conditioned):
+def test_pictures_are_measured_in_features_where_these_see_them(channels, conditioned):
     X = PICTURES[:, :channels]
     detector = fitted("conditional_gan", anogan.Conditioned(X, LABELS) if conditioned else X)
     assert ("frechet_distance" in detector.diagnosis_.measures) == (channels in (1, 3))

@@ -1,4 +1,4 @@
-"""The condition: given with each sample, carried as one more entry, never judged, never guessed."""
+"""The condition is given with each sample and carried as one more entry; it is neither scored nor guessed."""
 
 import warnings
 

@@ -24,14 +24,14 @@ def test_every_curve_is_as_long_as_the_steps():
 
 
 @given(st.lists(st.sets(st.sampled_from("abc"), min_size=1), min_size=1, max_size=8))
-def test_terms_that_come_and_go_keep_the_curves_aligned(played):
+def test_terms_that_come_and_go_keep_the_curves_aligned(recorded):
     history = {}
-    for step, terms in enumerate(played):
+    for step, terms in enumerate(recorded):
         append(history, "s", step, {term: float(step) for term in terms})
     curves = history["s"]
-    assert {len(curve) for curve in curves.values()} == {len(played)}
-    for term in set().union(*played):
-        for step, terms in enumerate(played):
+    assert {len(curve) for curve in curves.values()} == {len(recorded)}
+    for term in set().union(*recorded):
+        for step, terms in enumerate(recorded):
             if term in terms:
                 assert curves[term][step] == step
 
@@ -84,12 +84,12 @@ def test_the_frechet_distance_of_normal_rows_is_its_closed_form():
     assert frechet_distance(rows, rows) == pytest.approx(0, abs=1e-9)
 
 
-def test_the_frechet_distance_stands_more_features_than_rows():
+def test_the_frechet_distance_allows_more_features_than_rows():
     rows = np.random.default_rng(0).normal(size=(30, 50))
     assert frechet_distance(rows[:15], rows[15:] + 1) > frechet_distance(rows[:15], rows[15:]) > 0
 
 
-def test_pictures_are_also_judged_in_pretrained_features():
+def test_pictures_are_also_measured_in_pretrained_features():
     rows = np.random.default_rng(0).normal(size=(60, 4))
     measures = diagnosed(rows[:30], rows[30:], features=(rows[:30], rows[30:] + 9)).measures
     assert measures["feature_coverage"] == 0 == measures["feature_density"]
@@ -107,15 +107,15 @@ LOGITS = torch.randn(1, 300, generator=torch.Generator().manual_seed(0))
 FALLING = [1.0, 0.5, *[0.4] * 18]
 
 
-def looks(monitor=FALLING, accuracy=0.7, last=900):
-    """Curves of one game that was looked at 20 times."""
+def curves_of(monitor=FALLING, accuracy=0.7, last=900):
+    """Return the curves of a training with 20 validation checks."""
     step = np.linspace(last / len(monitor), last, len(monitor)).astype(int).tolist()
     return {"gan/held_out": {"step": step, "monitor": monitor, "critic_accuracy": [accuracy] * len(monitor)}}
 
 
 def diagnosed(real=REAL, fake=None, **more):
     fake = None if fake is None else fake[None]
-    return diagnose(real, fake=fake, **{"curves": looks(), "steps": 1000} | more)
+    return diagnose(real, fake=fake, **{"curves": curves_of(), "steps": 1000} | more)
 
 
 def test_a_good_generator_and_a_puzzled_critic_are_healthy():
@@ -138,41 +138,41 @@ def test_mode_collapse_is_called_so_with_its_numbers():
 
 def test_one_member_that_collapsed_is_enough():
     fake = np.stack([RNG.normal(size=(300, 2)), np.zeros((300, 2))])
-    assert diagnose(REAL, fake=fake, curves=looks(), steps=1000).issues == ["mode collapse"]
+    assert diagnose(REAL, fake=fake, curves=curves_of(), steps=1000).issues == ["mode collapse"]
 
 
 def test_samples_that_are_as_wide_as_the_rows_but_elsewhere_are_no_mode_collapse():
     assert diagnosed(fake=REAL + 100).issues == []
 
 
-def test_reconstructions_that_are_all_alike_are_a_collapse():
+def test_reconstructions_that_are_all_equal_are_a_collapse():
     assert diagnosed(reconstructed=REAL[None, :64]).healthy
     verdict = diagnosed(reconstructed=np.zeros((1, 64, 2))).verdict
     assert verdict == "mode collapse: reconstructions spread 0% as wide as the rows"
 
 
 def test_a_critic_that_won_and_left_no_lesson_is_called_so():
-    stalled = looks([1.0, 0.99] + [1.5] * 18, accuracy=1.0)
+    stalled = curves_of([1.0, 0.99] + [1.5] * 18, accuracy=1.0)
     diagnosis = diagnosed(curves=stalled)
     assert diagnosis.verdict == (
         "critic won: it tells real from generated rows in 100% of pairs, and the monitor fell by 1% only"
     )
     assert not diagnosis.remediable
-    assert "samples cover 0%" in diagnosed(fake=REAL + 100, curves=looks(accuracy=1.0)).verdict
+    assert "samples cover 0%" in diagnosed(fake=REAL + 100, curves=curves_of(accuracy=1.0)).verdict
 
 
-def test_a_critic_that_is_never_mistaken_is_no_trouble_if_the_rest_learns_or_if_it_is_what_scores():
-    assert diagnosed(curves=looks(accuracy=1.0)).healthy
-    assert diagnosed(curves=looks([1.0] * 20, accuracy=1.0), expects_equilibrium=False).healthy
+def test_a_critic_that_is_never_mistaken_is_no_issue_if_the_rest_learns_or_if_it_is_what_scores():
+    assert diagnosed(curves=curves_of(accuracy=1.0)).healthy
+    assert diagnosed(curves=curves_of([1.0] * 20, accuracy=1.0), expects_equilibrium=False).healthy
 
 
-def test_a_critic_at_chance_is_a_trouble_only_if_nothing_was_learned():
-    assert diagnosed(curves=looks(accuracy=0.5)).healthy
-    assert diagnosed(curves=looks([1.0] * 20, accuracy=0.5)).issues == ["critic at chance"]
+def test_a_critic_at_chance_is_an_issue_only_if_nothing_was_learned():
+    assert diagnosed(curves=curves_of(accuracy=0.5)).healthy
+    assert diagnosed(curves=curves_of([1.0] * 20, accuracy=0.5)).issues == ["critic at chance"]
 
 
-def test_the_later_half_of_the_looks_tells_who_won():
-    curves = looks([1.0] * 20)
+def test_the_later_half_of_the_checks_decides_who_won():
+    curves = curves_of([1.0] * 20)
     curves["gan/held_out"]["critic_accuracy"] = [1.0] * 10 + [0.7] * 10
     assert diagnosed(curves=curves).healthy
     curves["gan/held_out"]["critic_accuracy"] = [0.7] * 10 + [1.0] * 10
@@ -191,11 +191,11 @@ def test_a_critics_loss_that_rises_is_divergence():
 
 def test_a_monitor_that_still_falls_when_the_budget_ends_is_under_training():
     falling = np.linspace(1, 0, 20).tolist()
-    diagnosis = diagnosed(curves=looks(falling, last=1000))
+    diagnosis = diagnosed(curves=curves_of(falling, last=1000))
     assert diagnosis.verdict.startswith("under-trained: stage 'gan' makes 26% of its progress in its last quarter")
     assert diagnosis.advice == "Raise steps."
-    assert diagnosed(curves=looks(falling, last=900)).healthy  # it was stopped before
-    assert diagnosed(curves=looks(last=1000)).healthy
+    assert diagnosed(curves=curves_of(falling, last=900)).healthy  # it was stopped before
+    assert diagnosed(curves=curves_of(last=1000)).healthy
 
 
 def test_a_handful_of_steps_is_under_training_whatever_else():
@@ -205,19 +205,19 @@ def test_a_handful_of_steps_is_under_training_whatever_else():
     assert not diagnosis.remediable
 
 
-def test_all_troubles_are_told_and_the_first_is_advised_on():
-    diagnosis = diagnosed(fake=REAL * 0, curves=looks([1.0] * 20, accuracy=1.0))
+def test_the_verdict_names_all_issues_and_the_advice_is_on_the_first():
+    diagnosis = diagnosed(fake=REAL * 0, curves=curves_of([1.0] * 20, accuracy=1.0))
     assert diagnosis.issues == ["mode collapse", "critic won"]
     assert "; critic won: " in diagnosis.verdict
     assert diagnosis.advice == diagnosed(fake=REAL * 0).advice
 
 
-def test_a_collapse_is_worse_than_any_number_of_other_troubles():
+def test_a_collapse_is_worse_than_any_number_of_other_issues():
     others = Diagnosis.of({"critic won": "", "under-trained": ""}, {})
     assert others.better_than(Diagnosis.of({"mode collapse": ""}, {"coverage": 0.9}))
 
 
-def test_the_better_of_two_has_fewer_troubles_then_covers_more():
+def test_the_better_of_two_has_fewer_issues_then_covers_more():
     healthy, collapsed = diagnosed(fake=RNG.normal(size=(300, 2))), diagnosed(fake=REAL * 0)
     half = diagnosed(fake=np.concatenate([REAL[:30]] * 10))
     assert healthy.better_than(collapsed)
@@ -226,7 +226,7 @@ def test_the_better_of_two_has_fewer_troubles_then_covers_more():
     assert not healthy.better_than(healthy)
 
 
-def test_too_few_rows_are_not_judged():
+def test_too_few_rows_are_not_assessed():
     diagnosis = diagnosed(REAL[:10], REAL[:10] * 0)
     assert diagnosis.healthy
     assert diagnosis.verdict.startswith("not assessed")

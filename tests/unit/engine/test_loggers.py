@@ -47,7 +47,7 @@ def test_tensorboard_reads_every_curve_and_the_verdict(tmp_path):
     assert {"gan/critic/gradient_norm", "gan/held_out/critic_accuracy"} <= set(found)
     expected = curves(detector)
     assert set(found) == set(expected)
-    for tag, points in found.items():  # a phase that is not played each step has its last value in `history_`
+    for tag, points in found.items():  # a phase that is not trained at each step has its last value in `history_`
         assert set(points) <= set(expected[tag]), tag
         assert points[0][1] == expected[tag][0][1]
     (text,) = read.Tensors("diagnosis/text_summary")

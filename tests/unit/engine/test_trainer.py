@@ -1,4 +1,4 @@
-"""The training loop, on a toy whose every number is known."""
+"""The training loop, on a toy module for which every number is known."""
 
 from itertools import pairwise
 
@@ -18,7 +18,7 @@ CPU = torch.device("cpu")
 
 
 class Toy(GANModule):
-    """Two numbers a member: ``a`` is pulled to the data's mean, ``b`` towards a."""
+    """Two numbers per member: ``a`` is trained towards the data's mean, ``b`` towards ``a``."""
 
     def __init__(self, members=1, every=1, weight_clip=None, monitor=None):
         super().__init__()
@@ -47,7 +47,7 @@ def data(n):
     return TensorSamples(torch.arange(n, dtype=torch.float32)[:, None])
 
 
-def play(module, n=10, held_out=None, members=1, callbacks=(), seed=0, checkpoint=None, **changes):
+def fit(module, n=10, held_out=None, members=1, callbacks=(), seed=0, checkpoint=None, **changes):
     settings = {"steps": 4, "batch_size": 3, "learning_rate": 0.1, "ema_decay": 0.0, "patience": 0} | changes
     trainer = Trainer(
         TrainerSettings(**settings),
@@ -63,7 +63,7 @@ def play(module, n=10, held_out=None, members=1, callbacks=(), seed=0, checkpoin
 @pytest.mark.parametrize(("n", "size"), [(10, 3), (10, 5), (7, 6), (6, 6), (3, 100), (2, 1), (1, 4)])
 def test_the_rows_are_an_endless_stream_of_shuffled_epochs_in_full_batches(n, size):
     toy = Toy()
-    play(toy, n=n, batch_size=size, steps=23)
+    fit(toy, n=n, batch_size=size, steps=23)
     assert {len(batch) for batch in toy.batches} == {min(n, size)}
     stream = [int(row) for batch in toy.batches for row in batch]
     for start in range(0, len(stream) - n + 1, n):
@@ -75,12 +75,12 @@ def test_the_rows_are_an_endless_stream_of_shuffled_epochs_in_full_batches(n, si
 def test_the_order_of_the_rows_follows_the_seed():
     toys = [Toy() for _ in range(3)]
     for toy, seed in zip(toys, (0, 0, 1), strict=True):
-        play(toy, seed=seed)
+        fit(toy, seed=seed)
     assert toys[0].batches == toys[1].batches != toys[2].batches
 
 
 def test_the_gradient_is_that_of_the_sum_of_the_terms():
-    history = play(Toy(), n=1, batch_size=1, steps=1)["toy"]
+    history = fit(Toy(), n=1, batch_size=1, steps=1)["toy"]
     # The only row is 0: d/da (0 - a)^2 + 2 a = 2 * 5 + 2.
     assert history == {
         "step": [1],
@@ -92,14 +92,14 @@ def test_the_gradient_is_that_of_the_sum_of_the_terms():
     }
 
 
-def test_a_rarer_phase_is_played_at_every_nth_step():
+def test_a_rarer_phase_is_trained_at_every_nth_step():
     toy, moved = Toy(every=3), []
 
     class Watch(Callback):
         def on_step_end(self, stage, step, terms):
             moved.append(float(toy.b[0][0]))
 
-    play(toy, steps=7, callbacks=[Watch()])
+    fit(toy, steps=7, callbacks=[Watch()])
     assert [moved[0] != -5.0, *(b != a for a, b in pairwise(moved))] == [
         False,
         False,
@@ -112,14 +112,14 @@ def test_a_rarer_phase_is_played_at_every_nth_step():
 
 
 class Single(GANModule):
-    """One number that two phases pull at, the second one lazily, through a network that grows."""
+    """One number that two phases train, the second one lazily, beside a network that grows."""
 
     def __init__(self, every, growing=False):
         super().__init__()
         self.weights = nn.ParameterList([nn.Parameter(torch.full((1,), 5.0))])
         self.network = Growing([(8, 8), (4, 4), (2, 2)])
         self.every, self.growing = every, growing
-        self.step, self.lazy_steps, self.levels, self.looks = 0, [], [], []
+        self.step, self.lazy_steps, self.levels, self.checks = 0, [], [], []
 
     def stages(self):
         networks = (self.weights,)
@@ -136,23 +136,23 @@ class Single(GANModule):
         return {"cube": self.weights[0] ** 3}
 
     def monitor(self, x):
-        self.looks.append(self.step)
+        self.checks.append(self.step)
         return self.weights[0].abs()
 
     def score(self, x):
         return x.mean(-1)
 
 
-@pytest.mark.parametrize(("steps", "played"), [(2, [1]), (16, [1, 16]), (40, [1, 16, 32])])
-def test_a_lazy_phase_is_played_at_the_first_step_and_then_at_every_nth(steps, played):
+@pytest.mark.parametrize(("steps", "expected"), [(2, [1]), (16, [1, 16]), (40, [1, 16, 32])])
+def test_a_lazy_phase_is_trained_at_the_first_step_and_then_at_every_nth(steps, expected):
     module = Single(every=16)
-    play(module, steps=steps)
-    assert module.lazy_steps == played
+    fit(module, steps=steps)
+    assert module.lazy_steps == expected
 
 
 def test_phases_of_the_same_networks_share_an_optimiser():
     module = Single(every=2)
-    play(module, steps=4)
+    fit(module, steps=4)
     weight = nn.Parameter(torch.full((1,), 5.0))
     adam = torch.optim.Adam([weight], lr=0.1, betas=(0.5, 0.999))
     for step in range(1, 5):
@@ -163,21 +163,21 @@ def test_phases_of_the_same_networks_share_an_optimiser():
     assert_close(module.weights[0], weight)
 
 
-def test_growing_networks_have_grown_after_half_of_the_budget_and_are_looked_at_from_then_on():
+def test_growing_networks_have_grown_after_half_of_the_budget_and_are_validated_from_then_on():
     module = Single(every=1, growing=True)
-    play(module, steps=40, held_out=data(4), patience=100)
+    fit(module, steps=40, held_out=data(4), patience=100)
     assert module.levels[:20] == [level_at(step / 20, 2) for step in range(1, 21)]
     assert module.levels[0] == 0
     assert set(module.levels[19:]) == {2.0}
-    assert module.looks == list(range(20, 41, 2))
+    assert module.checks == list(range(20, 41, 2))
     alone = Single(every=1, growing=True)
-    play(alone, steps=1)  # the shortest budget still ends at full resolution
+    fit(alone, steps=1)  # the shortest budget still ends at full resolution
     assert alone.levels == [2.0]
 
 
 def test_weights_are_clipped_where_the_phase_says_so():
     toy = Toy(weight_clip=0.01)
-    play(toy)
+    fit(toy)
     assert toy.a[0].abs() <= 0.01
     assert toy.b[0].abs() > 1
 
@@ -186,9 +186,9 @@ def test_members_see_the_same_rows_and_do_not_touch_each_other():
     toy = Toy(members=2)
     with torch.no_grad():
         toy.a[0][1] = -3.0
-    play(toy, members=2)
+    fit(toy, members=2)
     alone = Toy()
-    play(alone)
+    fit(alone)
     assert toy.batches == alone.batches
     assert_close(toy.a[0][:1], alone.a[0])
     assert toy.a[0][1] != toy.a[0][0]
@@ -202,8 +202,8 @@ def test_the_average_is_the_exponential_one():
         def on_step_end(self, stage, step, terms):
             steps.append(float(live.a[0][0]))
 
-    play(live, callbacks=[Watch()])
-    play(averaged, ema_decay=decay)
+    fit(live, callbacks=[Watch()])
+    fit(averaged, ema_decay=decay)
     expected = 5.0
     for value in steps:
         expected = decay * expected + (1 - decay) * value
@@ -211,10 +211,10 @@ def test_the_average_is_the_exponential_one():
     assert live.a[0].item() == steps[-1]
 
 
-def test_training_stops_after_patience_looks_without_improvement():
+def test_training_stops_after_patience_checks_without_improvement():
     values = iter([5.0, 4.0, 4.0, 4.5, 3.0, 3.5, 3.5, 3.5, 0.0])
     toy = Toy(monitor=lambda x: torch.tensor([next(values)]))
-    history = play(toy, held_out=data(4), steps=CHECKS, patience=3)
+    history = fit(toy, held_out=data(4), steps=CHECKS, patience=3)
     assert history["toy/held_out"] == {
         "step": [1, 2, 3, 4, 5, 6, 7, 8],
         "monitor": [5.0, 4.0, 4.0, 4.5, 3.0, 3.5, 3.5, 3.5],
@@ -227,10 +227,10 @@ def test_the_best_weights_are_kept():
 
     def monitor(x):
         seen.append(float(toy.a[0][0]))
-        return torch.tensor([abs(len(seen) - 3.0)])  # best at the third look
+        return torch.tensor([abs(len(seen) - 3.0)])  # best at the third validation check
 
     toy = Toy(monitor=monitor)
-    play(toy, held_out=data(4), steps=CHECKS, patience=CHECKS)
+    fit(toy, held_out=data(4), steps=CHECKS, patience=CHECKS)
     assert len(seen) == CHECKS
     assert toy.a[0].item() == seen[2]
 
@@ -242,75 +242,75 @@ def test_without_held_out_rows_the_last_weights_are_kept():
         def on_step_end(self, stage, step, terms):
             last.append(float(toy.a[0][0]))
 
-    history = play(toy, steps=50, patience=3, callbacks=[Watch()])
+    history = fit(toy, steps=50, patience=3, callbacks=[Watch()])
     assert len(last) == 50
     assert toy.a[0].item() == last[-1]
-    assert list(history) == ["toy", "toy/training"]  # which is looked at, but does not choose
+    assert list(history) == ["toy", "toy/training"]  # recorded, but not used to choose the weights
 
 
-def test_a_monitor_without_a_number_does_not_stop_the_first_look():
+def test_a_monitor_that_is_not_a_number_does_not_stop_the_first_check():
     toy = Toy(monitor=lambda x: torch.tensor([float("nan")]))
-    play(toy, held_out=data(4), steps=5, patience=2)
+    fit(toy, held_out=data(4), steps=5, patience=2)
     assert np.isfinite(toy.a[0].item())
 
 
-def test_looking_leaves_weights_generator_and_mode_alone():
+def test_a_validation_check_leaves_weights_generator_and_mode_alone():
     def monitor(x):
         assert not toy.training
         assert not torch.is_grad_enabled()
         return torch.rand(1)
 
     toy = Toy(monitor=monitor)
-    looked = play(toy, held_out=data(4), steps=5, patience=100)
-    plain = play(Toy(), steps=5)
-    assert looked["toy"] == plain["toy"]
-    assert len(set(looked["toy/held_out"]["monitor"])) == 1  # the same latents at each look
+    validated = fit(toy, held_out=data(4), steps=5, patience=100)
+    plain = fit(Toy(), steps=5)
+    assert validated["toy"] == plain["toy"]
+    assert len(set(validated["toy/held_out"]["monitor"])) == 1  # the same latents at each check
 
 
-def test_a_look_tells_how_well_the_critic_ranks_and_is_told():
-    class Judging(Toy):
+def test_a_validation_check_measures_how_well_the_critic_ranks_and_calls_the_callbacks():
+    class WithCritic(Toy):
         def critic_logits(self, x):
             return x[..., 0], x[..., 0] - 1.5
 
-    told = []
+    calls = []
 
     class Watch(Callback):
         def on_validation(self, stage, step, values):
-            told.append((stage, step, values))
+            calls.append((stage, step, values))
 
-    history = play(Judging(), held_out=data(4), steps=CHECKS, patience=CHECKS, callbacks=[Watch()])
+    history = fit(WithCritic(), held_out=data(4), steps=CHECKS, patience=CHECKS, callbacks=[Watch()])
     curve = history["toy/held_out"]
-    # Of the rows 0 to 3 against -1.5 to 1.5: 2 + 3 + 4 + 4 of 16 pairs are ranked right.
+    # Rows 0 to 3 against -1.5 to 1.5: 2 + 3 + 4 + 4 of 16 pairs are ranked right.
     assert curve["critic_accuracy"] == [13 / 16] * CHECKS
-    assert told == [
+    assert calls == [
         ("toy/held_out", step, {"monitor": monitor, "critic_accuracy": 13 / 16})
         for step, monitor in zip(curve["step"], curve["monitor"], strict=True)
     ]
 
 
-def test_judging_at_a_look_does_not_change_the_training():
-    class Judging(Toy):
+def test_critic_logits_at_a_validation_check_do_not_change_the_training():
+    class WithCritic(Toy):
         def critic_logits(self, x):
             return torch.rand(1, 4), torch.rand(1, 4)
 
         def a_loss(self, x):
             return super().a_loss(x + torch.rand(1))
 
-    class Plain(Judging):
+    class Plain(WithCritic):
         critic_logits = GANModule.critic_logits
 
     ends = []
-    for kind in (Judging, Plain):
+    for kind in (WithCritic, Plain):
         torch.manual_seed(0)
         module = kind()
-        play(module, held_out=data(4), steps=30, patience=100)
+        fit(module, held_out=data(4), steps=30, patience=100)
         ends.append(module.a[0].item())
     assert ends[0] == ends[1]
 
 
-def test_a_long_training_is_logged_and_looked_at_a_bounded_number_of_times():
+def test_a_long_training_is_logged_and_validated_a_bounded_number_of_times():
     toy = Toy()
-    history = play(toy, held_out=data(4), steps=3 * LOGS, patience=1000)
+    history = fit(toy, held_out=data(4), steps=3 * LOGS, patience=1000)
     assert len(history["toy"]["step"]) == LOGS + 1
     assert history["toy"]["step"][0] == 1
     assert len(history["toy/held_out"]["step"]) == CHECKS
@@ -323,7 +323,7 @@ def test_divergence_names_phase_step_and_stage():
             return {"follow": self.b[0] * (torch.inf if len(self.batches) == 3 else 1.0)}
 
     with pytest.raises(TrainingDivergedError, match="phase 'second' is not finite at step 3 of stage 'toy'"):
-        play(Diverging())
+        fit(Diverging())
 
 
 def test_a_term_that_hides_another_s_infinity_is_found():
@@ -332,12 +332,12 @@ def test_a_term_that_hides_another_s_infinity_is_found():
             return {"up": self.b[0] * torch.inf, "down": self.b[0] * -torch.inf}
 
     with pytest.raises(TrainingDivergedError, match="second"):
-        play(Cancelling())
+        fit(Cancelling())
 
 
 def test_the_module_ends_frozen_in_eval_mode():
     toy = Toy()
-    play(toy)
+    fit(toy)
     assert not toy.training
     assert all(not w.requires_grad and w.grad is None for w in toy.parameters())
 
@@ -360,10 +360,10 @@ def test_a_resumed_training_continues_optimisers_averages_and_the_best_weights(t
 
     settings = {"steps": 12, "patience": 50, "ema_decay": ema_decay, "checkpoint_seconds": 0.0}
     whole, resumed = Toy(), Toy()
-    expected = play(whole, held_out=data(4), **settings)
+    expected = fit(whole, held_out=data(4), **settings)
     with pytest.raises(KeyboardInterrupt):
-        play(Toy(), held_out=data(4), checkpoint=tmp_path, callbacks=[Stop()], **settings)
-    history = play(resumed, held_out=data(4), checkpoint=tmp_path, **settings)
+        fit(Toy(), held_out=data(4), checkpoint=tmp_path, callbacks=[Stop()], **settings)
+    history = fit(resumed, held_out=data(4), checkpoint=tmp_path, **settings)
     assert history == expected
     assert len(resumed.batches) == 6  # steps 7 to 12
     assert torch.equal(resumed.a[0], whole.a[0])

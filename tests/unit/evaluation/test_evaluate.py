@@ -44,11 +44,11 @@ def test_labels_may_be_words_and_kinds_are_told_apart(detector, labelled, tmp_pa
     found = evaluate(detector, X, words, normal="fine")
     assert {kind: entry["anomalous"] for kind, entry in found["kinds"].items()} == {"fraud": 6, "error": 6}
     X.assign(label=words).to_csv(tmp_path / "t.csv", index=False)
-    told: list[tuple] = []
+    calls: list[tuple] = []
     stream = Stream(detector, tmp_path / "t.csv", label="label", chunk_rows=10)
-    from_file = evaluate(detector, stream, normal="fine", progress=lambda *facts: told.append(facts))
+    from_file = evaluate(detector, stream, normal="fine", progress=lambda *facts: calls.append(facts))
     assert from_file["metrics"]["auroc"]["value"] == pytest.approx(found["metrics"]["auroc"]["value"])
-    assert told[-1] == ("scoring", 42, None)
+    assert calls[-1] == ("scoring", 42, None)
 
 
 def test_what_cannot_be_measured_is_refused(detector, labelled, tmp_path):

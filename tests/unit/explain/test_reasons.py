@@ -19,7 +19,7 @@ NORMAL = pd.DataFrame(
 COLUMNS = TablePreprocessor().fit(NORMAL).columns_
 
 
-def told(X, order, shares=None):
+def described(X, order, shares=None):
     order = np.asarray(order)
     nearest = np.broadcast_to(np.arange(20), (*order.shape, 20))
     shares = np.full(order.shape, 0.5) if shares is None else np.asarray(shares)
@@ -30,7 +30,7 @@ ROW = {"amount": [9120.0], "service": ["http"], "day": [pd.Timestamp("2025-01-02
 
 
 def test_every_kind_of_column_in_words():
-    found = told(ROW, [[0, 1, 2, 3]])
+    found = described(ROW, [[0, 1, 2, 3]])
     assert found["text"].tolist() == [
         "amount 9,120; similar normal rows: 15 to 32",
         "service http; similar normal rows: smtp (60%), domain_u (30%), http (10%)",
@@ -56,10 +56,10 @@ def test_an_unseen_category_and_a_column_that_all_similar_rows_miss():
 
 def test_lines_are_ordered_and_columns_without_a_share_left_out():
     X = pd.concat([pd.DataFrame(ROW)] * 2, ignore_index=True)
-    found = told(X, [[3, 0], [0, 1]], [[0.9, 0.1], [1.0, 0.0]])
+    found = described(X, [[3, 0], [0, 1]], [[0.9, 0.1], [1.0, 0.0]])
     assert found[["row", "rank"]].to_numpy().tolist() == [[0, 1], [0, 2], [1, 1]]
     assert found["column"].tolist() == ["gap", "amount", "amount"]
-    assert len(told(X, [[0], [1]], [[0.0], [0.0]])) == 0
+    assert len(described(X, [[0], [1]], [[0.0], [0.0]])) == 0
 
 
 def test_leading_columns_and_their_shares():

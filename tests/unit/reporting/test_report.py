@@ -111,10 +111,10 @@ def test_a_page_is_written_whole_or_not_at_all(detector, tmp_path, monkeypatch):
 
 
 def test_progress_is_told_in_stages(detector, picture_detector, pictures):
-    told: list[tuple] = []
-    Report.from_estimator(picture_detector, pictures, top=3, progress=lambda *facts: told.append(facts))
-    assert told[0] == ("scoring", 0, 20)
-    assert told[-1] == ("explaining", 3, 3)
+    calls: list[tuple] = []
+    Report.from_estimator(picture_detector, pictures, top=3, progress=lambda *facts: calls.append(facts))
+    assert calls[0] == ("scoring", 0, 20)
+    assert calls[-1] == ("explaining", 3, 3)
 
 
 def test_the_model_file_is_stated_where_it_is_known(detector, tmp_path):

@@ -53,7 +53,7 @@ def test_few_rows_say_nothing_unless_they_are_all_beyond():
     assert drift(np.full(5, 50.0), USUAL).verdict == ROSE
 
 
-def test_scores_that_are_all_alike():
+def test_scores_that_are_all_equal():
     found = drift(np.zeros(50), np.zeros(60))
     assert (found.verdict, found.superiority, found.p_value) == (FITS, 0.5, 1.0)
 

@@ -187,7 +187,7 @@ def test_a_stream_says_what_was_unseen_and_how_far_it_is(detector):
     new.loc[:2, "kind"] = "moon"
     seen: list[tuple] = []
     stream = Stream(detector, new, chunk_rows=8)
-    TopK.of(stream, highest=1, progress=lambda *told: seen.append(told))
+    TopK.of(stream, highest=1, progress=lambda *facts: seen.append(facts))
     assert seen == [("scoring", done, 20) for done in (0, 8, 16, 20)]
     assert stream.notes() == ["column 'kind' has values that were not in the training data: 'moon' (3 rows)."]
     with pytest.raises(InputError, match="'moon'"):
