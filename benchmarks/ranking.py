@@ -54,7 +54,7 @@ class Ranking:
 
     @property
     def testable(self) -> bool:
-        """Whether the data sets are enough for any pair of three detectors or more to be told apart."""
+        """Whether the data sets suffice for a significant difference between two of three or more detectors."""
         sets, detectors = len(self.values), min(self.values.shape[1], DRAWN)
         least = 2 * 0.5**sets  # P of a detector that wins on every data set
         return detectors >= 3 and least * (detectors * (detectors - 1) / 2) < ALPHA

@@ -1,4 +1,4 @@
-"""Detectors to compare with: classical, deep and PyOD's own GANs, and any other one by its import path."""
+"""Baselines: classical and deep detectors, PyOD's own GANs, and any other detector by its import path."""
 
 import importlib
 import inspect
@@ -18,16 +18,16 @@ QUADRATIC_ROWS = 20_000
 
 @dataclass(frozen=True)
 class Baseline:
-    """A detector at its own defaults.
+    """A detector with its default parameters.
 
     Parameters
     ----------
     path : str
-        Where its class is imported from.
+        Import path of its class.
     max_train : int or None
-        It is fitted on at most so many random training rows: its cost grows with their square.
+        Largest number of random training rows on which it is fitted, because its cost grows with their square.
     kind : {"classical", "deep", "pyod-gan"}
-        The networks take from seconds to minutes where the classical ones take less than one.
+        The networks take from seconds to minutes to fit, the classical detectors less than a second.
     """
 
     path: str
@@ -63,12 +63,12 @@ BASELINES: dict[str, Baseline] = {
 
 
 def is_ours(name: str) -> bool:
-    """Whether `name` is a GAN detector of this package; those scale for themselves."""
+    """Return whether `name` is a GAN detector of this package; these preprocess their input themselves."""
     return name in detector_names()
 
 
 def chosen(text: str) -> list[str]:
-    """Names of detectors from a comma-separated list of names, groups and import paths, each once.
+    """Return the names of detectors in a comma-separated list of names, groups and import paths, each once.
 
     Groups are ``gans`` (the detectors of this package), ``fast`` (those and the classical baselines) and ``all``.
 
@@ -91,12 +91,12 @@ def chosen(text: str) -> list[str]:
 
 
 def baseline(name: str) -> Baseline:
-    """The baseline of this name, or the class at this import path.
+    """Return the baseline of this name, or one for the class at this import path.
 
     Raises
     ------
     InputError
-        If it is neither.
+        If there is neither.
     """
     if name in BASELINES:
         return BASELINES[name]
@@ -110,24 +110,24 @@ def baseline(name: str) -> Baseline:
 
 
 def build(name: str, params: dict[str, Any], *, n_features: int, seed: int) -> Any:
-    """An unfitted detector with ``fit(X)`` and ``anomaly_score(X)``, higher = more anomalous.
+    """Return an unfitted detector with ``fit(X)`` and ``anomaly_score(X)``, higher = more anomalous.
 
     Parameters
     ----------
     name : str
-        Of a detector of this package, of a baseline, or an import path: a PyOD detector, or a scikit-learn
+        Name of a detector of this package or of a baseline, or the import path of a PyOD detector or a scikit-learn
         estimator with ``score_samples`` or ``decision_function``, higher = more normal.
     params : dict
-        Of its constructor, where they differ from the defaults.
+        Constructor arguments that differ from the defaults.
     n_features : int
-        Columns, for classes that must be told.
+        Number of columns, for classes whose constructor needs it.
     seed : int
         Its ``random_state``, if it has one.
 
     Raises
     ------
     InputError
-        If there is no such class or it scores nothing.
+        If there is no such class or it has no method for scores.
     """
     if is_ours(name):
         return find_class(name)(**params, random_state=seed)
@@ -145,14 +145,14 @@ def build(name: str, params: dict[str, Any], *, n_features: int, seed: int) -> A
 
 
 def settings(name: str, params: dict[str, Any]) -> dict[str, Any]:
-    """Every parameter that shapes the scores, defaults included."""
+    """Return every parameter that affects the scores, including those with default values."""
     model = build(name, params, n_features=1, seed=0)
     found = getattr(model, "model", model).get_params()
     return {k: v for k, v in found.items() if k not in ("random_state", "device", "n_features")}
 
 
 def training_rows(name: str, n: int) -> np.ndarray:
-    """Which of `n` training rows the detector is fitted on: row numbers, ascending."""
+    """Return the ascending numbers of those of `n` training rows on which the detector is fitted."""
     most = None if is_ours(name) else baseline(name).max_train
     if most is None or n <= most:
         return np.arange(n)
@@ -171,27 +171,27 @@ class PCAReconstruction:
         self.variance = variance
 
     def get_params(self) -> dict[str, float]:
-        """As scikit-learn's estimators."""
+        """Return the parameters, as scikit-learn's estimators do."""
         return {"variance": self.variance}
 
     def fit(self, X: np.ndarray) -> Self:
-        """Learn from (n, d) rows."""
+        """Fit on rows (n, d)."""
         self.pca_ = PCA(self.variance, svd_solver="full").fit(X)
         return self
 
     def anomaly_score(self, X: np.ndarray) -> np.ndarray:
-        """float64 (n,)."""
+        """Return the squared distance of each row, float64 (n,)."""
         total: np.ndarray = self.explain(X).sum(axis=1)
         return total
 
     def explain(self, X: np.ndarray) -> np.ndarray:
-        """Squared residual of each column: (n, d)."""
+        """Return the squared residual of each column: (n, d)."""
         residual: np.ndarray = (X - self.pca_.inverse_transform(self.pca_.transform(X))) ** 2
         return residual
 
 
 class _FromSklearn:
-    """A scikit-learn estimator whose scores are higher for what is more normal."""
+    """A scikit-learn estimator whose scores are higher for more normal rows."""
 
     def __init__(self, model: Any) -> None:
         self.model = model
@@ -209,7 +209,7 @@ def _class_at(path: str) -> Any:
     module, _, name = path.rpartition(".")
     try:
         found = getattr(importlib.import_module(module), name, None)
-    except Exception as error:  # whatever a module does on import, it is the path that does not serve
+    except Exception as error:  # importing a module can raise anything
         missing = error.name if isinstance(error, ModuleNotFoundError) else None
         hint = f" pip install {missing}" if missing and not module.startswith(missing) else ""
         raise InputError(f"{path} cannot be imported: {error}.{hint}") from None

@@ -44,9 +44,9 @@ def evaluate(
     dict
         Plain numbers, ready for JSON. ``rows`` and ``anomalous`` are counts. ``metrics`` has for AUROC, AUPR, precision
         at k (k = number of anomalies, 10, 100) and FPR at 95 % recall the ``value`` and the ends ``low`` and ``high``
-        of its 95 % bootstrap interval (rows drawn within each class, the model kept fixed). ``at_threshold`` says what
-        the detector's own threshold does, and ``kinds`` has the AUROC of each kind of anomaly if there are several.
-        ``pixels``, with masks, has the pixel AUROC and the AUPRO up to an FPR of 0.3.
+        of its 95 % bootstrap interval (rows drawn within each class, the model kept fixed). ``at_threshold`` has
+        recall, precision and false-alarm rate at the detector's own threshold. ``kinds`` has the AUROC of each kind of
+        anomaly if there are several. ``pixels``, with masks, has the pixel AUROC and the AUPRO up to an FPR of 0.3.
 
     Raises
     ------
@@ -67,7 +67,7 @@ def evaluate(
     pixels = None
     if isinstance(stream.source, PictureSource):
         normal = normal or "good"
-        pixels = _PixelScores(stream.source.layout or MVTecFolder(stream.source.path))  # raises what is missing
+        pixels = _PixelScores(stream.source.layout or MVTecFolder(stream.source.path))  # raises if folders are missing
     scores, labels = _scored(stream, pixels, progress)
     if labels is None:
         raise InputError(f"{stream.source.name} has no labels; without them nothing can be measured.")
@@ -82,7 +82,7 @@ def evaluate(
 
 
 def measure(detector: Any, scores: np.ndarray, anomalous: np.ndarray) -> dict[str, Any]:
-    """Return every metric of a ranking with its interval, and what the detector's threshold does.
+    """Return every metric of a ranking with its interval, and the results at the detector's threshold.
 
     Parameters
     ----------

@@ -98,7 +98,7 @@ class Ranking:
         return false / self.normal.sum(-1)
 
     def compressed(self, limit: int) -> "Ranking":
-        """The same curve in fewer groups.
+        """Return the same curve in fewer groups.
 
         Neighbouring groups without anomalous rows are merged, which changes none of the metrics; only if more
         than `limit` groups remain are neighbours of about equal mass merged too, which moves a metric by
@@ -163,7 +163,7 @@ def bootstrap_interval(
         0/1 and higher = more anomalous.
     confidence : float in (0, 1)
     replicates : int
-        Fewer are drawn, never under 200, where 1000 would take more than a few seconds.
+        Fewer are drawn, but at least 200, if this number would take more than a few seconds.
 
     Returns
     -------
@@ -248,7 +248,7 @@ class PixelCurve:
         self.regions += count
 
     def __add__(self, other: "PixelCurve") -> "PixelCurve":
-        """The curve over the pictures of both."""
+        """Return the curve over the pictures of both."""
         both = PixelCurve()
         both._normal = self._normal + other._normal
         both._anomalous = self._anomalous + other._anomalous

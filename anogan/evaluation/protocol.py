@@ -1,7 +1,7 @@
-"""How detectors are compared: how rows are split, what the baselines see, and what is measured.
+"""Protocols of comparisons: splits of the rows, preprocessing for the baselines, and metrics.
 
-A split is made of row numbers, so that a test can see that no row is in both halves. Rows are taken as they
-are: none is added, repeated or dropped.
+A split consists of row numbers, so that a test can check that no row is in both halves. No row is added, repeated,
+dropped or changed.
 """
 
 import contextlib
@@ -63,14 +63,14 @@ class Protocol:
 
 
 def semi(labels: Labels, rng: Generator) -> tuple[Rows, Rows]:
-    """Row numbers (train, test): half of the normals; the rest."""
+    """Return row numbers (train, test): half of the normal rows, and all other rows."""
     normal = rng.permutation(np.flatnonzero(~labels))
     train = normal[: len(normal) // 2]
     return np.sort(train), np.setdiff1d(np.arange(len(labels)), train)
 
 
 def contaminated(labels: Labels, rng: Generator) -> tuple[Rows, Rows]:
-    """Row numbers (train, test): as `semi`, with anomalies among the training rows; see `PROTOCOLS`."""
+    """Return row numbers (train, test) as `semi`, with anomalies among the training rows; see `PROTOCOLS`."""
     train, _ = semi(labels, rng)
     anomalous = rng.permutation(np.flatnonzero(labels))
     wanted = round(CONTAMINATION / (1 - CONTAMINATION) * len(train))
@@ -96,7 +96,7 @@ all anomalies of the table. Those are not in the test set.""",
 
 
 def sample_rows(labels: Labels, max_rows: int, rng: Generator) -> Rows:
-    """At most `max_rows` row numbers with the same share of anomalies (and at least one anomaly)."""
+    """Return at most `max_rows` row numbers with the same share of anomalies (and at least one anomaly)."""
     if len(labels) <= max_rows:
         return np.arange(len(labels))
     anomalies = max(1, round(max_rows * float(labels.mean())))
@@ -105,19 +105,19 @@ def sample_rows(labels: Labels, max_rows: int, rng: Generator) -> Rows:
 
 
 def take(X: Any, rows: Rows) -> Any:
-    """The rows of a DataFrame, or the items of anything else that takes an array of numbers."""
+    """Return rows of a DataFrame, or of anything else that can be indexed by an array of numbers."""
     return X.iloc[rows] if hasattr(X, "iloc") else X[rows]
 
 
 def encoded(train: Any, test: Any, scaling: str = "standard") -> tuple[np.ndarray, np.ndarray]:
-    """Training and test rows as float64 (n, d), for detectors that take plain numbers.
+    """Return training and test rows as float64 (n, d), for detectors that accept only numbers.
 
     Parameters
     ----------
     train, test : DataFrame, (n, d) array, (n, C, H, W) array or ImageFolder
     scaling : {"standard", "quantile", "asinh", "soft"}
-        Of numeric columns, fitted on the training rows alone. Categories are one-hot, missing values are
-        filled and marked, as the GAN detectors' networks see them.
+        Scaling of numeric columns, fitted on the training rows alone. As in the GAN detectors, categories are
+        one-hot encoded, and missing values are filled and marked.
     """
     preprocessor = preprocessor_for(train, scaling=scaling).fit(train)
 
@@ -130,7 +130,7 @@ def encoded(train: Any, test: Any, scaling: str = "standard") -> tuple[np.ndarra
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a detector did with a split: its scores of the test rows (n,), and how long that took."""
+    """Scores of the test rows (n,) by one detector, and the seconds that fitting and scoring took."""
 
     scores: npt.NDArray[np.float64]
     fit_s: float
@@ -138,14 +138,14 @@ class Outcome:
 
 
 def run(detector: Any, train: Any, test: Any, seed: int) -> Outcome:
-    """Fit and score.
+    """Fit a detector and score the test rows.
 
     Parameters
     ----------
     detector : has ``fit(X)`` and ``anomaly_score(X)``; see `baselines.build`
-    train, test : rows as the detector takes them
+    train, test : rows in the form that the detector accepts
     seed : int
-        Of the global random states, for detectors that draw from those; they are put back afterwards.
+        Seed of the global random states, for detectors that draw from those; they are restored afterwards.
 
     Raises
     ------
@@ -164,12 +164,12 @@ def run(detector: Any, train: Any, test: Any, seed: int) -> Outcome:
 
 
 def warm_up(names: list[str]) -> None:
-    """Fit baselines on a few rows, so that no import or compilation falls into a measured time.
+    """Fit baselines on a few rows, so that measured times include no import or compilation.
 
     Parameters
     ----------
     names : list of str
-        Classical baselines are each fitted; for PyOD's networks its auto-encoder is, which imports what they need.
+        Each classical baseline is fitted. For PyOD's networks its auto-encoder is fitted, which imports what they need.
     """
     kinds = {name: baselines.BASELINES[name].kind for name in names if name in baselines.BASELINES}
     fitted = [name for name, kind in kinds.items() if kind == "classical"]
@@ -180,7 +180,7 @@ def warm_up(names: list[str]) -> None:
 
 
 def quality(labels: Labels, scores: np.ndarray) -> dict[str, float]:
-    """AUROC, AUPR, F1 with as many flagged as there are anomalies, and FPR at 95 % recall."""
+    """Return AUROC, AUPR, F1 with as many rows flagged as there are anomalies, and FPR at 95 % recall."""
     return {
         "auroc": metrics.auroc(labels, scores),
         "aupr": metrics.aupr(labels, scores),
@@ -191,7 +191,7 @@ def quality(labels: Labels, scores: np.ndarray) -> dict[str, float]:
 
 @contextlib.contextmanager
 def _seeded(seed: int) -> Iterator[None]:
-    """PyOD's networks draw from the global states of torch and numpy."""
+    """Seed the global states of torch and numpy, from which PyOD's networks draw, and restore them afterwards."""
     state = np.random.get_state()  # noqa: NPY002
     np.random.seed(seed)  # noqa: NPY002
     try:
@@ -203,7 +203,7 @@ def _seeded(seed: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _silent() -> Iterator[None]:
-    """PyOD's networks print their progress; ours warn of what the comparison tells anyway."""
+    """Suppress the progress that PyOD's networks print, and warnings that the comparison reports itself."""
     with (
         contextlib.redirect_stdout(io.StringIO()),
         contextlib.redirect_stderr(io.StringIO()),

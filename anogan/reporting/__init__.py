@@ -1,1 +1,1 @@
-"""Reports, displays, heatmaps and summaries: what a fitted detector and its scores look like."""
+"""Reports, displays, heatmaps and summaries: the output of a fitted detector for people."""

@@ -1,4 +1,4 @@
-"""An HTML page that loads nothing and runs no script but its own."""
+"""An HTML page without external resources, which runs only its own script."""
 
 import base64
 import hashlib

@@ -32,14 +32,14 @@ from .maps import colour_scale, drawn
 from .pictures import as_bytes, original, samples_as_bytes
 from .summary import as_table, explained, file_summary, model_summary
 
-_STEPS = 400  # of the slider of thresholds
+_STEPS = 400  # positions of the slider for the threshold
 _REASONS, _REASONS_KEPT = 3, 10  # columns named in a row of the table, and columns that can be unfolded at most
 _LISTED = 30  # columns of samples side by side
 _SIDE_BY_SIDE = 4  # real rows and synthetic rows
 _THUMBS = 8  # real pictures and synthetic pictures
 _CURVE_POINTS = 300
 _LONGEST = 512  # pixels of a picture's longer side
-_PICTURE_BYTES = 2_700_000  # of all pictures on the page together; base64 makes a third more of them
+_PICTURE_BYTES = 2_700_000  # of all pictures on the page together; base64 adds a third
 _TEXT = 120  # characters of a value
 
 _MEASURES = {
@@ -57,12 +57,12 @@ _MEASURES = {
 
 @dataclass(frozen=True, repr=False)
 class Report:
-    """An HTML page on what a fitted detector finds in data; see `from_estimator`.
+    """An HTML page with the results of a fitted detector on data; see `from_estimator`.
 
-    The page is one file that loads nothing from anywhere. It says how many rows or pictures are flagged and what was
-    promised, and shows the scores with a movable threshold, the most anomalous rows with reasons (pictures with
-    heatmaps), synthetic samples beside real ones where the method generates, and how the model was trained. With labels
-    it has ROC and precision-recall curves too. A notebook shows it by itself.
+    The page is one file without external resources. It shows how many rows or pictures are flagged and how many were
+    expected, the scores with a movable threshold, the most anomalous rows with reasons (pictures with heatmaps),
+    generated samples beside real ones if the detector generates, and how the model was trained. With labels it also
+    has ROC and precision-recall curves. Notebooks display a report as the last value of a cell.
 
     Attributes
     ----------
@@ -101,14 +101,14 @@ class Report:
         ----------
         detector : fitted Detector
         X : array, DataFrame, ImageFolder, path, Source or Stream
-            The data, which is read once and never held whole.
+            The data, which is read once, in chunks.
         y : (n,) array-like, optional
             Labels of data in memory: 0 or false for normal rows and 1 or true for anomalous ones, or any if `normal` is
             given. A folder in MVTec layout and a stream with labels need none.
         normal : str, optional
             The label of normal rows; all other rows are anomalous.
         top : int
-            How many of the most anomalous rows or pictures to show. Figures and curves are of all.
+            Number of most anomalous rows or pictures to show. Numbers and curves cover all of X.
         model_path : path, optional
             The detector's model file, whose name and digest the page then states.
         progress : function of (str, int, int or None), optional
@@ -180,7 +180,7 @@ def _anomalous(found: TopK, normal: str | None, name: str, notes: list[str]) -> 
 
 
 def _answer(detector: Any, scores: np.ndarray, anomalous: np.ndarray | None) -> dict[str, Any]:
-    """Return how many are flagged, and how many would be expected to be if all were normal."""
+    """Return how many rows are flagged, and how many would be expected if all were normal."""
     calibration = detector.calibration_
     flags = scores > calibration.threshold
     rate = calibration.false_alarms(np.array([calibration.threshold]))[0]
@@ -209,7 +209,7 @@ def _answer(detector: Any, scores: np.ndarray, anomalous: np.ndarray | None) -> 
 
 
 def _scores(detector: Any, scores: np.ndarray, anomalous: np.ndarray | None) -> dict[str, Any]:
-    """Return histograms on one axis, and what each position of the slider does, counted over all rows."""
+    """Return histograms on one axis, and the counts over all rows at each position of the slider."""
     calibration = detector.calibration_
     threshold, reference = calibration.threshold, calibration.scores
     middle = float(np.median(reference))

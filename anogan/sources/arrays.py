@@ -1,4 +1,4 @@
-"""Arrays in .npy and .npz files, read in pieces."""
+"""Arrays in .npy and .npz files, read in chunks."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class ArrayFile(Source):
         return chosen
 
     def chunks(self, rows: int, *, start: int = 0) -> Iterator[Chunk]:
-        """Yield `rows` rows at a time; neither a .npy nor a compressed .npz is ever held whole.
+        """Yield `rows` rows at a time; neither a .npy nor a compressed .npz file is loaded as a whole.
 
         Raises
         ------
@@ -98,7 +98,7 @@ class ArrayFile(Source):
                 word = "NaN" if np.isnan(array[tuple(at)]) else "infinity"
                 raise InputError(
                     f"{self.path} contains {word}, first in row {first + at[0]} at position {tuple(at[1:].tolist())}. "
-                    "Fill or leave out such rows; missing values are taken in tables."
+                    "Fill or leave out such rows; missing values are allowed in tables only."
                 )
             end = first + len(array)
             if end > start:

@@ -1,4 +1,4 @@
-"""What a format of tables must offer to `TableFile`."""
+"""The base class of the formats that `TableFile` reads."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _KIND_WORDS = {"double": "numbers", "bool": "true or false", "timestamp": "dates
 
 
 class TableFormat(ABC):
-    """A table at a path. A subclass is found by `TableFile` through its suffixes.
+    """A table at a path. `TableFile` finds a subclass by its suffixes.
 
     Parameters
     ----------
@@ -24,7 +24,7 @@ class TableFormat(ABC):
     Attributes
     ----------
     suffixes : tuple of str
-        Ends of file names in lower case.
+        Suffixes of file names in lower case.
     folders : bool
         Whether a folder of such files is one table.
     names : list of str
@@ -46,7 +46,7 @@ class TableFormat(ABC):
 
     @property
     def total(self) -> int | None:
-        """Number of rows, None where it is known only after reading."""
+        """Number of rows, None if it is known only after reading."""
         return None
 
     @abstractmethod
@@ -78,5 +78,5 @@ def format_of(path: Path) -> type[TableFormat] | None:
 
 
 def kind_words(kind: pa.DataType) -> str:
-    """Return what a type is called in messages."""
+    """Return the name of a type in messages."""
     return _KIND_WORDS.get(str(kind).split("[")[0], str(kind))

@@ -37,7 +37,7 @@ class ImageFolder(Sequence[np.ndarray]):
         A folder, searched recursively for the extensions above and sorted by name (hidden files are left
         out); or the files themselves, in the order given.
     size : int or (height, width)
-        What pictures are resized to; by default 64.
+        Size to which pictures are resized; by default 64.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Labels of rows and columns: which rows are normal, and what columns are called."""
+"""Labels of rows and columns: which rows are normal, and the names of columns."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def anomalous_rows(labels: np.ndarray, normal: str | None, data: str) -> np.ndar
         The label of normal rows; all others are anomalous. By default the labels must be 0 or false for normal rows and
         1 or true for anomalous ones.
     data : str
-        What messages call the data.
+        Name of the data in messages.
 
     Raises
     ------
@@ -137,5 +137,5 @@ def closest(name: str, names: Sequence[str]) -> str:
 
 
 def column_label(name: str | int) -> str:
-    """Return what a column is called; those of arrays have numbers."""
+    """Return the name of a column in messages; the columns of arrays have numbers."""
     return f"column {name}" if isinstance(name, int) else name

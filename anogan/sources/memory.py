@@ -19,7 +19,7 @@ class MemorySource(Source):
     ----------
     X : DataFrame, (n, d) array, (n, C, H, W) array or ImageFolder
     labels : (n,) array-like, optional
-        What each row or picture is, such as 0 and 1.
+        Label of each row or picture, such as 0 and 1.
 
     Raises
     ------
@@ -36,7 +36,7 @@ class MemorySource(Source):
 
     @property
     def kind(self) -> str:  # type: ignore[override]
-        """Kind of data, which X decides."""
+        """Kind of data."""
         if hasattr(self.X, "iloc"):
             return "table"
         return "pictures" if isinstance(self.X, ImageFolder) else "array"

@@ -22,7 +22,7 @@ class MVTecFolder:
     ----------
     path : path
     size : int or (height, width)
-        What pictures are resized to.
+        Size to which pictures are resized.
 
     Raises
     ------

@@ -24,7 +24,7 @@ class PictureSource(Source):
     part : {"train", "test"}
         The part of an MVTec layout to read.
     size : int or (height, width), optional
-        What pictures are resized to; 64 by default.
+        Size to which pictures are resized; 64 by default.
 
     Attributes
     ----------

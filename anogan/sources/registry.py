@@ -17,7 +17,7 @@ def open_source(
 ) -> Source:
     """Open a table, an array or pictures.
 
-    The end of the file's name decides which. A folder is a table if it holds files of a format whose folders are
+    The suffix decides which. A folder is a table if it holds files of a format whose folders are
     tables (Parquet), and otherwise a folder of pictures.
 
     Parameters
@@ -31,12 +31,12 @@ def open_source(
     Returns
     -------
     Source
-        A `TableFile`, `ArrayFile`, `PictureSource`, or another subclass of `Source` that was defined.
+        A `TableFile`, `ArrayFile`, `PictureSource`, or another subclass of `Source` that has been defined.
 
     Raises
     ------
     InputError
-        If there is nothing at the path, or nothing that can read it.
+        If the path does not exist, or its format is not supported.
 
     Examples
     --------

@@ -9,19 +9,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-_SLACK = 1.5  # times the size of the sample: how many candidate rows are held before those that lost are dropped
-_PIECES = 256  # tables that hold them, at most; each costs some kilobytes whatever its length
+_SLACK = 1.5  # candidate rows that are held at most, as a multiple of the sample size
+_PIECES = 256  # tables with candidate rows that are held at most; each takes some kilobytes whatever its length
 
 
 class ReservoirSample:
-    """The rows with the smallest keys of all that were offered, in the order in which they came.
+    """Keeps the rows with the smallest keys of all offered rows, in their original order.
 
     With keys drawn uniformly at random this is a uniform sample without replacement.
 
     Parameters
     ----------
     size : int
-        Rows in the sample, at most.
+        Largest number of rows in the sample.
 
     Attributes
     ----------
@@ -64,7 +64,7 @@ class ReservoirSample:
 
 
 class RareValueRows:
-    """The first row of each kind of value that a sample might miss: a gap, an infinity, and each text.
+    """Keeps the first row of each kind of value that a sample may miss: a missing value, an infinity, and each text.
 
     Attributes
     ----------
@@ -77,12 +77,12 @@ class RareValueRows:
         self._known: dict[str, set[Any]] = {}
 
     def offer(self, table: pa.Table) -> None:
-        """Keep those of the next rows that show something new.
+        """Keep those of the next rows that have a new kind of value.
 
         Raises
         ------
         InputError
-            If a text column has too many different values to be learned.
+            If a text column has too many different values to be used.
         """
         from ..data.columns import MAX_CATEGORIES, check_cardinality  # loads scikit-learn
 

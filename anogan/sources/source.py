@@ -1,4 +1,4 @@
-"""What every source of data has in common, and the pieces that it yields."""
+"""The base class of all sources of data, and the chunks that they yield."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class Chunk:
     first : int
         Number of the first row, counted from 0.
     X : DataFrame, array or ImageFolder
-        The data as a detector takes it.
+        The data in the form that a detector accepts.
     names : list of str or None
         File names of pictures.
     labels : (n,) array of str or None
     end : int
-        Where the next chunk begins. The numbers from `first` to `end` cover the n rows and pictures that were skipped.
+        Number of the first row after this chunk. It can exceed ``first + n`` because skipped pictures are counted.
     """
 
     first: int
@@ -41,11 +41,11 @@ class Chunk:
         return len(self.X)
 
     def ids(self) -> pa.Array:
-        """The file names, or the row numbers where there are none."""
+        """Return the file names, or the row numbers of data without file names."""
         return pa.array(self.names if self.names is not None else np.arange(self.first, self.first + len(self)))
 
     def one(self, row: int) -> Chunk:
-        """One of the rows as a chunk that does not keep the others in memory."""
+        """Return one of the rows as a chunk that does not keep the others in memory."""
         part = self.X.iloc[row : row + 1] if hasattr(self.X, "iloc") else self.X[row : row + 1]
         names = None if self.names is None else self.names[row : row + 1]
         labels = None if self.labels is None else self.labels[row : row + 1].copy()
@@ -53,18 +53,18 @@ class Chunk:
 
 
 class Source(ABC):
-    """Data that can be read in pieces. A subclass is found by `open_source` through its suffixes.
+    """Data that can be read in chunks. `open_source` finds a subclass by its suffixes.
 
-    A module with a subclass that lies in this folder is imported by itself; elsewhere it must have been imported.
+    Modules in this folder are imported automatically; a module elsewhere must be imported before.
 
     Attributes
     ----------
     suffixes : tuple of str
-        Ends of file names in lower case, such as ``".npy"``.
+        Suffixes of file names in lower case, such as ``".npy"``.
     kind : {"table", "array", "pictures"}
-        What its chunks hold: a DataFrame, an array, or an ImageFolder.
+        Kind of X in its chunks: a DataFrame, an array, or an ImageFolder.
     name : str
-        What messages call it, such as its path.
+        Name of the data in messages, such as its path.
     """
 
     suffixes: ClassVar[tuple[str, ...]] = ()
@@ -91,7 +91,7 @@ class Source(ABC):
     @property
     @abstractmethod
     def total(self) -> int | None:
-        """Number of rows or pictures, None where it is known only after reading."""
+        """Number of rows or pictures, None if it is known only after reading."""
 
     @abstractmethod
     def chunks(self, rows: int, *, start: int = 0) -> Iterator[Chunk]:

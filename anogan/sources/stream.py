@@ -1,4 +1,4 @@
-"""Data on its way to a fitted detector: columns checked, read chunk by chunk, and what to report at the end."""
+"""Chunks of data for a fitted detector, with checks of the columns and notes to report at the end."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .table import TableFile
 
 ROWS_AT_ONCE = 32768
 PICTURES_AT_ONCE = 256
-_UNSEEN_KEPT = 1000  # different values per column; a column whose values are all new must not fill the memory
+_UNSEEN_KEPT = 1000  # different values per column, so that a column with only new values does not fill the memory
 
 Progress: TypeAlias = Callable[[str, int, int | None], None]
 """Called with what is being done, how many rows or pictures are done, and how many there are (None if unknown)."""
@@ -29,7 +29,7 @@ Progress: TypeAlias = Callable[[str, int, int | None], None]
 
 @dataclass
 class Stream:
-    """The chunks of a source, as a fitted detector takes them.
+    """The chunks of a source, in the form that a fitted detector accepts.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ class Stream:
 
     @classmethod
     def of(cls, detector: Any, X: Any, y: Any = None) -> Stream:
-        """Return X as a stream; if it is one already, as it is.
+        """Return X as a stream; a stream is returned unchanged.
 
         Parameters
         ----------
@@ -131,7 +131,7 @@ class Stream:
 
     @property
     def total(self) -> int | None:
-        """Number of rows or pictures, None where it is known only after reading."""
+        """Number of rows or pictures, None if it is known only after reading."""
         return self.source.total
 
     def __iter__(self) -> Iterator[Chunk]:
@@ -215,7 +215,7 @@ class Stream:
         names = dict(zip(pictures.files, chunk.names or [], strict=True))
         try:
             good, failures = pictures.readable()
-        except InputError:  # none of this chunk; others may be better
+        except InputError:  # no picture of this chunk can be read; those of others may be
             good, failures = pictures[:0], dict.fromkeys(pictures.files, "cannot be read")
         self.skipped.update({names[file]: skip_reason(file, reason) for file, reason in failures.items()})
         if len(self.skipped) == self.total:

@@ -1,4 +1,4 @@
-"""Tables on disk: read in pieces and sampled in one pass, so that no more of a file is held than is needed."""
+"""Tables on disk, read in chunks and sampled in one pass, so that a file of any length fits in memory."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _TYPES = {
     "timestamp[us]": pa.timestamp("us"),
     "timestamp[us, tz=UTC]": pa.timestamp("us", "UTC"),
 }
-"""What preprocessors call the types in which they want a file's columns."""
+"""Name of a column type in `Preprocessor.column_types` -> Arrow type in which the column is read."""
 
 
 class RowSample(NamedTuple):
@@ -39,8 +39,8 @@ class RowSample(NamedTuple):
     frame : DataFrame
         A uniform sample without replacement, in the file's order.
     known : DataFrame
-        The same rows and then some more, which show what occurs in the file at all: for each column the first row
-        with a missing value, with an infinity, and with each text.
+        The same rows, followed by the first row of each kind of value that the sample may miss: for each column a
+        missing value, an infinity, and each text.
     total : int
         Rows that the sample was drawn from.
     """
@@ -53,7 +53,8 @@ class RowSample(NamedTuple):
 class TableFile(Source):
     """A CSV, TSV or Parquet file, or a folder of Parquet files, of any length.
 
-    `Detector.fit` draws a sample of it in one pass, and `anomaly_score` scores it in pieces, so neither holds it whole.
+    `Detector.fit` draws a sample of it in one pass, and `anomaly_score` scores it in chunks. Neither loads it as a
+    whole.
 
     Parameters
     ----------
@@ -78,12 +79,12 @@ class TableFile(Source):
     names : list of str
         All columns in the file's order.
     columns : list of str
-        Those that are not left out.
+        The columns that are not left out.
 
     Raises
     ------
     InputError
-        If the file is empty, has a column twice, or cannot be read as what its name says.
+        If the file is empty, has a column twice, or is not in the format that its name implies.
 
     Examples
     --------
@@ -132,7 +133,7 @@ class TableFile(Source):
 
     @classmethod
     def reads(cls, path: Path) -> bool:
-        """Return whether a path is that of a table, which may be a folder."""
+        """Return whether there is a table at a path, which may be a folder."""
         return format_of(path) is not None
 
     def check_column(self, name: str) -> None:
@@ -142,7 +143,7 @@ class TableFile(Source):
 
     @property
     def total(self) -> int | None:
-        """Number of rows in the file, None where it is known only after reading."""
+        """Number of rows in the file, None if it is known only after reading."""
         with self._explained():
             return self._format.total
 
@@ -154,7 +155,7 @@ class TableFile(Source):
         return pa.concat_tables(tables)
 
     def chunks(self, rows: int, *, start: int = 0) -> Iterator[Chunk]:
-        """Yield `rows` rows at a time in constant memory, with DataFrames as detectors take them."""
+        """Yield `rows` rows at a time in constant memory, with DataFrames that detectors accept."""
         if self.types is None:
             with self._explained():
                 inferred = self._inferred(self.columns)
@@ -179,8 +180,8 @@ class TableFile(Source):
         Parameters
         ----------
         types : dict
-            Column name -> what it must hold (in CSV: be readable as), as `Preprocessor.column_types` says. A name that
-            is not a string is found by its text.
+            Column name -> type that it must have (in CSV: be readable as), as in `Preprocessor.column_types`. A name
+            that is not a string is found by its text.
         rows : int
         """
         for table in self._tables(self._wanted(types), rows, strict=True):
@@ -189,7 +190,7 @@ class TableFile(Source):
             yield frame
 
     def sample(self, rows: int, seed: int, progress: Callable[[int], None] | None = None) -> RowSample:
-        """Draw rows uniformly without replacement: all of them, if there are no more than `rows`.
+        """Draw up to `rows` rows uniformly without replacement.
 
         Every row gets a random number, and those with the smallest are kept. This takes one pass (for CSV a further one
         before it, to learn the columns' types) and memory for 1.5 times the sample. The sample depends only on the seed
@@ -205,7 +206,7 @@ class TableFile(Source):
         Raises
         ------
         InputError
-            If there are no rows, or a text column has too many different values to be learned.
+            If there are no rows, or a text column has too many different values to be used.
         """
         rng = np.random.default_rng(seed)
         candidates, rare = ReservoirSample(rows), RareValueRows()
@@ -222,12 +223,12 @@ class TableFile(Source):
         return RowSample(frame[: len(drawn)], frame, candidates.seen)
 
     def frame(self, table: pa.Table) -> pd.DataFrame:
-        """Return a DataFrame as detectors take it: dates as datetime64, text decoded.
+        """Return a DataFrame that detectors accept, with dates as datetime64 and text decoded.
 
         Raises
         ------
         InputError
-            If a column has a type that no detector takes; the message names it.
+            If a column has a type that detectors do not support; the message names it.
         """
         for index, field in enumerate(table.schema):
             kind = field.type
@@ -285,7 +286,7 @@ class TableFile(Source):
 
     @contextlib.contextmanager
     def _explained(self, where: Callable[[], str] = lambda: "") -> Iterator[None]:
-        """Turn Arrow's errors into ones that name the file."""
+        """Turn Arrow's errors into an `InputError` that names the file."""
         try:
             yield
         except (pa.ArrowInvalid, pa.ArrowTypeError) as error:

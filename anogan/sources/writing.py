@@ -1,4 +1,4 @@
-"""Writing tables and other files, whole or not at all."""
+"""Writing tables and other files, which appear only when they are complete."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WRITTEN_SUFFIXES = (".csv", ".tsv", ".parquet")
 
 
 def check_target(target: str, inputs: Sequence[str] = (), *, folder: bool = False) -> None:
-    """Raise if an output cannot be written, before hours are spent on what goes into it.
+    """Raise if an output cannot be written, before hours are spent on computing it.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def is_device(target: str) -> bool:
 
 
 def check_table_target(target: str, inputs: Sequence[str] = ()) -> None:
-    """Call `check_target` for a table; raise `InputError` too if no kind of table has such a name."""
+    """Call `check_target` for a table; also raise `InputError` if its suffix is not that of a table."""
     check_target(target, inputs)
     if not is_device(target) and not target.lower().endswith(WRITTEN_SUFFIXES):
         raise InputError(
@@ -94,7 +94,7 @@ def written_whole(target: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
 
 @contextlib.contextmanager
 def named_after(path: Path) -> Iterator[None]:
-    """Let errors name the file that the user asked for: a full disk names none, and the temporary file is unknown."""
+    """Let errors name the file that the user asked for instead of none or a temporary one."""
     try:
         yield
     except OSError as error:
@@ -104,7 +104,7 @@ def named_after(path: Path) -> Iterator[None]:
 
 
 class TableWriter:
-    """Writes tables of one schema to CSV, TSV or Parquet, as the target's name says; "-" is CSV.
+    """Writes tables of one schema to CSV, TSV or Parquet, by the suffix of the target; "-" is CSV.
 
     Parameters
     ----------
@@ -134,7 +134,7 @@ class TableWriter:
 
 @contextlib.contextmanager
 def table_writer(target: str, schema: pa.Schema) -> Iterator[TableWriter]:
-    """Open a `TableWriter` on a file that appears whole or not at all."""
+    """Open a `TableWriter` on a file that appears only when it is complete."""
     with written_whole(target) as file:
         writer = TableWriter(file, target, schema)
         yield writer

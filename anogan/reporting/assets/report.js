@@ -4,23 +4,23 @@
   const all = (selector, from = document) => [...from.querySelectorAll(selector)];
   document.documentElement.classList.add("scripted");
 
-  // Theme: the system's, until the button says otherwise.
+  // The theme is that of the system until the button is pressed.
   const theme = one("#theme");
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const isDark = () => (document.documentElement.dataset.theme ?? (dark.matches ? "dark" : "light")) === "dark";
-  const tellTheme = () => theme.setAttribute("aria-pressed", String(isDark()));
+  const showTheme = () => theme.setAttribute("aria-pressed", String(isDark()));
   theme.addEventListener("click", () => {
     document.documentElement.dataset.theme = isDark() ? "light" : "dark";
-    tellTheme();
+    showTheme();
   });
-  dark.addEventListener("change", tellTheme);
-  tellTheme();
+  dark.addEventListener("change", showTheme);
+  showTheme();
 
-  // Threshold: every place of the slider was counted when the page was made; here it is only looked up.
+  // The counts for every position of the slider were computed when the page was made.
   const steps = JSON.parse(one("#steps").textContent);
   const slider = one("#threshold");
   const scored = all("[data-score]");
-  const move = (step) => {
+  const setThreshold = (step) => {
     for (const line of all("[data-cut]")) {
       for (const end of ["x1", "x2"]) line.setAttribute(end, `${steps.at[step]}%`);
     }
@@ -39,15 +39,15 @@
     const { threshold, flagged, share } = steps.text;
     slider.setAttribute("aria-valuetext", `${threshold[step]}: ${flagged[step]} flagged, ${share[step]}`);
   };
-  slider.addEventListener("input", () => move(Number(slider.value)));
+  slider.addEventListener("input", () => setThreshold(Number(slider.value)));
   one("#reset").addEventListener("click", () => {
     slider.value = steps.start;
-    move(steps.start);
+    setThreshold(steps.start);
   });
-  slider.value = steps.start; // a browser that reloads keeps the old place
-  move(steps.start);
+  slider.value = steps.start; // a browser keeps the old position on reload
+  setThreshold(steps.start);
 
-  // Table: a header sorts by its column, numbers from the highest, text from A; once more turns it round.
+  // A click on a header sorts by its column, numbers in descending and text in ascending order; a second click reverses.
   const headers = all("#top th");
   headers.forEach((header, column) => {
     const isText = header.dataset.kind === "text";
