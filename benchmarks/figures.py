@@ -1,4 +1,4 @@
-"""Figures of the report; black and white is enough to read them."""
+"""Figures of the report, which are readable in black and white."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -53,7 +53,7 @@ def critical_differences(ranking: Ranking, path: Path) -> None:
 
 
 def costs(points: Sequence[Point], path: Path) -> None:
-    """AUROC against the time of fitting, with the front of those that nothing faster beats."""
+    """Draw AUROC against the time of fitting, with the Pareto front."""
     figure, axes = pyplot.subplots(figsize=(9, 6.5), layout="constrained")
     axes.set_xscale("log")
     for kind, (marker, fill) in _KINDS.items():
@@ -72,7 +72,7 @@ def costs(points: Sequence[Point], path: Path) -> None:
 
 
 def _label_at_the_margin(axes: Axes, points: Sequence[Point]) -> None:
-    """Names in a column at the right, as near to their points' heights as they can be without overlapping."""
+    """Draw names in a column at the right, as near to the heights of their points as possible without overlap."""
     ordered = sorted(points, key=lambda p: p.auroc)
     heights = np.array([100 * p.auroc for p in ordered])
     low, high = heights[0] - 1, heights[-1] + 1
@@ -90,7 +90,7 @@ def _label_at_the_margin(axes: Axes, points: Sequence[Point]) -> None:
 
 
 def _spread(places: np.ndarray, gap: float = 0.03) -> np.ndarray:
-    """Ascending places in [0, 1], moved as little as keeps them `gap` apart."""
+    """Return ascending positions in [0, 1], moved as little as possible so that they are `gap` apart."""
     gap = min(gap, 1 / max(1, len(places) - 1))
     steps = gap * np.arange(len(places))
     upward = np.maximum.accumulate(places - steps) + steps

@@ -11,18 +11,18 @@ from scipy.stats import friedmanchisquare, rankdata
 TIE = 0.001  # AUROC; a difference below a tenth of a point is no win
 REFERENCE = "knn"
 ALPHA = 0.05
-DRAWN = 15  # detectors in the diagram of critical differences; with more nobody could read it
+DRAWN = 15  # largest number of detectors in a readable diagram of critical differences
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """Values (data sets, detectors), higher = better, of the detectors that have all data sets."""
+    """Values (data sets, detectors), higher is better, of the detectors that have a value on every data set."""
 
     values: pd.DataFrame
 
     @classmethod
     def of(cls, means: dict[str, dict[str, float]]) -> "Ranking":
-        """Keep the complete ones of detector -> data set -> mean over seeds.
+        """Create a ranking from detector -> data set -> mean over seeds, without incomplete detectors.
 
         Complete is who has every data set that half of the detectors have.
         """
@@ -36,12 +36,12 @@ class Ranking:
         return pd.Series(ranks.mean(axis=0), index=self.values.columns).sort_values()
 
     def against(self, name: str, reference: str = REFERENCE) -> tuple[int, int, int]:
-        """Data sets (won, tied, lost) against another detector."""
+        """Return the numbers of data sets (won, tied, lost) against another detector."""
         gain = (self.values[name] - self.values[reference]).to_numpy()
         return int((gain >= TIE).sum()), int((np.abs(gain) < TIE).sum()), int((gain <= -TIE).sum())
 
     def friedman_p(self) -> float:
-        """P of mean ranks as different as these if all detectors were equal."""
+        """Return the p-value of Friedman's test of the hypothesis that all detectors are equal."""
         return float(friedmanchisquare(*self.values.to_numpy().T).pvalue)
 
     def pairwise_p(self, names: list[str]) -> pd.DataFrame:
@@ -61,7 +61,7 @@ class Ranking:
 
 
 def pareto(points: Sequence[tuple[float, float]]) -> list[int]:
-    """Which of (cost, value) are on the front: no other is at most as costly and better; cheapest first."""
+    """Return the indices of the points (cost, value) that no other point dominates, cheapest first."""
     front: list[int] = []
     for i in sorted(range(len(points)), key=lambda i: (points[i][0], -points[i][1])):
         if not front or points[i][1] > points[front[-1]][1]:

@@ -1,4 +1,4 @@
-"""How long anogan takes to start, beside the libraries that it stands on."""
+"""How long anogan takes to start, beside the libraries that it depends on."""
 
 import subprocess
 import sys

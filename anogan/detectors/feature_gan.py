@@ -91,7 +91,7 @@ class FeatureGANModule(DenoisingModule):
         return torch.cat([patches, self.projection(self.features(patches))], dim=1)
 
     def distances(self, x: Tensor) -> tuple[Tensor, Tensor, Grid]:
-        """Of samples ``(B, *shape)``: score ``(B, h * w)`` and whitened form ``(B, h * w, F)`` of patches, (h, w)."""
+        """Return score ``(B, h * w)`` and whitened form ``(B, h * w, F)`` of the patches of samples, and (h, w)."""
         white, grid = self.patches(x)
         embedded = self.embed(white.flatten(0, 1)).unflatten(0, white.shape[:2])
         return self.memory_bank(embedded, grid), white, grid

@@ -30,7 +30,7 @@ class WhitenedPatches(nn.Module):
         self.whitening = LocalWhitening()
 
     def forward(self, x: Tensor) -> tuple[Tensor, Grid]:
-        """Of samples ``(B, *shape)``: whitened patches ``(B, h * w, F)``, and (h, w)."""
+        """Return the whitened patches ``(B, h * w, F)`` of samples ``(B, *shape)``, and (h, w)."""
         patches, grid = self.raw(x)
         return self.whitening(patches, grid), grid
 

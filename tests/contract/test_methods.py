@@ -49,7 +49,7 @@ def test_the_class_says_what_it_is(name, vector_case):
         assert parameter.help.endswith((".", "...")), parameter.name
 
 
-def test_a_rate_that_too_few_rows_cannot_promise_is_announced(vector_case):
+def test_a_rate_that_too_few_rows_cannot_guarantee_gives_a_warning(vector_case):
     with pytest.warns(anogan.CalibrationWarning, match=r"smallest rate is 0\.14"):
         vector_case.fit(target_fpr=0.1)
 
