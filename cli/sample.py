@@ -31,7 +31,7 @@ def command(model_path: str, count: int, output: str, random_state: int | None, 
 
     Tables are written to .csv, .tsv or .parquet, arrays also to .npy. Pictures are written to .npy, to one .png file
     that shows them side by side, or to a folder with one PNG file each. The detector of the model must be able to
-    generate, such as wgan_gp; denoising_gan, the default of `anogan fit`, is not.
+    generate, such as wgan_gp; denoising_gan, the default of `anogan fit`, cannot.
     """
     detector = anogan.load(model_path)
     kind = detector.preprocessor_.kind
