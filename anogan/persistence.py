@@ -64,7 +64,8 @@ def write_model(path: str | os.PathLike[str], model: ModelFile) -> None:
         with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr(MANIFEST, json.dumps(manifest, indent=1))
             for name, data in parts.items():
-                archive.writestr(name, data)
+                # Compression takes seconds and saves less than a tenth of the weights.
+                archive.writestr(name, data, zipfile.ZIP_STORED if name == WEIGHTS else None)
         os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)

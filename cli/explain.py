@@ -80,8 +80,9 @@ def command(
         top = anogan.TopK.of(stream, highest=count, progress=reporter.show).highest
     warn_of(stream)
     if writer is not None:
-        for chunk, _ in top:
-            writer.write(chunk, anogan.metrics.pixel_maps(detector.explain(chunk.X)))
+        with writer:
+            for chunk, _ in top:
+                writer.write(chunk, anogan.metrics.pixel_maps(detector.explain(chunk.X)))
         found = [{"picture": str(chunk.ids()[0]), "score": score} for chunk, score in top]
         if not quiet:
             click.echo(writer.scale_note(), err=as_json)

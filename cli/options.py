@@ -33,7 +33,7 @@ chunk_rows_option = click.option(
     "--chunk-rows",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Rows or pictures held in memory at a time.  [default: 32768 rows, 256 pictures]",
+    help="Rows or pictures held in memory at a time.  [default: 32768 rows, 64 pictures]",
 )
 strict_option = click.option(
     "--strict",

@@ -120,6 +120,8 @@ def command(
     run = _Run(detector, stream, count, writer, Reporter(quiet=quiet))
     run.schema(flag=True)  # raises before any scoring if column names clash
     with run.reporter, contextlib.ExitStack() as stack:
+        if writer is not None:
+            stack.enter_context(writer)
         if fdr is None and writing.is_device(output):
             flagged = run.to_device(output)
         else:

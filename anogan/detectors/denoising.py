@@ -42,6 +42,10 @@ class DenoisingCritic(nn.Module):
         super().__init__()
         self.hourglass = backbone.hourglass(classes=LEVELS)
 
+    def features(self, x: Tensor) -> Tensor:
+        """Return the features alone: ``(K, B, *shape)`` -> ``(K, B, F)``."""
+        return self.hourglass.features(x)
+
     def forward(self, x: Tensor) -> Restoration:
         values, features, logits = self.hourglass(x)
         return Restoration(values, logits, features)

@@ -51,12 +51,13 @@ class DenoisingGANModule(DenoisingModule):
             self.scorer.extend(features_of(self.critic, held_out, self.scorer.size, self.members))
 
     def predict(self, x: Tensor, *, with_map: bool = False) -> Prediction:
+        if not with_map:
+            return Prediction(self.score(x), None)
         restored = self.critic(x)
-        score = self.scorer(restored.features)
-        return Prediction(score, (x - self.cleaned(x, restored)).abs() if with_map else None)
+        return Prediction(self.scorer(restored.features), (x - self.cleaned(x, restored)).abs())
 
     def score(self, x: Tensor) -> Tensor:
-        return self.predict(x).score
+        return self.scorer(self.critic.features(x))
 
     def components(self, x: Tensor) -> dict[str, Tensor]:
         """Return R's outputs for each row, by name of `COMPONENTS`: each ``(K, B)`` or ``(1, B)``."""

@@ -84,7 +84,7 @@ class FeatureGANModule(DenoisingModule):
 
     def features(self, patches: Tensor) -> Tensor:
         """Return R's last hidden layers of all members: ``(B, F)`` -> ``(B, K * width)``."""
-        return side_by_side(self.critic(patches.expand(self.members, *patches.shape)).features)
+        return side_by_side(self.critic.features(patches.expand(self.members, *patches.shape)))
 
     def embed(self, patches: Tensor) -> Tensor:
         """Concatenate whitened patches and R's features of them: ``(B, F)`` -> ``(B, E)``."""

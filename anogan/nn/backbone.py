@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from ..data.spec import SampleSpec
 from ..errors import InputError
 from .geometry import Geometry, geometry_for
+from .outputs import Hourglass
 
 BACKBONES: dict[str, type["Backbone"]] = {}
 """Filled by the modules of this folder; see `backbones`."""
@@ -136,7 +137,7 @@ class Backbone(ABC):
         noise_dim: int = 0,
         classes: int = 0,
         bounded: bool = False,
-    ) -> nn.Module:
+    ) -> Hourglass:
         """An encoder-decoder with skip connections: ``(K, B, *shape)`` -> `HourglassOutput`.
 
         Parameters

@@ -14,8 +14,8 @@ from .conv import MOST_CHANNELS, Down, Up, init_dcgan, level_channels, level_siz
 from .ensemble import Members
 from .growing import Growing, GrowingDown, enlarge
 from .layers import SLOPE, OutputRange
-from .outputs import Critique
-from .unet import UNet
+from .outputs import Critique, Hourglass
+from .unet import UNet, UNets
 
 SMALLEST = 8  # pixels; smaller images have no level to halve
 PATCH_LEVELS = 3  # halvings of the patch critic, at most: one logit for each 8x8 pixels
@@ -171,8 +171,8 @@ class DCGAN(Backbone):
         noise_dim: int = 0,
         classes: int = 0,
         bounded: bool = False,
-    ) -> nn.Module:
-        return Members(
+    ) -> Hourglass:
+        return UNets(
             self.members,
             lambda: UNet(
                 self.spec,

@@ -10,7 +10,7 @@ from ..data.spec import SampleSpec
 from ..errors import InputError
 from .backbone import Backbone, Decoder
 from .layers import SLOPE, BatchedLinear, OutputRange, batched_linear
-from .outputs import Critique, HourglassOutput
+from .outputs import Critique, Hourglass, HourglassOutput
 
 
 class Hidden(nn.Module):
@@ -47,7 +47,7 @@ class MLPDecoder(Decoder, nn.Sequential):
     """Hidden layers, a linear layer, and the value range of the spec."""
 
 
-class MLPHourglass(nn.Module):
+class MLPHourglass(Hourglass):
     """``(K, B, (1 + extra) d)``, and noise ``(K, B, noise_dim)`` if any -> `HourglassOutput`.
 
     Two hidden layers and a linear one. With a ``bottleneck`` it is the U-Net's idea on vectors: the second hidden layer
@@ -85,8 +85,11 @@ class MLPHourglass(nn.Module):
                     nn.init.normal_(layer.weight, std=layer.weight.shape[1] ** -0.5)
                     nn.init.zeros_(layer.bias)
 
+    def features(self, x: Tensor) -> Tensor:
+        return self.down(x)  # (K, B, F)
+
     def forward(self, x: Tensor, *noise: Tensor) -> HourglassOutput:
-        features = self.down(torch.cat([x, *noise], dim=-1) if noise else x)  # (K, B, F)
+        features = self.features(torch.cat([x, *noise], dim=-1) if noise else x)
         h = features
         if self.bottleneck is not None:
             h = torch.cat([features, self.bottleneck(features)], dim=-1)  # (K, B, 2 F)
@@ -153,7 +156,7 @@ class MLP(Backbone):
         noise_dim: int = 0,
         classes: int = 0,
         bounded: bool = False,
-    ) -> nn.Module:
+    ) -> Hourglass:
         return MLPHourglass(
             self.spec,
             self.members,

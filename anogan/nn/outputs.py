@@ -1,5 +1,6 @@
-"""What critics and hourglasses return."""
+"""What critics and hourglass networks return."""
 
+from abc import ABC, abstractmethod
 from typing import NamedTuple
 
 import torch
@@ -37,6 +38,14 @@ class HourglassOutput(NamedTuple):
     values: Tensor
     features: Tensor
     logits: Tensor
+
+
+class Hourglass(nn.Module, ABC):
+    """An encoder-decoder with skip connections: ``(K, B, *shape)``, and noise if any, -> `HourglassOutput`."""
+
+    @abstractmethod
+    def features(self, x: Tensor) -> Tensor:
+        """Return the features of `HourglassOutput` alone, at the cost of the encoder half: ``(K, B, F)``."""
 
 
 def critique_both(

@@ -1,12 +1,15 @@
 """U-Net (Ronneberger 2015, arXiv:1505.04597): from image to image, with skips between equal resolutions."""
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
 from ..data.spec import SampleSpec
 from .conv import Down, Up, init_dcgan, level_channels, level_sizes
+from .ensemble import Members
 from .layers import OutputRange
-from .outputs import HourglassOutput
+from .outputs import Hourglass, HourglassOutput
 
 
 class UNet(nn.Module):
@@ -45,6 +48,9 @@ class UNet(nn.Module):
         self.range = OutputRange(spec) if bounded else nn.Identity()
         init_dcgan(self)
 
+    def features(self, x: Tensor) -> Tensor:
+        return self.down(x).flatten(1)  # (B, F)
+
     def forward(self, x: Tensor, *noise: Tensor) -> HourglassOutput:
         levels = self.down.levels(x)  # finest first
         features = levels[-1].flatten(1)  # (B, F)
@@ -57,3 +63,10 @@ class UNet(nn.Module):
             h = up(torch.cat([h, level], dim=1))
         logits = features[:, :0] if self.head is None else self.head(features)
         return HourglassOutput(self.range(h), features, logits)
+
+
+class UNets(Hourglass, Members):
+    """A `UNet` for each member."""
+
+    def features(self, x: Tensor) -> Tensor:
+        return torch.stack([cast(UNet, net).features(x[k]) for k, net in enumerate(self.nets)])

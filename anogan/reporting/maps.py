@@ -3,7 +3,9 @@
 import functools
 import io
 import os
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 from PIL import Image
@@ -12,7 +14,7 @@ from scipy.ndimage import binary_erosion
 
 from ..evaluation.metrics import resized_map
 from ..sources.source import Chunk
-from ..sources.threads import ordered_map
+from ..sources.threads import decoder_threads
 from ..sources.writing import check_target, written_whole
 from .pictures import as_bytes, original
 
@@ -27,6 +29,8 @@ class MapWriter:
     """Writes ``NAME_overlay.png`` and the raw map per picture, both at the picture's own size.
 
     The first maps set one colour scale for the whole run, so that the colours of different pictures can be compared.
+    Pictures are drawn in threads while the caller computes the next maps; use the writer as a context manager, whose
+    end waits for the last files.
 
     Parameters
     ----------
@@ -51,19 +55,45 @@ class MapWriter:
         self.bottom: float | None = None
         self.top: float | None = None
         self._taken: set[str] = set()
+        self._pool = ThreadPoolExecutor(decoder_threads(), thread_name_prefix="anogan-draw")
+        self._pending: list[Future[None]] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: Any) -> None:
+        try:
+            if kind is None:
+                self._finish()
+        finally:
+            self._pool.shutdown(wait=True, cancel_futures=True)
 
     def write(self, chunk: Chunk, maps: np.ndarray) -> None:
-        """Write the maps (n, h, w) of a chunk's pictures."""
+        """Write the maps (n, h, w) of a chunk's pictures, after those of the previous chunk are complete.
+
+        Raises
+        ------
+        InputError, OSError
+            A picture cannot be read or a file cannot be written, possibly one of the previous chunk.
+        """
+        self._finish()  # at most two chunks are held in memory
         if self.bottom is None or self.top is None:
             self.bottom, self.top = colour_scale(maps)
         names = [f"row_{row:06d}" for row in range(chunk.first, chunk.first + len(chunk))]
         if chunk.names is not None:
             names = [self._output_name(name) for name in chunk.names]
         scale = (self.bottom, self.top)
-        for _ in ordered_map(lambda i: self._write_one(names[i], original(chunk, i), maps[i], scale), range(len(maps))):
-            pass
+        self._pending = [
+            self._pool.submit(self._write_one, name, chunk, row, maps[row], scale) for row, name in enumerate(names)
+        ]
 
-    def _write_one(self, name: str, picture: np.ndarray, values: np.ndarray, scale: tuple[float, float]) -> None:
+    def _finish(self) -> None:
+        for future in self._pending:
+            future.result()
+        self._pending = []
+
+    def _write_one(self, name: str, chunk: Chunk, row: int, values: np.ndarray, scale: tuple[float, float]) -> None:
+        picture = original(chunk, row)
         at_size = resized_map(values, (picture.shape[1], picture.shape[2]))
         overlay = drawn(picture, at_size, scale, self.threshold)
         self._save(f"{name}_overlay.png", self._png(Image.fromarray(as_bytes(overlay))))

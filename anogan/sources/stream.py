@@ -20,7 +20,7 @@ from .source import Chunk, Source
 from .table import TableFile
 
 ROWS_AT_ONCE = 32768
-PICTURES_AT_ONCE = 256
+PICTURES_AT_ONCE = 64
 _UNSEEN_KEPT = 1000  # different values per column, so that a column with only new values does not fill the memory
 
 Progress: TypeAlias = Callable[[str, int, int | None], None]

@@ -18,8 +18,8 @@ def cyan(file):
 
 
 def written(folder, values, **options):
-    writer = MapWriter(str(folder), **options)
-    writer.write(Chunk(0, np.zeros((1, 1, *values.shape))), values[None])
+    with MapWriter(str(folder), **options) as writer:
+        writer.write(Chunk(0, np.zeros((1, 1, *values.shape))), values[None])
     return writer
 
 
