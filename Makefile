@@ -22,8 +22,7 @@ test: $(INSTALLED)
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -m "not slow" -n 2 --dist worksteal
-	$(BIN)/python -m pytest --doctest-modules anogan -W ignore::UserWarning
+	$(BIN)/python -m pytest -m "not slow" -n 2 --dist worksteal --doctest-modules anogan tests -W ignore::UserWarning
 
 test-slow: $(INSTALLED)
 	$(BIN)/python -m pytest -m slow -n 2 --timeout 3600
