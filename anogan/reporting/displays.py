@@ -9,6 +9,7 @@ import numpy as np
 from ..errors import InputError
 from ..evaluation.metrics import pixel_maps, resized_map
 from ..sources.labels import anomalous_rows
+from ..sources.pictures import PictureSource
 from ..sources.stream import Stream, TopK
 from .maps import colour_scale, drawn
 from .pictures import original
@@ -77,10 +78,12 @@ class ScoreDisplay(_Display):
         y : (n,) array-like, optional
             Labels: 0 or false for normal rows and 1 or true for anomalous ones, or any if `normal` is given.
         normal : str, optional
-            The label of normal rows.
+            The label of normal rows; by default "good" for a folder in MVTec layout.
         ax : matplotlib axes, optional
         """
         stream = Stream.of(detector, X, y)
+        if isinstance(stream.source, PictureSource):
+            normal = normal or "good"
         found = TopK.of(stream, highest=0)
         anomalous = None if found.labels is None else anomalous_rows(found.labels, normal, stream.source.name)
         threshold = detector.calibration_.threshold

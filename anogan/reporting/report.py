@@ -125,6 +125,11 @@ class Report:
         is_image = detector.preprocessor_.kind == "image"
         found = TopK.of(stream, highest=top, lowest=_THUMBS if is_image else _SIDE_BY_SIDE, progress=progress)
         notes = stream.notes()
+        if found.labels is None and normal is not None and not isinstance(stream.source, PictureSource):
+            raise InputError(
+                f"{stream.source.name} was read without labels, so none can be '{normal}'; give y, or the name of the "
+                "labels (on the command line with --label, which is y for a .npz)."
+            )
         anomalous = _anomalous(found, normal, stream.source.name, notes)
         facts = _answer(detector, found.scores, anomalous)
         facts |= _scores(detector, found.scores, anomalous)

@@ -41,7 +41,7 @@ class Stream:
         Column of a table file, or the key y of a .npz, that the chunks carry as labels. The pictures of an MVTec layout
         carry their kinds, and data in memory the labels it was given with, in any case.
     chunk_rows : int or None
-        Rows or pictures in a chunk; by default 32768 or 256.
+        Rows or pictures in a chunk; by default 32768 or 64.
     skip_errors : bool
         Leave out pictures that cannot be read, and note them.
     strict : bool

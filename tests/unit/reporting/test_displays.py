@@ -7,6 +7,7 @@ import matplotlib
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from PIL import Image
 
 import anogan
 from anogan import AnomalyMapDisplay, InputError, ScoreDisplay, TrainingCurvesDisplay
@@ -86,3 +87,13 @@ def test_importing_the_displays_does_not_import_matplotlib():
     check = "import sys, anogan; anogan.ScoreDisplay, anogan.Report; print('matplotlib' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_good_is_normal_in_a_folder_in_mvtec_layout(pictures, tmp_path):
+    as_bytes = (pictures * 255).astype(np.uint8)
+    for number, folder in enumerate(("train/good", "test/good", "test/good", "test/hole")):
+        (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(as_bytes[number, 0]).save(tmp_path / folder / f"{number}.png")
+    detector = anogan.GANomaly(**anogan.GANomaly.tiny, random_state=0).fit(as_bytes)
+    display = ScoreDisplay.from_estimator(detector, tmp_path, ax=Figure().subplots())
+    assert display.anomalous.tolist() == [False, False, True]

@@ -122,3 +122,14 @@ def test_the_model_file_is_stated_where_it_is_known(detector, tmp_path):
     report = Report.from_estimator(detector, table(30), model_path=tmp_path / "m.anogan")
     assert report.facts["model"]["bytes"] == (tmp_path / "m.anogan").stat().st_size
     assert report.facts["model"]["digest"] in report.to_html()
+
+
+def test_a_normal_label_without_labels_is_an_error(tmp_path):
+    X = np.random.default_rng(0).normal(size=(40, 2))
+    detector = anogan.GANomaly(**anogan.GANomaly.tiny, random_state=0).fit(X)
+    np.savez(tmp_path / "a.npz", X=X, y=np.arange(40) % 2)
+    for data in (X, tmp_path / "a.npz"):
+        with pytest.raises(InputError, match="without labels"):
+            Report.from_estimator(detector, data, normal="0")
+    report = Report.from_estimator(detector, Stream(detector, tmp_path / "a.npz", label="y"), normal="0")
+    assert report.facts["truth"]["normal"] == 20
