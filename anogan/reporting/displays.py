@@ -15,6 +15,7 @@ from .maps import colour_scale, drawn
 from .pictures import original
 
 _BINS = 40
+_MARGIN = 0.05  # of the range, beyond the threshold
 _INSIDE = 0.98  # share of the scores that the axis covers; a few anomalies may lie orders of magnitude above the rest
 
 
@@ -92,8 +93,8 @@ class ScoreDisplay(_Display):
     def plot(self, ax: Any = None) -> Self:
         """Plot on `ax`, or on new axes. The last bar counts the scores beyond the axis too."""
         ax = self._axes(ax)
-        top = max(float(np.quantile(self.scores, _INSIDE)), self.threshold * 1.05)
-        bins = np.linspace(float(self.scores.min()), top, _BINS)
+        low, top = float(self.scores.min()), max(float(np.quantile(self.scores, _INSIDE)), self.threshold)
+        bins = np.linspace(low, top + (_MARGIN * (top - low) or 1.0), _BINS)  # scores may be negative, or all equal
         inside = np.clip(self.scores, bins[0], bins[-1])
         light: dict[str, Any] = {"density": True, "color": "0.75", "edgecolor": "0.4"}
         if self.anomalous is None:

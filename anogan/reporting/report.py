@@ -179,7 +179,7 @@ def _anomalous(found: TopK, normal: str | None, name: str, notes: list[str]) -> 
     if found.labels is None:
         return None
     if normal == "good" and len(set((found.labels == normal).tolist())) == 1:
-        notes.append("the folders name only one kind of picture, so nothing can be measured.")
+        notes.append("the labels are either all normal or all anomalous, so nothing can be measured.")
         return None
     return anomalous_rows(found.labels, normal, name)
 

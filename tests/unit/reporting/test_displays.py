@@ -46,6 +46,19 @@ def test_scores_are_drawn_with_the_threshold(detector, X):
     assert [text.get_text() for text in labelled.ax_.get_legend().get_texts()] == ["normal", "anomalous", "threshold"]
 
 
+@pytest.mark.parametrize("threshold", [-1.0, 0.0, 5.0])
+@pytest.mark.parametrize(
+    "scores", [np.linspace(-9.0, -2.0, 50), np.append(np.linspace(-9.0, -2.0, 50), 1e6), np.zeros(9)]
+)
+def test_no_bar_of_scores_below_the_threshold_reaches_beyond_it(scores, threshold):
+    ax = ScoreDisplay(scores, threshold=threshold).plot(Figure().subplots()).ax_
+    ends = [bar.get_x() + bar.get_width() for bar in ax.patches]
+    width = ax.patches[0].get_width()
+    assert max(ends) > threshold
+    beyond = sum(bar.get_height() * width for bar in ax.patches if bar.get_x() >= threshold)
+    assert beyond <= (scores > threshold - width).mean() + 1e-9
+
+
 def test_a_display_can_be_drawn_again(detector, X):
     display = ScoreDisplay.from_estimator(detector, X)
     first = display.ax_
