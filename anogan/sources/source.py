@@ -6,7 +6,7 @@ import importlib
 import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -29,6 +29,8 @@ class Chunk:
     labels : (n,) array of str or None
     end : int
         Number of the first row after this chunk. It can exceed ``first + n`` because skipped pictures are counted.
+    unreadable : dict of str to dict of int to str
+        Cells that are not of their column's type, which are missing in X: column -> row in X -> the cell's text.
     """
 
     first: int
@@ -36,6 +38,7 @@ class Chunk:
     names: list[str] | None = None
     labels: np.ndarray | None = None
     end: int = 0
+    unreadable: dict[str, dict[int, str]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.X)
@@ -49,7 +52,9 @@ class Chunk:
         part = self.X.iloc[row : row + 1] if hasattr(self.X, "iloc") else self.X[row : row + 1]
         names = None if self.names is None else self.names[row : row + 1]
         labels = None if self.labels is None else self.labels[row : row + 1].copy()
-        return Chunk(self.first + row, part.copy() if hasattr(part, "copy") else part, names, labels)
+        unreadable = {column: {0: cells[row]} for column, cells in self.unreadable.items() if row in cells}
+        part = part.copy() if hasattr(part, "copy") else part
+        return Chunk(self.first + row, part, names, labels, unreadable=unreadable)
 
 
 class Source(ABC):
