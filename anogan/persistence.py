@@ -23,6 +23,7 @@ from .data.choose import preprocessor_from_state
 from .data.preprocessor import Preprocessor
 from .data.state import ROOT, decode, encode
 from .errors import FormatError
+from .sources.writing import written_whole
 
 FORMAT_VERSION = 2
 UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, KeyError, RuntimeError, TypeError, ValueError)
@@ -52,23 +53,17 @@ class ModelFile:
 
 def write_model(path: str | os.PathLike[str], model: ModelFile) -> None:
     """Write the file whole or not at all (to a temporary name beside it, then renamed)."""
-    target = Path(path)
     state, arrays = encode(model.preprocessor.to_state())
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.weights.items()}
     tensors |= {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
     parts = {WEIGHTS: save_tensors(tensors), PREPROCESSOR: state}
     manifest = model.manifest | {"format_version": FORMAT_VERSION}
     manifest["sha256"] = _digests(manifest, parts)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
-            archive.writestr(MANIFEST, json.dumps(manifest, indent=1))
-            for name, data in parts.items():
-                # Compression takes seconds and saves less than a tenth of the weights.
-                archive.writestr(name, data, zipfile.ZIP_STORED if name == WEIGHTS else None)
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with written_whole(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(MANIFEST, json.dumps(manifest, indent=1))
+        for name, data in parts.items():
+            # Compression takes seconds and saves less than a tenth of the weights.
+            archive.writestr(name, data, zipfile.ZIP_STORED if name == WEIGHTS else None)
 
 
 def read_model(path: str | os.PathLike[str]) -> ModelFile:

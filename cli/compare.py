@@ -19,7 +19,7 @@ import anogan
 from anogan import ArrayFile, InputError, TableFile, labels, writing
 
 from . import options
-from .output import warn
+from .output import reserve, warn
 from .progress import Reporter
 
 DETECTORS = "denoising_gan,wgan_gp,ganomaly,skip_ganomaly,knn,lof,iforest,ocsvm,ecod"
@@ -106,7 +106,7 @@ def command(
         sys.path.append(os.getcwd())  # an import path may name a module in the working directory
     names = anogan.baselines.chosen(detectors)
     if output is not None:
-        writing.check_table_target(output, [data])
+        reserve(output, [data], table=True)
     X, anomalous = _read(data, label, normal, drop)
     anogan.protocol.warm_up(names)
     records = []

@@ -17,6 +17,7 @@ import anogan
 from anogan import writing
 
 from . import options
+from .output import reserve
 from .progress import Reporter
 
 DETECTORS = ("ganomaly", "wgan_gp")
@@ -63,9 +64,8 @@ def command(output: str, quiet: bool) -> None:
     CSV file with the scores and a PNG file with a figure in DIR. The detectors have their default parameters,
     except for a false-alarm rate of 5 %.
     """
-    writing.check_target(output, folder=True)
+    reserve(output, folder=True)
     folder = Path(output)
-    folder.mkdir(parents=True, exist_ok=True)
     began = time.perf_counter()
     written: list[Path] = []
     for make in (breast_cancer, digits):

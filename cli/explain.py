@@ -12,7 +12,7 @@ import anogan
 from anogan import InputError, Stream, writing
 
 from . import options
-from .output import warn_of
+from .output import reserve, warn_of
 from .progress import Reporter
 
 
@@ -73,9 +73,9 @@ def command(
     is_image = detector.preprocessor_.kind == "image"
     if is_image and output is None:
         raise InputError("Explanations of pictures are heatmaps: name a folder for them with -o DIR.")
+    if output is not None:
+        reserve(output, [data, model_path], folder=is_image, table=not is_image)
     writer = anogan.MapWriter(str(output), detector.calibration_.map_threshold) if is_image else None
-    if output is not None and not is_image:
-        writing.check_table_target(output, [data, model_path])
     with Reporter(quiet=quiet) as reporter:
         top = anogan.TopK.of(stream, highest=count, progress=reporter.show).highest
     warn_of(stream)

@@ -13,7 +13,7 @@ import anogan
 from anogan import ArrayFile, InputError, PictureSource, TableFile, labels, pictures, writing
 
 from . import options
-from .output import save, warn
+from .output import reserve, save, warn
 from .progress import Reporter
 
 
@@ -106,9 +106,9 @@ def command(
     normal, or --label and --normal must say which rows are normal.
     """
     detector = _built(name, given)
-    writing.check_target(model_path, [data])
     if writing.is_device(model_path):
         raise InputError(f"A model cannot be written to '{model_path}'; name a file.")
+    reserve(model_path, [data])
     if checkpoint is not None:
         writing.check_target(checkpoint, folder=True)
     if log_dir is not None:
@@ -117,7 +117,7 @@ def command(
     if strip is not None:
         if not strip.lower().endswith(".png"):
             raise InputError(f"--strip writes a PNG picture, but '{strip}' does not end in .png.")
-        writing.check_target(strip, [data, model_path])
+        reserve(strip, [data, model_path])
         loggers.append(_Strip(detector))
     if unlabeled is not None and not detector.uses_unlabeled:
         raise InputError(

@@ -116,6 +116,8 @@ def kept(output: str, schema: pa.Schema, run: dict[str, Any], *, resume: bool) -
         If a journal exists and `resume` is False, or if it belongs to another run.
     """
     path = Path(f"{output}.part")
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        raise InputError(f"{path} was not written by `anogan score`; move or delete it.")
     if path.exists() and not resume:
         raise InputError(
             f"{path} holds the scores of an interrupted run. Continue with --resume, or delete the file to start again."

@@ -1,10 +1,12 @@
-"""Print warnings on stderr and write model files."""
+"""Print warnings on stderr, hold the outputs of a command, and write model files."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import click
 
 import anogan
+from anogan import writing
 
 
 def warn(message: str) -> None:
@@ -16,6 +18,16 @@ def warn_of(stream: anogan.Stream) -> None:
     """Warn about skipped pictures and about values that were not in the training data, one line each."""
     for note in stream.notes():
         warn(note)
+
+
+def reserve(target: str, inputs: Sequence[str] = (), *, folder: bool = False, table: bool = False) -> None:
+    """Raise if an output cannot be written; otherwise keep other runs from writing it until the command ends."""
+    if table:
+        writing.check_table_target(target, inputs)
+    else:
+        writing.check_target(target, inputs, folder=folder)
+    if not writing.is_device(target):
+        click.get_current_context().with_resource(writing.locked(target, folder=folder))
 
 
 def save(detector: Any, model_path: str) -> None:

@@ -6,10 +6,10 @@ from typing import Any
 import click
 
 import anogan
-from anogan import Stream, writing
+from anogan import Stream
 
 from . import options
-from .output import save, warn_of
+from .output import reserve, save, warn_of
 from .progress import Reporter
 
 
@@ -42,7 +42,7 @@ def command(
     scores stay in memory. If DATA is a folder in MVTec layout, the pictures in train/good are used; they must not be
     those that the model was fitted on.
     """
-    writing.check_target(output, [data, model_path])
+    reserve(output, [data, model_path])
     detector = anogan.load(model_path)
     if target_fpr is not None:
         detector.set_params(target_fpr=target_fpr, contamination="auto")

@@ -9,7 +9,7 @@ import anogan
 from anogan import InputError, Stream, writing
 
 from . import options
-from .output import warn_of
+from .output import reserve, warn_of
 from .progress import Reporter
 
 
@@ -61,7 +61,7 @@ def command(
 
     The page is one file without external resources, so it can be mailed, printed and archived.
     """
-    writing.check_target(output, [data, model_path])
+    reserve(output, [data, model_path])
     if not writing.is_device(output) and not output.lower().endswith((".html", ".htm")):
         raise InputError(f"The report is an HTML page, but '{output}' does not end in .html.")
     detector = anogan.load(model_path)

@@ -11,6 +11,7 @@ import anogan
 from anogan import InputError, pictures, writing
 
 from . import options
+from .output import reserve
 
 
 @click.command(epilog=options.examples("anogan sample -m model.anogan -n 100 -o synthetic.csv"))
@@ -65,7 +66,7 @@ def _check_output(output: str, kind: str) -> bool:
     if not known and not as_folder and not (writing.is_device(output) and kind != "image"):
         words = ", ".join(suffixes) + (" or a folder" if kind == "image" else " or -")
         raise InputError(f"Samples of this model cannot be written to '{output}'; use {words}.")
-    writing.check_target(output, folder=as_folder)
+    reserve(output, folder=as_folder)
     return as_folder
 
 
@@ -82,7 +83,6 @@ def _write_table(samples: Any, output: str) -> None:
 
 def _write_pictures(samples: np.ndarray, folder: Path) -> None:
     """Write each picture to a PNG file of its own."""
-    folder.mkdir(parents=True, exist_ok=True)
     digits = len(str(len(samples) - 1))
     for index, pixels in enumerate(pictures.samples_as_bytes(samples)):
         pictures.save_picture(pixels, folder / f"sample_{index:0{digits}d}.png")

@@ -17,7 +17,7 @@ from anogan import Chunk, InputError, Stream, writing
 
 from . import options
 from .journal import Journal, digest, identity, kept, nameless
-from .output import warn, warn_of
+from .output import reserve, warn, warn_of
 from .progress import Reporter
 
 _PARTS = {"": ("label", pa.string()), "_share": ("share", pa.float64()), "_text": ("text", pa.string())}
@@ -104,7 +104,7 @@ def command(
     A category that was not in the training data does not stop scoring, because an unseen value may itself be an
     anomaly. Such categories are reported at the end; --strict makes them an error.
     """
-    writing.check_table_target(output, [data, model_path])
+    reserve(output, [data, model_path], table=True)
     detector = anogan.load(model_path)
     stream = Stream(detector, data, drop, label, chunk_rows, on_error == "skip", strict)
     kind = detector.preprocessor_.kind
@@ -116,6 +116,8 @@ def command(
         raise InputError("--resume needs an output file and does not work with --maps.")
     if map_format is not None and maps is None:
         raise InputError("--map-format is the format of the maps that --maps DIR writes; give --maps DIR too.")
+    if maps is not None:
+        reserve(maps, folder=True)
     writer = None if maps is None else anogan.MapWriter(maps, detector.calibration_.map_threshold, map_format or "png")
     run = _Run(detector, stream, count, writer, Reporter(quiet=quiet))
     run.schema(flag=True)  # raises before any scoring if column names clash
@@ -212,7 +214,7 @@ class _Run:
             for table in journal.tables():
                 counts += calibration.counts(table["score"].to_numpy())
             level = calibration.fdr_level(counts, fdr)
-        schema, flagged = self.schema(flag=True), 0
+        schema, flagged, written = self.schema(flag=True), 0, 0
         self.reporter.begin("writing", self.rows)
         with writing.table_writer(output, schema) as writer:
             for table in journal.tables():
@@ -222,8 +224,14 @@ class _Run:
                     flags = table["p_value"].to_numpy() <= level
                     table = self._only_flagged_explained(table, flags)
                 flagged += int(flags.sum())
+                written += table.num_rows
                 writer.write(table.append_column("flag", pa.array(flags)).select(schema.names))
                 self.reporter.advance(table.num_rows)
+            if written != self.rows:  # then the output does not appear
+                raise anogan.AnoganError(
+                    f"{self.rows:,} rows were scored, but {written:,} were read back for {output}: something else has "
+                    "changed the scores kept on disk. Delete them and score again."
+                )
         if fdr is not None and not flagged and counts[0]:
             self._warn_of_coarse_p_values(int(counts[0]), fdr)
         return flagged

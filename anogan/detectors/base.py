@@ -1,5 +1,6 @@
 """The scikit-learn interface that all detectors share; a subclass adds parameters and builds its module."""
 
+import contextlib
 import inspect
 import os
 import warnings
@@ -22,6 +23,7 @@ from ..nn.backbone import Backbone
 from ..scoring.drift import Drift
 from ..seeding import draw_seed, forked_torch_rng
 from ..sources.table import TableFile
+from ..sources.writing import locked
 from .calibrating import too_few_rows
 from .common import CommonParameters
 from .estimator import BaseEstimator, OutlierMixin
@@ -126,7 +128,7 @@ class Detector(CommonParameters, ModelFileMixin, OutlierMixin, BaseEstimator):
             Called at each step of the training.
         checkpoint : path, optional
             A directory. If training is killed, calling fit with the same data and parameters resumes it and gives the
-            result of an uninterrupted training (bit for bit on CPU).
+            result of an uninterrupted training (bit for bit on CPU). Only one fit at a time can use a directory.
         restarts : int
             How often training is repeated after it diverged or its generator collapsed, with another seed (derived
             from `random_state`) and 0.3 times the learning rate. The attempt kept is one without divergence or
@@ -141,6 +143,7 @@ class Detector(CommonParameters, ModelFileMixin, OutlierMixin, BaseEstimator):
             A loss became infinite or NaN in every attempt.
         """
         directory = None if checkpoint is None else Path(checkpoint)
+        lock = contextlib.nullcontext() if directory is None else locked(directory, folder=True)
         self.check_parameters()
         if X_unlabeled is not None and not self.uses_unlabeled:
             suited = _detectors_with("uses_unlabeled")
@@ -150,10 +153,11 @@ class Detector(CommonParameters, ModelFileMixin, OutlierMixin, BaseEstimator):
         try:
             self._check_condition(X)
             self._check_condition(X_unlabeled)
-            prepared = prepare(self, X, X_unlabeled, callbacks=callbacks, checkpoint=directory)
-            for callback in callbacks:
-                callback.on_fit_begin(prepared.parameters)
-            state = fit_detector(self, prepared, callbacks=callbacks, checkpoint=directory, restarts=restarts)
+            with lock:
+                prepared = prepare(self, X, X_unlabeled, callbacks=callbacks, checkpoint=directory)
+                for callback in callbacks:
+                    callback.on_fit_begin(prepared.parameters)
+                state = fit_detector(self, prepared, callbacks=callbacks, checkpoint=directory, restarts=restarts)
         except BaseException:  # Ctrl-C too
             for callback in callbacks:
                 callback.on_fit_end(None)

@@ -11,6 +11,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from ..errors import FormatError
+from ..sources.writing import written_whole
 
 FILE_NAME = "checkpoint.safetensors"
 
@@ -18,17 +19,12 @@ FILE_NAME = "checkpoint.safetensors"
 def write_checkpoint(directory: Path, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
     """Replace the directory's checkpoint atomically."""
     directory.mkdir(parents=True, exist_ok=True)
-    temporary = directory / f".{FILE_NAME}"  # a fixed name, so that the file of a killed process is overwritten
-    try:
-        # Clones, since safetensors refuses tensors that share memory.
-        whole = {name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()}
-        with open(temporary, "wb") as file:  # `save_file` raises no OSError if the disk is full
-            file.write(save(whole, metadata={"state": json.dumps(state)}))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, directory / FILE_NAME)
-    finally:
-        temporary.unlink(missing_ok=True)
+    # Clones, since safetensors refuses tensors that share memory.
+    whole = {name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()}
+    with written_whole(directory / FILE_NAME) as file:  # `save_file` raises no OSError if the disk is full
+        file.write(save(whole, metadata={"state": json.dumps(state)}))
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def read_checkpoint(directory: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:

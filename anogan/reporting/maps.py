@@ -12,10 +12,11 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from scipy.ndimage import binary_erosion
 
+from ..errors import InputError
 from ..evaluation.metrics import resized_map
 from ..sources.source import Chunk
 from ..sources.threads import decoder_threads
-from ..sources.writing import check_target, written_whole
+from ..sources.writing import check_target, locked, written_whole
 from .pictures import as_bytes, original
 
 _QUANTILE = 0.999  # of the first pictures' pixels: the top of the colour scale
@@ -29,8 +30,9 @@ class MapWriter:
     """Writes ``NAME_overlay.png`` and the raw map per picture, both at the picture's own size.
 
     The first maps set one colour scale for the whole run, so that the colours of different pictures can be compared.
-    Pictures are drawn in threads while the caller computes the next maps; use the writer as a context manager, whose
-    end waits for the last files.
+    Pictures are drawn in threads while the caller computes the next maps; use the writer as a context manager, which
+    keeps other runs from writing to the folder, and whose end waits for the last files. Links inside the folder are not
+    followed.
 
     Parameters
     ----------
@@ -57,8 +59,10 @@ class MapWriter:
         self._taken: set[str] = set()
         self._pool = ThreadPoolExecutor(decoder_threads(), thread_name_prefix="anogan-draw")
         self._pending: list[Future[None]] = []
+        self._lock = locked(folder, folder=True)
 
     def __enter__(self) -> Self:
+        self._lock.__enter__()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: Any) -> None:
@@ -67,6 +71,7 @@ class MapWriter:
                 self._finish()
         finally:
             self._pool.shutdown(wait=True, cancel_futures=True)
+            self._lock.__exit__(None, None, None)
 
     def write(self, chunk: Chunk, maps: np.ndarray) -> None:
         """Write the maps (n, h, w) of a chunk's pictures, after those of the previous chunk are complete.
@@ -139,6 +144,10 @@ class MapWriter:
     def _save(self, name: str, data: bytes) -> None:
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
+        if path.parent.resolve() != self.folder.resolve() / path.parent.relative_to(self.folder):
+            raise InputError(
+                f"{path.parent} leads out of {self.folder} by a link; remove the link, or name another folder."
+            )
         with written_whole(os.fspath(path)) as file:
             file.write(data)
 

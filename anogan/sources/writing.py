@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import IO, Any
 
 import pyarrow as pa
-import pyarrow.csv as pv
-import pyarrow.parquet as pq
 
 from ..errors import InputError
+from .locks import locked
 
 WRITTEN_SUFFIXES = (".csv", ".tsv", ".parquet")
+_PATIENCE = 10.0  # seconds that a write waits for another one to the same file
 
 
 def check_target(target: str, inputs: Sequence[str] = (), *, folder: bool = False) -> None:
@@ -83,13 +83,15 @@ def written_whole(target: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
             with open(path, "wb") as file:
                 yield file
             return
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-        try:
-            with open(temporary, "wb") as file:
-                yield file
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with locked(path, patience=_PATIENCE):
+            temporary = path.with_name(f".{path.name}.part")
+            temporary.unlink(missing_ok=True)  # a killed process left it, or it is a link that must not be followed
+            try:
+                with open(temporary, "xb") as file:
+                    yield file
+                os.replace(temporary, path)
+            finally:
+                temporary.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -114,6 +116,10 @@ class TableWriter:
     """
 
     def __init__(self, file: IO[bytes], target: str, schema: pa.Schema) -> None:
+        # Imported here, because saving a model needs neither.
+        import pyarrow.csv as pv
+        import pyarrow.parquet as pq
+
         name = target.lower()
         if name.endswith(".parquet"):
             self._writer: Any = pq.ParquetWriter(file, schema)
