@@ -16,6 +16,7 @@ from .experiment import Experiment
 from .health import Health
 from .images import Images
 from .intrusion import Intrusion
+from .oddbench import OddBench
 from .patches import Patches
 from .promises import Promises
 from .reasons import Reasons
@@ -34,6 +35,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     experiment.name: experiment
     for experiment in (
         Tabular(),
+        OddBench(),
         Intrusion(),
         Images(),
         Ablation(),

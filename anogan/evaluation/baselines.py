@@ -50,6 +50,7 @@ BASELINES: dict[str, Baseline] = {
     "inne": Baseline("pyod.models.inne.INNE"),
     "gmm": Baseline("pyod.models.gmm.GMM"),
     "kde": Baseline("pyod.models.kde.KDE", QUADRATIC_ROWS),
+    "fusion": Baseline("anogan.evaluation.fusion.Fusion", QUADRATIC_ROWS),
     "auto_encoder": Baseline("pyod.models.auto_encoder.AutoEncoder", kind="deep"),
     "vae": Baseline("pyod.models.vae.VAE", kind="deep"),
     "deep_svdd": Baseline("pyod.models.deep_svdd.DeepSVDD", kind="deep"),

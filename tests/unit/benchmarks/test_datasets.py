@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 
 from anogan.evaluation.protocol import Split
-from benchmarks import adbench
+from benchmarks import adbench, oddbench
 from benchmarks.datasets import limited
 from benchmarks.intrusion import gan_papers
 
@@ -47,3 +48,44 @@ def test_tables_are_found_and_loaded_without_repeating_rows(tmp_path: Path) -> N
     assert dataset.name == "toy.sub"
     assert np.array_equal(np.sort(np.concatenate([split.train, split.test]), axis=0), X)
     assert np.array_equal(split.test[:, 0] < 10, split.labels)
+
+
+def test_oddbench_keeps_the_published_split_and_has_two_halves(tmp_path: Path) -> None:
+    (tmp_path / "oddbench").mkdir()
+    train, test, labels = np.arange(40.0).reshape(20, 2), np.arange(100.0, 120.0).reshape(10, 2), np.arange(10) % 3 == 0
+    for name in ("AdPerformance", "ALLPatientData", "CometAnomaly"):
+        np.savez(tmp_path / f"oddbench/{name}.npz", X_train=train, X_test=test, y_test=labels.astype(np.int8))
+    found = oddbench.tables(tmp_path)
+    assert {name: dataset.protocol for name, dataset in found.items()} == {
+        "AdPerformance": "final",
+        "ALLPatientData": "development",
+        "CometAnomaly": "development",
+    }
+    split = found["AdPerformance"].load(tmp_path, np.random.default_rng(0), {})
+    assert np.array_equal(split.train, train)
+    assert np.array_equal(split.test, test)
+    assert np.array_equal(split.labels, labels)
+    (chosen,) = [axis for axis in oddbench.OddBench.axes if axis.name == "dataset"]
+    assert chosen.parse("final, CometAnomaly", tmp_path) == ["AdPerformance", "CometAnomaly"]
+    assert set(chosen.parse(None, tmp_path)) == set(found)
+    with pytest.raises(click.UsageError, match="'Nothing' is not one of development, final"):
+        chosen.parse("Nothing", tmp_path)
+
+
+def test_oddbench_reports_differences_on_the_same_tables() -> None:
+    def record(detector: str, dataset: str, auroc: float, k: int | None = None) -> dict:
+        return {
+            "protocol": "final",
+            "dataset": dataset,
+            "detector": detector,
+            "params": {"n_neighbors": k} if k else {},
+            "seed": 0,
+            "auroc": auroc,
+        }
+
+    values = {"a": (0.5, 0.6), "b": (0.7, 0.7), "c": (0.8, 0.77)}
+    records = [record("knn", name, own, 3) for name, (own, _) in values.items()]
+    records += [record("fusion", name, other) for name, (_, other) in values.items()]
+    lines = oddbench.differences(records).splitlines()
+    assert lines[-1] == "| fusion | 3 | +2.33 ± 3.93 | 33 | 33 | -3.0 |"
+    assert oddbench.differences(records[3:]) == ""
