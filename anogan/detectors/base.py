@@ -21,7 +21,7 @@ from ..engine.module import GANModule
 from ..errors import CalibrationWarning, InputError
 from ..nn.backbone import Backbone
 from ..scoring.drift import Drift
-from ..seeding import draw_seed, forked_torch_rng
+from ..seeding import draw_seed, seeded
 from ..sources.table import TableFile
 from ..sources.writing import locked
 from .calibrating import too_few_rows
@@ -296,8 +296,7 @@ class Detector(CommonParameters, ModelFileMixin, OutlierMixin, BaseEstimator):
         if n < 1:
             raise InputError(f"n must be at least 1, got {n}.")
         each = -(-n // self.n_members_)
-        device = self.fitted_state.inference.weight.device
-        with forked_torch_rng(draw_seed(random_state), device), torch.no_grad():
+        with seeded(draw_seed(random_state)), torch.no_grad():
             fake = self.module_.sample(each)  # (K, each, *shape)
         rows = fake.transpose(0, 1).flatten(0, 1)[:n]  # each member contributes its share
         return self.preprocessor_.inverse(rows.cpu().double().numpy())

@@ -20,6 +20,7 @@ from ..parameters import Constraint, at_least, param
 from ..scoring.calibration import member_scales
 from ..scoring.feature_distance import features_of
 from ..scoring.nearest_neighbours import NearestNeighbourScorer
+from ..seeding import rand, randn
 from .base import Detector
 from .projection import ProjectionCritic, chosen, class_of
 
@@ -80,13 +81,13 @@ class ConditionalGANModule(GANModule):
 
     def draw_classes(self, rows: int) -> Tensor:
         """Draw classes by their frequency: int64 ``(K, rows)``."""
-        uniform = torch.rand(self.members, rows, dtype=self.frequency.dtype, device=self.frequency.device)
+        uniform = rand(self.members, rows, dtype=self.frequency.dtype, device=self.frequency.device)
         return torch.bucketize(uniform, self.frequency.cumsum(0)[:-1])
 
     def generate(self, rows: int, c: Tensor | None) -> Tensor:
         """G(z, c) with its class: ``(K, rows, C + 1, ...)``, or ``(K, rows, C, ...)`` without a condition."""
         weight = next(self.generator.parameters())
-        z = torch.randn(self.members, rows, self.latent_dim, dtype=weight.dtype, device=weight.device)
+        z = randn(self.members, rows, self.latent_dim, dtype=weight.dtype, device=weight.device)
         if c is None:
             return self.generator(z)
         fake = self.generator(torch.cat([z, one_hot(c, self.classes).to(z)], dim=-1))

@@ -12,6 +12,7 @@ from ..nn.backbone import Backbone
 from ..nn.outputs import critique_both
 from ..nn.roles import Translator
 from ..parameters import at_least, between, one_of, param
+from ..seeding import rand
 from .base import Detector
 from .cycle import CycleModule
 from .patch_cycle import PatchCycleModule
@@ -48,7 +49,7 @@ class SampleCycleModule(CycleModule):
         """Unlabelled samples, or without such a set synthetic anomalies made of x: ``(K, choices * B, *shape)``."""
         if self.unlabeled is None:
             return self.synthetic_anomaly(x.repeat(1, self.choices, *[1] * (x.dim() - 2)))
-        drawn = (torch.rand(self.choices * x.shape[1], dtype=torch.float64) * len(self.unlabeled)).long()
+        drawn = (rand(self.choices * x.shape[1], dtype=torch.float64) * len(self.unlabeled)).long()
         y = self.unlabeled.batch(drawn.numpy()).to(x)
         return y.expand(len(x), *y.shape)
 

@@ -11,6 +11,7 @@ from ..engine.module import GANModule, Phase, Stage, Terms
 from ..losses.distances import mean_l2_squared
 from ..nn.backbone import Backbone
 from ..nn.roles import Corruptor
+from ..seeding import rand, randn
 
 LEVELS = 8  # of corruption; the first one is zero
 LEAST_LEVEL = 1.5  # in bandwidths
@@ -103,26 +104,26 @@ class DenoisingModule(GANModule):
 
     def draw_levels(self, x: Tensor) -> Tensor:
         """Draw one of the `LEVELS` for each row, uniformly: int64 ``(K, B)``."""
-        return (torch.rand(x.shape[:2], dtype=x.dtype, device=x.device) * LEVELS).long()
+        return (rand(x.shape[:2], dtype=x.dtype, device=x.device) * LEVELS).long()
 
     def direction(self, x: Tensor) -> Tensor:
         """Return the direction that G chooses, with a mean square of one: ``(K, B, *shape)`` -> same."""
-        z = torch.randn(*x.shape[:2], self.latent_dim, dtype=x.dtype, device=x.device)
+        z = randn(*x.shape[:2], self.latent_dim, dtype=x.dtype, device=x.device)
         return normalize(self.corruptor(x, z).flatten(2), dim=-1).view_as(x) * x[0, 0].numel() ** 0.5
 
     def corrupt(self, x: Tensor, level: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """Return x̃, and what was added in units of its standard deviation: both ``(K, B, *shape)``."""
         jitter = self.jitter * self.bandwidth
         sigma = per_row(self.levels[level], x)
-        added = jitter * torch.randn(x.shape, dtype=x.dtype, device=x.device) + sigma * noise
+        added = jitter * randn(x.shape, dtype=x.dtype, device=x.device) + sigma * noise
         return x + added, added / (jitter.square() + sigma.square()).sqrt().clamp_min(torch.finfo(x.dtype).tiny)
 
     def critic_loss(self, x: Tensor) -> Terms:
         """R's error in predicting what was added, and its cross entropy in predicting how much."""
         level = self.draw_levels(x)
-        noise = torch.randn(x.shape, dtype=x.dtype, device=x.device)
+        noise = randn(x.shape, dtype=x.dtype, device=x.device)
         with torch.no_grad():
-            chosen = torch.rand(x.shape[:2], dtype=x.dtype, device=x.device) < self.adversarial_share
+            chosen = rand(x.shape[:2], dtype=x.dtype, device=x.device) < self.adversarial_share
             noise = torch.where(per_row(chosen, x), self.direction(x), noise)
         corrupted, added = self.corrupt(x, level, noise)
         restored = self.critic(corrupted)

@@ -11,6 +11,7 @@ from ..losses.distances import l1, mean_l1
 from ..nn.backbone import Backbone
 from ..nn.outputs import Critique, critique_both
 from ..parameters import at_least, between, boolean, one_of, param
+from ..seeding import randn
 from .base import Detector
 
 
@@ -28,7 +29,7 @@ class BiGANModule(GANModule):
     def latent(self, rows: int) -> Tensor:
         """Draw z: ``(K, rows, latent_dim)``."""
         weight = next(self.generator.parameters())
-        return torch.randn(self.members, rows, self.latent_dim, dtype=weight.dtype, device=weight.device)
+        return randn(self.members, rows, self.latent_dim, dtype=weight.dtype, device=weight.device)
 
     def sample(self, rows: int) -> Tensor:
         return self.generator(self.latent(rows))

@@ -14,6 +14,7 @@ from ..scoring.feature_distance import side_by_side
 from ..scoring.patch_memory import Grid, PatchMemoryBank
 from ..scoring.patches import WhitenedPatches, most_unusual
 from ..scoring.principal import Projection
+from ..seeding import randperm
 from .base import Detector
 from .denoising import DenoisingModule
 
@@ -63,21 +64,21 @@ class FeatureGANModule(DenoisingModule):
         patches, grid = self._normal = self.patches.extract(normal, self._weight)
         parts = []
         for part in self.patches.fit(patches, grid):
-            rows = torch.randperm(part[..., 0].numel())[: MOST_PATCHES * len(part) // len(patches)]
+            rows = randperm(part[..., 0].numel())[: MOST_PATCHES * len(part) // len(patches)]
             parts.append(part.flatten(0, 1)[rows])
         return TensorSamples(torch.cat(parts))
 
     @torch.no_grad()
     def as_trained_on(self, held_out: Samples) -> Samples:
         white = self.patches.whiten(*self.patches.extract(held_out, self._weight)).flatten(0, 1)
-        return TensorSamples(white[torch.randperm(len(white))])  # a validation check takes the first ones
+        return TensorSamples(white[randperm(len(white))])  # a validation check takes the first ones
 
     @torch.no_grad()
     def after_training(self, normal: Samples) -> None:
         patches, grid = self._normal or self.patches.extract(normal, self._weight)
         self._normal = None
         white = self.patches.whiten(patches, grid)
-        some = white.flatten(0, 1)[torch.randperm(white[..., 0].numel())[:PROJECTED_PATCHES]]
+        some = white.flatten(0, 1)[randperm(white[..., 0].numel())[:PROJECTED_PATCHES]]
         square = float(some.square().sum(-1).mean()) * FEATURE_SHARE
         self.projection.fit(self.features(some), square)
         self.memory_bank.fit(white, grid, self.embed)

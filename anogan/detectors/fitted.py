@@ -22,7 +22,7 @@ from ..explain.explainer import Explainer
 from ..nn.backbone import Backbone, backbone_for
 from ..persistence import ModelFile
 from ..scoring.calibration import Calibration
-from ..seeding import forked_torch_rng
+from ..seeding import OwnInitialisation, seeded
 from .inputs import Features
 from .manifest import checked_manifest
 
@@ -149,7 +149,7 @@ class FittedState:
         columns = None if spec.is_image else len(file.preprocessor.columns_)
         if manifest["n_features_in"] != columns:
             raise FormatError(f"manifest.n_features_in is {manifest['n_features_in']}; the preprocessor has {columns}.")
-        with forked_torch_rng(0, device):
+        with seeded(0), OwnInitialisation():
             backbone = backbone_for(network.name, spec, network.members, network.width)
             module = build(backbone).to(device=device, dtype=dtype)
         arrays = (*CALIBRATION_ARRAYS, "reference") if manifest["reference"] else CALIBRATION_ARRAYS

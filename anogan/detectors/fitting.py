@@ -28,7 +28,7 @@ from ..engine.trainer import MONITOR_ROWS, Trainer, TrainerSettings
 from ..errors import CalibrationWarning, InputError, TrainingDivergedError, TrainingHealthWarning
 from ..nn.backbone import Backbone, backbone_for
 from ..nn.frozen import SHOWN_CHANNELS, pretrained
-from ..seeding import derived_seed, draw_seed, forked_torch_rng
+from ..seeding import OwnInitialisation, derived_seed, draw_seed, seeded
 from ..sources.table import TableFile
 from .calibrating import ThresholdParameters, calibrate, too_few_rows
 from .fitted import FittedState, NetworkConfig, plain
@@ -281,7 +281,7 @@ def fit_detector(
         attempt: dict[str, Any] = {"seed": seed, "learning_rate": rate, "kept": False}
         attempts.append(attempt)
         try:
-            with forked_torch_rng(seed, prepared.device):
+            with seeded(seed):
                 state = _train(detector, prepared, trainer)
         except TrainingDivergedError as error:
             attempt["verdict"] = f"diverged: {error}"
@@ -312,9 +312,10 @@ def _attempts_summary(attempts: list[dict[str, Any]], diagnosis: Diagnosis) -> s
 
 
 def _train(detector: FittableDetector, prepared: Prepared, trainer: Trainer) -> FittedState:
-    """Build, train, calibrate and diagnose a module, with torch's generator seeded."""
+    """Build, train, calibrate and diagnose a module, in a `seeded` block."""
     samples, split, backbone, spec = prepared.samples, prepared.split, prepared.backbone, prepared.preprocessor.spec_
-    module = detector.build(backbone).to(device=prepared.device, dtype=torch_dtype(detector.precision))
+    with OwnInitialisation():
+        module = detector.build(backbone).to(device=prepared.device, dtype=torch_dtype(detector.precision))
     module.unlabeled = prepared.unlabeled
     normal, monitored = samples.subset(split.training), samples.subset(split.monitoring)
     trained_on = module.before_training(normal)

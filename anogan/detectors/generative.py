@@ -11,6 +11,7 @@ from ..losses.penalties import gradient_penalty, r1_penalty
 from ..nn.augment import Augmented
 from ..nn.backbone import Backbone
 from ..nn.outputs import critique_both
+from ..seeding import randn
 
 R1_EVERY = 16  # steps from one R1 penalty to the next, Karras 2020 (arXiv:1912.04958), appendix B
 
@@ -82,7 +83,7 @@ class GenerativeModule(GANModule):
     def latent(self, rows: int) -> Tensor:
         """Draw z: ``(K, rows, latent_dim)``."""
         weight = next(self.generator.parameters())
-        return torch.randn(self.members, rows, self.latent_dim, dtype=weight.dtype, device=weight.device)
+        return randn(self.members, rows, self.latent_dim, dtype=weight.dtype, device=weight.device)
 
     def sample(self, rows: int) -> Tensor:
         return self.generator(self.latent(rows))

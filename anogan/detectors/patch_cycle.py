@@ -14,6 +14,7 @@ from ..nn.outputs import critique_both
 from ..nn.roles import Corruptor
 from ..scoring.patch_memory import Grid
 from ..scoring.patches import MOST_SAMPLES, WhitenedPatches, most_unusual
+from ..seeding import rand, randn, randperm
 from .cycle import CycleModule
 
 FEWEST_PATCHES, MOST_PATCHES = 2**10, 2**18  # of each kind that are trained on
@@ -61,7 +62,7 @@ class PatchCycleModule(CycleModule):
     def as_trained_on(self, held_out: Samples) -> Samples:
         patches = self.patches.extract(held_out, next(self.to_normal.parameters()))
         rows = self.patches.whiten(*patches).flatten(0, 1)
-        return TensorSamples(_in_rows(rows[torch.randperm(len(rows))]))  # a validation check takes the first ones
+        return TensorSamples(_in_rows(rows[randperm(len(rows))]))  # a validation check takes the first ones
 
     def after_training(self, normal: Samples) -> None:
         self._far = self._unlabeled = torch.zeros(0)
@@ -89,7 +90,7 @@ class PatchCycleModule(CycleModule):
         return _drawn(self._unlabeled, x)
 
     def to_anomalous(self, x: Tensor) -> Tensor:
-        z = torch.randn(*x.shape[:2], NOISE_DIM, dtype=x.dtype, device=x.device)
+        z = randn(*x.shape[:2], NOISE_DIM, dtype=x.dtype, device=x.device)
         return x + self.anomalous_network(x, z)
 
     def change(self, x: Tensor) -> tuple[Tensor, Grid]:
@@ -127,13 +128,13 @@ def _far_first(patches: Tensor) -> tuple[Tensor, Tensor]:
     """Return the longest of whitened patches ``(m, F)``, one in `FARTHEST`, and the others in random order."""
     order = patches.square().sum(-1).argsort(descending=True, stable=True)
     far = min(max(len(order) // FARTHEST, FEWEST_PATCHES), len(order) // 2, MOST_PATCHES)
-    others = order[far:][torch.randperm(len(order) - far)[:MOST_PATCHES]]
+    others = order[far:][randperm(len(order) - far)[:MOST_PATCHES]]
     return patches[order[:far]], patches[others]
 
 
 def _drawn(patches: Tensor, like: Tensor) -> Tensor:
     """Draw from patches ``(m, F)``, as many as ``like (K, B, F)`` has and the same for each member."""
-    chosen = (torch.rand(like.shape[1], dtype=torch.float64) * len(patches)).long()
+    chosen = (rand(like.shape[1], dtype=torch.float64) * len(patches)).long()
     return patches[chosen.to(like.device)].expand_as(like)
 
 

@@ -11,6 +11,7 @@ from ..nn.backbone import Backbone
 from ..nn.outputs import Critique
 from ..nn.roles import SkipAutoencoder
 from ..parameters import at_least, param
+from ..seeding import rand
 from .base import Detector
 
 
@@ -75,7 +76,7 @@ class Pix2PixInpaintingModule(GANModule):
 
     def inpaint(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Draw a mask for each row; return the samples with the erased parts filled in, and the masks."""
-        chosen = (torch.rand(x.shape[:2], dtype=x.dtype, device=x.device) * len(self.masks)).long()
+        chosen = (rand(x.shape[:2], dtype=x.dtype, device=x.device) * len(self.masks)).long()
         mask = self.masks[chosen]
         return torch.where(mask, self.generator(x, mask), x), mask
 

@@ -13,6 +13,7 @@ from ..losses.distances import energy_distance
 from ..nn.backbone import Backbone
 from ..nn.roles import Corruptor
 from ..parameters import at_least, param
+from ..seeding import rand, randn
 from .base import Detector
 
 MEASURED_ROWS = 4096  # rows whose range is the box, at most
@@ -63,7 +64,7 @@ class GAALModule(GANModule):
     def noise(self, rows: int) -> Tensor:
         """Draw uniformly from the box: ``(K, rows, *shape)``."""
         dtype, device = self.low.dtype, self.low.device
-        share = torch.rand(self.members, rows, *self.low.shape, dtype=dtype, device=device)
+        share = rand(self.members, rows, *self.low.shape, dtype=dtype, device=device)
         return self.low + (self.high - self.low) * share
 
     def outliers(self, rows: int) -> list[Tensor]:
@@ -72,7 +73,7 @@ class GAALModule(GANModule):
         made = []
         for i, generator in enumerate(self.generators):
             u = self.noise(max(1, round(rows * (k - i) / (k * (k + 1) / 2))))
-            z = torch.randn(*u.shape[:2], self.latent_dim, dtype=u.dtype, device=u.device)
+            z = randn(*u.shape[:2], self.latent_dim, dtype=u.dtype, device=u.device)
             made.append(u + generator(u, z))
         return made
 

@@ -14,7 +14,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from ..data.samples import Samples
 from ..errors import FormatError, InputError, TrainingDivergedError
 from ..nn.growing import grow
-from ..seeding import forked_torch_rng
+from ..seeding import generators, seeded
 from . import history as history_of
 from .callbacks import Callback
 from .checkpoint import pack_optimizer, read_checkpoint, unpack_optimizer, write_checkpoint
@@ -65,7 +65,7 @@ class Trainer:
     ----------
     settings : TrainerSettings
     seed : int
-        Seed of the order of the rows. The caller seeds torch's generator.
+        Seed of the order of the rows. `fit` is called in a `seeded` block, whose generators a checkpoint includes.
     members : int
         K, the leading axis that batches are expanded to.
     device : torch.device
@@ -298,9 +298,9 @@ class _StageRun:
         current, live = self._current_weights(), _snapshot(self.module)
         self.module.load_state_dict(current)
         self.module.eval()
-        with forked_torch_rng(self.trainer.seed, self.trainer.device):  # the same latents at each check
+        with seeded(self.trainer.seed):  # the same latents at each check
             values = self._evaluate()
-        with forked_torch_rng(self.trainer.seed, self.trainer.device):
+        with seeded(self.trainer.seed):
             self._emit_samples()
         self.module.load_state_dict(live)
         self._train_mode()
@@ -345,9 +345,7 @@ class _StageRun:
             tensors |= {f"average.{k}": v for k, v in self.average.weights().items()}
         for number, optimizer in enumerate(self.optimizers.values()):
             tensors |= pack_optimizer(f"optimizer.{number}", optimizer)
-        tensors["rng"] = torch.get_rng_state()
-        if self.trainer.device.type == "cuda":
-            tensors["rng_cuda"] = torch.cuda.get_rng_state(self.trainer.device)
+        tensors |= {f"generator.{device}": state for device, state in generators().state().items()}
         state = {
             "run_key": self.trainer.run_key,
             "stage": self.number,
@@ -371,9 +369,7 @@ class _StageRun:
                 self.average.load(part("average"))
             for number, optimizer in enumerate(self.optimizers.values()):
                 unpack_optimizer(f"optimizer.{number}", optimizer, tensors)
-            torch.set_rng_state(tensors["rng"])
-            if "rng_cuda" in tensors and self.trainer.device.type == "cuda":
-                torch.cuda.set_rng_state(tensors["rng_cuda"], self.trainer.device)
+            generators().restore(part("generator"), self.trainer.device)
             self.step = state["step"]
             self.best = {k: v.to(self.trainer.device) for k, v in part("best").items()} or None
             self.best_value = state["best_value"]

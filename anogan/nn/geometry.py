@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
 from ..data.spec import SampleSpec
+from ..seeding import rand, randn
 from .augment import OPERATIONS, Operation
 from .frozen import pretrained
 from .masks import complementary_masks, span_units, square_units
@@ -84,8 +85,8 @@ class VectorGeometry(Geometry):
         column = torch.arange(x.shape[-1], device=x.device)
         for start, stop in self.spec.spans:
             column[start:stop] = start
-        chances = torch.rand(x.shape, dtype=x.dtype, device=x.device)[..., column]
-        share = torch.rand(*x.shape[:2], 1, dtype=x.dtype, device=x.device) / 2
+        chances = rand(x.shape, dtype=x.dtype, device=x.device)[..., column]
+        share = rand(*x.shape[:2], 1, dtype=x.dtype, device=x.device) / 2
         return torch.where(chances < share, donors, x)
 
     def patches(self, name: str) -> PatchFeatures:
@@ -124,7 +125,7 @@ class ImageGeometry(Geometry):
         pixel = from_y.unsqueeze(-1) * width + from_x.unsqueeze(-2)  # (K, B, H, W)
         donors = x.gather(1, random_rows(x)[..., None, None, None].expand_as(x)).flatten(3)
         pasted = donors.gather(3, pixel.flatten(2).unsqueeze(2).expand_as(donors)).view_as(x)
-        light = torch.randn(*x.shape[:2], 1, 1, 1, dtype=x.dtype, device=x.device) * BRIGHTNESS_STD
+        light = randn(*x.shape[:2], 1, 1, 1, dtype=x.dtype, device=x.device) * BRIGHTNESS_STD
         inside = (inside_y.unsqueeze(-1) & inside_x.unsqueeze(-2)).unsqueeze(2)  # (K, B, 1, H, W)
         return torch.where(inside, (pasted + light).clamp(-1, 1), x)
 
@@ -144,7 +145,7 @@ def geometry_for(spec: SampleSpec) -> Geometry:
 
 def random_rows(x: Tensor) -> Tensor:
     """Draw a row number for each row of a batch ``(K, B, ...)``: int64 ``(K, B)``."""
-    return (torch.rand(x.shape[:2], dtype=x.dtype, device=x.device) * x.shape[1]).long()
+    return (rand(x.shape[:2], dtype=x.dtype, device=x.device) * x.shape[1]).long()
 
 
 def _pieces(x: Tensor, side: int) -> tuple[Tensor, Tensor]:
@@ -152,7 +153,7 @@ def _pieces(x: Tensor, side: int) -> tuple[Tensor, Tensor]:
 
     bool and int64 ``(K, B, side)``; the source is shifted at random, and wraps around at the edge.
     """
-    length, place, shift = torch.rand(*x.shape[:2], 3, 1, dtype=x.dtype, device=x.device).unbind(2)  # (K, B, 1)
+    length, place, shift = rand(*x.shape[:2], 3, 1, dtype=x.dtype, device=x.device).unbind(2)  # (K, B, 1)
     length = (side * 2 ** (-1 - 3 * length)).ceil()
     start = (place * (side - length + 1)).floor()
     at = torch.arange(side, device=x.device)

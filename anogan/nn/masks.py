@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from ..seeding import randperm
+
 
 def complementary_masks(units: Tensor, parts: int) -> Tensor:
     """Draw a set of masks that each erase about equally many units, and together every unit once.
@@ -21,7 +23,7 @@ def complementary_masks(units: Tensor, parts: int) -> Tensor:
     """
     count = int(units.max()) + 1
     parts = min(parts, count)
-    part = (torch.randperm(count) % parts)[units]  # (*shape)
+    part = (randperm(count) % parts)[units]  # (*shape)
     return torch.stack([part == i for i in range(parts)])
 
 

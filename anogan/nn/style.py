@@ -8,6 +8,7 @@ from torch.nn.functional import adaptive_avg_pool2d, conv2d, leaky_relu
 from torch.nn.utils.parametrizations import spectral_norm as torch_spectral_norm
 
 from ..data.spec import SampleSpec
+from ..seeding import randn
 from .backbone import Decoder
 from .conv import MOST_CHANNELS, level_channels, level_sizes
 from .dcgan import DCGAN
@@ -165,7 +166,7 @@ class StyleDecoder(Decoder):
         noise = []
         if self.training:
             layers = [size for size in self.sizes for _ in range(2)]
-            noise = [torch.randn(*w.shape[:2], 1, *size, dtype=w.dtype, device=w.device) for size in layers]
+            noise = [randn(*w.shape[:2], 1, *size, dtype=w.dtype, device=w.device) for size in layers]
         return self.painters(w, *noise)
 
     def search_start(self, z: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from ..seeding import randperm
 from .feature_distance import LearnedBuffers, nearest_distances
 
 SIDE = 3  # places of a cell along each axis
@@ -93,7 +94,7 @@ class PatchMemoryBank(LearnedBuffers):
         coresets = []
         for places in cells(grid, margin=1).to(patches.device):
             seen = patches[:, places.unique()].flatten(0, 1)
-            chosen = torch.randperm(len(seen), device=seen.device)[:MOST_CANDIDATES]
+            chosen = randperm(len(seen), device=seen.device)[:MOST_CANDIDATES]
             coresets.append(k_center_greedy(embed(seen[chosen]), self.size))
         least = min(map(len, coresets))  # of cells at the border, which have fewer places
         self.memory_bank = torch.stack([coreset[:least] for coreset in coresets])

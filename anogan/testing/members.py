@@ -100,7 +100,7 @@ def _same_draws_for_all_members() -> Iterator[None]:
 
         def draw_for_all(members: int, *shape: int, **kwargs: Any) -> Tensor:
             generator = torch.Generator().manual_seed(next(seeds))
-            return draw(1, *shape, generator=generator, **kwargs).repeat(members, *[1] * len(shape))
+            return draw(1, *shape, **kwargs | {"generator": generator}).repeat(members, *[1] * len(shape))
 
         return draw_for_all
 

@@ -1,6 +1,13 @@
-"""One seed decides every result, and the global random generators are not used."""
+"""One seed decides every result, in any thread, and the global random generators are not used."""
 
 import random
+import sys
+import threading
+import warnings
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -50,7 +57,8 @@ def check_global_generators_are_not_used(case: Case) -> None:
     detector.explain(case.new)
     if detector.module_.can("sample"):
         detector.sample(3)
-    assert torch.equal(torch.get_rng_state(), before[0]), "torch's generator was advanced"
+    drew = "torch's generator was advanced; draw with the functions of anogan.seeding"
+    assert torch.equal(torch.get_rng_state(), before[0]), drew
     assert_array_equal(_state_of_numpy(), before[1])
     assert random.getstate() == before[2], "random's generator was advanced"
 
@@ -65,6 +73,48 @@ def check_global_seed_has_no_influence(case: Case) -> None:
     """The global seed of torch does not change a fit."""
     torch.manual_seed(123)
     assert_array_equal(case.fit().anomaly_score(case.new), case.fitted.anomaly_score(case.new))
+
+
+@on(*NETWORKS)
+def check_threads_are_independent(case: Case) -> None:
+    """What is fitted and computed in threads at the same time equals what each gives alone, bit for bit."""
+    seeds = 0, 1
+    alone = [_results(case, seed) for seed in seeds]
+    with _busy_interpreter(), ThreadPoolExecutor(len(seeds)) as pool:
+        together = list(pool.map(lambda seed: _results(case, seed), seeds))
+    for expected, results in zip(alone, together, strict=True):
+        for name, values in results.items():
+            assert_array_equal(values, expected[name], err_msg=name)
+
+
+def _results(case: Case, seed: int) -> dict[str, Any]:
+    """Fit a detector and use its methods that compute with the networks."""
+    detector = case.make(random_state=seed).fit(case.X)
+    results = {"scores": detector.anomaly_score(case.new), "explanations": detector.explain(case.new)}
+    if detector.module_.can("sample"):
+        results["samples"] = detector.sample(3, random_state=seed)
+    return results | {"offset": detector.offset_, "seed": detector.seed_}
+
+
+@contextmanager
+def _busy_interpreter() -> Iterator[None]:
+    """Let threads interrupt each other often, while one more thread draws from torch's global generator."""
+    interval, finished = sys.getswitchinterval(), threading.Event()
+
+    def draw() -> None:
+        while not finished.wait(1e-4):
+            torch.rand(1)
+
+    with warnings.catch_warnings(), ThreadPoolExecutor(1) as pool:
+        warnings.simplefilter("ignore")  # once for all threads, which share the filters
+        drawing = pool.submit(draw)
+        sys.setswitchinterval(1e-5)
+        try:
+            yield
+        finally:
+            sys.setswitchinterval(interval)
+            finished.set()
+            drawing.result()
 
 
 @on(*DATA)
