@@ -44,6 +44,7 @@ from .reporting.maps import MapWriter as MapWriter
 from .reporting.report import Report as Report
 from .scoring.patch_memory import k_center_greedy as k_center_greedy
 from .sources import labels as labels
+from .sources import ordering as ordering
 from .sources import writing as writing
 from .sources.arrays import ArrayFile as ArrayFile
 from .sources.images import ImageFolder as ImageFolder

@@ -22,6 +22,9 @@ quiet_option = click.option("-q", "--quiet", is_flag=True, help="Show no progres
 drop_option = click.option(
     "--drop", multiple=True, metavar="COLUMN", help="Ignore this column; may be given several times."
 )
+keep_option = click.option(
+    "--keep", multiple=True, metavar="COLUMN", help="Copy this column to the output; may be given several times."
+)
 on_error_option = click.option(
     "--on-error",
     type=click.Choice(["stop", "skip"]),

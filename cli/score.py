@@ -4,7 +4,7 @@ import contextlib
 import json
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import click
@@ -71,7 +71,14 @@ _PARTS = {"": ("label", pa.string()), "_share": ("share", pa.float64()), "_text"
     is_flag=True,
     help="Resume the same command after it was interrupted or killed, from the scores in FILE.part.",
 )
-@click.option("--label", metavar="COLUMN", help="Copy this column to the output.")
+@options.keep_option
+@click.option(
+    "--top",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Write only the N rows or pictures with the highest scores, the highest first, with all columns of DATA.",
+)
+@click.option("--sort", is_flag=True, help="Write the highest scores first, with all columns of DATA.")
 @options.stream_options
 def command(
     data: str,
@@ -82,7 +89,9 @@ def command(
     maps: str | None,
     map_format: str | None,
     resume: bool,
-    label: str | None,
+    keep: tuple[str, ...],
+    top: int | None,
+    sort: bool,
     drop: tuple[str, ...],
     strict: bool,
     on_error: str,
@@ -95,7 +104,8 @@ def command(
     The output has one line per row (counted from 0, without the header) or picture: its score (higher is more
     anomalous), its p-value (the probability that a normal row has at least this score) and whether it is
     flagged. DATA is read in chunks, so memory does not grow with its length. If DATA is a folder in MVTec layout,
-    the pictures in test are scored.
+    the pictures in test are scored. The levels of an index that pandas wrote to a Parquet file, and the columns
+    named with --keep, are copied to the output.
 
     Scores are kept in FILE.part until all are computed; then FILE is written as a whole. If the run ends early for
     any reason other than an error in DATA, the same command with --resume continues from FILE.part, and FILE is the
@@ -106,7 +116,7 @@ def command(
     """
     reserve(output, [data, model_path], table=True)
     detector = anogan.load(model_path)
-    stream = Stream(detector, data, drop, label, chunk_rows, on_error == "skip", strict)
+    stream = Stream(detector, data, drop, None, chunk_rows, on_error == "skip", strict, keep=keep)
     kind = detector.preprocessor_.kind
     if count and kind == "image":
         raise InputError("--reasons names columns of a table; for pictures, use --maps DIR.")
@@ -119,20 +129,19 @@ def command(
     if maps is not None:
         reserve(maps, folder=True)
     writer = None if maps is None else anogan.MapWriter(maps, detector.calibration_.map_threshold, map_format or "png")
-    run = _Run(detector, stream, count, writer, Reporter(quiet=quiet))
-    run.schema(flag=True)  # raises before any scoring if column names clash
+    run = _Run(detector, stream, count, writer, Reporter(quiet=quiet), top=top, in_order=sort or top is not None)
     with run.reporter, contextlib.ExitStack() as stack:
         if writer is not None:
             stack.enter_context(writer)
-        if fdr is None and writing.is_device(output):
+        if fdr is None and writing.is_device(output) and not run.in_order:
             flagged = run.to_device(output)
         else:
-            schema = run.schema(flag=False)
+            schema = run.journal_schema
             if writing.is_device(output) or maps is not None:
                 folder = None if writing.is_device(output) else os.path.dirname(os.path.abspath(output))
                 journal = stack.enter_context(nameless(folder, schema))
             else:
-                given = [fdr, count, label, drop, strict, on_error, stream.chunk_rows, anogan.__version__]
+                given = [fdr, count, keep, top, sort, drop, strict, on_error, stream.chunk_rows, anogan.__version__]
                 this = {"model": digest(model_path), "data": identity(data), "set of options": json.dumps(given)}
                 journal = stack.enter_context(kept(output, schema, this, resume=resume))
             flagged = run.to_file(output, journal, fdr)
@@ -140,6 +149,7 @@ def command(
     facts = {
         "output": output,
         "rows": run.rows,
+        "written": run.rows if top is None else min(run.rows, top),
         "flagged": flagged,
         "threshold": detector.calibration_.threshold if fdr is None else None,
         "fdr": fdr,
@@ -153,51 +163,66 @@ def command(
 
 def _summary(facts: dict[str, Any], kind: str, writer: "anogan.MapWriter | None") -> str:
     rule = f"above the threshold {facts['threshold']:.6g}" if facts["fdr"] is None else f"at FDR {facts['fdr']:g}"
+    what, some = "pictures" if kind == "image" else "rows", facts["written"] < facts["rows"]
     lines = [
-        f"{facts['rows']:,} {'pictures' if kind == 'image' else 'rows'} scored, {facts['flagged']:,} flagged "
-        f"{rule}; written to {facts['output']}"
+        f"{facts['rows']:,} {what} scored, {facts['flagged']:,} flagged {rule}; "
+        + f"the {facts['written']:,} with the highest scores are " * some
+        + f"written to {facts['output']}"
     ]
     return "\n".join([*lines, writer.scale_note()] if writer is not None else lines)
 
 
+def _beside(chunk: Chunk, name: str) -> pa.ChunkedArray:
+    assert chunk.carried is not None
+    return chunk.carried[name]
+
+
 class _Run:
     def __init__(
-        self, detector: Any, stream: Stream, count: int, maps: anogan.MapWriter | None, reporter: Reporter
+        self,
+        detector: Any,
+        stream: Stream,
+        count: int,
+        maps: anogan.MapWriter | None,
+        reporter: Reporter,
+        *,
+        top: int | None,
+        in_order: bool,
     ) -> None:
         self.detector, self.stream, self.maps, self.reporter = detector, stream, maps, reporter
+        self.top, self.in_order = top, in_order
         self.count = min(count, len(detector.preprocessor_.columns_)) if count else 0
         self.reasons = {
             f"reason_{k}{part}": kind for k in range(1, self.count + 1) for part, (_, kind) in _PARTS.items()
         }
         self.rows = self.end = 0
-
-    def schema(self, *, flag: bool) -> pa.Schema:
-        is_folder = self.detector.preprocessor_.kind == "image" and hasattr(self.stream.source, "pictures")
-        fields = [("file", pa.string()) if is_folder else ("row", pa.int64())]
-        if self.stream.label is not None:
-            fields.append((self.stream.label, pa.string()))
-        fields += [("score", pa.float64()), ("p_value", pa.float64())]
-        fields += [("flag", pa.bool_())] if flag else []
-        fields += self.reasons.items()
-        names = [name for name, _ in fields]
-        if self.stream.label is not None and names.count(self.stream.label) > 1:
-            raise InputError(
-                f"--label {self.stream.label}: the output already has a column of this name; rename it in DATA."
-            )
-        return pa.schema(fields)
+        id_field = ("file", pa.string()) if hasattr(stream.source, "pictures") else ("row", pa.int64())
+        measured = [("score", pa.float64()), ("p_value", pa.float64())]
+        own = pa.schema([id_field, *measured, ("flag", pa.bool_()), *self.reasons.items()])
+        carried = stream.carry(everything=in_order)
+        if taken := [name for name in carried.names if name in own.names]:
+            if set(taken) & set(stream.keep):
+                raise InputError(f"--keep {taken[0]}: the output already has a column of this name; rename it in DATA.")
+            warn(f"columns of DATA with names that the output needs are not copied to it: {', '.join(taken)}.")
+        self.carried = pa.schema([field for field in carried if field.name not in own.names])
+        self.schema = pa.schema([own[0], *self.carried, *list(own)[1:]])
+        # In order, the other columns are added when the scores are known.
+        self.journal_schema = (
+            pa.schema([own[0], *measured]) if in_order else self.schema.remove(self.schema.get_field_index("flag"))
+        )
 
     def to_device(self, output: str) -> int:
         """Write each chunk as it is scored, flagged by the model's threshold; return how many rows are flagged."""
-        schema, flagged = self.schema(flag=True), 0
-        with writing.table_writer(output, schema) as writer:
+        flagged = 0
+        with writing.table_writer(output, self.schema) as writer:
             for table in self._tables(None):
                 flags = table["score"].to_numpy() > self.detector.calibration_.threshold
                 flagged += int(flags.sum())
-                writer.write(table.append_column("flag", pa.array(flags)).select(schema.names))
+                writer.write(table.append_column("flag", pa.array(flags)).select(self.schema.names))
         return flagged
 
     def to_file(self, output: str, journal: Journal, fdr: float | None) -> int:
-        """Score the rows that the journal lacks, write all rows with flags, and return how many are flagged.
+        """Score the rows that the journal lacks, write the output with flags, and return how many rows are flagged.
 
         Benjamini-Hochberg needs the p-values of all rows, for which the number of times each occurs is enough.
         """
@@ -214,27 +239,49 @@ class _Run:
             for table in journal.tables():
                 counts += calibration.counts(table["score"].to_numpy())
             level = calibration.fdr_level(counts, fdr)
-        schema, flagged, written = self.schema(flag=True), 0, 0
+
+        def flags_of(table: pa.Table) -> np.ndarray:
+            if level is None:
+                return np.asarray(table["score"].to_numpy() > calibration.threshold)
+            return np.asarray(table["p_value"].to_numpy() <= level)
+
+        flagged = found = 0
+        for table in journal.tables():
+            flagged += int(flags_of(table).sum())
+            found += table.num_rows
+        if found != self.rows:
+            raise anogan.AnoganError(
+                f"{self.rows:,} rows were scored, but {found:,} were read back for {output}: something else has "
+                "changed the scores kept on disk. Delete them and score again."
+            )
         self.reporter.begin("writing", self.rows)
-        with writing.table_writer(output, schema) as writer:
-            for table in journal.tables():
-                if level is None:
-                    flags = table["score"].to_numpy() > calibration.threshold
-                else:
-                    flags = table["p_value"].to_numpy() <= level
+        with writing.table_writer(output, self.schema) as writer:
+            for table in self._in_order(journal, flags_of) if self.in_order else journal.tables():
+                flags = flags_of(table)
+                if level is not None:
                     table = self._only_flagged_explained(table, flags)
-                flagged += int(flags.sum())
-                written += table.num_rows
-                writer.write(table.append_column("flag", pa.array(flags)).select(schema.names))
+                writer.write(table.append_column("flag", pa.array(flags)).select(self.schema.names))
                 self.reporter.advance(table.num_rows)
-            if written != self.rows:  # then the output does not appear
-                raise anogan.AnoganError(
-                    f"{self.rows:,} rows were scored, but {written:,} were read back for {output}: something else has "
-                    "changed the scores kept on disk. Delete them and score again."
-                )
         if fdr is not None and not flagged and counts[0]:
             self._warn_of_coarse_p_values(int(counts[0]), fdr)
         return flagged
+
+    def _in_order(self, journal: Journal, flags_of: Callable[[pa.Table], np.ndarray]) -> Iterator[pa.Table]:
+        """Iterate over blocks of rows, the highest scores first, with the columns of DATA and reasons for flagged rows.
+
+        The columns come from another pass over DATA for each block, so memory holds one block.
+        """
+        positions = anogan.ordering.highest((table["score"].to_numpy() for table in journal.tables()), self.top)
+        for first in range(0, len(positions), anogan.ordering.BLOCK_ROWS):
+            block = positions[first : first + anogan.ordering.BLOCK_ROWS]
+            table = anogan.ordering.rows_at(journal.tables(), block)
+            if self.carried.names or self.count:
+                rows = self.stream.rows_at(table["row"].to_numpy())
+                for name in self.carried.names:
+                    table = table.append_column(name, _beside(rows, name))
+                for name, values in self._reasons(rows, np.flatnonzero(flags_of(table))).items():
+                    table = table.append_column(name, values)
+            yield table
 
     def _state(self) -> dict[str, Any]:
         return {
@@ -252,7 +299,7 @@ class _Run:
 
     def _tables(self, fdr: float | None) -> Iterator[pa.Table]:
         """Iterate over the output of each chunk without flags, with reasons for all rows that may be flagged."""
-        calibration, names = self.detector.calibration_, self.schema(flag=False).names
+        calibration = self.detector.calibration_
         total = self.stream.total
         self.reporter.begin("scoring", total, self.stream.start)
         for chunk in self.stream:
@@ -260,15 +307,15 @@ class _Run:
             p_values = calibration.p_value(scores)
             id_name = "row" if chunk.names is None else "file"
             columns = {id_name: chunk.ids(), "score": scores, "p_value": p_values}
-            if self.stream.label is not None:
-                columns[self.stream.label] = pa.array(chunk.labels, pa.string())
-            # A p-value above the false discovery rate is never flagged, whatever the other rows are.
-            candidates = scores > calibration.threshold if fdr is None else p_values <= fdr
-            columns |= self._reasons(chunk, np.flatnonzero(candidates))
+            if not self.in_order:
+                columns |= {name: _beside(chunk, name) for name in self.carried.names}
+                # A p-value above the false discovery rate is never flagged, whatever the other rows are.
+                candidates = scores > calibration.threshold if fdr is None else p_values <= fdr
+                columns |= self._reasons(chunk, np.flatnonzero(candidates))
             self.rows += len(chunk)
             self.end = chunk.end
             self.reporter.reach(min(chunk.end, total or chunk.end))
-            yield pa.table(columns).select(names).cast(self.schema(flag=False))
+            yield pa.table(columns).select(self.journal_schema.names).cast(self.journal_schema)
 
     def _scores(self, chunk: Chunk) -> np.ndarray:
         """Return the scores of a chunk (n,) and write its maps if requested; one pass computes both."""

@@ -29,11 +29,14 @@ class TableFormat(ABC):
         Whether a folder of such files is one table.
     names : list of str
         All columns in the file's order.
+    index : list of str
+        Columns that are not data but the index of the DataFrame that was written.
     """
 
     suffixes: ClassVar[tuple[str, ...]]
     folders: ClassVar[bool] = False
     names: list[str]
+    index: Sequence[str] = ()
     known: ClassVar[list[type[TableFormat]]] = []
     """Every subclass, the latest first."""
 

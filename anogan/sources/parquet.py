@@ -30,8 +30,9 @@ class Parquet(TableFormat):
         if not self._files:
             raise InputError(f"There are no .parquet files in the folder '{path}'.")
         schema = self._schema()
-        index = (schema.pandas_metadata or {}).get("index_columns", [])
-        self.names = [name for name in schema.names if name not in index]
+        levels = (schema.pandas_metadata or {}).get("index_columns", [])  # a dict stands for a range without a column
+        self.index = [name for name in levels if isinstance(name, str) and name in schema.names]
+        self.names = [name for name in schema.names if name not in self.index]
 
     @property
     def total(self) -> int:

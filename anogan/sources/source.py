@@ -31,6 +31,8 @@ class Chunk:
         Number of the first row after this chunk. It can exceed ``first + n`` because skipped pictures are counted.
     unreadable : dict of str to dict of int to str
         Cells that are not of their column's type, which are missing in X: column -> row in X -> the cell's text.
+    carried : pyarrow.Table or None
+        Further columns of the n rows, in types that hold all their values; the detector does not see them.
     """
 
     first: int
@@ -39,6 +41,7 @@ class Chunk:
     labels: np.ndarray | None = None
     end: int = 0
     unreadable: dict[str, dict[int, str]] = field(default_factory=dict)
+    carried: pa.Table | None = None
 
     def __len__(self) -> int:
         return len(self.X)
@@ -54,7 +57,8 @@ class Chunk:
         labels = None if self.labels is None else self.labels[row : row + 1].copy()
         unreadable = {column: {0: cells[row]} for column, cells in self.unreadable.items() if row in cells}
         part = part.copy() if hasattr(part, "copy") else part
-        return Chunk(self.first + row, part, names, labels, unreadable=unreadable)
+        carried = None if self.carried is None else self.carried.take([row])
+        return Chunk(self.first + row, part, names, labels, unreadable=unreadable, carried=carried)
 
 
 class Source(ABC):

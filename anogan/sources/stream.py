@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 import numpy as np
+import pyarrow as pa
 
 from ..errors import InputError
 from .arrays import ArrayFile
@@ -50,6 +51,8 @@ class Stream:
         The part of a folder in MVTec layout to read.
     start : int
         Where the first chunk begins: the `end` of another run's last chunk.
+    keep : sequence of str
+        Columns of a table file that `carry` lets the chunks carry; the model need not know them.
 
     Attributes
     ----------
@@ -82,6 +85,7 @@ class Stream:
     strict: bool = False
     part: str = "test"
     start: int = 0
+    keep: Sequence[str] = ()
     unseen: dict[str, Counter[str]] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
 
@@ -101,11 +105,11 @@ class Stream:
             label = self.label or given.label
             self.source = TableFile(given.path, text=given.text, keep=given.keep, label=label, types=types)
             return
-        if self.drop:
-            raise InputError(
-                f"Only columns of a table file can be dropped (--drop); {self.source.name} is "
-                f"{self.source.description()}."
-            )
+        for names, verb in ((self.drop, "dropped"), (self.keep, "kept")):
+            if names:
+                raise InputError(
+                    f"Only columns of a table file can be {verb}; {self.source.name} is {self.source.description()}."
+                )
         if isinstance(self.source, ArrayFile):
             if self.label is not None and (self.label != "y" or self.source.labels is None):
                 raise InputError(f"{self.source.name} has no labels '{self.label}'; a .npz holds them under the key y.")
@@ -169,6 +173,56 @@ class Stream:
             )
         return "good"
 
+    def carry(self, *, everything: bool = False) -> pa.Schema:
+        """Let the chunks of a table file carry the keys of its rows and the columns in `keep`; other sources have none.
+
+        Keys are the levels of an index that pandas wrote.
+
+        Parameters
+        ----------
+        everything : bool
+            Carry all columns of the file.
+
+        Returns
+        -------
+        pyarrow.Schema
+            Names and types of the carried columns.
+        """
+        if not isinstance(self.source, TableFile):
+            return pa.schema([])
+        chosen = (*self.source.index, *self.keep, *(self.source.names if everything else ()))
+        self.source.carry = list(dict.fromkeys(chosen))
+        return self.source.carried_schema
+
+    def rows_at(self, positions: np.ndarray) -> Chunk:
+        """Read the source again for some of its rows.
+
+        Parameters
+        ----------
+        positions : (k,) int
+            Numbers of the rows, counted from 0, each at most once.
+
+        Returns
+        -------
+        Chunk
+            These rows in the given order.
+        """
+        import pandas as pd
+
+        order = np.argsort(positions)
+        wanted = positions[order]
+        parts: list[Any] = []
+        carried: list[pa.Table] = []
+        for chunk in self.source.chunks(self.chunk_rows or ROWS_AT_ONCE):
+            low, high = np.searchsorted(wanted, [chunk.first, chunk.end])
+            rows = wanted[low:high] - chunk.first
+            if len(rows):
+                parts.append(chunk.X.iloc[rows] if hasattr(chunk.X, "iloc") else chunk.X[rows])
+                carried += [] if chunk.carried is None else [chunk.carried.take(pa.array(rows))]
+        back = np.argsort(order)
+        X = pd.concat(parts).iloc[back] if hasattr(parts[0], "iloc") else np.concatenate(parts)[back]
+        return Chunk(0, X, carried=pa.concat_tables(carried).take(pa.array(back)) if carried else None)
+
     def samples(self, progress: Progress | None = None) -> Iterator[Any]:
         """Yield the data of each chunk, for `Detector.recalibrate` and `Detector.drift`."""
         done = 0
@@ -185,7 +239,9 @@ class Stream:
                 source.check_column(name)
                 if name in needed:
                     raise InputError(f"Column '{name}' cannot be {verb}: the model was fitted on it and needs it.")
-        taken = {*needed, *self.drop, self.label}
+        for name in set(self.keep) - set(source.index):
+            source.check_column(name)
+        taken = {*needed, *self.drop, *self.keep, self.label}
         extra = [n for n in source.columns if n not in taken]
         missing = [str(n) for n in self.detector.preprocessor_.column_types() if str(n) not in source.names]
         faults = [f"lacks column '{n}', which the model was fitted on.{closest(n, extra)}" for n in missing]

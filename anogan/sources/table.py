@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import itertools
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ROWS_AT_ONCE = 32768
+_UNNAMED_LEVEL = re.compile(r"__index_level_\d+__")
 _TYPES = {
     "double": pa.float64(),
     "bool": pa.bool_(),
@@ -80,6 +84,10 @@ class TableFile(Source):
         All columns in the file's order.
     columns : list of str
         The columns that are not left out.
+    index : list of str
+        Levels of the index that pandas wrote to a Parquet file. They are not learned from.
+    carry : sequence of str
+        Columns or index levels that `chunks` hands over beside the data; empty until `Stream.carry` sets it.
 
     Raises
     ------
@@ -111,6 +119,7 @@ class TableFile(Source):
         self.label = label
         self.text = (*text, *(() if label is None else (label,)))
         self.keep = keep
+        self.carry: Sequence[str] = ()
         self.types = types
         found = format_of(self.path)
         if found is None and self.path.is_dir():
@@ -122,6 +131,7 @@ class TableFile(Source):
         with self._explained():
             self._format = found(self.path)
         self.names = list(self._format.names)
+        self.index = list(self._format.index)
         twice = sorted({n for n in self.names if self.names.count(n) > 1})
         if twice:
             raise InputError(f"{path} has column '{twice[0]}' more than once; column names must be unique.")
@@ -165,13 +175,14 @@ class TableFile(Source):
             tables = self._tables(self._wanted(self.types) | self._label_type(), rows, start, strict=True)
             columns = list(self.types)
         first = start
+        carried = self._carried(rows, start)
         for table in tables:
             labels = None
             if self.label is not None:
                 labels = label_texts(table.column(self.label), self.label, self.path, first=first)
             frame = self.frame(table.select([str(name) for name in columns]))
             frame.columns = columns
-            yield Chunk(first, frame, labels=labels, end=first + len(frame))
+            yield Chunk(first, frame, labels=labels, end=first + len(frame), carried=next(carried))
             first += len(frame)
 
     def frames(self, types: Mapping[Any, str], rows: int = ROWS_AT_ONCE) -> Iterator[pd.DataFrame]:
@@ -268,6 +279,27 @@ class TableFile(Source):
 
     def _inferred(self, columns: Sequence[str]) -> dict[str, pa.DataType]:
         return self._format.types(columns, self.text)
+
+    @functools.cached_property
+    def carried_schema(self) -> pa.Schema:
+        """Names and types of the columns in `Chunk.carried`; index levels without a name are called as in pandas."""
+        with self._explained():
+            types = self._inferred(self.carry)
+        unnamed = [name for name in types if _UNNAMED_LEVEL.fullmatch(name)]
+        names = {name: name[len("__index_") : -len("__")] for name in unnamed} if len(self.index) > 1 else {}
+        names = names or dict.fromkeys(unnamed, "index")
+        return pa.schema([(names.get(name, name), types[name]) for name in self.carry])
+
+    def _carried(self, rows: int, start: int) -> Iterator[pa.Table | None]:
+        """Yield the carried columns of the same rows as `chunks`, in a pass of their own: a column may also be learned.
+
+        Types are those of the file, since a number that is learned as a float may be an integer.
+        """
+        if not self.carry:
+            yield from itertools.repeat(None)
+        types = dict(zip(self.carry, self.carried_schema.types, strict=True))
+        for table in self._tables(types, rows, start):
+            yield table.rename_columns(self.carried_schema.names)
 
     def _label_type(self) -> dict[str, pa.DataType]:
         return {} if self.label is None else {self.label: pa.string()}

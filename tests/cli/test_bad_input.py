@@ -340,8 +340,8 @@ def test_labels_that_are_missing_or_unclear(refused, data, table_model, tmp_path
     refused("evaluate", tmp_path / "gap.csv", *args[2:], "fine", words="missing")
 
 
-def test_label_that_collides_with_an_output_column(score_refused):
-    score_refused(mixed_table(9).assign(score=1), "--label score", "--label", "score")
+def test_kept_column_that_collides_with_an_output_column(score_refused):
+    score_refused(mixed_table(9).assign(score=1), "--keep score", "--keep", "score")
 
 
 def test_maps_of_a_table_and_reasons_of_pictures(refused, data, table_model, picture_model, tmp_path):
@@ -519,7 +519,7 @@ def test_explanations_go_to_the_file_and_to_json(run, data, table_model, tmp_pat
 def test_labels_of_pictures_without_any(refused, data, picture_model, tmp_path):
     folder = data / "parts" / "train" / "good"
     out = ["-m", picture_model, "-o", tmp_path / "s.csv"]
-    refused("score", folder, *out, "--label", "kind", words="without labels")
+    refused("score", folder, *out, "--keep", "kind", words="table file")
 
 
 def test_a_bare_command_shows_its_help(run):

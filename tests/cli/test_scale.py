@@ -42,11 +42,11 @@ def killed(args: list[object], part: Path, *, least_bytes: int, by: int = signal
 
 @pytest.mark.parametrize(
     ("suffix", "options"),
-    [("csv", ()), ("parquet", ("--reasons", "2")), ("tsv", ("--fdr", "0.9")), ("csv", ("--label", "kind"))],
+    [("csv", ()), ("parquet", ("--reasons", "2")), ("tsv", ("--fdr", "0.9", "--sort")), ("csv", ("--keep", "kind"))],
 )
 def test_a_killed_run_goes_on_and_ends_the_same(run, table_model, tmp_path, many, suffix, options):
     source = many
-    if "--label" in options:
+    if "--keep" in options:
         source = tmp_path / "labelled.csv"
         pd.read_parquet(many).assign(kind="x").to_csv(source, index=False)
     args = ["score", source, "-m", table_model, "--chunk-rows", "40", *options]
@@ -175,7 +175,7 @@ def test_a_file_of_somebody_else_is_left_alone(run, data, table_model, tmp_path)
     assert part.read_text() == "mine"
 
 
-def test_a_label_that_clashes_is_refused_before_scoring(run, data, table_model, tmp_path):
+def test_a_kept_column_that_clashes_is_refused_before_scoring(run, data, table_model, tmp_path):
     pd.read_csv(data / "new.csv").assign(flag="x").to_csv(tmp_path / "new.csv", index=False)
-    run("score", tmp_path / "new.csv", "-m", table_model, "-o", tmp_path / "s.csv", "--label", "flag", code=2)
+    run("score", tmp_path / "new.csv", "-m", table_model, "-o", tmp_path / "s.csv", "--keep", "flag", code=2)
     assert [p.name for p in tmp_path.iterdir()] == ["new.csv"]
