@@ -1,6 +1,7 @@
 # make demo       install into .venv, then see the tool work on real data
 # make test       install into .venv, then format, lint, types, the fast tests and the examples in docstrings
 # make test-slow  the tests that take longer
+# make fuzz       read 100,000 mutated files for up to 30 minutes, and write the page with the figures
 # make generate   rewrite what is generated: the index of detectors, their types, the tables in README.md
 # make clean      remove what these commands made
 
@@ -10,7 +11,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow generate clean
+.PHONY: help demo test test-slow fuzz generate clean
 
 help:
 	@sed -n 's/^# //p; /^$$/q' Makefile
@@ -26,6 +27,9 @@ test: $(INSTALLED)
 
 test-slow: $(INSTALLED)
 	$(BIN)/python -m pytest -m slow -n 2 --timeout 3600
+
+fuzz: $(INSTALLED)
+	PYTHONPATH=tests $(BIN)/python -m fuzz --page tests/fuzz/README.md
 
 generate: $(INSTALLED)
 	$(BIN)/python tests/test_generated.py
@@ -44,5 +48,5 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@touch $@
 
 clean:
-	rm -rf $(VENV) build dist anogan.egg-info anogan-demo .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist anogan.egg-info anogan-demo .fuzz .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
