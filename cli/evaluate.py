@@ -69,7 +69,7 @@ def command(
     with Reporter(quiet=quiet) as reporter:
         facts = anogan.evaluate(detector, stream, normal=normal, progress=reporter.show)
     facts["skipped"] = stream.skipped
-    facts["unseen_categories"] = {column: dict(counts) for column, counts in stream.unseen.items()}
+    facts["unseen_values"] = {column: dict(counts) for column, counts in stream.unseen.items()}
     warn_of(stream)
     if as_json:
         click.echo(json.dumps(facts))

@@ -153,7 +153,7 @@ def command(
         "flagged": flagged,
         "threshold": detector.calibration_.threshold if fdr is None else None,
         "fdr": fdr,
-        "unseen_categories": {column: dict(counts) for column, counts in stream.unseen.items()},
+        "unseen_values": {column: dict(counts) for column, counts in stream.unseen.items()},
         "skipped": stream.skipped,
     }
     if quiet and not as_json:

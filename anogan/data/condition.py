@@ -61,18 +61,22 @@ class ConditionedSamples:
     ----------
     samples : n Samples (C, ...)
     classes : (n,) int
+    unseen : (n, d) bool or None
+        See `Samples`; the condition, which is one of the columns, is never unseen.
     """
 
-    def __init__(self, samples: Samples, classes: np.ndarray) -> None:
+    def __init__(self, samples: Samples, classes: np.ndarray, unseen: np.ndarray | None = None) -> None:
         self._samples = samples
         self._classes = classes
+        self.unseen = unseen
 
     def __len__(self) -> int:
         return len(self._samples)
 
     def subset(self, indices: np.ndarray) -> ConditionedSamples:
         """Only the samples at `indices`, in that order."""
-        return ConditionedSamples(self._samples.subset(indices), self._classes[indices])
+        unseen = None if self.unseen is None else self.unseen[indices]
+        return ConditionedSamples(self._samples.subset(indices), self._classes[indices], unseen)
 
     def batch(self, indices: np.ndarray) -> torch.Tensor:
         """The samples at `indices`: (B, C + 1, ...)."""
@@ -155,7 +159,9 @@ class ConditionPreprocessor(Preprocessor):
         """
         rest, labels = split_condition(X, self.column)
         self._check_known(labels)
-        return ConditionedSamples(self.inner.transform(rest, dtype), self.condition_.places(labels))
+        samples = self.inner.transform(rest, dtype)
+        unseen = samples.unseen if samples.unseen is None else np.insert(samples.unseen, self.position_, False, axis=1)
+        return ConditionedSamples(samples, self.condition_.places(labels), unseen)
 
     def inverse(self, x: np.ndarray) -> Any:
         """(n, C + 1, ...) in model space -> a table with its condition, or a `Conditioned`."""
@@ -174,11 +180,18 @@ class ConditionPreprocessor(Preprocessor):
             rest.insert(self.position_, self.column, 0.0)
         return rest
 
-    def unseen_categories(self, X: pd.DataFrame) -> dict[str | int, dict[Any, int]]:
+    def unseen_values(self, X: pd.DataFrame) -> dict[str | int, dict[Any, int]]:
         """As the inner preprocessor; an unknown class is an error and is not reported here."""
         rest, _ = split_condition(X, self.column)
-        found: dict[str | int, dict[Any, int]] = self.inner.unseen_categories(rest)
+        found: dict[str | int, dict[Any, int]] = self.inner.unseen_values(rest)
         return found
+
+    def known_codes(self) -> list[np.ndarray]:
+        """See `Preprocessor.known_codes`; there are none of the condition, which is never unseen."""
+        codes: list[np.ndarray] = list(self.inner.known_codes())
+        if self.kind == "table":
+            codes.insert(self.position_, np.empty((0, 1)))
+        return codes
 
     def column_types(self) -> dict[str | int, str]:
         """See `Preprocessor.column_types`."""

@@ -35,6 +35,13 @@ class Preprocessor(BaseEstimator, ABC):
         """Where the code of each of `columns_` lies in a sample."""
         return []
 
+    def known_codes(self) -> list[np.ndarray]:
+        """The codes (k, width) of values of each of `columns_` that occurred in fit and can stand for an unseen one.
+
+        Only tables have unseen values; see `Samples.unseen`.
+        """
+        return []
+
     @abstractmethod
     def fit(self, X: Any, *, rows: np.ndarray | None = None) -> Self:
         """Learn from X.

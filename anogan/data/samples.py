@@ -20,7 +20,16 @@ CACHE_BYTES = 64 * 2**20
 
 
 class Samples(Protocol):
-    """Indexable samples on the CPU, each of the same shape."""
+    """Indexable samples on the CPU, each of the same shape.
+
+    Attributes
+    ----------
+    unseen : (n, d) bool or None
+        Which of a table's columns hold a value that did not occur in fit; None for other data.
+    """
+
+    @property
+    def unseen(self) -> np.ndarray | None: ...
 
     def __len__(self) -> int: ...
 
@@ -44,17 +53,20 @@ class TensorSamples:
     ----------
     tensor : (n, *shape)
         Floating-point tensor on the CPU.
+    unseen : (n, d) bool or None
+        See `Samples`.
     """
 
-    def __init__(self, tensor: torch.Tensor) -> None:
+    def __init__(self, tensor: torch.Tensor, unseen: np.ndarray | None = None) -> None:
         self.tensor = tensor
+        self.unseen = unseen
 
     def __len__(self) -> int:
         return len(self.tensor)
 
     def subset(self, indices: np.ndarray) -> TensorSamples:
         """Only the samples at `indices`, in that order (a copy)."""
-        return TensorSamples(self.batch(indices))
+        return TensorSamples(self.batch(indices), None if self.unseen is None else self.unseen[indices])
 
     def batch(self, indices: np.ndarray) -> torch.Tensor:
         """The samples at `indices`: (B, *shape)."""
@@ -121,6 +133,8 @@ class FolderSamples:
     identity : function of () -> str
         Identifies the pictures without decoding them.
     """
+
+    unseen = None
 
     def __init__(
         self,

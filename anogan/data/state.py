@@ -117,6 +117,13 @@ class StateReader:
             raise self.error(name, value, f"a list of at most {longest} values")
         return value
 
+    def numbers(self, name: str, longest: int) -> list[float]:
+        """A list of at most `longest` finite floats."""
+        values = self.items(name, longest)
+        if not all(type(value) is float and math.isfinite(value) for value in values):
+            raise self.error(name, values, "finite numbers")
+        return values
+
     def child(self, name: str) -> StateReader:
         """The reader of a state inside this one."""
         return StateReader(self._take(name, dict), self._arrays, f"{self.path}.{name}")

@@ -82,16 +82,15 @@ class TablePreprocessor(Preprocessor):
         Raises
         ------
         InputError
-            If columns are missing, extra, in another order or of another type, or hold infinities, or
-            missing values where there were none in fit.
+            If columns are missing, extra, in another order or of another type, or hold infinities.
         """
         X = self._checked(X)
         out = torch.zeros((len(X), self.starts_[-1]), dtype=dtype)
-        view = out.numpy()
+        view, unseen = out.numpy(), np.zeros((len(X), len(self.columns_)), dtype=bool)
         for position, column in enumerate(self.columns_):
             code = view[:, self.starts_[position] : self.starts_[position + 1]]
-            column.encode(X.iloc[:, position], code, self.scaler_)
-        return TensorSamples(out)
+            unseen[:, position] = column.encode(X.iloc[:, position], code, self.scaler_)
+        return TensorSamples(out, unseen)
 
     def inverse(self, x: np.ndarray) -> pd.DataFrame:
         """(n, d) in model space -> DataFrame with the user's columns, order and dtypes."""
@@ -107,15 +106,18 @@ class TablePreprocessor(Preprocessor):
         sums = {column.name: code.sum(axis=1) for column, code in zip(self.columns_, self._codes(error), strict=True)}
         return pd.DataFrame(sums)
 
-    def unseen_categories(self, X: pd.DataFrame) -> dict[str | int, dict[Any, int]]:
-        """Categories of X that did not occur in fit, by column, with their number of rows; None means missing."""
+    def unseen_values(self, X: pd.DataFrame) -> dict[str | int, dict[Any, int]]:
+        """Values of X that did not occur in fit, by column, with their number of rows.
+
+        These are unknown categories and, under None, missing values in a column that had none in fit.
+        """
         X = self._checked(X)
-        found = {
-            column.name: column.unseen(X.iloc[:, position])
-            for position, column in enumerate(self.columns_)
-            if isinstance(column, CategoryColumn)
-        }
+        found = {column.name: column.unseen(X.iloc[:, position]) for position, column in enumerate(self.columns_)}
         return {name: values for name, values in found.items() if values}
+
+    def known_codes(self) -> list[np.ndarray]:
+        """See `Preprocessor.known_codes`."""
+        return [column.known_codes(self.scaler_) for column in self.columns_]
 
     def column_types(self) -> dict[str | int, str]:
         """See `Preprocessor.column_types`."""

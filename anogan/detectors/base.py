@@ -172,7 +172,10 @@ class Detector(CommonParameters, ModelFileMixin, OutlierMixin, BaseEstimator):
     def anomaly_score(self, X: Any) -> np.ndarray:
         """Return how unusual each sample is: float64 ``(n,)``, higher = more anomalous.
 
-        A `TableFile` is read in parts and never held in memory.
+        A value of a table that did not occur in fit is evidence: its row is scored with each of the known values in its
+        place, and gets the highest score. Such a value is an unknown category, or a missing value in a column that had
+        none in fit; for the latter in a column of numbers or dates, up to 17 values from the smallest to the largest
+        training value stand in. A `TableFile` is read in parts and never held in memory.
         """
         if isinstance(X, TableFile):
             return np.concatenate([self.anomaly_score(part) for part in self._parts(X)])
@@ -211,7 +214,7 @@ class Detector(CommonParameters, ModelFileMixin, OutlierMixin, BaseEstimator):
         this costs one scoring per column. The contribution of a pixel is the module's own anomaly map if it has one,
         the absolute residual in the networks' units if it reconstructs, otherwise integrated gradients.
         """
-        samples = self._samples(X)
+        samples = self.fitted_state.as_scored(self._samples(X))
         return _with_index_of(X, self.fitted_state.explainer.errors(samples))
 
     def predict_maps(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -270,7 +273,7 @@ class Detector(CommonParameters, ModelFileMixin, OutlierMixin, BaseEstimator):
             raise InputError(f"count must be at least 1, got {count}.")
         if self.preprocessor_.spec_.is_image:
             raise InputError("Reasons name columns, and pictures have none; explain gives their heatmaps.")
-        return self.fitted_state.explainer.reasons(samples, X, count)
+        return self.fitted_state.explainer.reasons(self.fitted_state.as_scored(samples), X, count)
 
     def reconstruct(self, X: Any) -> "np.ndarray | pd.DataFrame":
         """Return the most similar normal samples that the model can generate, in X's own units.

@@ -1,7 +1,7 @@
 """Thresholds and p-values from the scores of normal rows."""
 
 from dataclasses import replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -72,10 +72,24 @@ def with_levels(
     """
     scores = np.sort(scores)
     threshold = _level(scores, parameters)
-    # Rounding differs between batches. It must not decide about a row that lies exactly at the threshold.
-    threshold += ROUNDING_STEPS * torch.finfo(dtype).eps * (abs(threshold) + float(np.ptp(scores)))
+    # Rounding must not decide about a row that lies exactly at the threshold.
+    threshold += float(rounding(threshold, scores, dtype))
     map_threshold = _level(peaks, parameters) if len(peaks) else None
     return replace(calibration, scores=scores, threshold=threshold, map_threshold=map_threshold, reference=None)
+
+
+def rounding(values: Any, scores: np.ndarray, dtype: torch.dtype) -> Any:
+    """Return how far a score like each of `values` may differ between batches, whose results are rounded differently.
+
+    Parameters
+    ----------
+    values : float or array
+    scores : (m,)
+        Scores of calibration rows, ascending.
+    dtype : torch.dtype
+        Number format that the scores were computed in.
+    """
+    return ROUNDING_STEPS * torch.finfo(dtype).eps * (np.abs(values) + float(np.ptp(scores)))
 
 
 def map_peaks(inference: Inference, preprocessor: Preprocessor, samples: Samples, baseline: Tensor) -> np.ndarray:

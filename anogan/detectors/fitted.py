@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from ..data.preprocessor import Preprocessor
-from ..data.samples import Samples
+from ..data.samples import Samples, TensorSamples
 from ..engine.device import torch_dtype
 from ..engine.diagnostics import Diagnosis
 from ..engine.history import History
@@ -22,7 +22,9 @@ from ..explain.explainer import Explainer
 from ..nn.backbone import Backbone, backbone_for
 from ..persistence import ModelFile
 from ..scoring.calibration import Calibration
+from ..scoring.unseen import with_farthest_known
 from ..seeding import OwnInitialisation, seeded
+from .calibrating import rounding
 from .inputs import Features
 from .manifest import checked_manifest
 
@@ -96,7 +98,30 @@ class FittedState:
         return Explainer(self.inference, self.preprocessor, self.calibration, self.baseline, self.background)
 
     def score(self, samples: Samples) -> np.ndarray:
-        """Return the combined score of each sample: float64 ``(n,)``, higher = more anomalous."""
+        """Return the combined score of each sample: float64 ``(n,)``, higher = more anomalous.
+
+        A row with an unseen value never scores lower than the same row with any of the known values
+        (`Preprocessor.known_codes`) in its place.
+        """
+        scores = self._combined(self.as_scored(samples))
+        if samples.unseen is None:
+            return scores
+        # Known values may have been scored in another batch.
+        return scores + samples.unseen.sum(1) * rounding(scores, self.calibration.scores, self.inference.weight.dtype)
+
+    def as_scored(self, samples: Samples) -> Samples:
+        """Return the samples with the known value in place of each unseen one that gives the highest score."""
+        if samples.unseen is None or not samples.unseen.any():
+            return samples
+        preprocessor = self.preprocessor
+        known = [torch.from_numpy(codes) for codes in preprocessor.known_codes()]
+        x = samples.batch(np.arange(len(samples)))
+        x = with_farthest_known(
+            lambda rows: self._combined(TensorSamples(rows)), x, samples.unseen, preprocessor.places_, known
+        )
+        return TensorSamples(x)
+
+    def _combined(self, samples: Samples) -> np.ndarray:
         return self.calibration.combine(self.inference.score(samples))
 
     def to_file(self) -> ModelFile:

@@ -151,6 +151,7 @@ def prepare(
         if isinstance(X_unlabeled, TableFile):
             X_unlabeled, _, _ = _drawn_rows(X_unlabeled, seed, callbacks)
         unlabeled = preprocessor.transform(check_input(X_unlabeled, name, features), dtype)
+        _check_no_gaps(preprocessor, unlabeled)
     return Prepared(
         parameters=plain(detector.get_params()) | {"random_state": seed},
         seed=seed,
@@ -169,6 +170,18 @@ def prepare(
             "versions": {module: str(sys.modules[module].__version__) for module in NOTED_VERSIONS},
         },
     )
+
+
+def _check_no_gaps(preprocessor: Preprocessor, unlabeled: Samples) -> None:
+    """Raise `InputError` if a number or date is missing in a column of X that has no missing values."""
+    if unlabeled.unseen is None:
+        return
+    for column, gaps in zip(preprocessor.columns_, unlabeled.unseen.sum(0), strict=True):
+        if gaps and column.kind in ("number", "date"):
+            raise InputError(
+                f"X_unlabeled has {gaps:,} missing value(s) in column {column.name!r}, and X has none there. Fill "
+                "them, or leave those rows out."
+            )
 
 
 def split_rows(detector: FittableDetector, n: int, seed: int, total: int | None = None) -> Split:

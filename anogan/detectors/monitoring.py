@@ -53,7 +53,7 @@ def drift(state: FittedState, parts: Iterable[Samples]) -> Drift:
     for samples in parts:
         scores.append(state.score(samples))
         chosen = np.linspace(0, len(samples) - 1, min(len(samples), EXPLAINED_ROWS)).astype(int)
-        after.append(state.explainer.column_errors(samples.subset(chosen)))
+        after.append(state.explainer.column_errors(state.as_scored(samples.subset(chosen))))
     if not scores:
         raise InputError("There are no samples to compare.")
     before, names = after, []

@@ -12,6 +12,7 @@ from ..data.columns import CategoryColumn, Column, DateColumn
 LOW, HIGH = 0.05, 0.95  # quantiles between which most values lie
 LISTED = 3  # categories
 LEAST_SHARE = 0.05  # share of the similar rows from which a category is listed
+UNSEEN_GAP = "missing, which did not occur in training"
 LEAST_SIZE = 1e-6  # relative to a column's spread; smaller values are rounding errors of a stored zero
 _DAY = 86400
 
@@ -145,7 +146,8 @@ def _numbers(column: Any, values: pd.Series, normal: pd.Series, nearest: np.ndar
             parts = [ends[0] if ends[0] == ends[1] else " to ".join(ends)]
         parts += [f"missing ({absent:.0%})"] * bool(frequent)
         limits = (None, None) if np.isnan(low) else (as_value(low), as_value(high))
-        yield *limits, frequent, "missing" if np.isnan(value) else in_words(value), ", ".join(parts)
+        shown = in_words(value) if not np.isnan(value) else "missing" if column.missing else UNSEEN_GAP
+        yield *limits, frequent, shown, ", ".join(parts)
 
 
 def _without_rounding(values: np.ndarray) -> np.ndarray:
@@ -162,10 +164,14 @@ def _categories(column: Any, values: pd.Series, normal: pd.Series, nearest: np.n
     counts = (usual_places[:, :, None] == np.arange(len(known))).mean(1)  # (n, categories)
     order = np.argsort(-counts, axis=1, kind="stable")[:, :LISTED]
     shares = np.take_along_axis(counts, order, axis=1)
-    for value, places, parts in zip(values.where(values.notna(), None), order, shares, strict=True):
+    unseen = column.places(values) < 0
+    for value, new, places, parts in zip(values.where(values.notna(), None), unseen, order, shares, strict=True):
         frequent = [(known[p], float(s)) for p, s in zip(places, parts, strict=True) if s >= LEAST_SHARE]
         usual = ", ".join(f"{_category(category)} ({share:.0%})" for category, share in frequent)
-        yield None, None, frequent, _category(None if pd.isna(value) else value), usual or "many different ones"
+        shown = _category(None if pd.isna(value) else value)
+        if new:
+            shown = UNSEEN_GAP if pd.isna(value) else f"'{value}' did not occur in training"
+        yield None, None, frequent, shown, usual or "many different ones"
 
 
 def _category(value: Any) -> str:

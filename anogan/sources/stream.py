@@ -149,7 +149,7 @@ class Stream:
             if not len(chunk):
                 continue
             if self.source.kind == "table":
-                self._note_unseen(self.detector.preprocessor_.unseen_categories(chunk.X))
+                self._note_unseen(self.detector.preprocessor_.unseen_values(chunk.X))
             yield chunk
 
     def notes(self) -> list[str]:

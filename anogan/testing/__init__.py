@@ -20,7 +20,18 @@ from ..detectors.base import Detector
 from ..errors import InputError
 
 # Each of these modules adds its checks to the contract.
-from . import estimator, idle_parameters, members, model_file, randomness, reasons, resuming, scores, training  # noqa: F401
+from . import (  # noqa: F401
+    estimator,
+    idle_parameters,
+    members,
+    model_file,
+    randomness,
+    reasons,
+    resuming,
+    scores,
+    training,
+    unseen,
+)
 from .case import CHECKS, MODALITIES, Case, CheckFunction, sample_data
 
 __all__ = [

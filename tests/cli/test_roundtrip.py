@@ -183,6 +183,14 @@ def test_an_unseen_category_is_scored_with_one_warning(run, table_model, tmp_pat
     assert warnings == ["Warning: column 'shop' has values that were not in the training data: 'moon' (4 rows)."]
 
 
+def test_a_number_that_is_missing_for_the_first_time_is_scored_with_one_warning(run, table_model, tmp_path):
+    mixed_table(9).assign(items=[np.nan] * 2 + [1.0] * 7).to_csv(tmp_path / "new.csv", index=False)
+    result = run("score", tmp_path / "new.csv", "-m", table_model, "-o", tmp_path / "s.csv", "--chunk-rows", 2)
+    warnings = [line for line in result.stderr.splitlines() if line.startswith("Warning")]
+    assert warnings == ["Warning: column 'items' has values that were not in the training data: '(missing)' (2 rows)."]
+    assert pd.read_csv(tmp_path / "s.csv")["score"].notna().all()
+
+
 @pytest.mark.parametrize("suffix", ["npy", "npz"])
 def test_arrays_round_trip(run, tmp_path, suffix):
     rng = np.random.default_rng(0)

@@ -65,11 +65,19 @@ class CategoryColumn:
             return "bool"
         return "string" if family_of(self.categories) in ("text", "none") else "double"
 
-    def encode(self, series: pd.Series, out: np.ndarray, scaler: NumericScaler) -> None:
-        """Write the code of `series` into `out` (n, width), which is zero; unseen values stay all zero."""
+    def encode(self, series: pd.Series, out: np.ndarray, scaler: NumericScaler) -> np.ndarray:
+        """Write the code of `series` into `out` (n, width), which is zero; return which values are unseen: (n,) bool.
+
+        The code of an unseen value is all zero.
+        """
         places = self.places(series)
         known = np.flatnonzero(places >= 0)
         out[known, places[known]] = 1.0
+        return places < 0
+
+    def known_codes(self, scaler: NumericScaler) -> np.ndarray:
+        """The code of each value that occurred in fit: (k, width)."""
+        return np.eye(self.width)
 
     def places(self, series: pd.Series) -> np.ndarray:
         """The place of each value in the one-hot group: (n,) int, -1 for unseen ones."""

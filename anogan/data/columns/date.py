@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from ...errors import InputError
 from ..scaling import NumericScaler
 from ..state import State, StateReader
 from .dtypes import DATE, OBJECT, ZONE, dtype_of
-from .number import encode_number
+from .number import SPREAD, encode_number
 from .series import first_value, inferred_type, type_changed
 
 PARTS = ("day", "week", "year")
@@ -51,6 +51,8 @@ class DateColumn:
         Whether the column may have missing values.
     channel : int
         The column's number in the `NumericScaler`.
+    known : list of float
+        Result of `spread_values`, in seconds.
     """
 
     name: str | int
@@ -61,6 +63,7 @@ class DateColumn:
     time_of_day: float
     missing: bool
     channel: int
+    known: list[float] = field(default_factory=list)
     kind: str = "date"
 
     @property
@@ -79,16 +82,30 @@ class DateColumn:
         """(n,) float64 seconds of wall-clock time since 1970, NaN = missing."""
         return to_seconds(series, self.zone)
 
-    def encode(self, series: pd.Series, out: np.ndarray, scaler: NumericScaler) -> None:
-        """Write the code of `series` into `out` (n, width)."""
-        seconds = self.values(series)
+    def encode(self, series: pd.Series, out: np.ndarray, scaler: NumericScaler) -> np.ndarray:
+        """Write the code of `series` into `out` (n, width); return which dates are unseen: (n,) bool."""
+        return self._encode(self.values(series), out, scaler)
+
+    def known_codes(self, scaler: NumericScaler) -> np.ndarray:
+        """The code of each of the dates in `known`: (k, width)."""
+        codes = np.zeros((len(self.known), self.width))
+        self._encode(np.array(self.known), codes, scaler)
+        return codes
+
+    def _encode(self, seconds: np.ndarray, out: np.ndarray, scaler: NumericScaler) -> np.ndarray:
         base = 1 + self.missing
-        encode_number(self.name, seconds, self.missing, self.channel, out[:, :base], scaler)
+        unseen = encode_number(seconds, self.missing, self.channel, out[:, :base], scaler)
         for i, part in enumerate(self.parts):
             angle = 2 * np.pi * _phase(seconds, part)
             there = ~np.isnan(seconds)  # a missing date sits in the middle of the circle
             out[there, base + 2 * i] = np.sin(angle[there])
             out[there, base + 2 * i + 1] = np.cos(angle[there])
+        return unseen
+
+    def unseen(self, series: pd.Series) -> dict[Any, int]:
+        """The number of missing values, under None, if there were none in fit."""
+        count = 0 if self.missing else int(series.isna().sum())
+        return {None: count} if count else {}
 
     def decode(self, code: np.ndarray, scaler: NumericScaler) -> pd.Series:
         """(n, width) -> dates; the day comes from the trend, the time of day from its circle."""
@@ -127,6 +144,7 @@ class DateColumn:
             time_of_day=state.number("time_of_day", 0.0, DAY),
             missing=state.flag("missing"),
             channel=state.integer("channel", 0, channels - 1),
+            known=state.numbers("known", SPREAD),
         )
         if column.parts != [part for part in PARTS if part in column.parts]:
             raise state.error("parts", column.parts, f"some of {', '.join(PARTS)}, in this order")

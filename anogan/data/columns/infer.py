@@ -13,7 +13,7 @@ from .category import Category, CategoryColumn, check_cardinality, distinct_valu
 from .column import Column
 from .date import DATE_OBJECTS, DAY, PARTS, DateColumn, is_arrow_date, to_seconds, varies, zone_name
 from .dtypes import BOOLEAN, CATEGORY, DATE, NUMBER, OBJECT, dtype_name
-from .number import NUMBER_OBJECTS, NumberColumn, to_numbers
+from .number import NUMBER_OBJECTS, NumberColumn, spread_values, to_numbers
 from .series import drop_advice, inferred_type, plain
 
 Kind = Literal["number", "boolean", "category", "date"]
@@ -85,7 +85,8 @@ def learn_column(name: str | int, series: pd.Series, rows: np.ndarray | None) ->
         x = to_numbers(series)
         whole = types.is_integer_dtype(series.dtype) or inferred_type(series) == "integer"
         dtype = dtype_name(series.dtype, NUMBER, otherwise="float64")
-        return NumberColumn(name, dtype, whole, missing, -1), x if rows is None else x[rows]
+        training = x if rows is None else x[rows]
+        return NumberColumn(name, dtype, whole, missing, -1, spread_values(training)), training
     if kind == "date":
         zone = zone_name(series)
         seconds = to_seconds(series, zone)
@@ -95,7 +96,7 @@ def learn_column(name: str | int, series: pd.Series, rows: np.ndarray | None) ->
         clock = float(there[0] % DAY) if len(there) else 0.0
         dates_only = inferred_type(series) == "date"
         dtype = dtype_name(series.dtype, DATE, otherwise=OBJECT)
-        return DateColumn(name, dtype, zone, dates_only, parts, clock, missing, -1), training
+        return DateColumn(name, dtype, zone, dates_only, parts, clock, missing, -1, spread_values(training)), training
     if kind == "boolean":
         dtype = dtype_name(series.dtype, BOOLEAN, otherwise=OBJECT)
         return CategoryColumn(name, dtype, [False, True], missing, kind="boolean"), None

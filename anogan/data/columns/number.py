@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,9 @@ from .series import first_value, inferred_type, plain, type_changed
 
 NUMBER_OBJECTS = ("integer", "floating", "mixed-integer-float", "decimal")
 """What pandas infers for object columns that hold numbers."""
+
+SPREAD = 17
+"""Training values that stand for a missing value in a column that had none in fit, at most."""
 
 
 @dataclass
@@ -33,6 +37,8 @@ class NumberColumn:
         Whether the column may have missing values.
     channel : int
         The column's number in the `NumericScaler`.
+    known : list of float
+        Result of `spread_values`.
     """
 
     name: str | int
@@ -40,6 +46,7 @@ class NumberColumn:
     integer: bool
     missing: bool
     channel: int
+    known: list[float] = field(default_factory=list)
     kind: str = "number"
 
     @property
@@ -58,9 +65,20 @@ class NumberColumn:
         """(n,) float64, NaN = missing; `InputError` for text, dates and infinities."""
         return to_numbers(series)
 
-    def encode(self, series: pd.Series, out: np.ndarray, scaler: NumericScaler) -> None:
-        """Write the code of `series` into `out` (n, width)."""
-        encode_number(self.name, self.values(series), self.missing, self.channel, out, scaler)
+    def encode(self, series: pd.Series, out: np.ndarray, scaler: NumericScaler) -> np.ndarray:
+        """Write the code of `series` into `out` (n, width); return which values are unseen: (n,) bool."""
+        return encode_number(self.values(series), self.missing, self.channel, out, scaler)
+
+    def known_codes(self, scaler: NumericScaler) -> np.ndarray:
+        """The code of each of the values in `known`: (k, width)."""
+        codes = np.zeros((len(self.known), self.width))
+        encode_number(np.array(self.known), self.missing, self.channel, codes, scaler)
+        return codes
+
+    def unseen(self, series: pd.Series) -> dict[Any, int]:
+        """The number of missing values, under None, if there were none in fit."""
+        count = 0 if self.missing else int(series.isna().sum())
+        return {None: count} if count else {}
 
     def decode(self, code: np.ndarray, scaler: NumericScaler) -> pd.Series:
         """(n, width) -> the column in the user's unit and dtype."""
@@ -92,26 +110,39 @@ class NumberColumn:
             integer=state.flag("integer"),
             missing=state.flag("missing"),
             channel=state.integer("channel", 0, channels - 1),
+            known=state.numbers("known", SPREAD),
         )
 
 
-def encode_number(
-    name: str | int, x: np.ndarray, missing: bool, channel: int, out: np.ndarray, scaler: NumericScaler
-) -> None:
-    """Write scaled values, and which ones are missing, into `out` (n, 1 or 2)."""
+def encode_number(x: np.ndarray, missing: bool, channel: int, out: np.ndarray, scaler: NumericScaler) -> np.ndarray:
+    """Write scaled values, and which ones are missing, into `out` (n, 1 or 2).
+
+    Returns
+    -------
+    (n,) bool
+        The missing values, unless values were missing in fit. Their code is that of the training median.
+    """
     gone = np.isnan(x)
-    count = int(gone.sum())
-    if count and not missing:
-        raise InputError(
-            f"Column {name!r} has {count} missing (NaN) value(s), but had none when the model was fitted. "
-            "Fill them, leave those rows out, or fit on data with missing values in this column."
-        )
     z = scaler.column(channel, x)
-    if count:
+    if gone.any():
         z[gone] = scaler.fill_[channel]
     out[:, 0] = z
     if missing:
         out[:, 1] = gone
+        return np.zeros(len(x), dtype=bool)
+    return gone
+
+
+def spread_values(training: np.ndarray) -> list[float]:
+    """Up to `SPREAD` distinct values of a column, evenly spaced in their order, the smallest and the largest included.
+
+    They stand for a missing value in a column that had none in fit; a column with missing values gives none.
+    """
+    if np.isnan(training).any():
+        return []
+    values = np.unique(training)
+    places = np.unique(np.linspace(0, len(values) - 1, min(SPREAD, len(values))).round().astype(np.int64))
+    return [float(value) for value in values[places]]
 
 
 def to_numbers(series: pd.Series) -> np.ndarray:

@@ -34,7 +34,7 @@ def test_services_that_training_never_saw_are_reported():
     table, test = pd.read_csv(NSL_KDD), pd.read_csv(NSL_KDD.with_name("nsl_kdd_test.csv"))
     normal = table[table["label"] == "normal"].drop(columns="label")
     preprocessor = preprocessor_for(normal).fit(normal)
-    unseen = preprocessor.unseen_categories(test.drop(columns="label"))
+    unseen = preprocessor.unseen_values(test.drop(columns="label"))
     expected = set(test["service"]) - set(normal["service"])
     assert set(unseen["service"]) == expected
     assert sum(unseen["service"].values()) == test["service"].isin(expected).sum()

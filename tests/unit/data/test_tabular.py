@@ -160,7 +160,7 @@ def test_only_training_rows_set_the_scale_but_all_rows_are_known():
     code = preprocessor.transform(X, torch.float64).tensor
     np.testing.assert_allclose(code[:3, 0], [-1.224744871, 0, 1.224744871])
     assert code.shape[1] == 2 + 4
-    assert preprocessor.unseen_categories(X) == {}
+    assert preprocessor.unseen_values(X) == {}
 
 
 def table(**columns) -> pd.DataFrame:
@@ -170,11 +170,6 @@ def table(**columns) -> pd.DataFrame:
 @pytest.mark.parametrize(
     ("training", "scored", "message"),
     [
-        (
-            table(a=[1.0, 2.0]),
-            table(a=[1.0, np.nan]),
-            r"'a' has 1 missing .* had none when the model was fitted",
-        ),
         (table(a=[1.0, 2.0]), table(a=[1.0, np.inf]), r"'a' contains infinity in 1 row"),
         (table(a=[1.0, 2.0]), table(a=["1", "oops"]), r"'a' changed type: .* numbers, but X has '1' \(str\)"),
         (table(a=["u", "v"]), table(a=[1, 2]), r"'a' changed type: .* text, but X has 1 \(int\)"),
@@ -242,11 +237,22 @@ def test_column_names_are_checked_in_sklearns_words():
 
 def test_unseen_categories_are_all_zero_and_reported():
     preprocessor = TablePreprocessor().fit(table(c=["a", "b"], b=[True, False], x=[1.0, 2.0]))
-    X = table(c=["a", "z", None, "z"], b=[True, None, False, True], x=[1.0, 1.0, 1.0, 1.0])
-    code = preprocessor.transform(X, torch.float64).tensor
+    X = table(c=["a", "z", None, "z"], b=[True, None, False, True], x=[1.0, 1.0, np.nan, 1.0])
+    samples = preprocessor.transform(X, torch.float64)
+    code = samples.tensor
     np.testing.assert_array_equal(code[:, :2], [[1, 0], [0, 0], [0, 0], [0, 0]])
     np.testing.assert_array_equal(code[:, 2:4], [[0, 1], [0, 0], [1, 0], [0, 1]])
-    assert preprocessor.unseen_categories(X) == {"c": {"z": 2, None: 1}, "b": {None: 1}}
+    assert code[:, 4].tolist() == [-1, -1, 0, -1]
+    assert samples.unseen.tolist() == [[False] * 3, [True, True, False], [True, False, True], [True, False, False]]
+    assert preprocessor.unseen_values(X) == {"c": {"z": 2, None: 1}, "b": {None: 1}, "x": {None: 1}}
+    assert [codes.tolist() for codes in preprocessor.known_codes()] == [[[1, 0], [0, 1]]] * 2 + [[[-1], [1]]]
+
+
+def test_the_known_values_of_a_number_reach_from_the_smallest_to_the_largest():
+    column = TablePreprocessor().fit(table(few=[3.0, 1.0, 3.0] * 10, many=np.arange(30)[::-1])).columns_
+    assert column[0].known == [1.0, 3.0]
+    assert len(column[1].known) == 17
+    assert (column[1].known[0], column[1].known[-1]) == (0.0, 29.0)
 
 
 def test_a_chunk_without_values_is_read_as_missing_whatever_its_dtype():

@@ -49,7 +49,7 @@ def test_an_unseen_category_and_a_column_that_all_similar_rows_miss():
     found = describe(COLUMNS, X, NORMAL, np.array([[3, 1]]), np.array([[0.6, 0.4]]), missing)
     assert found["text"].tolist() == [
         "gap missing; similar normal rows: missing (100%)",
-        "service gopher; similar normal rows: smtp (100%)",
+        "service 'gopher' did not occur in training; similar normal rows: smtp (100%)",
     ]
     assert found["low"].tolist() == [None, None]
 
