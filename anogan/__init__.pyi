@@ -47,6 +47,7 @@ from .sources import labels as labels
 from .sources import ordering as ordering
 from .sources import writing as writing
 from .sources.arrays import ArrayFile as ArrayFile
+from .sources.dialect import CSVDialect as CSVDialect
 from .sources.images import ImageFolder as ImageFolder
 from .sources.mvtec import MVTecFolder as MVTecFolder
 from .sources.pictures import PictureSource as PictureSource

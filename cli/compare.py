@@ -73,6 +73,7 @@ SECONDS = {"fit_s": "fit s", "score_s": "score s"}
     help="Use at most this many rows, sampled at random with the share of anomalies kept.",
 )
 @options.drop_option
+@options.dialect_options
 @click.option(
     "-o",
     "--output",
@@ -90,6 +91,7 @@ def command(
     seeds: int,
     max_rows: int,
     drop: tuple[str, ...],
+    dialect: Any,
     output: str | None,
     as_json: bool,
     quiet: bool,
@@ -107,7 +109,7 @@ def command(
     names = anogan.baselines.chosen(detectors)
     if output is not None:
         reserve(output, [data], table=True)
-    X, anomalous = _read(data, label, normal, drop)
+    X, anomalous = _read(data, label, normal, drop, dialect)
     anogan.protocol.warm_up(names)
     records = []
     with Reporter(quiet=quiet) as reporter:
@@ -142,8 +144,10 @@ def command(
         _warn_of(row, seeds)
 
 
-def _read(data: str, label: str | None, normal: str | None, drop: tuple[str, ...]) -> tuple[Any, np.ndarray]:
-    source = anogan.open_source(data, part="train")
+def _read(
+    data: str, label: str | None, normal: str | None, drop: tuple[str, ...], dialect: Any
+) -> tuple[Any, np.ndarray]:
+    source = anogan.open_source(data, part="train", dialect=dialect)
     if isinstance(source, ArrayFile):
         if source.labels is None or label not in (None, "y"):
             raise InputError(f"{data} has no labels '{label or 'y'}'; in a .npz file they are under the key y.")
@@ -158,7 +162,7 @@ def _read(data: str, label: str | None, normal: str | None, drop: tuple[str, ...
         source.check_column(column)
     if label in drop:
         raise InputError(f"--drop {label}: this column holds the labels and cannot be left out.")
-    source = TableFile(source.path, drop=drop, text=(label,))
+    source = source.selecting(drop=drop, text=(label,))
     table = source.read()
     if table.num_columns == 1:
         raise InputError(f"{data} has no columns left other than '{label}'.")

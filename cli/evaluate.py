@@ -42,6 +42,7 @@ def command(
     normal: str | None,
     drop: tuple[str, ...],
     strict: bool,
+    dialect: Any,
     on_error: str,
     chunk_rows: int | None,
     as_json: bool,
@@ -62,7 +63,7 @@ def command(
         label = "y"
     if label is None and TableFile.reads(Path(data)):
         raise InputError(f"--label COLUMN is needed: it says which rows of {data} are anomalous.")
-    stream = Stream(detector, data, drop, label, chunk_rows, on_error == "skip", strict)
+    stream = Stream(detector, data, drop, label, chunk_rows, on_error == "skip", strict, dialect=dialect)
     normal = stream.normal_label(normal)
     if label is None and not isinstance(stream.source, PictureSource):
         raise InputError(f"{data} has no labels; evaluate needs a table, a .npz file with y, or an MVTec folder.")

@@ -56,6 +56,7 @@ def command(
     output: str | None,
     drop: tuple[str, ...],
     strict: bool,
+    dialect: Any,
     on_error: str,
     chunk_rows: int | None,
     as_json: bool,
@@ -69,7 +70,7 @@ def command(
     to the folder OUT.
     """
     detector = anogan.load(model_path)
-    stream = Stream(detector, data, drop, None, chunk_rows, on_error == "skip", strict)
+    stream = Stream(detector, data, drop, None, chunk_rows, on_error == "skip", strict, dialect=dialect)
     is_image = detector.preprocessor_.kind == "image"
     if is_image and output is None:
         raise InputError("Explanations of pictures are heatmaps: name a folder for them with -o DIR.")

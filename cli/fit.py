@@ -47,6 +47,7 @@ class ImageSize(click.ParamType):
     "--normal", metavar="VALUE", help="Fit only on rows with this label (in --label, or in y of a .npz file)."
 )
 @options.drop_option
+@options.dialect_options
 @click.option(
     "--image-size",
     type=ImageSize(),
@@ -88,6 +89,7 @@ def command(
     label: str | None,
     normal: str | None,
     drop: tuple[str, ...],
+    dialect: Any,
     unlabeled: str | None,
     image_size: int | tuple[int, int] | None,
     checkpoint: str | None,
@@ -123,7 +125,7 @@ def command(
         raise InputError(
             f"--unlabeled is for detectors that learn from an unlabelled set (cycle_gan); {name} does not."
         )
-    source = anogan.open_source(data, part="train", size=image_size or detector.image_size)
+    source = anogan.open_source(data, part="train", size=image_size or detector.image_size, dialect=dialect)
     if image_size is not None and not isinstance(source, PictureSource):
         raise InputError(f"--image-size is for folders of pictures, but {data} is not one.")
     if strip is not None and not isinstance(source, PictureSource):
@@ -132,7 +134,7 @@ def command(
     extra = (
         {}
         if unlabeled is None
-        else {"X_unlabeled": _read_unlabeled(unlabeled, source, label, drop, skip=on_error == "skip")}
+        else {"X_unlabeled": _read_unlabeled(unlabeled, source, label, drop, dialect, skip=on_error == "skip")}
     )
     began, counter = time.perf_counter(), _RowCounter()
     try:
@@ -150,6 +152,8 @@ def command(
             raise click.Abort(f"No checkpoint had been written to {checkpoint} yet.") from None
         raise click.Abort(f"Run the same command again to resume from the checkpoint in {checkpoint}.") from None
     seconds = time.perf_counter() - began
+    for note in X.notes if isinstance(X, TableFile) else ():
+        warn(note.text(shell=True))
     save(detector, model_path)
     if strip is not None:
         loggers[-1].write(strip)
@@ -220,11 +224,12 @@ def _read(source: Any, label: str | None, normal: str | None, drop: tuple[str, .
     return readable
 
 
-def _read_unlabeled(path: str, normal: Any, label: str | None, drop: tuple[str, ...], *, skip: bool) -> Any:
+def _read_unlabeled(
+    path: str, normal: Any, label: str | None, drop: tuple[str, ...], dialect: Any, *, skip: bool
+) -> Any:
     """Read the unlabelled set, which must be of the same kind as the normal data, without the dropped columns."""
-    source = anogan.open_source(
-        path, part="test", size=normal.pictures.size if isinstance(normal, PictureSource) else None
-    )
+    size = normal.pictures.size if isinstance(normal, PictureSource) else None
+    source = anogan.open_source(path, part="test", size=size, dialect=dialect)
     if type(source) is not type(normal):
         raise InputError(f"--unlabeled: {path} is not of the same kind as {normal.path}.")
     if not isinstance(source, TableFile):
@@ -239,10 +244,8 @@ def _read_table(source: TableFile, label: str | None, normal: str | None, drop: 
     if (label is None) != (normal is None):
         raise InputError("--label and --normal must be given together: the column, and the value of normal rows in it.")
     if label is None or normal is None:
-        return TableFile(source.path, drop=drop)
-    return TableFile(
-        source.path, drop=(*drop, label), text=(label,), keep=labels.NormalRows(source.path, label, normal)
-    )
+        return source.selecting(drop=drop)
+    return source.selecting(drop=(*drop, label), text=(label,), keep=labels.NormalRows(source.path, label, normal))
 
 
 def _read_array(source: ArrayFile, label: str | None, normal: str | None) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Options of the commands: shared options, and options generated from the parameters of the detectors."""
 
 import difflib
+import functools
 import math
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -46,8 +47,45 @@ strict_option = click.option(
 )
 
 
+_dialect_options = (
+    click.option(
+        "--sep", metavar="CHARACTER", help="Separator of the columns of a CSV file, or tab.  [default: detected]"
+    ),
+    click.option("--decimal", metavar=".|,", help="Decimal sign of the numbers in a CSV file.  [default: detected]"),
+    click.option("--thousands", metavar="CHARACTER", help="Sign between thousands in a CSV file.  [default: detected]"),
+    click.option(
+        "--na-values",
+        multiple=True,
+        metavar="TEXT",
+        help="A text that means a missing value in a CSV file, beside the usual ones; may be given several times.",
+    ),
+    click.option("--encoding", metavar="NAME", help="Encoding of a CSV file, such as cp1252.  [default: detected]"),
+    click.option(
+        "--no-header",
+        is_flag=True,
+        help="The first row of a CSV file is data. Its columns are column_0, column_1 and so on.",
+    ),
+)
+
+
+def dialect_options(command: _F) -> _F:
+    """Add the options that say how CSV files are written; the command gets them as `dialect`, None without any."""
+
+    @functools.wraps(command)
+    def with_dialect(
+        *args: Any, sep: Any, decimal: Any, thousands: Any, na_values: Any, encoding: Any, no_header: bool, **given: Any
+    ) -> Any:
+        dialect = anogan.CSVDialect(sep, decimal, thousands, na_values, encoding, not no_header)
+        return command(*args, dialect=None if dialect == anogan.CSVDialect() else dialect, **given)
+
+    for option in reversed(_dialect_options):
+        option(with_dialect)
+    return with_dialect  # type: ignore[return-value]
+
+
 def stream_options(command: _F) -> _F:
     """Add the options that are common to commands that stream data through a model."""
+    command = dialect_options(command)
     for option in (quiet_option, json_option, chunk_rows_option, on_error_option, strict_option, drop_option):
         command = option(command)
     return command

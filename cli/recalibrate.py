@@ -31,6 +31,7 @@ def command(
     target_fpr: float | None,
     drop: tuple[str, ...],
     strict: bool,
+    dialect: Any,
     on_error: str,
     chunk_rows: int | None,
     as_json: bool,
@@ -47,7 +48,7 @@ def command(
     if target_fpr is not None:
         detector.set_params(target_fpr=target_fpr, contamination="auto")
     before = detector.calibration_
-    stream = Stream(detector, data, drop, None, chunk_rows, on_error == "skip", strict, part="train")
+    stream = Stream(detector, data, drop, None, chunk_rows, on_error == "skip", strict, dialect=dialect, part="train")
     with Reporter(quiet=quiet) as reporter:
         detector.recalibrate(stream.samples(reporter.show))
     warn_of(stream)

@@ -47,6 +47,7 @@ def command(
     top: int,
     drop: tuple[str, ...],
     strict: bool,
+    dialect: Any,
     on_error: str,
     chunk_rows: int | None,
     as_json: bool,
@@ -65,7 +66,7 @@ def command(
     if not writing.is_device(output) and not output.lower().endswith((".html", ".htm")):
         raise InputError(f"The report is an HTML page, but '{output}' does not end in .html.")
     detector = anogan.load(model_path)
-    stream = Stream(detector, data, drop, label, chunk_rows, on_error == "skip", strict)
+    stream = Stream(detector, data, drop, label, chunk_rows, on_error == "skip", strict, dialect=dialect)
     normal = stream.normal_label(normal)
     if normal is not None and stream.source.kind == "table" and label is None:
         raise InputError("--normal is a value of the column with the labels; name this column with --label COLUMN.")

@@ -94,6 +94,7 @@ def command(
     sort: bool,
     drop: tuple[str, ...],
     strict: bool,
+    dialect: Any,
     on_error: str,
     chunk_rows: int | None,
     as_json: bool,
@@ -116,7 +117,7 @@ def command(
     """
     reserve(output, [data, model_path], table=True)
     detector = anogan.load(model_path)
-    stream = Stream(detector, data, drop, None, chunk_rows, on_error == "skip", strict, keep=keep)
+    stream = Stream(detector, data, drop, None, chunk_rows, on_error == "skip", strict, keep=keep, dialect=dialect)
     kind = detector.preprocessor_.kind
     if count and kind == "image":
         raise InputError("--reasons names columns of a table; for pictures, use --maps DIR.")
@@ -141,7 +142,8 @@ def command(
                 folder = None if writing.is_device(output) else os.path.dirname(os.path.abspath(output))
                 journal = stack.enter_context(nameless(folder, schema))
             else:
-                given = [fdr, count, keep, top, sort, drop, strict, on_error, stream.chunk_rows, anogan.__version__]
+                given = [fdr, count, keep, top, sort, drop, strict, str(dialect), on_error, stream.chunk_rows]
+                given.append(anogan.__version__)
                 this = {"model": digest(model_path), "data": identity(data), "set of options": json.dumps(given)}
                 journal = stack.enter_context(kept(output, schema, this, resume=resume))
             flagged = run.to_file(output, journal, fdr)

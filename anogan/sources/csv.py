@@ -1,150 +1,229 @@
-"""CSV and TSV files, also gzipped."""
+"""CSV files of any dialect, also compressed."""
 
 from __future__ import annotations
 
-import contextlib
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
 import pyarrow as pa
-import pyarrow.csv as pv
+import pyarrow.compute as pc
 
 from ..errors import InputError
-from .formats import TableFormat, kind_words
+from .cells import can_hold, parsed_cells
+from .csv_reader import CSVReader, NotConvertedError
+from .dialect import CSVDialect, header_notes
+from .formats import UNREADABLE, TableFormat
+from .notes import Note, column_note
+from .text_numbers import NumberFormat, NumberTexts, number_formats, number_note
 
+_CODE = re.compile(r"0\d+")
 _WIDENING = (
     pa.null(), pa.int64(), pa.bool_(), pa.date32(), pa.time32("s"), pa.timestamp("s"), pa.timestamp("ns"),
     pa.float64(), pa.string(),
 )  # fmt: skip
 """Types from strict to loose, in the order in which `pyarrow.csv` infers them from the first block."""
-_PARSE = {"newlines_in_values": True}  # quoted text may span lines
 
 
 class CSV(TableFormat):
-    """A CSV or TSV file. The delimiter of a .csv may be a comma, a semicolon or a tab, as its header shows."""
+    """A table in a text file. Separator, encoding, quotes and the format of numbers are detected unless given."""
 
-    suffixes: ClassVar[tuple[str, ...]] = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
+    suffixes: ClassVar[tuple[str, ...]] = (".csv", ".tsv", ".txt", ".psv", ".zip")
+    compressed: ClassVar[bool] = True
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._delimiter = _delimiter(path)
-        self.names = pv.open_csv(path, parse_options=self._parse_options()).schema.names
+    def __init__(self, path: Path, dialect: CSVDialect | None = None) -> None:
+        self.path, self.dialect = path, dialect or CSVDialect()
+        self._reader = CSVReader(path, self.dialect)
+        self.names = self._reader.layout.names
+        self.notes: list[Note] = header_notes(self._reader.layout, self.dialect, self._reader.usual)
+        self._plain = NumberFormat(self.dialect.decimal or ".")
+        self._looked: set[str] = set()  # columns that `types` has seen
+        self._formats: dict[str, NumberFormat] = {}  # of those among them that hold numbers which Arrow cannot read
+
+    @classmethod
+    def open(cls, path: Path, dialect: CSVDialect | None = None) -> CSV:
+        """Open a file in a dialect."""
+        return cls(path, dialect)
 
     def types(self, columns: Sequence[str], text: Collection[str]) -> dict[str, pa.DataType]:
-        """Return the types that Arrow infers from the first block, widened until all rows can be read."""
-        widened = dict.fromkeys(set(text) & set(columns), pa.string())
-        while True:
-            with self._explained(columns, widened):
-                reader = self._reader(columns, widened)
-            types = dict(zip(reader.schema.names, reader.schema.types, strict=True))
-            try:
-                for _ in reader:
-                    pass
-            except pa.ArrowInvalid:
-                wider = self._widened(types)
-                if wider == types:
-                    raise
-                widened |= {name: kind for name, kind in wider.items() if kind != types[name]}
-            else:
-                return types
+        """Return the types that Arrow infers from the first block, widened until all rows can be read.
+
+        Numbers that are written as text become numbers, and whole numbers with leading zeros text.
+        """
+        given = set(text) & set(columns)
+        coded = self._coded(columns) - given
+        types, texts = self._pass(columns, dict.fromkeys(given | coded, pa.string()), given)
+        codes = {name for name in coded if texts[name].fitting() and not texts[name].signs}
+        formats = self._decided({n: seen for n, seen in texts.items() if n not in codes}, types)
+        self._looked |= set(columns)
+        self._formats |= {n: form for n, form in formats.items() if types[n] == pa.string() or form != self._plain}
+        self.notes = header_notes(self._reader.layout, self.dialect, self._reader.usual)
+        for name in columns:
+            if name in codes:
+                seen = "holds codes with leading zeros and is read as text"
+                self.notes.append(column_note(name, seen, "number", "reads it as numbers"))
+            elif name in formats and (seen := number_note(formats[name], texts.get(name))):
+                self.notes.append(column_note(name, seen))
+        return types | dict.fromkeys(formats, pa.float64())
 
     def batches(
         self, types: Mapping[str, pa.DataType], rows: int, *, strict: Collection[str] = ()
     ) -> Iterator[pa.Table]:
         """Yield the columns of `types`, a block of the file at a time."""
         del rows, strict  # text is all that a CSV file holds
-        with self._explained(list(types), types):
-            for batch in self._reader(list(types), types):
-                yield pa.Table.from_batches([batch])
+        numbers = {name for name, kind in types.items() if kind == pa.float64()}
+        formats = self._formats if numbers <= self._looked else self._formats_of_sample(numbers)
+        formats = {name: form for name, form in formats.items() if name in numbers}
+        done = 0
+        try:
+            for table in self._tables(types, formats):
+                yield table
+                done += table.num_rows
+            return
+        except NotConvertedError:
+            formats = self._formats_of_file(numbers, done)
+        skip = done  # the other rows are read as text, and cells that are not of their column's type are marked
+        for table in self._tables(types, formats, as_text=True):
+            if table.num_rows > skip:
+                yield table.slice(skip)
+            skip = max(skip - table.num_rows, 0)
 
-    def _widened(self, types: dict[str, pa.DataType]) -> dict[str, pa.DataType]:
+    def _tables(
+        self, types: Mapping[str, pa.DataType], formats: Mapping[str, NumberFormat], *, as_text: bool = False
+    ) -> Iterator[pa.Table]:
+        """Yield all rows; numbers in `formats`, or with `as_text` all cells, are converted here and not by Arrow."""
+        texts = set(types) if as_text else set(formats)
+        read = {name: pa.string() if name in texts else kind for name, kind in types.items()}
+        for batch in self._reader.read(list(types), read):
+            columns, marks = {}, {}
+            for name, kind in types.items():
+                columns[name] = batch.column(name)
+                if name in texts and kind != pa.string():
+                    form = formats.get(name, self._plain)
+                    found = parsed_cells(columns[name], kind, form, self.dialect.na_values)
+                    if pc.any(found.unreadable).as_py():
+                        shown = pc.if_else(found.unreadable, columns[name], pa.scalar(None, pa.string()))
+                        marks[UNREADABLE + name] = shown
+                    columns[name] = found.values
+            yield pa.table(columns | marks)
+
+    # ------------------------------------------------------------------ types
+
+    def _pass(
+        self, columns: Sequence[str], widened: dict[str, pa.DataType], given: Collection[str]
+    ) -> tuple[dict[str, pa.DataType], dict[str, NumberTexts]]:
+        """Read the whole file; return types that hold all its values, and what its columns of text show of numbers."""
+        while True:
+            types: dict[str, pa.DataType] = {}
+            texts: dict[str, NumberTexts] = {}
+            try:
+                for batch in self._reader.read(columns, widened):
+                    if not types:
+                        types = dict(zip(batch.schema.names, batch.schema.types, strict=True))
+                        strings = {name for name, kind in types.items() if kind == pa.string()}
+                        texts = {name: self._texts() for name in strings - set(given)}
+                    for name, seen in texts.items():
+                        seen.offer(batch.column(name))
+            except NotConvertedError:
+                widened = widened | self._widened(columns, widened)
+            else:
+                binary = {name: pa.string() for name, kind in types.items() if kind == pa.binary()}
+                if binary:
+                    self._reader.check(binary)
+                return types or dict.fromkeys(columns, pa.null()) | widened, texts
+
+    def _widened(self, columns: Sequence[str], known: Mapping[str, pa.DataType]) -> dict[str, pa.DataType]:
         """Return types that hold the values of each block, found in one pass over the text of the file."""
-        wider = dict(types)
-        for batch in self._text(list(types)):
+        wider, row = dict.fromkeys(columns, pa.null()) | dict(known), 0
+        options = self._reader.options(columns, {})
+        for batch in self._reader.read(columns, dict.fromkeys(columns, pa.binary())):
             for name, values in zip(batch.schema.names, batch.columns, strict=True):
-                while not _can_hold(wider[name], values):
+                while not can_hold(wider[name], values, options):
                     if wider[name] not in _WIDENING[:-1]:
-                        raise self._error(name, wider[name], values)
+                        raise self._reader.invalid(name, wider[name], values, row)
                     wider[name] = _WIDENING[_WIDENING.index(wider[name]) + 1]
+            row += batch.num_rows
         return wider
 
-    @contextlib.contextmanager
-    def _explained(self, columns: Sequence[str], types: Mapping[str, pa.DataType]) -> Iterator[None]:
-        """Replace Arrow's error about a value by one that names the column, the value and the row."""
+    def _coded(self, columns: Collection[str]) -> set[str]:
+        """Return the columns with a whole number that begins with a zero at the beginning or the end of the file."""
+        layout = self._reader.layout
+        rows = [row for row in [*layout.rows, *self._reader.last_rows()] if len(row) == layout.fields]
+        codes = {place for row in rows for place, cell in enumerate(row) if _CODE.fullmatch(cell.strip())}
+        return {name for place, name in enumerate(self.names) if place in codes and name in columns}
+
+    # ------------------------------------------------------------------ numbers written as text
+
+    def _texts(self, *, certain: bool = False) -> NumberTexts:
+        dialect = self.dialect
+        return NumberTexts(dialect.decimal, dialect.thousands, dialect.na_values, certain=certain)
+
+    def _of_sample(self, numbers: Collection[str] = ()) -> dict[str, NumberTexts]:
+        """Return what the beginning of the file shows of each column; `numbers` are columns of numbers for certain."""
+        layout = self._reader.layout
+        rows = [row for row in layout.rows if len(row) == layout.fields]
+        found = {name: self._texts(certain=name in numbers) for name in self.names}
+        for place, seen in enumerate(found.values()):
+            seen.offer(pa.array([row[place] for row in rows], pa.string()))
+        return found
+
+    def _of_file(self, columns: Collection[str], numbers: Collection[str] = ()) -> dict[str, NumberTexts]:
+        """Return what all rows show of some columns; `numbers` are columns of numbers for certain."""
+        found = {name: self._texts(certain=name in numbers) for name in columns}
+        if found:
+            try:
+                for batch in self._reader.read(list(found), dict.fromkeys(found, pa.string())):
+                    for name, seen in found.items():
+                        seen.offer(batch.column(name))
+            except NotConvertedError:
+                self._reader.check(dict.fromkeys(found, pa.string()))  # raises, for only text that is not UTF-8 fails
+        return found
+
+    def _decided(
+        self, texts: dict[str, NumberTexts], types: Mapping[str, pa.DataType], needed: Collection[str] = ()
+    ) -> dict[str, NumberFormat]:
+        """Return the formats of the columns of numbers.
+
+        A column that Arrow takes for numbers, such as "1.234", is looked at too if there may be decimal commas.
+        """
+        semicolons = self._reader.layout.sep == ";"
+        if self.dialect.decimal is None and (semicolons or any(seen.has_commas for seen in texts.values())):
+            floats = {
+                n: seen for n, seen in self._of_sample().items() if types.get(n) == pa.float64() and n not in texts
+            }
+            clear = {name: seen for name, seen in floats.items() if seen.is_clear}
+            texts = texts | clear | self._of_file(floats.keys() - clear.keys())
         try:
-            yield
-        except pa.ArrowInvalid:
-            row = 0
-            for batch in self._text(columns):
-                for name, values in zip(batch.schema.names, batch.columns, strict=True):
-                    if name in types and not _can_hold(types[name], values):
-                        raise self._error(name, types[name], values, row) from None
-                row += batch.num_rows
-            raise  # something else is wrong, such as a row with too few fields
+            return number_formats(texts, points_are_plain=not semicolons, needed=needed)
+        except InputError as error:
+            raise InputError(f"{self.path}: {error}") from None
 
-    def _error(self, name: str, kind: pa.DataType, values: pa.Array, first: int | None = None) -> InputError:
-        low, high = 0, len(values)  # the first value that does not fit lies in values[low:high]
-        while high - low > 1:
-            middle = (low + high) // 2
-            low, high = (middle, high) if _can_hold(kind, values[low:middle]) else (low, middle)
-        shown = values[low].as_py().decode(errors="replace")
-        row = "" if first is None else f" (row {first + low})"
-        return InputError(
-            f"{self.path}: column '{name}' should hold {kind_words(kind)}, but has an invalid value '{shown}'{row}."
-        )
+    def _formats_of_sample(self, numbers: Collection[str]) -> dict[str, NumberFormat]:
+        """Return the formats of columns of numbers as the beginning of the file shows them."""
+        telling = {name: seen for name, seen in self._of_sample(numbers).items() if name in numbers or seen.is_clear}
+        try:
+            formats = number_formats(telling, points_are_plain=self._reader.layout.sep != ";", needed=numbers)
+        except InputError:
+            return self._formats_of_file(numbers, 0)
+        return {name: form for name, form in formats.items() if form != self._plain or telling[name].gaps}
 
-    def _text(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        """Yield the values as they stand in the file, as bytes."""
-        options = pv.ConvertOptions(
-            include_columns=list(columns), column_types=dict.fromkeys(columns, pa.binary()), strings_can_be_null=False
-        )
-        yield from pv.open_csv(self.path, parse_options=self._parse_options(), convert_options=options)
+    def _formats_of_file(self, numbers: Collection[str], done: int) -> dict[str, NumberFormat]:
+        """Return the formats of columns of numbers as all rows show them.
 
-    def _reader(self, columns: Sequence[str], types: Mapping[str, pa.DataType]) -> pv.CSVStreamingReader:
-        options = pv.ConvertOptions(include_columns=list(columns), column_types=dict(types), strings_can_be_null=True)
-        return pv.open_csv(self.path, parse_options=self._parse_options(), convert_options=options)
-
-    def _parse_options(self) -> pv.ParseOptions:
-        return pv.ParseOptions(delimiter=self._delimiter, **_PARSE)
-
-
-def _can_hold(kind: pa.DataType, values: pa.Array) -> bool:
-    """Return whether Arrow's CSV reader converts all of these fields (bytes) to a type.
-
-    The fields are written as a CSV file of one column and read again, so that gaps, spaces and dates count as they do
-    in the file itself.
-    """
-    if not len(values) or pa.types.is_binary(kind):
-        return True
-    try:
-        values = values.cast(pa.string())
-    except pa.ArrowInvalid:  # not UTF-8
-        return False
-    if pa.types.is_string(kind):
-        return True
-    buffer = pa.BufferOutputStream()
-    quoted = pv.WriteOptions(include_header=False, quoting_style="all_valid")
-    pv.write_csv(pa.table({"": values}), buffer, write_options=quoted)
-    content = buffer.getvalue()
-    try:
-        pv.read_csv(
-            pa.BufferReader(content),
-            read_options=pv.ReadOptions(column_names=[""], use_threads=False, block_size=content.size + 1),
-            parse_options=pv.ParseOptions(**_PARSE),
-            convert_options=pv.ConvertOptions(column_types={"": kind}, strings_can_be_null=True),
-        )
-    except pa.ArrowInvalid:
-        return False
-    return True
-
-
-def _delimiter(path: Path) -> str:
-    """Return the tab for .tsv, and for .csv the comma unless the header has only semicolons or tabs."""
-    with pa.input_stream(path, compression="detect") as stream:
-        header = stream.read(65536).split(b"\n", 1)[0]
-        if not header:
-            raise InputError(f"{path} is empty.")
-    if ".tsv" in path.name.lower():
-        return "\t"
-    return next((d for d in (",", ";", "\t") if d.encode() in header), ",")
+        Raises
+        ------
+        InputError
+            If one is ambiguous, or does not suit the first `done` rows, which were read already.
+        """
+        telling = {name for name, seen in self._of_sample().items() if seen.is_clear}
+        texts = self._of_file([name for name in self.names if name in numbers or name in telling], numbers)
+        texts = {name: seen for name, seen in texts.items() if name in numbers or seen.is_clear}
+        formats = self._decided(texts, {}, needed=numbers)
+        for name in numbers if done else ():
+            if formats[name].thousands == "." or (formats[name].decimal == "," and not texts[name].fitting()):
+                raise InputError(
+                    f"{self.path}: column '{name}' holds {formats[name].words()}, but its first {done:,} rows look "
+                    "like plain numbers. Say CSVDialect(decimal=',') (on the command line --decimal ,)."
+                )
+        return formats

@@ -7,13 +7,19 @@ import os
 from pathlib import Path
 
 from ..errors import InputError
+from .dialect import CSVDialect
 from .formats import TableFormat
 from .pictures import PictureSource
 from .source import Source, import_formats
+from .table import TableFile
 
 
 def open_source(
-    path: str | os.PathLike[str], *, part: str = "test", size: int | tuple[int, int] | None = None
+    path: str | os.PathLike[str],
+    *,
+    part: str = "test",
+    size: int | tuple[int, int] | None = None,
+    dialect: CSVDialect | None = None,
 ) -> Source:
     """Open a table, an array or pictures.
 
@@ -27,6 +33,8 @@ def open_source(
         The part of a folder in MVTec layout to read.
     size : int or (height, width), optional
         What pictures are resized to; 64 by default.
+    dialect : CSVDialect, optional
+        Separator, encoding and the like of a CSV file, as far as they are not to be detected.
 
     Returns
     -------
@@ -63,4 +71,8 @@ def open_source(
             f"{path} is of no kind that can be read; needed is a file that ends in {', '.join(listed)}, or a folder of "
             "pictures or of .parquet files."
         )
+    if issubclass(found, TableFile):
+        return found(path, dialect=dialect)
+    if dialect is not None:
+        raise InputError(f"{path} is not a CSV file, so it has no separator, decimal sign, encoding or header to name.")
     return found.open(path, part=part, size=size)

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from ..errors import InputError
 from .arrays import ArrayFile
+from .dialect import CSVDialect
 from .labels import closest
 from .memory import MemorySource
 from .pictures import PictureSource, skip_reason, skipped_message
@@ -53,6 +54,8 @@ class Stream:
         Where the first chunk begins: the `end` of another run's last chunk.
     keep : sequence of str
         Columns of a table file that `carry` lets the chunks carry; the model need not know them.
+    dialect : CSVDialect, optional
+        How a CSV file at a path is written, as far as that is not to be detected.
 
     Attributes
     ----------
@@ -86,11 +89,12 @@ class Stream:
     part: str = "test"
     start: int = 0
     keep: Sequence[str] = ()
+    dialect: CSVDialect | None = None
     unseen: dict[str, Counter[str]] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.source = _as_source(self.data, self.part)
+        self.source = _as_source(self.data, self.part, self.dialect)
         kind = self.detector.preprocessor_.kind
         kinds, words = {
             "table": (("table",), "a table"),
@@ -103,7 +107,7 @@ class Stream:
             self._check_columns(self.source)
             given, types = self.source, self.detector.preprocessor_.column_types()
             label = self.label or given.label
-            self.source = TableFile(given.path, text=given.text, keep=given.keep, label=label, types=types)
+            self.source = given.selecting(text=given.text, keep=given.keep, label=label, types=types)
             return
         for names, verb in ((self.drop, "dropped"), (self.keep, "kept")):
             if names:
@@ -148,6 +152,8 @@ class Stream:
                 chunk = self._readable(chunk)
             if not len(chunk):
                 continue
+            if isinstance(self.source, TableFile):
+                self.source.check_readable(chunk, self.detector.preprocessor_.column_types())
             if self.source.kind == "table":
                 self._note_unseen(self.detector.preprocessor_.unseen_values(chunk.X))
             yield chunk
@@ -344,10 +350,10 @@ def report(progress: Progress | None, what: str, done: int, total: int | None) -
         progress(what, done, total)
 
 
-def _as_source(data: Any, part: str) -> Source:
+def _as_source(data: Any, part: str, dialect: CSVDialect | None) -> Source:
     if isinstance(data, Source):
         return data
-    return open_source(data, part=part) if isinstance(data, str | os.PathLike) else MemorySource(data)
+    return open_source(data, part=part, dialect=dialect) if isinstance(data, str | os.PathLike) else MemorySource(data)
 
 
 def _extremes(kept: _Scored, chunk: Chunk, scores: np.ndarray, count: int, *, sign: int) -> _Scored:

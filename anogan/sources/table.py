@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import functools
 import itertools
 import os
@@ -15,8 +16,11 @@ import numpy as np
 import pyarrow as pa
 
 from ..errors import InputError
-from .formats import TableFormat, format_of
+from .compression import DAMAGE
+from .dialect import CSVDialect
+from .formats import UNREADABLE, TableFormat, format_of, kind_words
 from .labels import closest, label_texts
+from .notes import Note
 from .sampling import RareValueRows, ReservoirSample
 from .source import Chunk, Source
 
@@ -77,6 +81,8 @@ class TableFile(Source):
     types : dict, optional
         Column name -> the type that `chunks` reads it in, as `Preprocessor.column_types` names it. By default all
         columns that are not left out are read, in types that hold all their values.
+    dialect : CSVDialect, optional
+        Separator, encoding and the like of a CSV file, as far as they are not to be detected.
 
     Attributes
     ----------
@@ -114,13 +120,9 @@ class TableFile(Source):
         keep: Callable[[pa.Table], Any] | None = None,
         label: str | None = None,
         types: Mapping[Any, str] | None = None,
+        dialect: CSVDialect | None = None,
     ) -> None:
         self.path, self.name = Path(path), str(path)
-        self.label = label
-        self.text = (*text, *(() if label is None else (label,)))
-        self.keep = keep
-        self.carry: Sequence[str] = ()
-        self.types = types
         found = format_of(self.path)
         if found is None and self.path.is_dir():
             ends = " or ".join(suffix for cls in TableFormat.known if cls.folders for suffix in cls.suffixes)
@@ -129,17 +131,48 @@ class TableFile(Source):
             ends = ", ".join(sorted({suffix for cls in TableFormat.known for suffix in cls.suffixes}))
             raise InputError(f"{path} is not a table that can be read; needed is a name that ends in {ends}.")
         with self._explained():
-            self._format = found(self.path)
+            self._format = found.open(self.path, dialect)
         self.names = list(self._format.names)
         self.index = list(self._format.index)
         twice = sorted({n for n in self.names if self.names.count(n) > 1})
+        if twice == [""]:
+            raise InputError(f"{path} has {self.names.count('')} columns without a name; give each of them one.")
         if twice:
             raise InputError(f"{path} has column '{twice[0]}' more than once; column names must be unique.")
+        self._select(drop, text, keep, label, types)
+
+    def selecting(
+        self,
+        *,
+        drop: Sequence[str] = (),
+        text: Sequence[str] = (),
+        keep: Callable[[pa.Table], Any] | None = None,
+        label: str | None = None,
+        types: Mapping[Any, str] | None = None,
+    ) -> TableFile:
+        """Return the same file, opened in the same dialect, with another selection of columns and rows."""
+        other = copy.copy(self)
+        other._select(drop, text, keep, label, types)
+        return other
+
+    def _select(
+        self,
+        drop: Sequence[str],
+        text: Sequence[str],
+        keep: Callable[[pa.Table], Any] | None,
+        label: str | None,
+        types: Mapping[Any, str] | None,
+    ) -> None:
+        self.label = label
+        self.text = (*text, *(() if label is None else (label,)))
+        self.keep = keep
+        self.carry: Sequence[str] = ()
+        self.types = types
         for name in (*drop, *self.text):
             self.check_column(name)
         self.columns = [name for name in self.names if name not in drop and name != label]
         if not self.columns:
-            raise InputError(f"{path} has no columns left to learn from.")
+            raise InputError(f"{self.path} has no columns left to learn from.")
 
     @classmethod
     def reads(cls, path: Path) -> bool:
@@ -152,6 +185,11 @@ class TableFile(Source):
             raise InputError(f"{self.path} has no column '{name}'.{closest(name, self.names)}")
 
     @property
+    def notes(self) -> Sequence[Note]:
+        """What was seen in the file that its user should know; reading adds notes about columns."""
+        return self._format.notes
+
+    @property
     def total(self) -> int | None:
         """Number of rows in the file, None if it is known only after reading."""
         with self._explained():
@@ -160,12 +198,15 @@ class TableFile(Source):
     def read(self) -> pa.Table:
         """Return all rows that `keep` selects, in types that hold all of them."""
         with self._explained():
-            tables = list(self._batches(self._inferred(self.columns), ROWS_AT_ONCE))
-        self._check_any(sum(table.num_rows for table in tables))
+            types = self._inferred(self.columns)
+        tables = list(self._readable(types, ROWS_AT_ONCE))
         return pa.concat_tables(tables)
 
     def chunks(self, rows: int, *, start: int = 0) -> Iterator[Chunk]:
-        """Yield `rows` rows at a time in constant memory, with DataFrames that detectors accept."""
+        """Yield `rows` rows at a time in constant memory, with DataFrames that detectors accept.
+
+        Cells that are not of their column's type are missing in the DataFrames; `Chunk.unreadable` has them.
+        """
         if self.types is None:
             with self._explained():
                 inferred = self._inferred(self.columns)
@@ -182,7 +223,8 @@ class TableFile(Source):
                 labels = label_texts(table.column(self.label), self.label, self.path, first=first)
             frame = self.frame(table.select([str(name) for name in columns]))
             frame.columns = columns
-            yield Chunk(first, frame, labels=labels, end=first + len(frame), carried=next(carried))
+            unreadable = _unreadable(table)
+            yield Chunk(first, frame, None, labels, first + len(frame), unreadable, next(carried))
             first += len(frame)
 
     def frames(self, types: Mapping[Any, str], rows: int = ROWS_AT_ONCE) -> Iterator[pd.DataFrame]:
@@ -195,7 +237,7 @@ class TableFile(Source):
             that is not a string is found by its text.
         rows : int
         """
-        for table in self._tables(self._wanted(types), rows, strict=True):
+        for table in self._readable(self._wanted(types), rows, strict=True):
             frame = self.frame(table)
             frame.columns = list(types)
             yield frame
@@ -223,12 +265,11 @@ class TableFile(Source):
         candidates, rare = ReservoirSample(rows), RareValueRows()
         with self._explained(lambda: f" (after row {candidates.seen})" if candidates.seen else ""):
             types = self._inferred(self.columns)
-            for table in _regroup(self._batches(types, ROWS_AT_ONCE), ROWS_AT_ONCE):
+            for table in self._readable(types, ROWS_AT_ONCE):
                 rare.offer(table)
                 candidates.offer(table, rng.random(table.num_rows))
                 if progress is not None:
                     progress(candidates.seen)
-        self._check_any(candidates.seen)
         drawn = candidates.drawn()
         frame = self.frame(pa.concat_tables([drawn, *rare.rows]))
         return RowSample(frame[: len(drawn)], frame, candidates.seen)
@@ -257,6 +298,28 @@ class TableFile(Source):
         frame: pd.DataFrame = table.to_pandas(date_as_object=False, ignore_metadata=True)
         return frame
 
+    def check_readable(self, chunk: Chunk, types: Mapping[Any, str]) -> None:
+        """Raise `InputError` that names the first unreadable cell of a chunk, if it has one."""
+        for name, cells in chunk.unreadable.items():
+            row = min(cells)
+            raise self._unreadable_error(name, _TYPES[types[name]], cells[row], chunk.first + row)
+
+    def _readable(self, types: dict[str, pa.DataType], rows: int, *, strict: bool = False) -> Iterator[pa.Table]:
+        """Yield the rows that `keep` selects; raise `InputError` at the first unreadable cell."""
+        first = 0
+        for table in self._tables(types, rows, strict=strict):
+            for name, cells in _unreadable(table).items():
+                row = min(cells)
+                raise self._unreadable_error(name, types[name], cells[row], first + row)
+            yield table.select(list(types))
+            first += table.num_rows
+
+    def _unreadable_error(self, name: str, kind: pa.DataType, text: str, row: int) -> InputError:
+        where = f" (row {row})" if self.keep is None else ""
+        return InputError(
+            f"{self.path}: column '{name}' should hold {kind_words(kind)}, but has an invalid value '{text}'{where}."
+        )
+
     def _tables(
         self, types: dict[str, pa.DataType], rows: int, start: int = 0, *, strict: bool = False
     ) -> Iterator[pa.Table]:
@@ -275,7 +338,7 @@ class TableFile(Source):
         for batch in self._format.batches(read, rows, strict=never_text):
             if self.keep is not None:
                 batch = batch.filter(pa.array(np.asarray(self.keep(batch), dtype=bool)))
-            yield batch.select(list(types))
+            yield batch.select([*types, *(name for name in batch.column_names if name.startswith(UNREADABLE))])
 
     def _inferred(self, columns: Sequence[str]) -> dict[str, pa.DataType]:
         return self._format.types(columns, self.text)
@@ -323,8 +386,15 @@ class TableFile(Source):
             yield
         except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
             raise InputError(f"{self.path}: {str(error).rstrip('.')}{where()}.") from None
-        except UnicodeDecodeError:
-            raise InputError(f"{self.path} is not UTF-8 text. Convert the file.") from None
+        except InputError:
+            raise
+        except UnicodeError:
+            raise InputError(
+                f"{self.path} is not text in its encoding{where()}. Name another with CSVDialect(encoding='cp1252') "
+                "(on the command line --encoding cp1252)."
+            ) from None
+        except DAMAGE as error:
+            raise InputError(f"{self.path} is damaged or was cut short{where()} ({error}).") from None
         except OSError as error:
             if error.errno is None:  # raised by Arrow for damaged compression
                 raise InputError(f"{self.path} cannot be read: {error}.") from None
@@ -339,9 +409,21 @@ def _regroup(batches: Iterator[pa.Table], rows: int) -> Iterator[pa.Table]:
         waiting.append(batch)
         count += batch.num_rows
         while count >= rows:
-            whole = pa.concat_tables(waiting)
+            whole = pa.concat_tables(waiting, promote_options="default")
             yield whole.slice(0, rows)
             count -= rows
             waiting = [whole.slice(rows)]
     if count:
-        yield pa.concat_tables(waiting)
+        yield pa.concat_tables(waiting, promote_options="default")
+
+
+def _unreadable(table: pa.Table) -> dict[str, dict[int, str]]:
+    """Return the texts of cells that are not of their column's type, by column and row."""
+    found: dict[str, dict[int, str]] = {}
+    for name in table.column_names:
+        if name.startswith(UNREADABLE):
+            cells = table.column(name)
+            rows = np.flatnonzero(cells.is_valid().to_numpy())
+            if len(rows):
+                found[name.removeprefix(UNREADABLE)] = {int(row): cells[int(row)].as_py() for row in rows}
+    return found

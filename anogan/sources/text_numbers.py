@@ -6,6 +6,7 @@ one table are written, and `NumberFormat.parse` reads them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -117,6 +118,11 @@ class ParsedNumbers(NamedTuple):
     unreadable: pa.Array
 
 
+_FORMATS = [NumberFormat(d, t) for t in ("", ",", ".", " ", "'", "_") for d in (".", ",") if d != t]
+_ANY = "|".join(form.pattern for form in _FORMATS)
+_ANY_NUMBER = re.compile(_ANY)
+
+
 class NumberTexts:
     """Looks at the texts of a column and keeps what says whether and how they are numbers.
 
@@ -126,6 +132,8 @@ class NumberTexts:
         What is known of the format.
     na_values : collection of str
         Further texts that mean a missing value.
+    certain : bool
+        Whether the column is known to be one of numbers.
 
     Attributes
     ----------
@@ -139,21 +147,28 @@ class NumberTexts:
         Which of ".", ",", " ", "'" and "_" occur in numbers, with the first text.
     units : dict of str to str
         Units beside the numbers ("" for none), with the first text.
+    wrong : dict of NumberFormat to int
+        Texts that do not fit each format that is still possible.
     others : dict of NumberFormat to dict of str to (int, int)
-        By format: the texts that do not fit it, each with its number of rows and its first row.
+        Those texts, each with its number of rows and its first row, as far as they are few.
     """
 
     def __init__(
-        self, decimal: str | None = None, thousands: str | None = None, na_values: Collection[str] = ()
+        self,
+        decimal: str | None = None,
+        thousands: str | None = None,
+        na_values: Collection[str] = (),
+        *,
+        certain: bool = False,
     ) -> None:
-        formats = [NumberFormat(d, t) for t in ("", ",", ".", " ", "'", "_") for d in (".", ",") if d != t]
         self.others: dict[NumberFormat, dict[str, tuple[int, int]]] = {
             form: {}
-            for form in formats
+            for form in _FORMATS
             if decimal in (None, form.decimal) and (thousands is None or form.thousands in ("", thousands))
         }
+        self.wrong = dict.fromkeys(self.others, 0)
         self.na_values = frozenset(na_values)
-        self._any = "|".join(form.pattern for form in formats)
+        self.certain = certain
         self.rows = self.number_rows = 0
         self.gaps: dict[str, int] = {}
         self.signs: dict[str, str] = {}
@@ -164,7 +179,18 @@ class NumberTexts:
     @property
     def hopeless(self) -> bool:
         """Whether the column is certainly not one of numbers; then further texts need not be offered."""
-        return self.number_rows < MOSTLY * self.rows
+        return not self.certain and self.number_rows < MOSTLY * self.rows
+
+    @property
+    def has_commas(self) -> bool:
+        """Whether commas occur in the column's numbers."""
+        return "," in self.signs and bool(self.fitting())
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether the decimal separator of the column is beyond doubt."""
+        fitting = self.fitting()
+        return bool(fitting) and fitting[0].decimal in self.signs and not _is_ambiguous(fitting, self.signs)
 
     def offer(self, texts: pa.Array | pa.ChunkedArray) -> None:
         """Look at the next rows of the column."""
@@ -184,7 +210,7 @@ class NumberTexts:
         places = np.flatnonzero(there.to_numpy(zero_copy_only=False)) + first
         texts, bare = texts.filter(there), bare.filter(there)
         self.rows += len(bare)
-        number = pc.match_substring_regex(bare, self._any)
+        number = pc.match_substring_regex(bare, _ANY)
         self.number_rows += pc.sum(number).as_py() or 0
         if not self.hopeless:
             for form, others in list(self.others.items()):
@@ -196,15 +222,14 @@ class NumberTexts:
         """Return the formats that all texts fit."""
         if self.hopeless or not self.rows:
             return []
-        return [form for form, others in self.others.items() if not others]
+        return [form for form, rows in self.wrong.items() if not rows]
 
     def nearest(self) -> NumberFormat | None:
         """Return the format that the most texts fit, None if fewer than `MOSTLY` of them fit any."""
-        if self.hopeless or not self.others or not self.rows:
+        if self.hopeless or not self.wrong or not self.rows:
             return None
-        form = min(self.others, key=lambda f: sum(rows for rows, _ in self.others[f].values()))
-        wrong = sum(rows for rows, _ in self.others[form].values())
-        return form if wrong <= (1 - MOSTLY) * self.rows else None
+        form = min(self.wrong, key=self.wrong.__getitem__)
+        return form if self.certain or self.wrong[form] <= (1 - MOSTLY) * self.rows else None
 
     @property
     def few(self) -> bool:
@@ -237,16 +262,15 @@ class NumberTexts:
             return
         failed = texts.filter(wrong)
         where = places[wrong.to_numpy(zero_copy_only=False)]
+        self.wrong[form] += len(failed)
         counts = pc.value_counts(failed)
-        if len(counts) > _OTHERS_KEPT:
-            del self.others[form]
-            return
-        for entry in counts:
-            text = entry["values"].as_py()
-            rows, row = others.get(text, (0, int(where[pc.index(failed, text).as_py()])))
-            others[text] = (rows + entry["counts"].as_py(), row)
-        if len(others) > _OTHERS_KEPT:
-            del self.others[form]
+        if len(others) + len(counts) <= _OTHERS_KEPT:
+            for entry in counts:
+                text = entry["values"].as_py()
+                rows, row = others.get(text, (0, int(where[pc.index(failed, text).as_py()])))
+                others[text] = (rows + entry["counts"].as_py(), row)
+        elif not self.certain:
+            del self.others[form], self.wrong[form]
 
     def _note_numbers(self, texts: pa.Array, bare: pa.Array) -> None:
         if len(self._numbers) <= _FEW_NUMBERS:
@@ -266,7 +290,7 @@ class NumberTexts:
 
 
 def number_formats(
-    columns: Mapping[str, NumberTexts], *, decimal: str | None = None, points_are_plain: bool = True
+    columns: Mapping[str, NumberTexts], *, points_are_plain: bool = True, needed: Collection[str] = ()
 ) -> dict[str, NumberFormat]:
     """Decide for the columns of one table which hold numbers, and how these are written.
 
@@ -275,11 +299,11 @@ def number_formats(
     Parameters
     ----------
     columns : dict of str to NumberTexts
-    decimal : {".", ","}, optional
-        The decimal separator of columns that are not among `columns`.
     points_are_plain : bool
         Whether "1.234" is 1.234 where nothing else decides. It is not in tables that are separated by semicolons,
         because comma decimals are the usual reason for semicolons.
+    needed : collection of str
+        Columns that hold numbers for certain; in them texts that are no numbers are no errors.
 
     Returns
     -------
@@ -291,13 +315,16 @@ def number_formats(
     InputError
         If a column is ambiguous, writes numbers in several ways, or holds numbers but for a few texts.
     """
-    clear = {} if decimal is None else {decimal: ""}
+    clear: set[str] = set()
     open_columns: dict[str, list[NumberFormat]] = {}
     found: dict[str, NumberFormat] = {}
     for name, texts in columns.items():
         fitting = texts.fitting()
-        if not fitting:
+        if not fitting and name not in needed:
             _check_not_mostly_numbers(name, texts)
+            continue
+        if not fitting:
+            found[name] = texts.nearest() or NumberFormat()
             continue
         try:
             unit = texts.unit()
@@ -309,7 +336,7 @@ def number_formats(
             continue
         found[name] = fitting[0]
         if fitting[0].decimal in texts.signs or fitting[0].thousands in (".", ","):
-            clear[fitting[0].decimal] = name
+            clear.add(fitting[0].decimal)
     for name, fitting in open_columns.items():
         sign = "," if "," in columns[name].signs else "."
         if len(clear) == 1:
@@ -321,11 +348,11 @@ def number_formats(
     return {name: found[name] for name in columns if name in found}
 
 
-def number_note(form: NumberFormat, texts: NumberTexts) -> str:
+def number_note(form: NumberFormat, texts: NumberTexts | None) -> str:
     """Return what was seen in a column of numbers, as the rest of a sentence after the column's name; "" if plain."""
     words = [f"holds {form.words()} and is read as numbers"] if not form.is_plain else []
-    if texts.gaps:
-        listed = ", ".join(f"'{word}' ({rows:,} rows)" for word, rows in list(texts.gaps.items())[:5])
+    if texts is not None and texts.gaps:
+        listed = ", ".join(f"'{word}' ({rows:,} row{'s' * (rows > 1)})" for word, rows in list(texts.gaps.items())[:5])
         words.append(f"{'' if words else 'is read as numbers '}with missing values for {listed}")
     return " ".join(words)
 
@@ -356,7 +383,8 @@ def _check_not_mostly_numbers(name: str, texts: NumberTexts) -> None:
     if form is None:
         examples = " and ".join(f"'{text}'" for text in texts.signs.values())
         raise InputError(
-            f"column '{name}' writes numbers in several ways, such as {examples}. Convert it to one, or drop it."
+            f"column '{name}' does not write all of its numbers in one way, or not in the one that was named: it has "
+            f"{examples}. Convert it, or drop it."
         )
     others = list(texts.others[form].items())
     listed = ", ".join(
@@ -388,3 +416,8 @@ def _is_gap(bare: pa.Array, na_values: Collection[str]) -> pa.Array:
     """Return where texts are null or mean a missing value."""
     words = pa.array(sorted(GAP_WORDS | {value.strip().lower() for value in na_values}))
     return pc.or_(pc.is_null(bare), pc.is_in(pc.utf8_lower(bare), value_set=words))
+
+
+def any_number(texts: Collection[str]) -> bool:
+    """Return whether any of some texts is a number in any format."""
+    return any(_ANY_NUMBER.match(text.strip()) for text in texts)

@@ -126,16 +126,21 @@ def test_bad_value_far_down_a_stream_leaves_no_output(score_refused):
     [
         ("empty.csv", b"", "is empty"),
         ("header.csv", b"amount,items\n", "no rows"),
-        ("ragged.csv", b"a,b\n1,2\n3\n", "Expected 2 columns, got 1"),
+        ("ragged.csv", b"a,b\n1,2\n3\n", "row 1 has 1 field, but 2 are expected"),
         ("twice.csv", b"a,a\n1,2\n", "more than once"),
-        ("latin.csv", "name,b\nÉmile,1\n".encode("latin-1"), "UTF-8"),
         ("clock.csv", b"t,b\n12:30:00,1\n12:31:00,2\n", "'t'"),
         ("not.parquet", b"a,b\n1,2\n", "Parquet"),
         ("empty.parquet", b"", "arquet"),
         ("not.npy", b"hello", "not a NumPy array"),
         ("empty.npy", b"", "not a NumPy array"),
         ("not.npz", b"hello", "not a NumPy archive"),
-        ("not.csv.gz", b"a,b\n1,2\n", "not.csv.gz"),
+        ("not.csv.gz", b"\x1f\x8b\x08a,b\n1,2\n", "not.csv.gz"),
+        ("excel.csv", b"PK\x03\x04\x14\x00", "excel.csv"),
+        ("old.csv", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "is an old Excel file"),
+        ("renamed.csv", b"PAR1\x15\x04", "is a Parquet file"),
+        ("zeros.csv", b"a,b\n1,\x00\n", "NUL character in line 2"),
+        ("quote.csv", b'a,b\n1,"x\n3,4\n5,6\n', "quotation mark missing"),
+        ("comma.csv", b'a,b\n"1,234",x\n"12",y\n', "--decimal ','"),
         ("data.xlsx", b"x", "no kind that can be read"),
         ("picture.png", b"no picture", "picture.png"),
     ],
@@ -482,9 +487,27 @@ def test_wide_integers_and_exact_dates_of_parquet_are_read(run, tmp_path):
     run("score", tmp_path / "wide.parquet", "-m", tmp_path / "m", "-o", tmp_path / "s.csv", "-q")
 
 
-def test_a_header_that_is_not_utf8(refused, tmp_path):
-    (tmp_path / "excel.csv").write_bytes("größe,b\n1,2\n3,4\n".encode("cp1252"))
-    refused("fit", tmp_path / "excel.csv", "-m", tmp_path / "m", *TINY, words=["excel.csv", "UTF-8"])
+def test_a_file_in_another_encoding_and_dialect_is_read_and_said_once(run, tmp_path):
+    rows = "".join(f"{i},{i % 10}0;{'äöü'[i % 3]}\n" for i in range(60))
+    (tmp_path / "t.csv").write_bytes(f"größe;art\n{rows}".encode("cp1252"))
+    fitted = run("fit", tmp_path / "t.csv", "-m", tmp_path / "m", *TINY)
+    assert "separator ';', encoding cp1252" in fitted.stderr
+    assert "'größe' holds numbers with decimal commas" in fitted.stderr
+    run("score", tmp_path / "t.csv", "-m", tmp_path / "m", "-o", tmp_path / "s.csv", "-q")
+    (tmp_path / "u.tsv").write_text(f"größe\tart\n{rows}".replace(",", ".").replace(";", "\t"), encoding="utf-16")
+    run("score", tmp_path / "u.tsv", "-m", tmp_path / "m", "-o", tmp_path / "u.csv", "-q")
+    assert (tmp_path / "s.csv").read_bytes() == (tmp_path / "u.csv").read_bytes()
+
+
+def test_a_dialect_can_be_named(run, refused, tmp_path):
+    (tmp_path / "t.csv").write_text("".join(f"{i}.{i % 10}00:x{i % 3}\n" for i in range(1, 60)))
+    options = "--no-header", "--sep", ":", "--thousands", ".", "--decimal", ","
+    run("fit", tmp_path / "t.csv", "-m", tmp_path / "m", *TINY, *options)
+    assert list(anogan.load(tmp_path / "m").feature_names_in_) == ["column_0", "column_1"]
+    run("score", tmp_path / "t.csv", "-m", tmp_path / "m", "-o", tmp_path / "s.csv", "-q", *options)
+    refused("fit", tmp_path / "t.csv", "-m", tmp_path / "m", *TINY, "--sep", "ab", words="sep must be one character")
+    np.save(tmp_path / "x.npy", np.ones((9, 2)))
+    refused("fit", tmp_path / "x.npy", "-m", tmp_path / "m", *TINY, "--sep", ";", words="not a CSV file")
 
 
 def test_names_and_values_with_brackets_are_shown_as_they_are(run, tmp_path):

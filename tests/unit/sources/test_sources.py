@@ -116,13 +116,13 @@ def test_a_new_kind_of_source_is_one_class(tmp_path, forgotten):
 
 
 def test_what_cannot_be_opened_is_named(tmp_path):
-    (tmp_path / "normal.txt").write_text("x")
+    (tmp_path / "normal.doc").write_text("x")
     with pytest.raises(InputError, match=r"no kind that can be read; .*\.csv.*\.npy.*\.png"):
-        anogan.open_source(tmp_path / "normal.txt")
-    with pytest.raises(InputError, match=r"Did you mean .*normal\.txt"):
+        anogan.open_source(tmp_path / "normal.doc")
+    with pytest.raises(InputError, match=r"Did you mean .*normal\.doc"):
         anogan.open_source(tmp_path / "norml.txt")
     with pytest.raises(InputError, match="not a table"):
-        TableFile(tmp_path / "normal.txt")
+        TableFile(tmp_path / "normal.doc")
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,11 @@ def test_a_value_of_another_type_is_named_with_its_row(tmp_path):
     lines[90_000] = "many,x"
     (tmp_path / "t.csv").write_text("items,kind\n" + "\n".join(lines))
     with pytest.raises(InputError, match=r"'items' should hold numbers, but has an invalid value 'many' \(row 90000\)"):
-        list(TableFile(tmp_path / "t.csv", types={"items": "double"}).chunks(1000))
+        list(TableFile(tmp_path / "t.csv").frames({"items": "double"}, 1000))
+    chunks = list(TableFile(tmp_path / "t.csv", types={"items": "double"}).chunks(1000))
+    assert {chunk.first: chunk.unreadable for chunk in chunks if chunk.unreadable} == {90_000: {"items": {0: "many"}}}
+    assert sum(len(chunk) for chunk in chunks) == 100_000
+    assert all(chunk.X["items"].notna().sum() == 1000 - (chunk.first == 90_000) for chunk in chunks)
 
 
 def test_text_that_is_not_utf8_far_down_a_file_is_named(tmp_path):
@@ -166,7 +170,7 @@ def test_text_that_is_not_utf8_far_down_a_file_is_named(tmp_path):
 
 def test_a_row_with_too_few_fields_is_an_error_however_far_down(tmp_path):
     (tmp_path / "t.csv").write_text("a,b\n" + "1,2\n" * 300_000 + "3\n")
-    with pytest.raises(InputError, match="Expected 2 columns, got 1"):
+    with pytest.raises(InputError, match="row 300,000 has 1 field, but 2 are expected: '3'"):
         TableFile(tmp_path / "t.csv").sample(10, 0)
 
 

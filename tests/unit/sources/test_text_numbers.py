@@ -71,7 +71,7 @@ def test_other_texts_are_no_numbers(texts):
     ("texts", "words"),
     [
         (["1,234"], "'1,234' may have a decimal ','"),
-        (["1,5", "1.5"], "several ways, such as '1.5' and '1,5'"),
+        (["1,5", "1.5"], "all of its numbers in one way"),
         (["12 %", "0.12"], "mixes units: '12 %' and '0.12'"),
         (["$5", "€6"], "mixes units"),
         ([*map(str, range(30)), "abc"], "but also 'abc' (row 30)"),
