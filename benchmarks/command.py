@@ -13,6 +13,7 @@ from . import adbench
 from .ablation import Ablation
 from .conditional import Conditional
 from .experiment import Experiment
+from .fusion import Fusion
 from .health import Health
 from .images import Images
 from .intrusion import Intrusion
@@ -39,6 +40,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         Intrusion(),
         Images(),
         Ablation(),
+        Fusion(),
         Patches(),
         Unlabelled(),
         Conditional(),

@@ -1,6 +1,7 @@
 """Detectors on OddBench's real tables, with their published splits, in two halves."""
 
 import hashlib
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from statistics import fmean
@@ -43,18 +44,28 @@ def load(file: str, data_dir: Path, rng: Generator, limits: Limits) -> Split:
     return limited(Split(train, test, labels), limits, rng)
 
 
-def _tables() -> Axis:
+def tables_axis(known: Callable[[Path], dict[str, Dataset]], groups: tuple[str, ...]) -> Axis:
+    """Return an axis of tables, which can be chosen by name or by protocol.
+
+    Parameters
+    ----------
+    known : function
+        ``known(data_dir)`` returns the tables.
+    groups : tuple of str
+        Their protocols.
+    """
+
     def parse(text: str | None, data_dir: Path) -> list[str]:
-        known = tables(data_dir)
+        every = known(data_dir)
         chosen: list[str] = []
-        for part in filter(None, (part.strip() for part in (text or ",".join(HALVES)).split(","))):
-            named = [name for name, dataset in known.items() if part in (name, dataset.protocol)]
-            if not named and part not in HALVES:
-                raise click.UsageError(f"--datasets: {part!r} is not one of {', '.join([*HALVES, *known])}.")
+        for part in filter(None, (part.strip() for part in (text or ",".join(groups)).split(","))):
+            named = [name for name, dataset in every.items() if part in (name, dataset.protocol)]
+            if not named and part not in groups:
+                raise click.UsageError(f"--datasets: {part!r} is not one of {', '.join([*groups, *every])}.")
             chosen += named
         return list(dict.fromkeys(chosen))
 
-    return Axis("dataset", parse, f"Comma-separated: {', '.join(HALVES)}, or names of tables.  [default: all]")
+    return Axis("dataset", parse, f"Comma-separated: {', '.join(groups)}, or names of tables.  [default: all]")
 
 
 class OddBench(Comparison):
@@ -62,7 +73,7 @@ class OddBench(Comparison):
 
     name = "oddbench"
     help = "Detectors on OddBench's tables, with their published splits, in two halves."
-    axes: ClassVar[tuple[Axis, ...]] = (numbers("seed", "0"), _tables(), detectors())
+    axes: ClassVar[tuple[Axis, ...]] = (numbers("seed", "0"), tables_axis(tables, HALVES), detectors())
     options: ClassVar[tuple[click.Option, ...]] = (changes_option, *limit_options())
     limits = ("max_train", "max_test")
     protocols: ClassVar = {
