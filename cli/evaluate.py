@@ -81,18 +81,23 @@ def command(
 def _print(facts: dict[str, Any]) -> None:
     console = Console(highlight=False, markup=False)
     console.print(f"{facts['rows']:,} rows, {facts['anomalous']:,} anomalous")
-    table = Table("metric", "value", "95 % interval", box=None, pad_edge=False)
+    if facts["fitted_on"]:
+        console.print(_optimism(facts), soft_wrap=True)
+    new = facts.get("held_out", {"metrics": {}})["metrics"]
+    titles = ["all rows", "95 % interval", "new rows", "95 % interval"] if new else ["value", "95 % interval"]
+    table = Table("metric", *titles, box=None, pad_edge=False)
     for name, entry in facts["metrics"].items():
-        table.add_row(_words(name), f"{entry['value']:.4f}", f"{entry['low']:.4f} - {entry['high']:.4f}")
+        table.add_row(_words(name), *_cells(entry), *(_cells(new.get(name)) if new else ()))
     for name, value in facts.get("pixels", {}).items():
         if name != "regions":
             table.add_row(_words(f"pixel {name}"), f"{value:.4f}", "")
     console.print(table)
-    at = facts["at_threshold"]
-    console.print(
-        f"at the model's threshold {at['threshold']:.6g}: {at['flagged']:,} flagged, "
-        f"recall {at['recall']:.4f}, false alarms {at['fpr']:.4f}"
-    )
+    for what, at in {"": facts["at_threshold"], "new rows ": facts.get("held_out", {}).get("at_threshold")}.items():
+        if at:
+            console.print(
+                f"{what}at the model's threshold {at['threshold']:.6g}: {at['flagged']:,} flagged, "
+                f"recall {at['recall']:.4f}, false alarms {at['fpr']:.4f}"
+            )
     if facts["kinds"]:
         localised = any("pixel_auroc" in entry for entry in facts["kinds"].values())
         kinds = Table("kind", "count", "AUROC", *["pixel AUROC"] * localised, box=None, pad_edge=False)
@@ -100,6 +105,20 @@ def _print(facts: dict[str, Any]) -> None:
             pixel = [f"{entry['pixel_auroc']:.4f}"] if "pixel_auroc" in entry else []
             kinds.add_row(name, f"{entry['anomalous']:,}", f"{entry['auroc']:.4f}", *pixel)
         console.print(kinds)
+
+
+def _optimism(facts: dict[str, Any]) -> str:
+    fitted_on = facts["fitted_on"]
+    rows = f"{'about ' * fitted_on['estimated']}{fitted_on['rows']:,} of {facts['rows']:,} rows"
+    if "held_out" in facts:
+        return f"{rows} were trained on: the figures of all rows are optimistic, those of new rows are not."
+    return f"{rows} were trained on: these figures are optimistic. Fit with --holdout 0.3 to keep rows for evaluation."
+
+
+def _cells(entry: dict[str, float] | None) -> tuple[str, str]:
+    if entry is None:  # a precision among more rows than there are
+        return "", ""
+    return f"{entry['value']:.4f}", f"{entry['low']:.4f} - {entry['high']:.4f}"
 
 
 def _words(name: str) -> str:

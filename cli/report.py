@@ -9,7 +9,7 @@ import anogan
 from anogan import InputError, Stream, writing
 
 from . import options
-from .output import reserve, warn_of
+from .output import reserve, warn
 from .progress import Reporter
 
 
@@ -75,7 +75,8 @@ def command(
             detector, stream, normal=normal, top=top, model_path=model_path, progress=reporter.show
         )
     size = report.save(output)
-    warn_of(stream)
+    for note in report.facts["notes"]:
+        warn(note)
     if quiet and not as_json:
         return
     facts = report.facts

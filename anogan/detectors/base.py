@@ -205,6 +205,25 @@ class Detector(CommonParameters, ModelFileMixin, OutlierMixin, BaseEstimator):
         scores = self.anomaly_score(X)
         return self.calibration_.flag(scores, fdr)
 
+    def was_fitted_on(self, X: Any) -> np.ndarray:
+        """Return which samples equal one of the fit, whose scores are lower than those of new samples.
+
+        A model keeps a 32-bit digest of each sample of the fit, of at most 262,144 rows or 2,000 pictures, which are
+        then drawn at random.
+
+        Returns
+        -------
+        (n,) bool
+
+        Raises
+        ------
+        InputError
+            X cannot be used, or the model has no digests.
+        """
+        if (digests := self.fitted_state.digests) is None:
+            raise InputError("The model holds no digests of the rows that it was fitted on.")
+        return digests.known(self._samples(X))
+
     # ---------------------------------------------------------------- explanations
 
     def explain(self, X: Any) -> "np.ndarray | pd.DataFrame":

@@ -10,6 +10,7 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
+from ..data.digests import RowDigests
 from ..data.preprocessor import Preprocessor
 from ..data.samples import Samples, TensorSamples
 from ..engine.device import torch_dtype
@@ -67,6 +68,8 @@ class FittedState:
         Mean of training samples.
     background : (m, D) tensor or None
         Training rows that others are compared with; None for pictures.
+    digests : RowDigests or None
+        Recognises the rows of the fit.
     """
 
     parameters: dict[str, Any]
@@ -81,6 +84,7 @@ class FittedState:
     fitted_on: dict[str, Any]
     baseline: Tensor
     background: Tensor | None
+    digests: RowDigests | None = None
 
     @property
     def seed(self) -> int:
@@ -141,6 +145,8 @@ class FittedState:
             "attempts": self.attempts,
             "fitted_on": self.fitted_on,
             "background_rows": 0 if self.background is None else len(self.background),
+            "digests": 0 if self.digests is None else len(self.digests.values),
+            "digests_of": 0 if self.digests is None else self.digests.rows,
         }
         weights = {f"module.{name}": weight.cpu() for name, weight in self.module.state_dict().items()}
         weights["baseline"] = self.baseline
@@ -148,6 +154,8 @@ class FittedState:
         weights |= {f"calibration.{name}": torch.from_numpy(getattr(calibration, name)) for name in arrays}
         if self.background is not None:
             weights["background"] = self.background
+        if self.digests is not None:
+            weights["digests"] = torch.from_numpy(self.digests.values)
         return ModelFile(manifest, weights, self.preprocessor)
 
     @classmethod
@@ -189,6 +197,10 @@ class FittedState:
         baseline = _checked_tensor(weights, "baseline", dtype, shape)
         rows = manifest["background_rows"]
         background = _checked_tensor(weights, "background", dtype, (rows, *shape)) if rows else None
+        digests = None
+        if count := manifest["digests"]:
+            values = _checked_tensor(weights, "digests", torch.int32, (count,)).numpy()
+            digests = RowDigests(values, manifest["digests_of"], manifest["parameters"]["random_state"])
         if (background is None) != spec.is_image or (calibration.map_threshold is None) == spec.is_image:
             raise FormatError("manifest.background_rows is for models of rows, map_threshold for those of pictures.")
         module.load_state_dict({name.removeprefix("module."): weight for name, weight in weights.items()})
@@ -211,6 +223,7 @@ class FittedState:
             fitted_on=manifest["fitted_on"],
             baseline=baseline,
             background=background,
+            digests=digests,
         )
 
 

@@ -14,6 +14,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from ..data.digests import RowDigests
 from ..data.preprocessor import Preprocessor
 from ..data.samples import Samples
 from ..data.spec import SampleSpec
@@ -313,7 +314,10 @@ def fit_detector(
     if len(attempts) > 1 or not best.diagnosis.healthy:
         summary = _attempts_summary(attempts, best.diagnosis)
         warnings.warn(f"{type(detector).__name__}: {summary}", TrainingHealthWarning, stacklevel=3)
-    return replace(best, attempts=attempts)
+    samples, seed = prepared.samples, prepared.seed
+    order = np.random.default_rng(seed).permutation(len(samples))
+    is_image = prepared.preprocessor.spec_.is_image
+    return replace(best, attempts=attempts, digests=RowDigests.of(samples, order, seed, is_image=is_image))
 
 
 def _attempts_summary(attempts: list[dict[str, Any]], diagnosis: Diagnosis) -> str:

@@ -51,6 +51,8 @@ class Manifest(TypedDict):
     attempts: list[Attempt]
     fitted_on: FittedOn
     background_rows: int
+    digests: int
+    digests_of: int
 
 
 def checked_manifest(values: Any) -> dict[str, Any]:
@@ -68,6 +70,8 @@ def checked_manifest(values: Any) -> dict[str, Any]:
     for name, value in zip(("members", "width"), values["network"][1:], strict=True):
         if value < 1:
             raise FormatError(f"manifest.network has {value} for the {name}; it must be at least 1.")
+    if not 0 <= values["digests"] <= values["digests_of"]:
+        raise FormatError(f"manifest has {values['digests']} digests of {values['digests_of']} rows.")
     if not isinstance(values["parameters"].get("random_state"), int):
         raise FormatError("manifest.parameters has no random_state, which holds the seed of the fit.")
     names = values["feature_names_in"]

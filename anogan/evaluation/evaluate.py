@@ -19,6 +19,7 @@ from .metrics import PixelCurve, Ranking, auroc, bootstrap_interval, pixel_maps,
 
 _KINDS_LISTED = 50
 _FIRST_K = (10, 100)
+_FEW_REPEATED = 0.05  # share of repeated rows up to which the rows that equal none of the fit are like all new rows
 
 
 def evaluate(
@@ -48,6 +49,10 @@ def evaluate(
         recall, precision and false-alarm rate at the detector's own threshold. ``kinds`` has the AUROC of each kind of
         anomaly if there are several. ``pixels``, with masks, has the pixel AUROC and the AUPRO up to an FPR of 0.3.
 
+        ``fitted_on`` is None, or says how many ``rows`` and how many ``normal`` ones were part of the fit, which makes
+        the figures too good, and whether these numbers are ``estimated``. ``held_out`` has the metrics of the other
+        rows, if they are of both kinds.
+
     Raises
     ------
     InputError
@@ -68,12 +73,15 @@ def evaluate(
     if isinstance(stream.source, PictureSource):
         normal = normal or "good"
         pixels = _PixelScores(stream.source.layout or MVTecFolder(stream.source.path))  # raises if folders are missing
-    scores, labels = _scored(stream, pixels, progress)
+    scores, labels, known = _scored(stream, pixels, progress)
     if labels is None:
         raise InputError(f"{stream.source.name} has no labels; without them nothing can be measured.")
     anomalous = anomalous_rows(labels, normal, stream.source.name)
     found = measure(detector, scores, anomalous)
     found["kinds"] = per_kind(scores, labels, anomalous)
+    found["fitted_on"], new = rows_of_the_fit(detector, known, anomalous)
+    if new is not None:
+        found["held_out"] = measure(detector, scores[new], anomalous[new])
     if pixels is not None:
         found |= pixels.facts()
         for kind, entry in found["kinds"].items():
@@ -117,6 +125,32 @@ def measure(detector: Any, scores: np.ndarray, anomalous: np.ndarray) -> dict[st
     }
 
 
+def rows_of_the_fit(
+    detector: Any, known: np.ndarray | None, anomalous: np.ndarray
+) -> tuple[dict[str, Any] | None, np.ndarray | None]:
+    """Return how many rows were part of the fit, and which were not if these can be measured by themselves.
+
+    Parameters
+    ----------
+    detector : fitted Detector
+    known : (n,) bool or None
+        Which rows equal one of the fit, as far as the detector knows.
+    anomalous : (n,) bool
+    """
+    if known is None:
+        return None, None
+    digests = detector.fitted_state.digests
+    rows = digests.estimated(int(known.sum()), len(known))
+    if not rows:
+        return None, None
+    normal = digests.estimated(int(known[~anomalous].sum()), int((~anomalous).sum()))
+    exact = digests.whole and not digests.repeated
+    fitted_on = {"rows": rows, "normal": min(normal, rows), "estimated": not exact}
+    new = ~known
+    separable = digests.whole and digests.repeated < _FEW_REPEATED and anomalous[new].any() and not anomalous[new].all()
+    return fitted_on, new if separable else None
+
+
 def per_kind(scores: np.ndarray, labels: np.ndarray, anomalous: np.ndarray) -> dict[str, dict[str, Any]]:
     """Return the AUROC of each kind of anomaly against all normal rows; empty unless there are several kinds."""
     kinds, counts = np.unique(labels[anomalous], return_counts=True)
@@ -131,8 +165,11 @@ def per_kind(scores: np.ndarray, labels: np.ndarray, anomalous: np.ndarray) -> d
 
 def _scored(
     stream: Stream, pixels: _PixelScores | None, progress: Progress | None
-) -> tuple[np.ndarray, np.ndarray | None]:
+) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
+    """Return the scores, the labels, and which rows equal one of the fit (None if the detector does not know)."""
     scores: list[np.ndarray] = []
+    known: list[np.ndarray] = []
+    has_digests = stream.detector.fitted_state.digests is not None
     labels: list[np.ndarray] = []
     done = 0
     report(progress, "scoring", done, stream.total)
@@ -143,11 +180,17 @@ def _scored(
         else:
             found = stream.detector.anomaly_score(chunk.X)
         scores.append(found)
+        if has_digests:
+            known.append(stream.detector.was_fitted_on(chunk.X))
         if chunk.labels is not None:
             labels.append(chunk.labels)
         done += len(chunk)
         report(progress, "scoring", done, stream.total)
-    return np.concatenate(scores), np.concatenate(labels) if labels else None
+    return (
+        np.concatenate(scores),
+        np.concatenate(labels) if labels else None,
+        np.concatenate(known) if known else None,
+    )
 
 
 class _PixelScores:

@@ -305,12 +305,15 @@ class TopK:
     ----------
     scores : (n,) float64
     labels : (n,) array of str or None
+    known : (n,) bool or None
+        Which rows equal one that the detector was fitted on; None if the model has no digests of these.
     highest, lowest : list of (Chunk, float)
         Rows as chunks of one with their scores, the most extreme first.
     """
 
     scores: np.ndarray
     labels: np.ndarray | None
+    known: np.ndarray | None
     highest: _Scored
     lowest: _Scored
 
@@ -325,7 +328,7 @@ class TopK:
             How many of the most and of the least anomalous rows to keep.
         progress : function of (str, int, int or None), optional
         """
-        scores, labels = [], []
+        scores, labels, known = [], [], []
         top: _Scored = []
         bottom: _Scored = []
         done = 0
@@ -335,13 +338,21 @@ class TopK:
             scores.append(found)
             if chunk.labels is not None:
                 labels.append(chunk.labels)
+            if stream.detector.fitted_state.digests is not None:
+                known.append(stream.detector.was_fitted_on(chunk.X))
             top = _extremes(top, chunk, found, highest, sign=-1)
             bottom = _extremes(bottom, chunk, found, lowest, sign=1)
             done += len(chunk)
             report(progress, "scoring", done, stream.total)
         if not scores:
             raise InputError(f"{stream.source.name} has no rows to score.")
-        return cls(np.concatenate(scores), np.concatenate(labels) if labels else None, top, bottom)
+        return cls(
+            np.concatenate(scores),
+            np.concatenate(labels) if labels else None,
+            np.concatenate(known) if known else None,
+            top,
+            bottom,
+        )
 
 
 def report(progress: Progress | None, what: str, done: int, total: int | None) -> None:

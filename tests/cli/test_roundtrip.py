@@ -298,3 +298,18 @@ def test_help_answers_without_loading_torch():
         "sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], stdout=subprocess.DEVNULL, check=False).returncode == 0
+
+
+def test_evaluating_the_rows_of_the_fit_says_that_figures_are_optimistic(run, data, tmp_path):
+    args = (data / "labelled.csv", "-m", tmp_path / "m", "--label", "kind", "--normal", "fine")
+    run("fit", *args, *TINY)
+    shown = run("evaluate", *args).stdout
+    assert "20 of 30 rows were trained on: these figures are optimistic" in shown
+    assert json.loads(run("evaluate", *args, "--json").stdout)["fitted_on"]["rows"] == 20
+    more = pd.concat([pd.read_csv(data / "labelled.csv"), mixed_table(9, seed=5).assign(kind="fine")])
+    more.to_csv(tmp_path / "more.csv", index=False)
+    shown = run("evaluate", tmp_path / "more.csv", *args[1:]).stdout
+    assert "20 of 39 rows were trained on" in shown
+    assert "new rows" in shown
+    done = run("report", tmp_path / "more.csv", *args[1:], "-o", tmp_path / "r.html")
+    assert "20 of 39 rows were part of the fit" in done.stderr
