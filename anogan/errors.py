@@ -18,7 +18,7 @@ class TrainingDivergedError(AnoganError, RuntimeError):
 
 
 class TrainingHealthWarning(UserWarning):
-    """Training ended with a diagnosis that is not healthy, or needed more than one attempt."""
+    """Training ended with a diagnosis that is not healthy or needed more than one attempt, or all scores are equal."""
 
 
 class CalibrationWarning(UserWarning):

@@ -173,6 +173,11 @@ class ConditionPreprocessor(Preprocessor):
         rest.insert(self.position_, self.column, labels)
         return rest
 
+    def hidden_columns(self, X: Any, rows: np.ndarray) -> list[str | int]:
+        """As the inner preprocessor."""
+        rest, _ = split_condition(X, self.column)
+        return self.inner.hidden_columns(rest, rows)
+
     def collapse(self, error: np.ndarray) -> np.ndarray | pd.DataFrame:
         """As the inner preprocessor; the error of the condition is 0, since it is given."""
         rest = self.inner.collapse(error[:, :-1])

@@ -66,6 +66,13 @@ class Preprocessor(BaseEstimator, ABC):
     def collapse(self, error: np.ndarray) -> np.ndarray | pd.DataFrame:
         """(n, *shape) non-negative error map -> one number per user column, or per pixel."""
 
+    def hidden_columns(self, X: Any, rows: np.ndarray) -> list[str | int]:
+        """Return the number columns whose values in these rows of X nearly coincide after scaling, though they differ.
+
+        See `NumericScaler.hides`. Pictures have no such columns.
+        """
+        return []
+
     def column_types(self) -> dict[str | int, str]:
         """The pyarrow type, by name, in which each column of a file is to be read.
 

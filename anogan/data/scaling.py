@@ -23,6 +23,12 @@ LINEAR_LIMIT = 1e4
 LEAST_SPREAD = 0.2
 """Smallest divisor of "soft"; a normal column has 0.34. Without it a column of rare values would exceed all others."""
 
+LEAST_VISIBLE = 0.002
+"""Scaled spread below which values of a column nearly coincide; a normal column has 1, columns of real tables 0.007."""
+
+FEWEST_VALUES = 3
+"""Different values that a column must have to be judged by them."""
+
 N_QUANTILES = 1000
 _LARGEST_EXPONENT = 1100  # of two: float64 spans 2**-1074 to 2**1024
 _LARGEST = 1e150  # values beyond this multiple of the training magnitude are clipped to it
@@ -165,6 +171,17 @@ class NumericScaler(BaseEstimator):
         for j in range(X.shape[1]):
             out[:, j] = self.column(j, X[:, j])
         return out
+
+    def hides(self, j: int, x: np.ndarray) -> bool:
+        """Return whether extreme values set the scale of column `j`, so that most of its values nearly coincide.
+
+        Most are the lower half, the upper half or the central half of the different values of x (n,).
+        """
+        values = np.unique(x[~np.isnan(x)])
+        if len(values) < FEWEST_VALUES:
+            return False
+        low, first, middle, third, high = self.column(j, np.quantile(values, [0, 0.25, 0.5, 0.75, 1]))
+        return bool(min(middle - low, high - middle, third - first) < LEAST_VISIBLE)
 
     def inverse_column(self, j: int, z: np.ndarray) -> np.ndarray:
         """(n,) in model space -> (n,) in the user's unit; a constant column gives its constant."""

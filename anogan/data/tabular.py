@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 
 from ..errors import FormatError, InputError
-from .columns import CategoryColumn, Column, column_from_state, learn_column
+from .columns import CategoryColumn, Column, NumberColumn, column_from_state, learn_column
 from .preprocessor import Preprocessor
 from .samples import TensorSamples
 from .scaling import NumericScaler
@@ -91,6 +91,12 @@ class TablePreprocessor(Preprocessor):
             code = view[:, self.starts_[position] : self.starts_[position + 1]]
             unseen[:, position] = column.encode(X.iloc[:, position], code, self.scaler_)
         return TensorSamples(out, unseen)
+
+    def hidden_columns(self, X: pd.DataFrame, rows: np.ndarray) -> list[str | int]:
+        """See `Preprocessor.hidden_columns`."""
+        numbers = [column for column in self.columns_ if isinstance(column, NumberColumn)]
+        X = X.iloc[rows]
+        return [c.name for c in numbers if self.scaler_.hides(c.channel, c.values(X[c.name]))]
 
     def inverse(self, x: np.ndarray) -> pd.DataFrame:
         """(n, d) in model space -> DataFrame with the user's columns, order and dtypes."""

@@ -63,6 +63,10 @@ class VectorPreprocessor(Preprocessor):
             out[:, j] = torch.from_numpy(self.scaler_.column(j, X[:, j]))
         return TensorSamples(out)
 
+    def hidden_columns(self, X: Any, rows: np.ndarray) -> list[str | int]:
+        """See `Preprocessor.hidden_columns`."""
+        return [j for j in range(self.n_features_in_) if self.scaler_.hides(j, X[rows, j])]
+
     def inverse(self, x: np.ndarray) -> np.ndarray:
         """(n, d) in model space -> (n, d) float64 in the user's units."""
         return self.scaler_.inverse(np.asarray(x, dtype=np.float64))

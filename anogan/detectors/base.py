@@ -18,7 +18,7 @@ from ..data.preprocessor import Preprocessor
 from ..data.samples import Samples
 from ..engine.callbacks import Callback
 from ..engine.module import GANModule
-from ..errors import CalibrationWarning, InputError
+from ..errors import CalibrationWarning, InputError, TrainingHealthWarning
 from ..nn.backbone import Backbone
 from ..scoring.drift import Drift
 from ..seeding import draw_seed, seeded
@@ -30,7 +30,7 @@ from .estimator import BaseEstimator, OutlierMixin
 from .fitting import fit_detector, prepare
 from .inputs import check_input
 from .model_file import ModelFileMixin, load_detector
-from .monitoring import drift, recalibrated
+from .monitoring import drift, equal_scores, recalibrated
 from .registry import find_classes, register
 
 if TYPE_CHECKING:
@@ -179,7 +179,10 @@ class Detector(CommonParameters, ModelFileMixin, OutlierMixin, BaseEstimator):
         """
         if isinstance(X, TableFile):
             return np.concatenate([self.anomaly_score(part) for part in self._parts(X)])
-        return self.fitted_state.score(self._samples(X))
+        scores = self.fitted_state.score(self._samples(X))
+        if message := equal_scores(self.fitted_state, X, scores):
+            warnings.warn(message, TrainingHealthWarning, stacklevel=2)
+        return scores
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Return scikit-learn's score, higher = more normal: ``-anomaly_score(X)``."""

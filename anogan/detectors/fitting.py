@@ -20,6 +20,7 @@ from ..data.samples import Samples
 from ..data.spec import SampleSpec
 from ..engine.callbacks import Callback
 from ..engine.checkpoint import read_checkpoint
+from ..engine.degenerate import column_issues, score_issues
 from ..engine.device import choose_device, torch_dtype
 from ..engine.diagnostics import FEWEST_ROWS, Diagnosis, diagnose
 from ..engine.history import History
@@ -103,6 +104,8 @@ class Prepared:
         Of `samples`.
     backbone : Backbone
     device : torch.device
+    hidden : list of column names
+        See `Preprocessor.hidden_columns`.
     fitted_on : dict
         See `Detector.fitted_on_`.
     """
@@ -116,6 +119,7 @@ class Prepared:
     split: Split
     backbone: Backbone
     device: torch.device
+    hidden: list[str | int]
     fitted_on: dict[str, Any]
 
 
@@ -163,6 +167,7 @@ def prepare(
         split=split,
         backbone=backbone_for(detector.backbone, preprocessor.spec_, detector.n_members, detector.width),
         device=choose_device(detector.device, detector.precision),
+        hidden=preprocessor.hidden_columns(X, split.training),
         fitted_on={
             "samples": total or len(X),
             "training": len(split.training),
@@ -347,7 +352,13 @@ def _train(detector: FittableDetector, prepared: Prepared, trainer: Trainer) -> 
         # The module has learned from these rows since, so they score differently now.
         calibration = replace(calibration, reference=np.sort(calibration.combine(inference.score(rows))))
     diagnosis = diagnose_module(
-        inference, monitored if len(monitored) else normal, spec, history=history, steps=detector.steps
+        inference,
+        monitored if len(monitored) else normal,
+        spec,
+        history=history,
+        steps=detector.steps,
+        degenerate=column_issues(prepared.hidden, len(prepared.preprocessor.places_))
+        | score_issues(calibration.scores, _different(rows, spec), calibration.threshold),
     )
     module.unlabeled = None  # a model does not keep the user's data
     return FittedState(
@@ -367,7 +378,13 @@ def _train(detector: FittableDetector, prepared: Prepared, trainer: Trainer) -> 
 
 
 def diagnose_module(
-    inference: Inference, samples: Samples, spec: SampleSpec, *, history: History, steps: int
+    inference: Inference,
+    samples: Samples,
+    spec: SampleSpec,
+    *,
+    history: History,
+    steps: int,
+    degenerate: dict[str, str] | None = None,
 ) -> Diagnosis:
     """Diagnose a trained module by normal rows that training has not seen, as far as there are any.
 
@@ -380,6 +397,8 @@ def diagnose_module(
         Curves of the training.
     steps : int
         Budget of each stage.
+    degenerate : dict or None
+        See `diagnose`.
     """
     n = min(len(samples), DIAGNOSED_ROWS)
     x = inference.expand(samples.batch(np.arange(n)))
@@ -410,7 +429,15 @@ def diagnose_module(
         curves=history,
         steps=steps,
         expects_equilibrium=module.expects_equilibrium,
+        degenerate=degenerate,
     )
+
+
+def _different(rows: Samples, spec: SampleSpec) -> int:
+    """Return how many of the rows are different; pictures, which would have to be read once more, all count as such."""
+    if spec.is_image:
+        return len(rows)
+    return len(pd.DataFrame(rows.batch(np.arange(len(rows))).numpy()).drop_duplicates())
 
 
 def _rows(x: Tensor) -> np.ndarray:

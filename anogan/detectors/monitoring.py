@@ -1,18 +1,40 @@
-"""A fitted model and new data: thresholds by other normal rows, and a test of whether scores have changed."""
+"""A fitted model and new data: equal scores, thresholds by other normal rows, and a test of whether scores changed."""
 
 import warnings
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
+from ..data.condition import Conditioned
 from ..data.samples import Samples, TensorSamples
+from ..engine.degenerate import ENOUGH_ROWS, ROUNDING
 from ..errors import CalibrationWarning, InputError
 from ..scoring.drift import Drift, compare
 from .calibrating import MAPPED_PICTURES, ThresholdParameters, map_peaks, with_levels
 from .fitted import FittedState, plain
 
+COMPARED_ROWS = 1000  # rows of equal scores that are compared with each other, at most
 EXPLAINED_ROWS = 200  # rows of each part whose explanations are compared, at most
+
+
+def equal_scores(state: FittedState, X: Any, scores: np.ndarray) -> str | None:
+    """Return a warning if all scores ``(n,)`` are equal and at least `ENOUGH_ROWS` rows of X are different."""
+    if len(scores) < ENOUGH_ROWS or np.ptp(scores) > ROUNDING * abs(scores[0]):
+        return None
+    rows = X.X if isinstance(X, Conditioned) else X
+    if hasattr(rows, "iloc"):
+        learned = [column.name for column in state.preprocessor.columns_ if column.name in rows.columns]
+        rows = rows.iloc[:COMPARED_ROWS][learned].drop_duplicates()
+    elif not hasattr(rows, "files"):
+        rows = np.unique(np.asarray(rows)[:COMPARED_ROWS].reshape(min(len(rows), COMPARED_ROWS), -1), axis=0)
+    if len(rows) < ENOUGH_ROWS:
+        return None
+    return (
+        f"All rows have the same score, {scores[0]:.3g}, though they are different: the model cannot tell them apart. "
+        "See its diagnosis, and fit again with another scaling or detector."
+    )
 
 
 def recalibrated(state: FittedState, parts: Iterable[Samples], parameters: ThresholdParameters) -> FittedState:

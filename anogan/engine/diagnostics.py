@@ -8,6 +8,7 @@ from scipy.spatial.distance import pdist
 from scipy.stats import theilslopes
 from torch import Tensor
 
+from .degenerate import CONSTANT, EXTREME, HIDDEN
 from .history import History
 
 NEIGHBOURS = 5
@@ -33,6 +34,9 @@ COLLAPSE, WON, AT_CHANCE, DIVERGED, UNDER_TRAINED = (
 REMEDIABLE = (COLLAPSE, DIVERGED)
 """Issues that another seed and a lower learning rate may avoid."""
 ADVICE = {
+    HIDDEN: "Remove or clip the extreme values of these columns, or choose scaling 'asinh' or 'quantile'.",
+    CONSTANT: "Check whether the columns hold what should tell rows apart, or choose another scaling or detector.",
+    EXTREME: "Look at the training rows with the highest scores, and remove them if they are not normal.",
     COLLAPSE: "Try another random_state, a lower learning_rate, or more members.",
     WON: "Lower critic_steps or learning_rate, regularise the critic (r1_weight, spectral_norm), or take a detector "
     "that reconstructs.",
@@ -64,7 +68,8 @@ class Diagnosis:
         data.
     issues : list of str
         Names of the issues: ``"mode collapse"``, ``"critic won"``, ``"critic at chance"``,
-        ``"diverged"``, ``"under-trained"``.
+        ``"diverged"``, ``"under-trained"``; of scores that cannot tell rows apart ``"hidden columns"``,
+        ``"constant scores"``, ``"extreme threshold"``.
     advice : str
         What to do about the first issue.
     """
@@ -152,6 +157,7 @@ def diagnose(
     curves: History,
     steps: int,
     expects_equilibrium: bool = True,
+    degenerate: dict[str, str] | None = None,
 ) -> Diagnosis:
     """Diagnose a training by its curves and by what the model generates.
 
@@ -173,7 +179,10 @@ def diagnose(
         Budget of a stage.
     expects_equilibrium : bool
         See `GANModule.expects_equilibrium`.
+    degenerate : dict or None
+        Issues of columns and scores, from `score_issues` and `column_issues`.
     """
+    issues = dict(degenerate or {})
     # A row among copies of itself has a neighbourhood of radius 0, which no sample falls into.
     different, chosen = np.unique(real, axis=0, return_index=True)
     measures: dict[str, float] = {}
@@ -193,9 +202,9 @@ def diagnose(
             measures["critic_accuracy"] = ranking_accuracy(*logits)
     if steps < FEWEST_STEPS:  # the curves are too short for the other issues
         few = f"{steps} steps a stage, where {FEWEST_STEPS} are few"
-        return Diagnosis.of({UNDER_TRAINED: few}, measures)
+        return Diagnosis.of(issues | {UNDER_TRAINED: few}, measures)
     checks = {name: curve for name, curve in curves.items() if "monitor" in curve}
-    issues = _divergence(curves) | _collapse(measures)
+    issues |= _divergence(curves) | _collapse(measures)
     issues |= _imbalance(measures, checks, expects_equilibrium) | _undertrained(checks, steps)
     if not issues and len(different) < FEWEST_ROWS:
         few = f"not assessed: only {len(different)} different held-out rows, {FEWEST_ROWS} are needed"
