@@ -2,17 +2,43 @@
 
 from __future__ import annotations
 
+import math
 import zipfile
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, ClassVar
+from typing import IO, ClassVar, NamedTuple
 
 import numpy as np
 
 from ..errors import InputError
+from .damage import check_memory, explained
 from .labels import check_any_normal, equals
 from .source import Chunk, Source
+
+_LARGEST_RATIO = 1100  # deflate cannot shrink more than 1032 times
+_KINDS = {
+    "O": "Python objects", "V": "records", "U": "texts", "S": "bytes", "c": "complex numbers", "M": "dates",
+    "m": "durations",
+}  # fmt: skip
+
+
+class _Header(NamedTuple):
+    """What the beginning of a .npy file says; `start` is where the data begins."""
+
+    shape: tuple[int, ...]
+    fortran: bool
+    dtype: np.dtype
+    start: int
+
+    @property
+    def row_bytes(self) -> int:
+        return self.dtype.itemsize * math.prod(self.shape[1:])
+
+    @property
+    def data_bytes(self) -> int:
+        return self.dtype.itemsize * math.prod(self.shape)
 
 
 class ArrayFile(Source):
@@ -31,7 +57,7 @@ class ArrayFile(Source):
     Raises
     ------
     InputError
-        If the file is not such an array, or holds anything but numbers.
+        If the file is not such an array, is shorter or longer than its header says, or holds anything but numbers.
     """
 
     suffixes: ClassVar[tuple[str, ...]] = (".npy", ".npz")
@@ -41,25 +67,21 @@ class ArrayFile(Source):
         self.path, self.name = Path(path), str(path)
         self.labels: np.ndarray | None = None
         self._zipped = self.path.suffix.lower() == ".npz"
-        try:
-            if self._zipped:
-                self._read_archive_header()
-            else:
-                array = np.load(self.path, mmap_mode="r", allow_pickle=False)
-                self.shape, self._dtype = array.shape, array.dtype
-        except (ValueError, EOFError, zipfile.BadZipFile) as error:
-            if isinstance(error, InputError):
-                raise
-            kind = "NumPy archive (.npz)" if self._zipped else "NumPy array (.npy)"
-            raise InputError(f"{path} is not a {kind} of numbers, or was cut short ({error}).") from None
-        if self._dtype.kind not in "biuf":
-            raise InputError(f"{path} holds values of type {self._dtype}; numbers are needed.")
-        if not self.shape or not self.shape[0]:
-            raise InputError(f"{path} is empty: its array has shape {self.shape}.")
-        if self.labels is not None and (self.labels == "nan").any():
-            raise InputError(f"{path}: y has missing labels (first at row {int(np.argmax(self.labels == 'nan'))}).")
-        if self.labels is not None and len(self.labels) != self.shape[0]:
-            raise InputError(f"{path}: y has {len(self.labels)} labels, X has {self.shape[0]} rows.")
+        kind = "a NumPy archive (.npz)" if self._zipped else "a NumPy array (.npy)"
+        with explained(self.path, f"{kind} of numbers", header=True):
+            self._header = self._read_header("X")
+        self.shape = self._header.shape
+        dtype = self._header.dtype
+        if dtype.kind not in "biuf":
+            raise InputError(
+                f"{path} holds {_KINDS.get(dtype.kind, 'values')} (type {dtype}); an array of numbers is needed."
+            )
+        if len(self.shape) < 2 or 0 in self.shape:
+            what = "is empty" if 0 in self.shape else "is not a table of rows"
+            raise InputError(f"{path} {what}: its array has shape {self.shape}; (rows, columns) is needed.")
+        if self._zipped:
+            with explained(self.path, f"{kind} of numbers", header=True):
+                self._read_labels()
 
     @property
     def total(self) -> int:
@@ -72,8 +94,9 @@ class ArrayFile(Source):
         Raises
         ------
         InputError
-            If there are no labels, or none of them means `normal`.
+            If there are no labels, or none of them means `normal`, or the array is larger than the memory.
         """
+        check_memory(self.path, self._header.data_bytes)
         array: np.ndarray = next(self.chunks(self.total)).X
         if normal is None:
             return array
@@ -110,45 +133,84 @@ class ArrayFile(Source):
     def description(self) -> str:
         return f"an array of shape {self.shape}"
 
-    def _read_archive_header(self) -> None:
+    @contextmanager
+    def _opened(self, key: str) -> Iterator[tuple[IO[bytes], int]]:
+        """Open the .npy file, or the member of the .npz file, and say how many bytes it has."""
+        if not self._zipped:
+            with open(self.path, "rb") as file:
+                yield file, self.path.stat().st_size
+            return
         with zipfile.ZipFile(self.path) as archive:
-            keys = [n.removesuffix(".npy") for n in archive.namelist()]
-            if "X" not in keys:
-                raise InputError(f"{self.path} has no array 'X'; it has {', '.join(keys) or 'nothing'}.")
-            with archive.open("X.npy") as member:
-                self.shape, self._fortran, self._dtype = _array_header(member)
-            if "y" in keys:
-                with np.load(self.path, allow_pickle=False) as arrays:
-                    self.labels = arrays["y"].ravel().astype(str)
+            keys = [name.removesuffix(".npy") for name in archive.namelist()]
+            if f"{key}.npy" not in archive.namelist():
+                raise InputError(f"{self.path} has no array '{key}'; it has {', '.join(keys[:20]) or 'nothing'}.")
+            info = archive.getinfo(f"{key}.npy")
+            if info.file_size > _LARGEST_RATIO * info.compress_size + _LARGEST_RATIO:
+                raise InputError(
+                    f"{self.path} is damaged: array '{key}' is said to have {info.file_size:,} bytes, but "
+                    f"{info.compress_size:,} bytes cannot hold them."
+                )
+            with archive.open(info) as member:
+                yield member, info.file_size
+
+    def _read_header(self, key: str) -> _Header:
+        with self._opened(key) as (file, size):
+            version = np.lib.format.read_magic(file)
+            if version not in ((1, 0), (2, 0), (3, 0)):
+                raise InputError(f"{self.path} has version {version} of the .npy format, which is not known.")
+            one, two = np.lib.format.read_array_header_1_0, np.lib.format.read_array_header_2_0
+            read = one if version == (1, 0) else two
+            header = _Header(*read(file), file.tell())
+        if any(length < 0 for length in header.shape):
+            raise InputError(f"{self.path} is damaged: its array has shape {header.shape}.")
+        if not header.dtype.hasobject and header.data_bytes != size - header.start:
+            raise InputError(
+                f"{self.path} was cut short or is damaged: an array of shape {header.shape} and type {header.dtype} "
+                f"has {header.data_bytes:,} bytes, but the file holds {size - header.start:,}."
+            )
+        return header
+
+    def _read_labels(self) -> None:
+        with zipfile.ZipFile(self.path) as archive:
+            if "y.npy" not in archive.namelist():
+                return
+        header = self._read_header("y")
+        labels = math.prod(header.shape)
+        if labels != self.shape[0]:
+            raise InputError(f"{self.path}: y has {labels:,} labels, X has {self.shape[0]:,} rows.")
+        if header.dtype.kind not in "biufUS":
+            raise InputError(
+                f"{self.path}: y holds {_KINDS.get(header.dtype.kind, 'values')}; texts or numbers are needed."
+            )
+        check_memory(self.path, header.data_bytes)
+        with np.load(self.path, allow_pickle=False) as arrays:
+            self.labels = arrays["y"].ravel().astype(str)
+        if (self.labels == "nan").any():
+            row = int(np.argmax(self.labels == "nan"))
+            raise InputError(f"{self.path}: y has missing labels (first at row {row}).")
 
     def _arrays(self, rows: int) -> Iterator[np.ndarray]:
-        if not self._zipped:
-            array = np.load(self.path, mmap_mode="r", allow_pickle=False)
-            for start in range(0, len(array), rows):
-                yield np.array(array[start : start + rows])
+        """Yield the rows in this machine's byte order."""
+        shape, fortran, dtype, start = self._header
+        native = dtype.newbyteorder("=")
+        if fortran:  # the file stores column after column: no row is complete before the last byte
+            if self._zipped:
+                check_memory(self.path, self._header.data_bytes)
+                with explained(self.path, header=True), np.load(self.path, allow_pickle=False) as arrays:
+                    whole = arrays["X"]
+            else:
+                with explained(self.path, header=True):
+                    whole = np.memmap(self.path, dtype, "r", start, shape, "F")
+            for first in range(0, len(whole), rows):
+                yield np.array(whole[first : first + rows], dtype=native, order="C")
             return
-        if self._fortran:  # the file stores column after column: no row is complete before the last byte
-            with np.load(self.path, allow_pickle=False) as arrays:
-                whole = arrays["X"]
-            for start in range(0, len(whole), rows):
-                yield whole[start : start + rows]
-            return
-        row_bytes = self._dtype.itemsize * int(np.prod(self.shape[1:], dtype=np.int64))
-        with zipfile.ZipFile(self.path) as archive, archive.open("X.npy") as member:
-            _array_header(member)
-            for start in range(0, self.shape[0], rows):
-                count = min(rows, self.shape[0] - start)
-                try:
-                    data = member.read(count * row_bytes)
-                except (zipfile.BadZipFile, EOFError) as error:
-                    raise InputError(f"{self.path} is damaged ({error}).") from None
-                if len(data) != count * row_bytes:
-                    raise InputError(f"{self.path} was cut short: it ends before row {start + count}.")
-                yield np.frombuffer(data, self._dtype).reshape(count, *self.shape[1:]).copy()
-
-
-def _array_header(member: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    version = np.lib.format.read_magic(member)
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    header: tuple[tuple[int, ...], bool, np.dtype[Any]] = read(member)
-    return header
+        with self._opened("X") as (file, _):
+            with explained(self.path, header=True):
+                file.read(start)
+            for first in range(0, shape[0], rows):
+                count = min(rows, shape[0] - first)
+                with explained(self.path, where=lambda: f" (after row {first})", header=True):  # noqa: B023
+                    data = file.read(count * self._header.row_bytes)
+                if len(data) != count * self._header.row_bytes:
+                    raise InputError(f"{self.path} was cut short: it ends before row {first + count}.")
+                yield np.frombuffer(data, dtype).reshape(count, *shape[1:]).astype(native)

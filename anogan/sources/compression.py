@@ -6,7 +6,6 @@ import bz2
 import gzip
 import lzma
 import zipfile
-import zlib
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -15,9 +14,6 @@ import pyarrow as pa
 from ..errors import InputError
 
 COMPRESSED_SUFFIXES = (".gz", ".bz2", ".xz", ".zst", ".zip")
-DAMAGE = (EOFError, lzma.LZMAError, zipfile.BadZipFile, zlib.error, NotImplementedError)
-"""What reading a damaged compressed file raises, besides OSError."""
-
 _MAGIC = {b"\x1f\x8b": "gz", b"BZh": "bz2", b"\xfd7zXZ\x00": "xz", b"\x28\xb5\x2f\xfd": "zst", b"PK\x03\x04": "zip"}
 _FOREIGN = {
     b"PAR1": "a Parquet file",

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..errors import InputError
+from .damage import explained
 from .formats import TableFormat, kind_words
 
 
@@ -29,10 +30,11 @@ class Parquet(TableFormat):
             self._files = sorted(f for f in path.glob("*.parquet") if not f.name.startswith(("_", ".")))
         if not self._files:
             raise InputError(f"There are no .parquet files in the folder '{path}'.")
-        schema = self._schema()
-        levels = (schema.pandas_metadata or {}).get("index_columns", [])  # a dict stands for a range without a column
-        self.index = [name for name in levels if isinstance(name, str) and name in schema.names]
-        self.names = [name for name in schema.names if name not in self.index]
+        with explained(path, "a Parquet file", header=True):
+            schema = self._schema()
+            levels = (schema.pandas_metadata or {}).get("index_columns", [])  # a dict stands for a range, no column
+            self.index = [name for name in levels if isinstance(name, str) and name in schema.names]
+            self.names = [name for name in schema.names if name not in self.index]
 
     @property
     def total(self) -> int:
@@ -49,11 +51,17 @@ class Parquet(TableFormat):
     ) -> Iterator[pa.Table]:
         """Yield the columns of `types`, `rows` rows at a time within each file."""
         for file in self._files:
+            found = 0
             # With pre_buffer everything that is read ahead stays in memory until the whole file has been read.
             with pq.ParquetFile(file, pre_buffer=False) as reader:
                 for batch in reader.iter_batches(batch_size=rows, columns=list(types)):
                     table = pa.Table.from_batches([batch]).replace_schema_metadata().select(list(types))
                     yield self._cast(table, types, strict)
+                    found += table.num_rows
+                if found != reader.metadata.num_rows:
+                    raise InputError(
+                        f"{file} is damaged: it has {found:,} rows, but says {reader.metadata.num_rows:,}."
+                    )
 
     def _schema(self) -> pa.Schema:
         """Return types that hold the values of all files, with the first file's metadata."""

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from ..errors import InputError
-from .compression import DAMAGE
+from .damage import explained
 from .dialect import CSVDialect
 from .formats import UNREADABLE, TableFormat, format_of, kind_words
 from .labels import closest, label_texts
@@ -288,14 +288,15 @@ class TableFile(Source):
                 raise InputError(
                     f"{self.path}: column '{field.name}' is not UTF-8 text. Convert the file, or drop the column."
                 )
-            if pa.types.is_time(kind) or pa.types.is_nested(kind) or pa.types.is_duration(kind):
+            if not _is_usable(kind):
                 raise InputError(
                     f"{self.path}: column '{field.name}' is of type {kind}, which no detector takes. "
                     "Turn it into numbers, dates or text, or drop the column."
                 )
             if pa.types.is_decimal(kind):
                 table = table.set_column(index, field.name, table.column(index).cast(pa.float64()))
-        frame: pd.DataFrame = table.to_pandas(date_as_object=False, ignore_metadata=True)
+        with self._explained():
+            frame: pd.DataFrame = table.to_pandas(date_as_object=False, ignore_metadata=True)
         return frame
 
     def check_readable(self, chunk: Chunk, types: Mapping[Any, str]) -> None:
@@ -376,29 +377,11 @@ class TableFile(Source):
 
     def _check_any(self, rows: int) -> None:
         if not rows:
-            what = "has a header but no rows" if self.keep is None else "has no row that is to be kept"
+            what = "has no rows" if self.keep is None else "has no row that is to be kept"
             raise InputError(f"{self.path} {what}.")
 
-    @contextlib.contextmanager
-    def _explained(self, where: Callable[[], str] = lambda: "") -> Iterator[None]:
-        """Turn Arrow's errors into an `InputError` that names the file."""
-        try:
-            yield
-        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-            raise InputError(f"{self.path}: {str(error).rstrip('.')}{where()}.") from None
-        except InputError:
-            raise
-        except UnicodeError:
-            raise InputError(
-                f"{self.path} is not text in its encoding{where()}. Name another with CSVDialect(encoding='cp1252') "
-                "(on the command line --encoding cp1252)."
-            ) from None
-        except DAMAGE as error:
-            raise InputError(f"{self.path} is damaged or was cut short{where()} ({error}).") from None
-        except OSError as error:
-            if error.errno is None:  # raised by Arrow for damaged compression
-                raise InputError(f"{self.path} cannot be read: {error}.") from None
-            raise
+    def _explained(self, where: Callable[[], str] = lambda: "") -> contextlib.AbstractContextManager[None]:
+        return explained(self.path, where=where)
 
 
 def _regroup(batches: Iterator[pa.Table], rows: int) -> Iterator[pa.Table]:
@@ -427,3 +410,18 @@ def _unreadable(table: pa.Table) -> dict[str, dict[int, str]]:
             if len(rows):
                 found[name.removeprefix(UNREADABLE)] = {int(row): cells[int(row)].as_py() for row in rows}
     return found
+
+
+def _is_usable(kind: pa.DataType) -> bool:
+    """Return whether detectors take columns of a type."""
+    if pa.types.is_dictionary(kind):
+        return _is_usable(kind.value_type)
+    plain = (pa.types.is_null, pa.types.is_boolean, pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal)
+    others = (
+        pa.types.is_string,
+        pa.types.is_large_string,
+        pa.types.is_string_view,
+        pa.types.is_date,
+        pa.types.is_timestamp,
+    )
+    return any(is_kind(kind) for is_kind in (*plain, *others))

@@ -154,7 +154,7 @@ def test_objects_in_an_array_are_never_unpickled(refused, tmp_path):
     np.save(tmp_path / "x.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
     refused("fit", tmp_path / "x.npy", "-m", tmp_path / "m", *TINY, words="x.npy")
     np.savez(tmp_path / "x.npz", X=np.array([{"a": 1}], dtype=object))
-    refused("fit", tmp_path / "x.npz", "-m", tmp_path / "m", *TINY, words="numbers are needed")
+    refused("fit", tmp_path / "x.npz", "-m", tmp_path / "m", *TINY, words="holds Python objects")
 
 
 def test_archive_without_x_and_truncated_archive(refused, tmp_path):
