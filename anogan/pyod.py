@@ -6,6 +6,7 @@ import numpy as np
 from pyod.models.base import BaseDetector
 from sklearn.base import BaseEstimator, OutlierMixin, clone
 
+from .errors import InputError
 from .scoring.calibration import Calibration
 
 
@@ -26,6 +27,8 @@ class FittableDetector(Protocol):
 class AsPyOD(BaseDetector):
     """A `Detector` as PyOD sees it: ``decision_function`` higher = more anomalous, ``predict`` in {0, 1}.
 
+    The threshold is the detector's own, so a thresholder of PyOD cannot take the place of ``contamination``.
+
     Parameters
     ----------
     detector : Detector
@@ -40,6 +43,21 @@ class AsPyOD(BaseDetector):
         self.detector = detector
         if detector.__sklearn_is_fitted__():
             self._take(detector, detector.calibration_.scores)
+
+    @property
+    def contamination(self) -> float:
+        """Share of rows that the detector's threshold flags, at most 0.5."""
+        return self._contamination
+
+    @contamination.setter
+    def contamination(self, value: float) -> None:
+        if hasattr(self, "_contamination"):
+            raise InputError(
+                f"contamination cannot be set to {value!r} here: the threshold is that of the detector. Set its "
+                "contamination (a number or 'auto') or target_fpr, and call as_pyod() again. A thresholder can be "
+                "fitted on decision_scores_ by itself."
+            )
+        self._contamination = value
 
     def fit(self, X: Any, y: None = None) -> Self:
         """Train a copy of the detector; ``decision_scores_`` are the scores of X."""

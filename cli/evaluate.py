@@ -12,7 +12,7 @@ import anogan
 from anogan import InputError, PictureSource, Stream, TableFile
 
 from . import options
-from .output import warn_of
+from .output import warn, warn_of
 from .progress import Reporter
 
 
@@ -72,6 +72,8 @@ def command(
     facts["skipped"] = stream.skipped
     facts["unseen_values"] = {column: dict(counts) for column, counts in stream.unseen.items()}
     warn_of(stream)
+    if facts["reversed"]:
+        warn("AUROC is below 0.5: rows labelled normal score higher than the others. Does --normal name their label?")
     if as_json:
         click.echo(json.dumps(facts))
     else:

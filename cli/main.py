@@ -1,13 +1,15 @@
 """The `anogan` command: lazily imported subcommands, exit codes, one line per error.
 
-Exit codes: 0 success, 1 the run failed, 2 bad usage or input, 130 interrupted. With ``ANOGAN_DEBUG=1`` errors are
-raised with their traceback, for bug reports.
+Exit codes: 0 success, 1 the run failed, 2 bad usage or input, 130 interrupted. With ``--json`` an error is one JSON
+object with ``error`` and ``exit_code`` on standard output, which a command otherwise leaves empty if it fails. With
+``ANOGAN_DEBUG=1`` errors are raised with their traceback, for bug reports.
 """
 
 import ctypes
 import difflib
 import errno
 import importlib
+import json
 import os
 import sys
 import warnings
@@ -86,7 +88,11 @@ class LazyGroup(click.Group):
                 if os.environ.get("ANOGAN_DEBUG"):
                     raise
                 message, code = describe(error)
-                click.echo(message, err=True)
+                words = sys.argv[1:] if args is None else list(args)
+                if "--json" in words:
+                    message = json.dumps({"error": message.removeprefix("Error: "), "exit_code": code})
+                # A table on standard output may have begun.
+                click.echo(message, err="--json" not in words or "-" in words)
         if standalone_mode:
             sys.exit(code if isinstance(code, int) else 0)
         return code

@@ -18,7 +18,9 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 model_option = click.option(
     "-m", "--model", "model_path", required=True, metavar="MODEL", help="Model file made by `anogan fit`."
 )
-json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object instead of text, also for an error."
+)
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Show no progress and no summary.")
 drop_option = click.option(
     "--drop", multiple=True, metavar="COLUMN", help="Ignore this column; may be given several times."

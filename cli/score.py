@@ -264,8 +264,8 @@ class _Run:
                     table = self._only_flagged_explained(table, flags)
                 writer.write(table.append_column("flag", pa.array(flags)).select(self.schema.names))
                 self.reporter.advance(table.num_rows)
-        if fdr is not None and not flagged and counts[0]:
-            self._warn_of_coarse_p_values(int(counts[0]), fdr)
+        if fdr is not None and (note := calibration.fdr_note(counts, fdr)):
+            warn(f"{note} Fit on more data, or raise --calibration-fraction or --fdr.")
         return flagged
 
     def _in_order(self, journal: Journal, flags_of: Callable[[pa.Table], np.ndarray]) -> Iterator[pa.Table]:
@@ -339,12 +339,3 @@ class _Run:
                 for part, (field, _) in _PARTS.items():
                     cells[f"reason_{rank}{part}"][rows[group["row"]]] = group[field]
         return {name: pa.array(values, self.reasons[name]) for name, values in cells.items()}
-
-    def _warn_of_coarse_p_values(self, beyond: int, fdr: float) -> None:
-        calibration_rows = len(self.detector.calibration_.scores)
-        needed = int(np.ceil(self.rows / (fdr * beyond)))
-        warn(
-            f"no row could be flagged: with {calibration_rows:,} calibration rows no p-value is below "
-            f"{1 / (calibration_rows + 1):.2g}. About {needed:,} calibration rows would be enough: fit on more "
-            "data, or raise --calibration-fraction or --fdr."
-        )

@@ -109,6 +109,7 @@ class Detector(CommonParameters, ModelFileMixin, OutlierMixin, BaseEstimator):
         callbacks: Sequence[Callback] = (),
         checkpoint: str | os.PathLike[str] | None = None,
         restarts: int = 1,
+        **unknown: Any,
     ) -> Self:
         """Learn what is normal. A fit that fails or is interrupted leaves the detector as it was.
 
@@ -121,7 +122,9 @@ class Detector(CommonParameters, ModelFileMixin, OutlierMixin, BaseEstimator):
             part of a random sample represents the file, the target false-alarm rate holds. The categories of columns,
             and which columns have missing values, come from the whole file.
         y : None
-            Ignored.
+            Ignored. A scorer of scikit-learn takes the larger label for normal, as in `predict`: with 1 for anomalies
+            ``scoring="roc_auc"`` is one minus the AUROC, of which a warning tells. Give 1 for normal rows and -1 for
+            anomalies, or the scorer ``lambda detector, X, y: anogan.metrics.auroc(y, detector.anomaly_score(X))``.
         X_unlabeled : like X, optional
             Samples that nobody has labelled, for detectors that also learn from such (`uses_unlabeled`).
         callbacks : sequence of Callback
@@ -138,10 +141,20 @@ class Detector(CommonParameters, ModelFileMixin, OutlierMixin, BaseEstimator):
         Raises
         ------
         InputError
-            The data or a parameter cannot be used.
+            The data or a parameter cannot be used, or there is a sample_weight: training draws all samples alike.
+        TypeError
+            An argument is unknown.
         TrainingDivergedError
             A loss became infinite or NaN in every attempt.
         """
+        _check_no_more_arguments(unknown)
+        if _is_zero_or_one(y):
+            warnings.warn(
+                "fit ignores y, but a scorer of scikit-learn takes its larger label for normal rows, as in predict. If "
+                "1 stands for anomalies, give np.where(y == 1, -1, 1), or else roc_auc is one minus the AUROC.",
+                UserWarning,
+                stacklevel=2,
+            )
         directory = None if checkpoint is None else Path(checkpoint)
         lock = contextlib.nullcontext() if directory is None else locked(directory, folder=True)
         self.check_parameters()
@@ -206,6 +219,8 @@ class Detector(CommonParameters, ModelFileMixin, OutlierMixin, BaseEstimator):
         if not 0 < fdr < 1:
             raise InputError(f"fdr must be between 0 and 1, got {fdr}.")
         scores = self.anomaly_score(X)
+        if note := self.calibration_.fdr_note(self.calibration_.counts(scores), fdr):
+            warnings.warn(note[0].upper() + note[1:], CalibrationWarning, stacklevel=2)
         return self.calibration_.flag(scores, fdr)
 
     def was_fitted_on(self, X: Any) -> np.ndarray:
@@ -384,6 +399,7 @@ class Detector(CommonParameters, ModelFileMixin, OutlierMixin, BaseEstimator):
         """Return this detector with PyOD's interface (``decision_scores_``, ``labels_``, ``predict_proba``, ...)."""
         from ..pyod import AsPyOD
 
+        self.check_parameters()  # PyOD allows other values of contamination
         return AsPyOD(self)
 
     # ---------------------------------------------------------------- input
@@ -415,6 +431,23 @@ class Detector(CommonParameters, ModelFileMixin, OutlierMixin, BaseEstimator):
 def _detectors_with(capability: str) -> str:
     """Return the names of the classes that have a capability."""
     return " or ".join(cls.__name__ for cls in find_classes().values() if getattr(cls, capability))
+
+
+def _check_no_more_arguments(unknown: dict[str, Any]) -> None:
+    """Refuse arguments of fit that it does not have; sample_weight is not among them, or scikit-learn would send it."""
+    if unknown.get("sample_weight") is not None:
+        raise InputError(
+            "fit takes no sample_weight: training draws all samples alike, and the threshold counts each once. Leave "
+            "out samples, or repeat those that weigh more."
+        )
+    if names := [name for name in unknown if name != "sample_weight"]:
+        raise TypeError(f"fit() got an unexpected keyword argument '{names[0]}'")
+
+
+def _is_zero_or_one(y: Any) -> bool:
+    """Whether y has the two labels 0 and 1 (or false and true)."""
+    labels = np.asarray([] if y is None else y)
+    return labels.dtype.kind in "biuf" and np.array_equal(np.unique(labels), [0, 1])
 
 
 def _with_index_of(X: Any, result: Any) -> Any:

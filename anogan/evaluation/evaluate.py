@@ -50,7 +50,8 @@ def evaluate(
         anomaly if there are several. ``pixels``, with masks, has the pixel AUROC and the AUPRO up to an FPR of 0.3.
 
         ``fitted_on`` is None, or says how many ``rows`` and how many ``normal`` ones were part of the fit, which makes
-        the figures too good, and whether these numbers are ``estimated``. ``held_out`` has the metrics of the other
+        the figures too good, and whether these numbers are ``estimated``. ``reversed`` says whether the AUROC and its
+        interval are below 0.5, as if normal and anomalous were exchanged. ``held_out`` has the metrics of the other
         rows, if they are of both kinds.
 
     Raises
@@ -79,6 +80,7 @@ def evaluate(
     anomalous = anomalous_rows(labels, normal, stream.source.name)
     found = measure(detector, scores, anomalous)
     found["kinds"] = per_kind(scores, labels, anomalous)
+    found["reversed"] = found["metrics"]["auroc"]["high"] < 0.5
     found["fitted_on"], new = rows_of_the_fit(detector, known, anomalous)
     if new is not None:
         found["held_out"] = measure(detector, scores[new], anomalous[new])

@@ -63,6 +63,33 @@ class Calibration:
         passed = np.flatnonzero((counts > 0) & (p <= fdr * so_far / max(so_far[-1], 1)))
         return float(p[passed[-1]]) if len(passed) else 0.0
 
+    def fdr_needs(self, rows: int, fdr: float) -> int:
+        """Return how many of so many rows must score above all calibration rows before `flag` can flag any."""
+        return max(int(np.ceil(rows / (fdr * (len(self.scores) + 1)) - 1e-9)), 1)
+
+    def fdr_note(self, counts: np.ndarray, fdr: float) -> str | None:
+        """Return why no row is flagged at this false discovery rate, if few calibration rows are a reason.
+
+        Parameters
+        ----------
+        counts : (m + 1,) int
+            See `counts`.
+        fdr : float
+        """
+        rows, beyond = int(counts.sum()), int(counts[0])
+        needed = self.fdr_needs(rows, fdr)
+        if needed <= max(beyond, 1) or self.fdr_level(counts, fdr):
+            return None
+        note = (
+            f"no row is flagged: with {len(self.scores):,} calibration rows no p-value is below "
+            f"{1 / (len(self.scores) + 1):.2g}, so at an FDR of {fdr:g} {needed:,} of {rows:,} rows must score above "
+            f"all calibration rows before any is flagged, and {beyond:,} "
+        )
+        if not beyond:
+            return note + "do."
+        enough = int(np.ceil(rows / (fdr * beyond)))
+        return note + f"{'does' if beyond == 1 else 'do'}. About {enough:,} calibration rows would be enough."
+
     def false_alarms(self, thresholds: np.ndarray) -> np.ndarray:
         """Return the probability that a fresh normal row scores above each threshold: ``(k,)`` -> ``(k,)``."""
         above = len(self.scores) - np.searchsorted(self.scores, thresholds, side="right")

@@ -133,7 +133,7 @@ def closest(name: str, names: Sequence[str]) -> str:
     close = difflib.get_close_matches(name, names, n=1)
     if close:
         return f" Did you mean '{close[0]}'?"
-    return f" There are: {', '.join(names)}." if len(names) <= 20 else ""
+    return f" There are: {', '.join(names)}." if 0 < len(names) <= 20 else ""
 
 
 def column_label(name: str | int) -> str:

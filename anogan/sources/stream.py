@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -23,6 +24,7 @@ from .table import TableFile
 
 ROWS_AT_ONCE = 32768
 PICTURES_AT_ONCE = 64
+_COLUMNS_DROPPED = 50  # in a hint that can be copied into the command
 _UNSEEN_KEPT = 1000  # different values per column, so that a column with only new values does not fill the memory
 
 Progress: TypeAlias = Callable[[str, int, int | None], None]
@@ -253,7 +255,7 @@ class Stream:
         faults = [f"lacks column '{n}', which the model was fitted on.{closest(n, extra)}" for n in missing]
         if extra and not missing:
             names = ", ".join(f"'{n}'" for n in extra[:10]) + (" ..." if len(extra) > 10 else "")
-            options = " ".join(f"--drop {n}" for n in extra[:10])
+            options = " ".join(f"--drop {shlex.quote(n)}" for n in extra[:_COLUMNS_DROPPED])
             faults.append(
                 f"has columns that the model was not fitted on: {names}. Leave them out (on the command line with "
                 f"{options})."

@@ -78,3 +78,17 @@ def test_there_and_back_is_the_same(vector_case, contamination):
         round_trip = anogan.from_pyod(vector_case.make(contamination=contamination).as_pyod()).fit(vector_case.X)
     direct = vector_case.fit(contamination=contamination)
     assert_array_equal(round_trip.anomaly_score(vector_case.new), direct.anomaly_score(vector_case.new))
+
+
+def test_a_thresholder_is_refused_and_never_ignored():
+    class Thresholder:
+        def fit(self, scores):
+            self.labels_, self.thresh_ = np.zeros(len(scores)), np.max(scores)
+
+    model = anogan.DenoisingGAN(**anogan.DenoisingGAN.tiny).as_pyod()
+    for value in (Thresholder(), 0.2):
+        with pytest.raises(anogan.InputError, match="threshold is that of the detector"):
+            model.contamination = value
+    with pytest.raises(anogan.InputError, match="contamination"):
+        anogan.DenoisingGAN(contamination=Thresholder()).as_pyod()
+    assert clone(model).contamination == model.contamination
