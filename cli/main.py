@@ -91,7 +91,7 @@ class LazyGroup(click.Group):
                 words = sys.argv[1:] if args is None else list(args)
                 if "--json" in words:
                     message = json.dumps({"error": message.removeprefix("Error: "), "exit_code": code})
-                # A table on standard output may have begun.
+                # Part of a table may already be on standard output.
                 click.echo(message, err="--json" not in words or "-" in words)
         if standalone_mode:
             sys.exit(code if isinstance(code, int) else 0)
