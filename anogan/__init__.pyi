@@ -25,6 +25,7 @@ from .engine.callbacks import MLflowLogger as MLflowLogger
 from .engine.callbacks import TensorBoardLogger as TensorBoardLogger
 from .errors import AnoganError as AnoganError
 from .errors import CalibrationWarning as CalibrationWarning
+from .errors import ColumnWarning as ColumnWarning
 from .errors import FormatError as FormatError
 from .errors import InputError as InputError
 from .errors import TrainingDivergedError as TrainingDivergedError

@@ -21,5 +21,21 @@ class TrainingHealthWarning(UserWarning):
     """Training ended with a diagnosis that is not healthy or needed more than one attempt, or all scores are equal."""
 
 
+class ColumnWarning(UserWarning):
+    """A column is read in a way that its user should know, is not learned, or is unlike that of training.
+
+    Parameters
+    ----------
+    text : str
+        The message, whose advice is for Python.
+    shell : str
+        The same with advice for the command line.
+    """
+
+    def __init__(self, text: str, shell: str = "") -> None:
+        super().__init__(text)
+        self.shell = shell or text
+
+
 class CalibrationWarning(UserWarning):
     """There are too few rows to keep the target false-alarm rate."""

@@ -27,7 +27,7 @@ SECTIONS = (
 )
 """Sections of a class's docstring, in numpydoc's order."""
 
-_KINDS = {kind.__name__: kind for kind in (bool, int, float, str)}
+_KINDS = {kind.__name__: kind for kind in (bool, int, float, str, dict)}
 _HEADING = re.compile(r"^(\w[\w ]*)\n-{3,}\n", re.MULTILINE)
 
 
@@ -38,7 +38,7 @@ class Constraint:
     Parameters
     ----------
     kind : type
-        ``bool``, ``int``, ``float`` or ``str``: the type of an ordinary value.
+        ``bool``, ``int``, ``float``, ``str`` or ``dict``: the type of an ordinary value.
     low, high : float or None
         Inclusive bounds of a number, unless the matching ``open_*`` is set.
     choices : tuple of str or None
@@ -70,7 +70,7 @@ class Constraint:
                 side = closed[self.open_low, self.open_high]
             options.append(Interval(Integral if self.kind is int else Real, self.low, self.high, closed=side))
         elif self.choices is None:
-            options.append(str)
+            options.append(self.kind)
         if self.choices is not None:
             options.append(StrOptions(set(self.choices)))
         if self.optional:

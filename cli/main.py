@@ -127,7 +127,8 @@ def _one_line(message: str) -> str:
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    click.echo(f"Warning: {_one_line(str(message))}", err=True)
+    text = message.shell if isinstance(message, anogan.ColumnWarning) else str(message)
+    click.echo(f"Warning: {_one_line(text)}", err=True)
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

@@ -111,6 +111,8 @@ def owners(detector: str | None = None) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for name, description in descriptions.items():
         for parameter in description.parameters.values():
+            if parameter.constraint.kind is dict:  # roles of columns have options of their own
+                continue
             found.setdefault(parameter.name, {})[name] = parameter
     return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +21,13 @@ if TYPE_CHECKING:
 _INNER_KINDS = ("vector", "table", "image")
 
 
-def preprocessor_for(X: Any, *, scaling: str = "standard", condition: str | None = None) -> Preprocessor:
+def preprocessor_for(
+    X: Any,
+    *,
+    scaling: str = "standard",
+    condition: str | None = None,
+    columns: Mapping[Any, str] | None = None,
+) -> Preprocessor:
     """The unfitted preprocessor that suits X.
 
     Parameters
@@ -30,17 +37,21 @@ def preprocessor_for(X: Any, *, scaling: str = "standard", condition: str | None
         How numeric columns are scaled; images are always scaled by their value range.
     condition : str or None
         The condition, which is given and not scored: a column of a table, or "folder" for images.
+    columns : dict or None
+        Roles of columns of a table by their names, see `TablePreprocessor`.
 
     Raises
     ------
     InputError
-        If X has a number of dimensions that no model takes.
+        If X has a number of dimensions that no model takes, or `columns` are given and X is no table.
     """
     if condition is not None or isinstance(X, Conditioned):
         rest, _ = split_condition(X, condition)
-        return ConditionPreprocessor(preprocessor_for(rest, scaling=scaling), condition)
+        return ConditionPreprocessor(preprocessor_for(rest, scaling=scaling, columns=columns), condition)
     if isinstance(X, pd.DataFrame):
-        return TablePreprocessor(scaling=scaling)
+        return TablePreprocessor(scaling=scaling, columns=columns)
+    if columns:
+        raise InputError("columns= gives roles to the columns of a table, and X has no column names. Give a DataFrame.")
     shape = np.shape(X)
     if hasattr(X, "files") or len(shape) == 4:
         return _image_preprocessor()()

@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 
 from ..errors import FormatError, InputError
-from .columns import CategoryColumn, Column, column_from_state, learn_column
+from .columns import CategoryColumn, Column, ColumnNote, column_from_state, learn_category
 from .columns.dtypes import CATEGORY, OBJECT, dtype_name
 from .preprocessor import Preprocessor
 from .samples import Samples
@@ -125,11 +125,34 @@ class ConditionPreprocessor(Preprocessor):
         return replace(self.inner.spec_, classes=len(self.condition_.categories))
 
     @property
+    def names_(self) -> list[str | int]:  # type: ignore[override]
+        """All columns of a table with the condition among them."""
+        names = list(self.inner.names_)
+        if self.kind == "table" and self.column is not None:
+            names.insert(self.position_, self.column)
+        return names
+
+    @property
+    def ignored_(self) -> dict[str | int, str]:  # type: ignore[override]
+        """As the inner preprocessor."""
+        return dict(self.inner.ignored_)
+
+    @property
+    def notes_(self) -> list[ColumnNote]:  # type: ignore[override]
+        """As the inner preprocessor."""
+        return list(self.inner.notes_)
+
+    @property
+    def _place(self) -> int:
+        """Where the condition stands among the learned columns."""
+        return sum(name not in self.inner.ignored_ for name in self.inner.names_[: self.position_])
+
+    @property
     def columns_(self) -> list[Column]:  # type: ignore[override]
-        """The columns of a table with the condition among them; other data has no column for the condition."""
+        """The learned columns of a table with the condition among them; other data has no column for the condition."""
         columns: list[Column] = list(self.inner.columns_)
         if self.kind == "table":
-            columns.insert(self.position_, self.condition_)
+            columns.insert(self._place, self.condition_)
         return columns
 
     @property
@@ -137,15 +160,15 @@ class ConditionPreprocessor(Preprocessor):
         """See `Preprocessor.places_`; the number of the class follows the inner sample."""
         places: list[slice] = list(self.inner.places_)
         if self.kind == "table":
-            places.insert(self.position_, slice(self.spec_.shape[0], self.spec_.shape[0] + 1))
+            places.insert(self._place, slice(self.spec_.shape[0], self.spec_.shape[0] + 1))
         return places
 
-    def fit(self, X: Any, *, rows: np.ndarray | None = None) -> Self:
+    def fit(self, X: Any, *, rows: np.ndarray | None = None, sampled: int | None = None) -> Self:
         """Learn the classes from all of X; a missing class is an `InputError`."""
         rest, labels = split_condition(X, self.column)
         self.condition_ = _learn_classes(labels)
         self.position_ = X.columns.get_loc(self.column) if isinstance(X, pd.DataFrame) else 0
-        self.inner.fit(rest, rows=rows)
+        self.inner.fit(rest, rows=rows, sampled=sampled)
         return self
 
     def transform(self, X: Any, dtype: torch.dtype) -> ConditionedSamples:
@@ -170,7 +193,7 @@ class ConditionPreprocessor(Preprocessor):
         labels = self.condition_.decode(np.eye(len(self.condition_.categories))[places], None)
         if not isinstance(rest, pd.DataFrame):
             return Conditioned(rest, labels)
-        rest.insert(self.position_, self.column, labels)
+        rest.insert(self._place, self.column, labels)
         return rest
 
     def hidden_columns(self, X: Any, rows: np.ndarray) -> list[str | int]:
@@ -182,7 +205,7 @@ class ConditionPreprocessor(Preprocessor):
         """As the inner preprocessor; the error of the condition is 0, since it is given."""
         rest = self.inner.collapse(error[:, :-1])
         if isinstance(rest, pd.DataFrame):
-            rest.insert(self.position_, self.column, 0.0)
+            rest.insert(self._place, self.column, 0.0)
         return rest
 
     def unseen_values(self, X: pd.DataFrame) -> dict[str | int, dict[Any, int]]:
@@ -222,7 +245,7 @@ class ConditionPreprocessor(Preprocessor):
             raise state.error("column", None, "the name of a table's column")
         if inner.kind != "table" and self.column not in (None, FOLDER):
             raise state.error("column", self.column, f"None or {FOLDER!r}, since the samples are not a table")
-        self.position_ = state.integer("position", 0, len(inner.columns_) if inner.kind == "table" else 0)
+        self.position_ = state.integer("position", 0, len(inner.names_) if inner.kind == "table" else 0)
         condition = column_from_state(state.child("condition"), channels=0)
         if not isinstance(condition, CategoryColumn) or condition.missing:
             raise FormatError(f"{state.path}.condition is not a category column without missing values.")
@@ -284,7 +307,6 @@ def _learn_classes(labels: pd.Series) -> CategoryColumn:
             f"The condition '{labels.name}' is missing in {labels.isna().sum():,} row(s). Fill or drop them."
         )
     categorical = labels if isinstance(labels.dtype, pd.CategoricalDtype) else labels.astype("category")
-    column, _ = learn_column(labels.name, categorical, None)
-    assert isinstance(column, CategoryColumn)
+    column = learn_category(labels.name, categorical)
     column.dtype = dtype_name(labels.dtype, CATEGORY, otherwise=OBJECT)
     return column

@@ -47,7 +47,7 @@ class ImagePreprocessor(Preprocessor):
         channels, height, width = self.shape_
         return SampleSpec((channels, height, width), bounded=True)
 
-    def fit(self, X: Any, *, rows: np.ndarray | None = None) -> Self:
+    def fit(self, X: Any, *, rows: np.ndarray | None = None, sampled: int | None = None) -> Self:
         """Learn shape and value range of pictures (n, C, H, W) or an ImageFolder."""
         self.low_, self.high_ = 0.0, 1.0
         if isinstance(X, ImageFolder):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -11,7 +13,7 @@ import torch
 from sklearn.base import BaseEstimator
 
 from ..errors import InputError
-from .columns import Column
+from .columns import Column, ColumnNote
 from .samples import Samples
 from .spec import SampleSpec
 from .state import State
@@ -28,7 +30,13 @@ class Preprocessor(BaseEstimator, ABC):
         """Shape, range and one-hot spans of a preprocessed sample."""
 
     columns_: list[Column]
-    """The user's columns in their order; images have none."""
+    """The learned columns in their order; images have none."""
+    names_: list[str | int]
+    """The names of all columns of the training data in their order; images have none."""
+    ignored_: Mapping[str | int, str] = MappingProxyType({})
+    """The columns that are not learned, and why."""
+    notes_: Sequence[ColumnNote] = ()
+    """What the last fit saw in the columns that the user should know."""
 
     @property
     def places_(self) -> list[slice]:
@@ -43,7 +51,7 @@ class Preprocessor(BaseEstimator, ABC):
         return []
 
     @abstractmethod
-    def fit(self, X: Any, *, rows: np.ndarray | None = None) -> Self:
+    def fit(self, X: Any, *, rows: np.ndarray | None = None, sampled: int | None = None) -> Self:
         """Learn from X.
 
         Parameters
@@ -52,6 +60,9 @@ class Preprocessor(BaseEstimator, ABC):
         rows : (m,) int, optional
             The training rows. Scaling statistics come from these alone; what is *known* (columns, categories,
             which columns may have missing values) comes from all of X. By default all rows are training rows.
+        sampled : int, optional
+            The number of rows that are data, in their order. Those after them only show what else is known, and do
+            not count where values are counted. By default all rows are data.
         """
 
     @abstractmethod

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping
 from typing import Any, Self
 
 import numpy as np
@@ -10,7 +11,7 @@ import pandas as pd
 import torch
 
 from ..errors import FormatError, InputError
-from .columns import CategoryColumn, Column, NumberColumn, column_from_state, learn_column
+from .columns import CategoryColumn, Column, ColumnNote, NumberColumn, column_from_state, learn_column, roles_of
 from .preprocessor import Preprocessor
 from .samples import TensorSamples
 from .scaling import NumericScaler
@@ -25,26 +26,36 @@ class TablePreprocessor(Preprocessor):
 
     Numbers are scaled; missing ones are imputed with the training median and marked by an indicator if values
     were missing in that column in fit. Categories, texts and booleans become one-hot groups (0/1). Dates
-    become a scaled time and sine and cosine of the time of day, the weekday and the season, where these vary
-    in training.
+    become sine and cosine of the time of day, the weekday and the season, where these vary in training and
+    training covers them; the time itself is learned only in the role "trend". Identifiers, texts that differ in
+    most rows and dates without such a period are not learned unless they have a role.
 
     Parameters
     ----------
     scaling : {"standard", "quantile", "asinh", "soft"}
         See `anogan.data.scaling.NumericScaler`.
+    columns : dict or None
+        Column name -> role: "number", "category", "date", "date:FORMAT", "trend", "id" or "drop".
 
     Attributes
     ----------
+    names_ : list of str or int
+        All columns of the training table in their order.
     columns_ : list of NumberColumn, CategoryColumn or DateColumn
-        In the table's order.
+        The columns that are learned, in the table's order.
+    ignored_ : dict of str or int to str
+        The columns that are not learned, and why.
+    notes_ : list of ColumnNote
+        What the last fit saw in the columns; a model file does not keep them.
     starts_ : list of int
         Where each column's code starts; one more entry is the end of the last.
     """
 
     kind = "table"
 
-    def __init__(self, scaling: str = "standard") -> None:
+    def __init__(self, scaling: str = "standard", columns: Mapping[Any, str] | None = None) -> None:
         self.scaling = scaling
+        self.columns = columns
 
     @property
     def spec_(self) -> SampleSpec:
@@ -60,18 +71,29 @@ class TablePreprocessor(Preprocessor):
         """See `Preprocessor.places_`."""
         return [slice(start, stop) for start, stop in zip(self.starts_, self.starts_[1:], strict=False)]
 
-    def fit(self, X: pd.DataFrame, *, rows: np.ndarray | None = None) -> Self:
+    def fit(self, X: pd.DataFrame, *, rows: np.ndarray | None = None, sampled: int | None = None) -> Self:
         """Learn the columns of X, and the scaling statistics from the training rows alone."""
-        names = _column_names(X)
+        self.names_ = _column_names(X)
         _check_not_empty(X)
+        roles = roles_of(self.columns, self.names_)
         self.columns_: list[Column] = []
+        self.ignored_: dict[str | int, str] = {}
+        self.notes_: list[ColumnNote] = []
         numeric: list[np.ndarray] = []
-        for position, name in enumerate(names):
-            column, training = learn_column(name, X.iloc[:, position], rows)
-            if training is not None and not isinstance(column, CategoryColumn):
+        for position, name in enumerate(self.names_):
+            learned = learn_column(name, X.iloc[:, position], rows, role=roles.get(name), sampled=sampled)
+            self.notes_ += learned.notes
+            column = learned.column
+            if column is None:
+                self.ignored_[name] = learned.why
+                continue
+            if learned.training is not None and not isinstance(column, CategoryColumn):
                 column.channel = len(numeric)
-                numeric.append(training)
+                numeric.append(learned.training)
             self.columns_.append(column)
+        if not self.columns_:
+            found = "; ".join(f"{name!r} {why}" for name, why in list(self.ignored_.items())[:_NAMES_LISTED])
+            raise InputError(f"No column is left to learn: {found}. Give one a role, such as 'number' or 'category'.")
         self.scaler_ = NumericScaler(self.scaling).fit(numeric)
         self._set_starts()
         return self
@@ -133,6 +155,8 @@ class TablePreprocessor(Preprocessor):
         """See `Preprocessor.to_state`."""
         return {
             "kind": self.kind,
+            "names": list(self.names_),
+            "ignored": list(self.ignored_.values()),
             "columns": [column.to_state() for column in self.columns_],
             "scaler": self.scaler_.to_state(),
         }
@@ -149,11 +173,27 @@ class TablePreprocessor(Preprocessor):
             raise FormatError(f"{state.path} has no columns.")
         if len({column.name for column in self.columns_}) < len(self.columns_):
             raise FormatError(f"{state.path}.columns has two columns of the same name.")
-        used = [column.channel for column in self.columns_ if not isinstance(column, CategoryColumn)]
+        channels_used = (column.channel for column in self.columns_ if not isinstance(column, CategoryColumn))
+        used = [channel for channel in channels_used if channel >= 0]
         if used != list(range(channels)):
             raise FormatError(f"{state.path}.columns uses the channels {used} of a scaler with {channels}.")
+        self._restore_names(state)
         self._set_starts()
         return self
+
+    def _restore_names(self, state: StateReader) -> None:
+        self.names_ = state.items("names")
+        if any(type(name) not in (str, int) for name in self.names_) or len(set(self.names_)) < len(self.names_):
+            raise state.error("names", self.names_, "distinct texts or integers")
+        learned = {column.name for column in self.columns_}
+        if [name for name in self.names_ if name in learned] != [column.name for column in self.columns_]:
+            raise state.error("names", self.names_, "all names of the columns in their order")
+        ignored = [name for name in self.names_ if name not in learned]
+        reasons = state.items("ignored", len(ignored))
+        if len(reasons) != len(ignored) or not all(isinstance(why, str) for why in reasons):
+            raise state.error("ignored", reasons, "a text for each column that is not learned")
+        self.ignored_ = dict(zip(ignored, reasons, strict=True))
+        self.notes_ = []
 
     def _set_starts(self) -> None:
         self.starts_: list[int] = [0, *np.cumsum([column.width for column in self.columns_]).tolist()]
@@ -162,17 +202,20 @@ class TablePreprocessor(Preprocessor):
         return [x[:, start:stop] for start, stop in zip(self.starts_, self.starts_[1:], strict=False)]
 
     def _checked(self, X: Any) -> pd.DataFrame:
+        """The learned columns of X, which may have those that fit ignored too."""
         names = [column.name for column in self.columns_]
         if not isinstance(X, pd.DataFrame):
-            X = self._named(X, names)
+            X = self._named(X)
         got = _column_names(X)
-        if got != names:
-            raise InputError(_names_message(got, names))
+        kept = [name for name in got if name not in self.ignored_]
+        if kept != names:
+            raise InputError(_names_message(kept, names))
         _check_not_empty(X)
-        return X
+        return X if kept == got else X[kept]
 
-    def _named(self, X: Any, names: list[str | int]) -> pd.DataFrame:
-        """An array as a table, as scikit-learn allows; all columns must be numbers."""
+    def _named(self, X: Any) -> pd.DataFrame:
+        """An array as a table with all columns of the fit, as scikit-learn allows; the learned ones must be numbers."""
+        names = self.names_
         X = np.asarray(X)
         if X.ndim != 2 or X.shape[1] != len(names):
             got = f"{X.shape[1]} features" if X.ndim == 2 else f"shape {X.shape}"

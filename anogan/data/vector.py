@@ -35,6 +35,11 @@ class VectorPreprocessor(Preprocessor):
         return SampleSpec((self.n_features_in_,))
 
     @property
+    def names_(self) -> list[str | int]:  # type: ignore[override]
+        """The numbers of the columns."""
+        return list(range(self.n_features_in_))
+
+    @property
     def columns_(self) -> list[Column]:  # type: ignore[override]
         """A number column for each column of the array, named by its index."""
         return [NumberColumn(j, "float64", False, False, j) for j in range(self.n_features_in_)]
@@ -44,7 +49,7 @@ class VectorPreprocessor(Preprocessor):
         """See `Preprocessor.places_`."""
         return [slice(j, j + 1) for j in range(self.n_features_in_)]
 
-    def fit(self, X: Any, *, rows: np.ndarray | None = None) -> Self:
+    def fit(self, X: Any, *, rows: np.ndarray | None = None, sampled: int | None = None) -> Self:
         """Learn each column's scale from the training rows of X (n, d)."""
         X = _checked(X)
         self.n_features_in_ = int(X.shape[1])

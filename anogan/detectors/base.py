@@ -96,7 +96,7 @@ class Detector(CommonParameters, ModelFileMixin, OutlierMixin, BaseEstimator):
 
     def make_preprocessor(self, X: Any) -> Preprocessor:
         """Return the unfitted preprocessor for X."""
-        return preprocessor_for(X, scaling=self.scaling)
+        return preprocessor_for(X, scaling=self.scaling, columns=self.columns)
 
     # ---------------------------------------------------------------- fit
 

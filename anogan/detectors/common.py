@@ -40,6 +40,13 @@ class CommonParameters(Parametrised):
         help="Validation checks (20 per stage) without improvement after which training stops; 0 never stops.",
     )
     scaling: str = param("asinh", one_of(*SCALINGS), help="How numeric columns are brought to one scale.")
+    columns: dict[Any, str] | None = param(
+        None,
+        Constraint(dict, optional=True),
+        help="Roles of columns of a table, by their names: number, category, date (date:FORMAT with a format as in "
+        "strptime), trend (a date of which the time itself is learned too), id or drop (not learned). A column without "
+        "a role is read as its values suggest.",
+    )
     contamination: float | str = param(
         "auto",
         Constraint(float, 0.0, 0.5, open_low=True, choices=("auto",)),

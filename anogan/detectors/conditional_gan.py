@@ -226,7 +226,7 @@ class ConditionalGAN(Detector):
     )
 
     def make_preprocessor(self, X: Any) -> Preprocessor:
-        return preprocessor_for(X, scaling=self.scaling, condition=self.condition)
+        return preprocessor_for(X, scaling=self.scaling, condition=self.condition, columns=self.columns)
 
     def build(self, backbone: Backbone) -> GANModule:
         return ConditionalGANModule(

@@ -179,7 +179,7 @@ class FittedState:
         if network.members * network.width > sum(weight.numel() for weight in weights.values()):
             raise FormatError(f"manifest.network has {network.members} members of width {network.width}, too many.")
         spec, dtype = file.preprocessor.spec_, torch_dtype(manifest["parameters"]["precision"])
-        columns = None if spec.is_image else len(file.preprocessor.columns_)
+        columns = None if spec.is_image else len(file.preprocessor.names_)
         if manifest["n_features_in"] != columns:
             raise FormatError(f"manifest.n_features_in is {manifest['n_features_in']}; the preprocessor has {columns}.")
         with seeded(0), OwnInitialisation():
@@ -317,5 +317,6 @@ def _checked_tensor(weights: dict[str, Tensor], name: str, dtype: torch.dtype, s
 
 
 def plain(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return numbers of numpy as Python's."""
-    return {k: v.item() if isinstance(v, np.generic) else v for k, v in values.items()}
+    """Return numbers of numpy as Python's, and names in dicts as texts, as JSON holds them."""
+    found = {k: v.item() if isinstance(v, np.generic) else v for k, v in values.items()}
+    return {k: {str(name): role for name, role in v.items()} if isinstance(v, dict) else v for k, v in found.items()}

@@ -27,7 +27,7 @@ from ..engine.history import History
 from ..engine.inference import Inference
 from ..engine.module import GANModule
 from ..engine.trainer import MONITOR_ROWS, Trainer, TrainerSettings
-from ..errors import CalibrationWarning, InputError, TrainingDivergedError, TrainingHealthWarning
+from ..errors import CalibrationWarning, ColumnWarning, InputError, TrainingDivergedError, TrainingHealthWarning
 from ..nn.backbone import Backbone, backbone_for
 from ..nn.frozen import SHOWN_CHANNELS, pretrained
 from ..seeding import OwnInitialisation, derived_seed, draw_seed, seeded
@@ -62,6 +62,7 @@ class FittableDetector(ThresholdParameters, Protocol):
     ema_decay: float
     patience: int
     calibration_fraction: float
+    columns: dict[Any, str] | None
     precision: str
     device: str
     random_state: Any
@@ -141,20 +142,23 @@ def prepare(
     seed = _first_seed(detector.random_state, checkpoint)
     known = total = None
     if isinstance(X, TableFile):
-        X, known, total = _drawn_rows(X, seed, callbacks)
+        X, known, total = _drawn_rows(X.in_roles(detector.columns), seed, callbacks)
     X, features = check_training_input(X, name)
     split = split_rows(detector, len(X), seed, total)
     for message in (_nothing_held_out(detector, len(X)), _few_calibration_rows(detector, split)):
         if message:
             warnings.warn(message, CalibrationWarning, stacklevel=3)
-    preprocessor = detector.make_preprocessor(X).fit(X if known is None else known, rows=split.training)
+    preprocessor = detector.make_preprocessor(X)
+    preprocessor.fit(X if known is None else known, rows=split.training, sampled=len(X))
+    for note in preprocessor.notes_:
+        warnings.warn(ColumnWarning(note.text(), note.text(shell=True)), stacklevel=3)
     samples = preprocessor.transform(X, dtype)
     if len(samples) < 2:
         raise InputError(f"X has {len(samples)} samples; at least 2 are needed.")
     unlabeled = None
     if X_unlabeled is not None:
         if isinstance(X_unlabeled, TableFile):
-            X_unlabeled, _, _ = _drawn_rows(X_unlabeled, seed, callbacks)
+            X_unlabeled, _, _ = _drawn_rows(X_unlabeled.in_roles(detector.columns), seed, callbacks)
         unlabeled = preprocessor.transform(check_input(X_unlabeled, name, features), dtype)
         _check_no_gaps(preprocessor, unlabeled)
     return Prepared(

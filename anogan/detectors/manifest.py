@@ -38,7 +38,7 @@ class FittedOn(TypedDict):
 class Manifest(TypedDict):
     """A fitted state without its tensors and its preprocessor, as JSON holds it."""
 
-    parameters: dict[str, bool | int | float | str | None]
+    parameters: dict[str, bool | int | float | str | dict[str, str] | None]
     n_features_in: int | None
     feature_names_in: list[str | int] | None
     network: tuple[str, int, int]

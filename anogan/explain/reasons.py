@@ -15,6 +15,11 @@ LEAST_SHARE = 0.05  # share of the similar rows from which a category is listed
 UNSEEN_GAP = "missing, which did not occur in training"
 LEAST_SIZE = 1e-6  # relative to a column's spread; smaller values are rounding errors of a stored zero
 _DAY = 86400
+_WEEKDAYS = ("Thursday", "Friday", "Saturday", "Sunday", "Monday", "Tuesday", "Wednesday")  # from the first of 1970
+_MONTHS = (
+    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+    "December",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -34,7 +39,8 @@ class Reason:
     value
         The row's value as in the user's table; None if missing.
     low, high : float, datetime64 or None
-        The 5 % and 95 % quantiles in similar normal rows, for numbers and dates; None if all values are missing.
+        The 5 % and 95 % quantiles in similar normal rows, for numbers and for dates whose trend is learned; None if all
+        values are missing.
     frequent : list of (value, share)
         The most frequent categories in similar normal rows, in descending order; None stands for a missing value.
     text : str
@@ -123,6 +129,8 @@ def _describe_column(
 ) -> Iterator[_Description]:
     name = f"column {column.name}" if isinstance(column.name, int) else column.name
     describe_values = _categories if isinstance(column, CategoryColumn) else _numbers
+    if isinstance(column, DateColumn) and not column.trend:
+        describe_values = _periods
     plain = [None if missing else value for value, missing in zip(values.tolist(), values.isna(), strict=True)]
     for value, (low, high, frequent, shown, usual) in zip(
         plain, describe_values(column, values, normal, nearest), strict=True
@@ -148,6 +156,40 @@ def _numbers(column: Any, values: pd.Series, normal: pd.Series, nearest: np.ndar
         limits = (None, None) if np.isnan(low) else (as_value(low), as_value(high))
         shown = in_words(value) if not np.isnan(value) else "missing" if column.missing else UNSEEN_GAP
         yield *limits, frequent, shown, ", ".join(parts)
+
+
+def _periods(column: Any, values: pd.Series, normal: pd.Series, nearest: np.ndarray) -> Iterator[_Usual]:
+    """Describe dates of which only the time of day, the weekday and the season are learned."""
+    own, usual = column.values(values), column.values(normal)[nearest]  # (n,), (n, R)
+    for seconds, others in zip(own, usual, strict=True):
+        there = others[~np.isnan(others)]
+        parts = []
+        if "day" in column.parts and len(there):
+            low, high = np.quantile(there % _DAY, (LOW, HIGH), method="nearest")
+            parts.append(f"{_clock(low)} to {_clock(high)}")
+        if "week" in column.parts and len(there):
+            parts.append(_frequent_names(_WEEKDAYS, np.floor(there / _DAY).astype(np.int64) % 7))
+        if "year" in column.parts and len(there):
+            months = there.astype("datetime64[s]").astype("datetime64[M]").astype(np.int64) % 12
+            parts.append(_frequent_names(_MONTHS, months))
+        absent = float(np.isnan(others).mean())
+        frequent = [(None, absent)] if absent >= LEAST_SHARE else []
+        parts += [f"missing ({absent:.0%})"] * bool(frequent)
+        shown = "missing"
+        if not np.isnan(seconds):
+            weekday = _WEEKDAYS[int(seconds // _DAY) % 7] if "week" in column.parts else ""
+            shown = f"{weekday} {_date(seconds)}".lstrip()
+        yield None, None, frequent, shown, ", ".join(parts)
+
+
+def _frequent_names(names: Sequence[str], numbers: np.ndarray) -> str:
+    shares = np.bincount(numbers, minlength=len(names)) / len(numbers)
+    order = np.argsort(-shares, kind="stable")[:LISTED]
+    return ", ".join(f"{names[i]} ({shares[i]:.0%})" for i in order if shares[i] >= LEAST_SHARE)
+
+
+def _clock(seconds: float) -> str:
+    return f"{int(seconds // 3600):02d}:{int(seconds % 3600 // 60):02d}"
 
 
 def _without_rounding(values: np.ndarray) -> np.ndarray:

@@ -66,6 +66,8 @@ class ReservoirSample:
 class RareValueRows:
     """Keeps the first row of each kind of value that a sample may miss: a missing value, an infinity, and each text.
 
+    Of a column with more than `MAX_CATEGORIES` texts, which no model learns, further texts are not kept.
+
     Attributes
     ----------
     rows : list of pyarrow.Table
@@ -73,44 +75,36 @@ class RareValueRows:
 
     def __init__(self) -> None:
         self.rows: list[pa.Table] = []
-        self._seen = 0
         self._known: dict[str, set[Any]] = {}
 
     def offer(self, table: pa.Table) -> None:
-        """Keep those of the next rows that have a new kind of value.
-
-        Raises
-        ------
-        InputError
-            If a text column has too many different values to be used.
-        """
-        from ..data.columns import MAX_CATEGORIES, check_cardinality  # loads scikit-learn
+        """Keep those of the next rows that have a new kind of value."""
+        from ..data.columns import MAX_CATEGORIES  # loads scikit-learn
 
         first: set[int] = set()
-        self._seen += table.num_rows
         for name in table.column_names:
             column = table.column(name)
             known = self._known.setdefault(name, set())
-            for value, row in _first_rows(column, known):
+            for value, row in _first_rows(column, known, texts=MAX_CATEGORIES):
                 known.add(value)
                 first.add(row)
-            if len(known) > MAX_CATEGORIES + 1:
-                check_cardinality(name, [v for v in known if v is not None], self._seen)
         if first:
             self.rows.append(table.take(pa.array(sorted(first))))
 
 
-def _first_rows(column: pa.ChunkedArray, known: set[Any]) -> Iterator[tuple[Any, int]]:
-    """Yield each kind of value in a column that is not known yet (None is missing), and its first row."""
+def _first_rows(column: pa.ChunkedArray, known: set[Any], *, texts: int) -> Iterator[tuple[Any, int]]:
+    """Yield each kind of value that is not known yet (None is missing), and its first row; up to `texts` + 1 texts."""
+    if None not in known:
+        missing = pc.is_null(column, nan_is_null=True)
+        if pc.any(missing).as_py():
+            yield None, pc.index(missing, True).as_py()
     if pa.types.is_floating(column.type) and np.inf not in known:
         infinite = pc.is_inf(column)
         if pc.any(infinite).as_py():
             yield np.inf, pc.index(infinite, True).as_py()
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         for value in pc.unique(column):
+            if len(known) > texts + 1:  # one more than can be learned, beside the missing value
+                return
             if value.is_valid and value.as_py() not in known:
                 yield value.as_py(), pc.index(column, value).as_py()
-    if None not in known:
-        missing = pc.is_null(column, nan_is_null=True)
-        if pc.any(missing).as_py():
-            yield None, pc.index(missing, True).as_py()

@@ -249,7 +249,8 @@ class Stream:
                     raise InputError(f"Column '{name}' cannot be {verb}: the model was fitted on it and needs it.")
         for name in set(self.keep) - set(source.index):
             source.check_column(name)
-        taken = {*needed, *self.drop, *self.keep, self.label}
+        ignored = map(str, self.detector.preprocessor_.ignored_)
+        taken = {*needed, *ignored, *self.drop, *self.keep, self.label}
         extra = [n for n in source.columns if n not in taken]
         missing = [str(n) for n in self.detector.preprocessor_.column_types() if str(n) not in source.names]
         faults = [f"lacks column '{n}', which the model was fitted on.{closest(n, extra)}" for n in missing]

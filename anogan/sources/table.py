@@ -179,6 +179,13 @@ class TableFile(Source):
         """Return whether there is a table at a path, which may be a folder."""
         return format_of(path) is not None
 
+    def in_roles(self, roles: Mapping[Any, str] | None) -> TableFile:
+        """Return this file with some columns read as text: those whose role does not need numbers."""
+        as_text = [str(name) for name, role in (roles or {}).items() if not role.startswith("number")]
+        copied = copy.copy(self)
+        copied.text = (*self.text, *(name for name in as_text if name in self.columns))
+        return copied
+
     def check_column(self, name: str) -> None:
         """Raise `InputError` with the closest name if the file has no such column."""
         if name not in self.names:

@@ -24,6 +24,8 @@ NOT_APPLICABLE = {
     ("scaling", GREY): "pictures have no columns to scale",
     ("features", VECTOR): "a vector is its own patch",
     ("features", GREY): "one pretrained network is installed",
+    ("columns", VECTOR): "it names columns of a table",
+    ("columns", GREY): "it names columns of a table",
     ("condition", VECTOR): "it names a column of a table",
     ("condition", GREY): "pictures in an array lie in no folders",
 }

@@ -42,6 +42,7 @@ VARIANTS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "cycle_gan-unlabeled": ("cycle_gan", "vector", {}),
     "cycle_gan-unlabeled-pictures": ("cycle_gan", "colour", {}),
     "cycle_gan-pixels": ("cycle_gan", "colour", {"features": "pixels"}),
+    "denoising_gan-trend": ("denoising_gan", "table", {"columns": {"day": "trend"}}),
     "denoising_gan-contamination": ("denoising_gan", "table", {"contamination": 0.125}),
 }
 

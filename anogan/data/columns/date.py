@@ -1,7 +1,8 @@
-"""Date columns: a scaled time, and sine and cosine of the periods that vary."""
+"""Date columns: sine and cosine of the periods that vary, and on request the time itself."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,12 +10,13 @@ import numpy as np
 import pandas as pd
 from pandas.api import types
 
-from ...errors import InputError
+from ...errors import FormatError, InputError
 from ..scaling import NumericScaler
 from ..state import State, StateReader
-from .dtypes import DATE, OBJECT, ZONE, dtype_of
-from .number import SPREAD, encode_number
-from .series import first_value, inferred_type, type_changed
+from .dtypes import DATE, NUMBER, OBJECT, TEXT, ZONE, dtype_of
+from .formats import NUMERIC_FORMATS, check_format, has_day, has_weekday, read_numbers, read_texts, write
+from .number import SPREAD, encode_missing, encode_number, to_numbers
+from .series import first_value, inferred_type, plain, type_changed
 
 PARTS = ("day", "week", "year")
 """The periods whose phase is part of a code."""
@@ -26,13 +28,15 @@ DAY = 86400.0
 """Seconds in a day."""
 
 _YEAR = 365.2425 * DAY
+_COVERED = {"day": 0.95 * DAY, "week": 6 * DAY, "year": 354 * DAY}
+"""Seconds from the first to the last date of training from which on a period counts as covered."""
 _NANOSECOND_RANGE = (-9.2e9, 9.2e9)  # seconds around 1970 that 64 bits of nanoseconds hold: 1678 to 2261
 _CALENDAR_RANGE = (-6.2e10, 2.5e11)  # years 6 to 9892
 
 
 @dataclass
 class DateColumn:
-    """A date column: the scaled time, a missing-value indicator, a circle per period that varies in training.
+    """A date column: a circle per period that varies in training; with `trend` the scaled time too.
 
     Attributes
     ----------
@@ -44,15 +48,19 @@ class DateColumn:
     dates_only : bool
         Whether an object column holds dates without a time.
     parts : list of {"day", "week", "year"}
-        The periods that vary.
+        The periods that vary and that training covers.
     time_of_day : float
         Seconds since midnight of restored dates where "day" is not among `parts`, in [0, 86400).
     missing : bool
         Whether the column may have missing values.
     channel : int
-        The column's number in the `NumericScaler`.
+        The column's number in the `NumericScaler`; -1 without a trend.
     known : list of float
         Result of `spread_values`, in seconds.
+    format : str
+        How the dates are written as texts or numbers, see `anogan.data.columns.formats`; "" for dates by dtype.
+    low, high : float
+        The first and the last training date in seconds since 1970.
     """
 
     name: str | int
@@ -62,13 +70,21 @@ class DateColumn:
     parts: list[str]
     time_of_day: float
     missing: bool
-    channel: int
+    channel: int = -1
     known: list[float] = field(default_factory=list)
+    format: str = ""
+    low: float = 0.0
+    high: float = 0.0
     kind: str = "date"
 
     @property
+    def trend(self) -> bool:
+        """Whether the time itself is learned."""
+        return self.channel >= 0
+
+    @property
     def width(self) -> int:
-        return 1 + self.missing + 2 * len(self.parts)
+        return self.trend + self.missing + 2 * len(self.parts)
 
     @property
     def spans(self) -> list[tuple[int, int]]:
@@ -76,11 +92,13 @@ class DateColumn:
 
     @property
     def arrow_type(self) -> str:
+        if self.format:
+            return "double" if self.format in NUMERIC_FORMATS or _is_number(self.dtype) else "string"
         return "timestamp[us, tz=UTC]" if self.zone else "timestamp[us]"
 
     def values(self, series: pd.Series) -> np.ndarray:
         """(n,) float64 seconds of wall-clock time since 1970, NaN = missing."""
-        return to_seconds(series, self.zone)
+        return to_seconds(series, self.zone, self.format)
 
     def encode(self, series: pd.Series, out: np.ndarray, scaler: NumericScaler) -> np.ndarray:
         """Write the code of `series` into `out` (n, width); return which dates are unseen: (n,) bool."""
@@ -93,8 +111,11 @@ class DateColumn:
         return codes
 
     def _encode(self, seconds: np.ndarray, out: np.ndarray, scaler: NumericScaler) -> np.ndarray:
-        base = 1 + self.missing
-        unseen = encode_number(seconds, self.missing, self.channel, out[:, :base], scaler)
+        base = self.trend + self.missing
+        if self.trend:
+            unseen = encode_number(seconds, self.missing, self.channel, out[:, :base], scaler)
+        else:
+            unseen = encode_missing(seconds, self.missing, out[:, :base])
         for i, part in enumerate(self.parts):
             angle = 2 * np.pi * _phase(seconds, part)
             there = ~np.isnan(seconds)  # a missing date sits in the middle of the circle
@@ -104,23 +125,43 @@ class DateColumn:
 
     def unseen(self, series: pd.Series) -> dict[Any, int]:
         """The number of missing values, under None, if there were none in fit."""
-        count = 0 if self.missing else int(series.isna().sum())
+        count = 0 if self.missing else int(np.isnan(self.values(series)).sum())
         return {None: count} if count else {}
 
     def decode(self, code: np.ndarray, scaler: NumericScaler) -> pd.Series:
-        """(n, width) -> dates; the day comes from the trend, the time of day from its circle."""
-        trend = scaler.inverse_column(self.channel, code[:, 0])
-        clock = np.full(len(trend), self.time_of_day)
-        if "day" in self.parts:
-            at = 1 + self.missing + 2 * self.parts.index("day")
-            clock = (np.arctan2(code[:, at], code[:, at + 1]) / (2 * np.pi)) % 1.0 * DAY
-        seconds = np.rint((trend - clock) / DAY) * DAY + clock
+        """(n, width) -> dates. Without a trend they are dates in the middle of training that have the same phases."""
+        phases = {part: self._phase_in(code, i) for i, part in enumerate(self.parts)}
+        clock = phases["day"] * DAY if "day" in phases else np.full(len(code), self.time_of_day)
+        if self.trend:
+            days = np.rint((scaler.inverse_column(self.channel, code[:, 0]) - clock) / DAY)
+        else:
+            days = np.full(len(code), np.floor((self.low + self.high) / 2 / DAY))
+            if "year" in phases:
+                days += np.rint((phases["year"] - _phase(days * DAY, "year")) * _YEAR / DAY)
+            if "week" in phases:
+                days += (np.rint(phases["week"] * 7) - days + 3) % 7 - 3
+        seconds = days * DAY + clock
         low, high = _NANOSECOND_RANGE if "[ns" in self.dtype else _CALENDAR_RANGE
         micro = np.rint(np.clip(np.nan_to_num(seconds), low, high) * 1e6).astype(np.int64)
         gone = np.isnan(seconds)
         if self.missing:
-            gone |= code[:, 1] > 0.5
-        dates = pd.Series(micro.view("datetime64[us]")).mask(gone)
+            gone |= code[:, int(self.trend)] > 0.5
+        return self._restored(pd.Series(micro.view("datetime64[us]")).mask(gone))
+
+    def _phase_in(self, code: np.ndarray, number: int) -> np.ndarray:
+        at = self.trend + self.missing + 2 * number
+        phase: np.ndarray = (np.arctan2(code[:, at], code[:, at + 1]) / (2 * np.pi)) % 1.0
+        return phase
+
+    def _restored(self, dates: pd.Series) -> pd.Series:
+        """datetime64 dates in the user's dtype."""
+        if self.format:
+            written = write(dates, self.format)
+            if _is_number(self.dtype):
+                dtype = dtype_of(self.dtype)
+                numbers = pd.to_numeric(written).astype("float64")
+                return (numbers.round() if types.is_integer_dtype(dtype) else numbers).astype(dtype)
+            return written.astype(dtype_of(self.dtype))
         if self.zone:
             first = np.ones(len(dates), dtype=bool)  # of two equal wall-clock times the summer one
             dates = dates.dt.tz_localize(self.zone, ambiguous=first, nonexistent="shift_forward")
@@ -137,21 +178,28 @@ class DateColumn:
         """The column of a state, whose scaler has so many `channels`."""
         column = cls(
             name=state.label("name"),
-            dtype=state.text("dtype", pattern=f"{DATE}|{OBJECT}"),
+            dtype=state.text("dtype", pattern=f"{DATE}|{OBJECT}|{TEXT}|{NUMBER}"),
             zone=state.text("zone", pattern=ZONE),
             dates_only=state.flag("dates_only"),
             parts=state.items("parts", len(PARTS)),
             time_of_day=state.number("time_of_day", 0.0, DAY),
             missing=state.flag("missing"),
-            channel=state.integer("channel", 0, channels - 1),
+            channel=state.integer("channel", -1, channels - 1),
             known=state.numbers("known", SPREAD),
+            format=state.text("format", pattern=".{0,100}"),
+            low=state.number("low"),
+            high=state.number("high"),
         )
         if column.parts != [part for part in PARTS if part in column.parts]:
             raise state.error("parts", column.parts, f"some of {', '.join(PARTS)}, in this order")
+        if not column.width:
+            raise FormatError(f"{state.path} has nothing that is learned.")
         try:
+            if column.format:
+                check_format(column.format)
             epoch = pd.Series(pd.to_datetime([0], utc=True))
             dates = epoch.dt.tz_convert(column.zone) if column.zone else epoch.dt.tz_localize(None)
-            dates.astype(dtype_of(column.dtype))
+            column._restored(dates.dt.tz_localize(None))
         except (TypeError, ValueError, KeyError) as error:
             raise state.error("dtype", f"{column.dtype} ({column.zone})", f"known to this pandas: {error}") from None
         return column
@@ -168,15 +216,16 @@ def zone_name(series: pd.Series) -> str:
     return "" if zone is None else str(zone)
 
 
-def to_seconds(series: pd.Series, zone: str) -> np.ndarray:
+def to_seconds(series: pd.Series, zone: str, form: str = "") -> np.ndarray:
     """(n,) float64 seconds of wall-clock time in `zone` since 1970, NaN = missing.
 
     Raises
     ------
     InputError
-        If the column does not hold dates, or only one of column and `zone` has a time zone.
+        If the column does not hold dates, or not in the format `form`, or only one of column and `zone` has a time
+        zone.
     """
-    dates = _to_dates(series)
+    dates = _read(series, form) if form else _to_dates(series)
     aware = dates.dt.tz is not None
     if aware != bool(zone) and not dates.isna().all():
         got, needed = ("with a time zone", "without") if aware else ("without a time zone", "with one")
@@ -189,14 +238,58 @@ def to_seconds(series: pd.Series, zone: str) -> np.ndarray:
     return np.where(np.isnat(stamps), np.nan, stamps.view(np.int64) / 1e6)
 
 
-def varies(seconds: np.ndarray, part: str) -> bool:
-    """Whether the times have different phases in this period that the trend does not express already."""
+def learned_parts(seconds: np.ndarray, form: str = "") -> list[str]:
+    """The periods in which the times differ and of which they cover about one whole period.
+
+    A column of two weeks cannot say what is usual in other seasons.
+    """
     seconds = seconds[~np.isnan(seconds)]
     if not len(seconds):
+        return []
+    span = np.ptp(seconds)
+    parts: tuple[str, ...] = PARTS
+    if form and not has_day(form):
+        span, parts = np.inf, ("day",)
+    elif form and not has_weekday(form):
+        span, parts = span + 30 * DAY, ("year",)  # the last month counts as a whole
+    return [part for part in parts if span >= _COVERED[part] and np.ptp(_phase(seconds, part)) > 0]
+
+
+def _read(series: pd.Series, form: str) -> pd.Series:
+    """Texts or numbers in a format as datetime64; a column of dates is accepted too."""
+    if types.is_datetime64_any_dtype(series.dtype) or is_arrow_date(series.dtype):
+        dates = _to_dates(series)
+        return dates if dates.dt.tz is None else dates.dt.tz_convert("UTC").dt.tz_localize(None)
+    is_number = types.is_numeric_dtype(series.dtype)
+    texts = pd.Series(dtype="str") if is_number else series.astype("str").where(series.notna(), None)
+    codes, distinct = (None, None) if is_number else pd.factorize(texts)
+    try:
+        if is_number or form in NUMERIC_FORMATS:
+            return read_numbers(to_numbers(series), form)
+        dates = read_texts(pd.Series(distinct, dtype="str"), form)
+        return pd.Series(np.append(dates.to_numpy(), np.datetime64("NaT"))[codes])
+    except (ValueError, OverflowError) as error:
+        if isinstance(error, InputError):
+            raise
+        bad = next((value for value in series.dropna().unique()[:100_000] if not _is_date(value, form)), None)
+        raise InputError(
+            f"Column {series.name!r} should hold dates in the format {form!r}, but has {plain(bad)!r}."
+        ) from None
+
+
+def _is_date(value: Any, form: str) -> bool:
+    try:
+        if isinstance(value, str):
+            read_texts(pd.Series([value], dtype="str"), form)
+        else:
+            read_numbers(np.array([float(value)]), form)
+    except (ValueError, OverflowError):
         return False
-    if part == "year":  # within one year the phase says what the trend says already
-        return bool(np.ptp(seconds) >= _YEAR)
-    return bool(np.ptp(_phase(seconds, part)) > 0)
+    return True
+
+
+def _is_number(dtype: str) -> bool:
+    return re.fullmatch(NUMBER, dtype) is not None
 
 
 def _to_dates(series: pd.Series) -> pd.Series:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -9,14 +10,48 @@ import pandas as pd
 from pandas.api import types
 
 from ...errors import InputError
-from .category import Category, CategoryColumn, check_cardinality, distinct_values, value_family
+from . import doubts
+from .category import (
+    MAX_CATEGORIES,
+    Category,
+    CategoryColumn,
+    check_cardinality,
+    distinct_values,
+    family_of,
+    value_family,
+)
 from .column import Column
-from .date import DATE_OBJECTS, DAY, PARTS, DateColumn, is_arrow_date, to_seconds, varies, zone_name
-from .dtypes import BOOLEAN, CATEGORY, DATE, NUMBER, OBJECT, dtype_name
+from .date import DATE_OBJECTS, DAY, DateColumn, is_arrow_date, learned_parts, to_seconds, zone_name
+from .dtypes import BOOLEAN, CATEGORY, DATE, NUMBER, OBJECT, TEXT, dtype_name
+from .formats import check_format, formats_of, numeric_format_of
+from .notes import ColumnNote, role_note
 from .number import NUMBER_OBJECTS, NumberColumn, spread_values, to_numbers
+from .roles import LEFT_OUT_ROLES, Role
 from .series import drop_advice, inferred_type, plain
 
 Kind = Literal["number", "boolean", "category", "date"]
+_NOTED_UNSEEN = 0.05  # expected share of new rows with an unseen value from which on it is noted
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What was learned of a column.
+
+    Attributes
+    ----------
+    column : Column or None
+        None if the column is not learned.
+    training : (m,) float64 or None
+        Its training values if it needs scaling.
+    why : str
+        Why it is not learned, as the rest of a sentence that starts with the column's name.
+    notes : list of ColumnNote
+    """
+
+    column: Column | None
+    training: np.ndarray | None = None
+    why: str = ""
+    notes: list[ColumnNote] = field(default_factory=list)
 
 
 def infer_kind(name: str | int, series: pd.Series) -> Kind:
@@ -63,8 +98,10 @@ def infer_kind(name: str | int, series: pd.Series) -> Kind:
     )
 
 
-def learn_column(name: str | int, series: pd.Series, rows: np.ndarray | None) -> tuple[Column, np.ndarray | None]:
-    """The column with what is known of it, and its training values if it needs scaling.
+def learn_column(
+    name: str | int, series: pd.Series, rows: np.ndarray | None, *, role: Role | None = None, sampled: int | None = None
+) -> Learned:
+    """Learn a column in its role, or in the kind that its values suggest.
 
     Parameters
     ----------
@@ -73,41 +110,199 @@ def learn_column(name: str | int, series: pd.Series, rows: np.ndarray | None) ->
         All values: categories and missing values are known from all of them.
     rows : (m,) int or None
         The training rows; by default all.
+    role : Role or None
+        Without a role, identifiers, texts that differ in most rows, and dates without a period that training covers
+        are not learned.
+    sampled : int or None
+        The number of rows that are data, in their order; those after them only show further values. By default all.
 
     Raises
     ------
     InputError
-        If the column's type cannot be used, or it has too many categories.
+        If the column's type cannot be used, or it does not suit its role.
     """
+    if role is not None and role.kind in LEFT_OUT_ROLES:
+        return Learned(None, why="is left out by its role")
+    n = len(series) if sampled is None else sampled
     kind = infer_kind(name, series)
-    missing = bool(series.isna().any())
-    if kind == "number":
-        x = to_numbers(series)
-        whole = types.is_integer_dtype(series.dtype) or inferred_type(series) == "integer"
-        dtype = dtype_name(series.dtype, NUMBER, otherwise="float64")
-        training = x if rows is None else x[rows]
-        return NumberColumn(name, dtype, whole, missing, -1, spread_values(training)), training
+    if role is not None:
+        return _in_role(name, series, rows, n, kind, role)
     if kind == "date":
-        zone = zone_name(series)
-        seconds = to_seconds(series, zone)
-        training = seconds if rows is None else seconds[rows]
-        parts = [part for part in PARTS if varies(training, part)]
-        there = training[~np.isnan(training)]
-        clock = float(there[0] % DAY) if len(there) else 0.0
-        dates_only = inferred_type(series) == "date"
-        dtype = dtype_name(series.dtype, DATE, otherwise=OBJECT)
-        return DateColumn(name, dtype, zone, dates_only, parts, clock, missing, -1, spread_values(training)), training
+        return _date(name, series, rows, "", trend=False)
+    if kind == "number":
+        return _inferred_number(name, series, rows, n)
+    if kind == "category" and not isinstance(series.dtype, pd.CategoricalDtype):
+        return _inferred_text(name, series, rows, n)
+    return Learned(_category(name, series, kind, n))
+
+
+def learn_category(name: str | int, series: pd.Series) -> CategoryColumn:
+    """Learn a column as a category, whatever its values are."""
+    return _category(name, series, infer_kind(name, series), len(series))
+
+
+def _in_role(name: str | int, series: pd.Series, rows: np.ndarray | None, n: int, kind: Kind, role: Role) -> Learned:
+    if role.kind == "number":
+        return _number(name, series, rows, n)
+    if role.kind == "category":
+        return Learned(_category(name, series, "boolean" if kind == "boolean" else "category", n))
+    form = role.format
+    notes: list[ColumnNote] = []
+    if not form and kind != "date":
+        form, notes = _date_format(name, series, kind, anyway=True)
+        if not form:
+            raise InputError(
+                f"Column {name!r} has the role {role.kind!r}, but its values are in no known format of dates (such as "
+                f"{series.dropna().iloc[0]!r}). Give the format: columns={{{name!r}: '{role.kind}:%d.%m.%Y'}}."
+            )
+    if form:
+        check_format(form)
+    return _date(
+        name, series, rows, form if kind != "date" else "", trend=role.kind == "trend", notes=notes, anyway=True
+    )
+
+
+def _inferred_number(name: str | int, series: pd.Series, rows: np.ndarray | None, n: int) -> Learned:
+    form, notes = _date_format(name, series, "number")
+    if form:
+        return _date(name, series, rows, form, trend=False, notes=notes)
+    learned = _number(name, series, rows, n)
+    x = to_numbers(series[:n])
+    why = doubts.identifier(name, x) or doubts.calendar(name, x)
+    if why:
+        return Learned(None, why=why, notes=[role_note(name, f"{why}; it is not learned", "number", "learns it")])
+    if doubts.names_identifier(name) and len(x) >= doubts.FEWEST_ROWS:
+        seen = f"is named like an identifier, but its {len(np.unique(x)):,} distinct values are learned as a number"
+        return replace(learned, notes=[role_note(name, seen, "category", "learns each value")])
+    return learned
+
+
+def _number(name: str | int, series: pd.Series, rows: np.ndarray | None, n: int) -> Learned:
+    x = to_numbers(series, rows=n)
+    whole = types.is_integer_dtype(series.dtype) or inferred_type(series) == "integer"
+    dtype = dtype_name(series.dtype, NUMBER, otherwise="float64")
+    training = x if rows is None else x[rows]
+    low, high = _range(x[:n])
+    column = NumberColumn(name, dtype, whole, bool(np.isnan(x).any()), -1, spread_values(training), low, high)
+    return Learned(column, training)
+
+
+def _inferred_text(name: str | int, series: pd.Series, rows: np.ndarray | None, n: int) -> Learned:
+    form, notes = _date_format(name, series, "category")
+    if form:
+        return _date(name, series, rows, form, trend=False, notes=notes)
+    codes, values = distinct_values(series)
+    known = [value for value in values if value is not None]
+    counts = np.bincount(codes[:n], minlength=len(values))[: len(known)]
+    there, distinct = int(counts.sum()), len(known)
+    if distinct > MAX_CATEGORIES or (
+        n >= doubts.FEWEST_ROWS and distinct > doubts.FEW_TEXTS and distinct > doubts.MAX_DISTINCT_SHARE * there
+    ):
+        least = "more than " if distinct > MAX_CATEGORIES else ""
+        shown = min(distinct, MAX_CATEGORIES)
+        why = f"has {least}{shown:,} distinct texts in {n:,} rows (such as {known[0]!r}), too many to learn"
+        note = ColumnNote(
+            name,
+            f"{why}; it is not learned",
+            "Group its rare values, or convert it if it holds numbers or dates.",
+            "Group its rare values, or convert it if it holds numbers or dates.",
+        )
+        return Learned(None, why=why, notes=[note])
+    unseen = doubts.expected_unseen(counts)
+    if distinct > doubts.FEW_TEXTS and unseen > _NOTED_UNSEEN:
+        notes = [
+            role_note(
+                name,
+                f"has {distinct:,} distinct texts in {n:,} rows; about {unseen:.0%} of new rows will have another one",
+                "drop",
+                "leaves it out",
+            )
+        ]
+    return Learned(_category(name, series, "category", n), notes=notes)
+
+
+def _category(name: str | int, series: pd.Series, kind: Kind, n: int) -> CategoryColumn:
+    missing = bool(series.isna().any())
     if kind == "boolean":
         dtype = dtype_name(series.dtype, BOOLEAN, otherwise=OBJECT)
-        return CategoryColumn(name, dtype, [False, True], missing, kind="boolean"), None
+        return CategoryColumn(name, dtype, [False, True], missing, kind="boolean")
     codes, values = distinct_values(series)
     present = np.bincount(codes, minlength=len(values)) > 0
     categories = [plain(value) for value, used in zip(values, present, strict=True) if used and value is not None]
-    check_cardinality(name, categories, len(series))
+    check_cardinality(name, categories, n)
     levels: list[Category] = []
     ordered = False
     if isinstance(series.dtype, pd.CategoricalDtype):
         levels, ordered = [plain(v) for v in series.dtype.categories.tolist()], bool(series.dtype.ordered)
     categories.sort(key=lambda value: (str(type(value)), value))
     dtype = dtype_name(series.dtype, CATEGORY, otherwise=OBJECT)
-    return CategoryColumn(name, dtype, categories, missing, levels, ordered), None
+    return CategoryColumn(name, dtype, categories, missing, levels, ordered)
+
+
+def _date(
+    name: str | int,
+    series: pd.Series,
+    rows: np.ndarray | None,
+    form: str,
+    *,
+    trend: bool,
+    notes: list[ColumnNote] | None = None,
+    anyway: bool = False,
+) -> Learned:
+    notes = notes or []
+    zone = "" if form else zone_name(series)
+    seconds = to_seconds(series, zone, form)
+    training = seconds if rows is None else seconds[rows]
+    parts = learned_parts(training, form)
+    missing = bool(np.isnan(seconds).any())
+    if not (parts or trend):
+        why = "holds dates that do not cover a day, a week or a year, so no period can be learned"
+        if anyway:
+            raise InputError(f"Column {name!r} {why}. Leave it out, or learn the time itself with the role 'trend'.")
+        return Learned(None, why=why, notes=[*notes, role_note(name, f"{why}", "trend", "learns the time itself")])
+    there = training[~np.isnan(training)]
+    clock = float(there[0] % DAY) if len(there) else 0.0
+    dtype = dtype_name(series.dtype, f"{TEXT}|{NUMBER}" if form else DATE, otherwise=OBJECT)
+    low, high = _range(training)
+    column = DateColumn(
+        name,
+        dtype,
+        zone,
+        inferred_type(series) == "date",
+        parts,
+        clock,
+        missing,
+        channel=0 if trend else -1,
+        known=spread_values(training),
+        format=form,
+        low=low,
+        high=high,
+    )
+    return Learned(column, training if trend else None, notes=notes)
+
+
+def _date_format(
+    name: str | int, series: pd.Series, kind: Kind, *, anyway: bool = False
+) -> tuple[str, list[ColumnNote]]:
+    """Return the format of texts or numbers that are dates, and a note if nothing decides between two; "" if none."""
+    values = series.dropna().unique()
+    if not len(values):
+        return "", []
+    if kind == "number":
+        return numeric_format_of(values, dated=anyway or doubts.is_dated(name)), []
+    if family_of([plain(values[0])]) != "text":
+        return "", []
+    found = formats_of([str(value) for value in values])
+    if not found:
+        return "", []
+    if len(found) == 1:
+        return found[0], []
+    note = role_note(
+        name, f"holds dates read as {found[0]}, such as {values[0]!r}", f"date:{found[1]}", "reads them so"
+    )
+    return found[0], [] if anyway else [note]
+
+
+def _range(x: np.ndarray) -> tuple[float, float]:
+    x = x[~np.isnan(x)]
+    return (float(x.min()), float(x.max())) if len(x) else (0.0, 0.0)

@@ -39,6 +39,8 @@ class NumberColumn:
         The column's number in the `NumericScaler`.
     known : list of float
         Result of `spread_values`.
+    low, high : float
+        The least and the greatest training value.
     """
 
     name: str | int
@@ -47,6 +49,8 @@ class NumberColumn:
     missing: bool
     channel: int
     known: list[float] = field(default_factory=list)
+    low: float = 0.0
+    high: float = 0.0
     kind: str = "number"
 
     @property
@@ -111,6 +115,8 @@ class NumberColumn:
             missing=state.flag("missing"),
             channel=state.integer("channel", 0, channels - 1),
             known=state.numbers("known", SPREAD),
+            low=state.number("low"),
+            high=state.number("high"),
         )
 
 
@@ -127,8 +133,14 @@ def encode_number(x: np.ndarray, missing: bool, channel: int, out: np.ndarray, s
     if gone.any():
         z[gone] = scaler.fill_[channel]
     out[:, 0] = z
+    return encode_missing(x, missing, out[:, 1:])
+
+
+def encode_missing(x: np.ndarray, missing: bool, out: np.ndarray) -> np.ndarray:
+    """Write which values are missing into `out` (n, 1); without missing values in fit return them instead: (n,) bool."""
+    gone = np.isnan(x)
     if missing:
-        out[:, 1] = gone
+        out[:, 0] = gone
         return np.zeros(len(x), dtype=bool)
     return gone
 
@@ -145,8 +157,14 @@ def spread_values(training: np.ndarray) -> list[float]:
     return [float(value) for value in values[places]]
 
 
-def to_numbers(series: pd.Series) -> np.ndarray:
+def to_numbers(series: pd.Series, rows: int | None = None) -> np.ndarray:
     """(n,) float64, NaN = missing.
+
+    Parameters
+    ----------
+    series : (n,) Series
+    rows : int, optional
+        The first rows, in which infinities are counted for the message.
 
     Raises
     ------
@@ -166,8 +184,8 @@ def to_numbers(series: pd.Series) -> np.ndarray:
             raise type_changed(name, "numbers", first_value(series) if text is None else plain(text))
         series = pd.to_numeric(series)
     x = np.asarray(series.to_numpy(dtype=np.float64, na_value=np.nan))
-    infinite = int(np.isinf(x).sum())
-    if infinite:
+    if np.isinf(x).any():
+        infinite = max(int(np.isinf(x[:rows]).sum()), 1)
         raise InputError(f"Column {name!r} contains infinity in {infinite} row(s). Replace or remove those values.")
     return x
 

@@ -57,10 +57,15 @@ def mixed_table(n: int = N) -> pd.DataFrame:
     )  # fmt: skip
 
 
+DATES = ["when", "when with holes", "zoned", "timestamp[pyarrow]", "date32[pyarrow]", "day", "date"]
+TRENDS = dict.fromkeys(DATES, "trend")
+"""Dates of which the time itself is learned, so that they come back as they were."""
+
+
 @pytest.fixture(scope="module", params=SCALINGS)
 def fitted(request):
     X = mixed_table()
-    return X, preprocessor_for(X, scaling=request.param).fit(X)
+    return X, preprocessor_for(X, scaling=request.param, columns=TRENDS).fit(X)
 
 
 def test_every_kind_of_column_comes_back(fitted):
@@ -196,8 +201,7 @@ def test_bad_scoring_table_is_refused_by_name(training, scored, message):
     ("training", "message"),
     [
         (table(a=[1.0, np.inf]), r"'a' contains infinity"),
-        (table(a=[f"id{i}" for i in range(60)]), r"'a' has 60 distinct values in 60 rows .*Drop the column"),
-        (table(a=[f"id{i}" for i in range(1001)] * 3), r"'a' has 1001 distinct values in 3003 rows"),
+        (table(a=[f"id{i}" for i in range(60)]), r"No column is left .*'a' has 60 distinct texts in 60 rows"),
         (table(a=[1, "x"]), r"'a' mixes types \(int, str\)"),
         (table(a=pd.to_timedelta([1, 2], unit="s")), r"'a' is of type timedelta.*total_seconds"),
         (table(a=[1j, 2.0]), r"'a' is of type complex"),
@@ -276,7 +280,7 @@ def test_dates_remember_time_of_day_weekday_and_season_only_where_they_vary():
     noon = pd.date_range("2020-01-06 12:00", periods=20, freq="7D")  # always Monday noon
     years = pd.date_range("2000-01-01", periods=50, freq="100D")
     for dates, parts in ((clock, ["day", "week"]), (noon, []), (years, ["week", "year"])):
-        preprocessor = TablePreprocessor().fit(table(d=dates))
+        preprocessor = TablePreprocessor(columns={"d": "trend"}).fit(table(d=dates))
         assert preprocessor.columns_[0].parts == parts
         back = preprocessor.inverse(preprocessor.transform(table(d=dates), torch.float32).tensor.numpy())
         assert (abs(back["d"] - pd.Series(dates)) < pd.Timedelta("1s")).all()
@@ -320,6 +324,6 @@ def test_numbers_with_holes_come_back(values):
 @given(values=st.lists(st.one_of(st.none(), st.text(max_size=4)), min_size=1, max_size=30))
 def test_texts_with_holes_come_back(values):
     X = table(x=pd.Series(values, dtype="str"))
-    preprocessor = TablePreprocessor().fit(X)
+    preprocessor = TablePreprocessor(columns={"x": "category"}).fit(X)
     back = preprocessor.inverse(preprocessor.transform(X, torch.float64).tensor.numpy())
     pd.testing.assert_frame_equal(back, X)

@@ -16,7 +16,7 @@ NORMAL = pd.DataFrame(
         "gap": [np.nan] * 5 + [2.5] * 15,
     }
 )
-COLUMNS = TablePreprocessor().fit(NORMAL).columns_
+COLUMNS = TablePreprocessor(columns={"day": "trend"}).fit(NORMAL).columns_
 
 
 def described(X, order, shares=None):
@@ -52,6 +52,18 @@ def test_an_unseen_category_and_a_column_that_all_similar_rows_miss():
         "service 'gopher' did not occur in training; similar normal rows: smtp (100%)",
     ]
     assert found["low"].tolist() == [None, None]
+
+
+def test_of_a_date_the_periods_that_were_learned_are_described():
+    hours = pd.date_range("2024-03-04", periods=14 * 24, freq="h")
+    working = pd.DataFrame({"when": hours[(hours.hour >= 9) & (hours.hour < 17) & (hours.dayofweek < 5)]})
+    columns = TablePreprocessor().fit(working).columns_
+    night = pd.DataFrame({"when": [pd.Timestamp("2025-06-01 03:07")]})
+    nearest = np.arange(len(working))[None, None]
+    found = describe(columns, night, working, np.array([[0]]), np.array([[1.0]]), nearest)
+    assert found["text"][0] == (
+        "when Sunday 2025-06-01 03:07; similar normal rows: 09:00 to 16:00, Thursday (20%), Friday (20%), Monday (20%)"
+    )
 
 
 def test_lines_are_ordered_and_columns_without_a_share_left_out():

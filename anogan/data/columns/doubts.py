@@ -1,0 +1,140 @@
+"""Columns that say nothing about what is normal: identifiers, row numbers, and parts of the calendar.
+
+Each function decides from the values and the name of a column, without labels, and returns why it is doubtful or "".
+"""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+
+FEWEST_ROWS = 30
+"""Below, order and uniqueness of the values say too little."""
+MAX_DISTINCT_SHARE = 0.5
+"""Of the rows; a text with more distinct values has too few rows for each of them."""
+FEW_TEXTS = 10
+"""A text with so few distinct values is a category, however short the table is."""
+_EXPECTED_REPETITIONS = 10.0
+"""Independent values of a range in which so many repetitions are expected are all different once in 22,000 columns."""
+
+_BLANK_NAME = re.compile(
+    r"\s*|unnamed: ?\d+|index|level_\d+|row ?names?|row ?num(ber)?s?|(row|line)? ?(nr|no|#)\.?", re.I
+)
+_ID_WORDS = {
+    "id",
+    "ids",
+    "uid",
+    "uuid",
+    "guid",
+    "oid",
+    "pk",
+    "key",
+    "identifier",
+    "ident",
+    "objectid",
+    "rowid",
+    "serial",
+}
+_THINGS = (
+    "account|acct|app|application|article|bill|booking|building|case|card|cc|client|contract|cust|customer|device|doc|"
+    "document|employee|emp|encounter|event|invoice|item|job|loan|location|match|member|message|object|offer|order|parcel|"
+    "patient|person|policy|product|record|ref|reference|request|row|sample|session|shipment|student|survey|ticket|trans|"
+    "transaction|trip|tx|txn|user|visit|phone|mobile|passport|license|tracking|bug|play|file|entity|group"
+)
+_ID_JOINED = re.compile(rf"(?:{_THINGS})s?(?:id|nr|no|num|number|key|ref|hash)", re.I)
+_ID_PAIR = re.compile(rf"(?:.* )?(?:{_THINGS})s? (?:nr|no|num|number|ref|reference|hash)", re.I)
+_CALENDAR = (
+    (re.compile(r"(?:.* )?(?:month|mon|monat|mes|mois)(?: ?(?:nr|no|num|number))?", re.I), "months", 1, 12),
+    (re.compile(r"(?:.* )?(?:quarter|qtr)", re.I), "quarters", 1, 4),
+    (re.compile(r"week|calendar ?week|week ?of ?(?:the ?)?year|kw", re.I), "weeks", 1, 52),
+    (re.compile(r"day|dom|day ?of ?(?:the ?)?month", re.I), "days of the month", 1, 31),
+    (re.compile(r"doy|yday|day ?of ?(?:the ?)?year", re.I), "days of the year", 1, 365),
+)  # fmt: skip
+_COVERED = 0.9  # of a period, at least
+_DATED = re.compile(
+    r"(?:.* )?(?:date|day|time|datetime|timestamp|ts|when|datum|zeit|fecha|yyyymm(?:dd)?|epoch)(?: .*)?"
+    r"|(?:.* )?(?:created|updated|modified|opened|closed|issued?|launched)(?: (?:at|on|d))?",
+    re.I,
+)
+
+
+def words_of(name: str | int) -> str:
+    """Return the words of a column's name with spaces between them: ``customerID`` -> ``customer ID``."""
+    text = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", str(name))
+    return re.sub(r"[^\w#]+|_+", " ", text).strip() if text.strip() else ""
+
+
+def is_dated(name: str | int) -> bool:
+    """Whether a column's name speaks of a date or a time."""
+    return _DATED.fullmatch(words_of(name)) is not None
+
+
+def names_identifier(name: str | int) -> bool:
+    """Whether a column's name says that it identifies rows, customers or other things."""
+    if isinstance(name, int):
+        return False
+    words = words_of(name)
+    if _BLANK_NAME.fullmatch(str(name)) or _BLANK_NAME.fullmatch(words):
+        return True
+    last = words.lower().split(" ")[-1].rstrip("#")
+    return last in _ID_WORDS or bool(_ID_JOINED.fullmatch(last)) or bool(_ID_PAIR.fullmatch(words))
+
+
+def identifier(name: str | int, x: np.ndarray) -> str:
+    """Return why a column of numbers identifies rows rather than measures something.
+
+    Strictly rising or falling whole numbers have an order that new rows do not share. Whole numbers that are all
+    different although their range is narrow were not drawn independently: of `n` values in a range of `r`, about
+    n² / 2r coincide with another. Fractions are measurements. A telling name is enough if most values are different.
+
+    Parameters
+    ----------
+    name : str or int
+    x : (n,) float
+        In the order of the rows, NaN = missing.
+    """
+    x = x[~np.isnan(x)]
+    n = len(x)
+    if n < FEWEST_ROWS or np.any(x != np.floor(x)):
+        return ""
+    distinct = len(np.unique(x))
+    if distinct == n:
+        steps = np.diff(x)
+        if np.all(steps > 0) or np.all(steps < 0):
+            return f"numbers the rows in their order ({x[0]:.0f} to {x[-1]:.0f})"
+        if n * (n - 1) / 2 / (np.ptp(x) + 1) > _EXPECTED_REPETITIONS:
+            return f"has another whole number in each row ({x.min():.0f} to {x.max():.0f}), as identifiers have"
+    if names_identifier(name) and distinct > MAX_DISTINCT_SHARE * n:
+        return f"is named like an identifier and has {distinct:,} distinct values in {n:,} rows"
+    return ""
+
+
+def calendar(name: str | int, x: np.ndarray) -> str:
+    """Return why a column is a part of the calendar of which training does not show a whole period.
+
+    Months of a training set that ends in August say nothing about September.
+
+    Parameters
+    ----------
+    name : str or int
+    x : (n,) float
+        NaN = missing.
+    """
+    x = x[~np.isnan(x)]
+    if len(x) < FEWEST_ROWS or np.any(x != np.floor(x)):
+        return ""
+    if words_of(name).lower() in ("year", "yr", "jahr") and 1900 <= x[0] <= 2100 and np.all(x == x[0]):
+        return f"holds the year {x[0]:.0f} alone"
+    for pattern, what, low, high in _CALENDAR:
+        if pattern.fullmatch(words_of(name)) and low - 1 <= x.min() and x.max() <= high + 1:
+            distinct = len(np.unique(x))
+            if np.ptp(x) + 1 < _COVERED * (high - low + 1):
+                return f"holds only the {what} {x.min():.0f} to {x.max():.0f} ({distinct} distinct)"
+    return ""
+
+
+def expected_unseen(counts: np.ndarray) -> float:
+    """Return the share of new rows that is expected to have a value which is not among these (Good and Turing)."""
+    total = int(counts.sum())
+    return float((counts == 1).sum() / total) if total else 0.0
