@@ -46,7 +46,7 @@ class ImageSize(click.ParamType):
 @click.option(
     "--normal", metavar="VALUE", help="Fit only on rows with this label (in --label, or in y of a .npz file)."
 )
-@options.drop_option
+@options.role_options
 @options.dialect_options
 @click.option(
     "--image-size",
@@ -88,7 +88,6 @@ def command(
     name: str,
     label: str | None,
     normal: str | None,
-    drop: tuple[str, ...],
     dialect: Any,
     unlabeled: str | None,
     image_size: int | tuple[int, int] | None,
@@ -107,6 +106,7 @@ def command(
     of pictures. If the folder has the MVTec layout, the pictures in train/good are used. All of DATA must be
     normal, or --label and --normal must say which rows are normal.
     """
+    given_roles = {role: given.pop(role) for role in options.ROLES}
     detector = _built(name, given)
     if writing.is_device(model_path):
         raise InputError(f"A model cannot be written to '{model_path}'; name a file.")
@@ -130,12 +130,14 @@ def command(
         raise InputError(f"--image-size is for folders of pictures, but {data} is not one.")
     if strip is not None and not isinstance(source, PictureSource):
         raise InputError(f"--strip is for folders of pictures, but {data} is not one.")
-    X = _read(source, label, normal, drop, skip=on_error == "skip")
-    extra = (
-        {}
-        if unlabeled is None
-        else {"X_unlabeled": _read_unlabeled(unlabeled, source, label, drop, dialect, skip=on_error == "skip")}
-    )
+    X = _read(source, label, normal, skip=on_error == "skip")
+    if isinstance(source, TableFile):
+        detector.columns = options.roles(source.names, given_roles, label) or None
+    elif any(given_roles.values()):
+        role = next(role for role, columns in given_roles.items() if columns)
+        raise InputError(f"--{role} names a column of a table, but {data} is not a table.")
+    skip = on_error == "skip"
+    extra = {} if unlabeled is None else {"X_unlabeled": _read_unlabeled(unlabeled, source, dialect, skip=skip)}
     began, counter = time.perf_counter(), _RowCounter()
     try:
         with Reporter(quiet=quiet) as reporter:
@@ -207,11 +209,9 @@ def _built(name: str, given: dict[str, Any]) -> Any:
     return detector
 
 
-def _read(source: Any, label: str | None, normal: str | None, drop: tuple[str, ...], *, skip: bool) -> Any:
+def _read(source: Any, label: str | None, normal: str | None, *, skip: bool) -> Any:
     if isinstance(source, TableFile):
-        return _read_table(source, label, normal, drop)
-    if drop:
-        raise InputError(f"--drop names columns of a table, but {source.path} is not a table.")
+        return _read_table(source, label, normal)
     if isinstance(source, ArrayFile):
         return _read_array(source, label, normal)
     if label is not None or normal is not None:
@@ -224,28 +224,25 @@ def _read(source: Any, label: str | None, normal: str | None, drop: tuple[str, .
     return readable
 
 
-def _read_unlabeled(
-    path: str, normal: Any, label: str | None, drop: tuple[str, ...], dialect: Any, *, skip: bool
-) -> Any:
-    """Read the unlabelled set, which must be of the same kind as the normal data, without the dropped columns."""
+def _read_unlabeled(path: str, normal: Any, dialect: Any, *, skip: bool) -> Any:
+    """Read the unlabelled set, which must be of the same kind as the normal data."""
     size = normal.pictures.size if isinstance(normal, PictureSource) else None
     source = anogan.open_source(path, part="test", size=size, dialect=dialect)
     if type(source) is not type(normal):
         raise InputError(f"--unlabeled: {path} is not of the same kind as {normal.path}.")
     if not isinstance(source, TableFile):
-        return source.read() if isinstance(source, ArrayFile) else _read(source, None, None, (), skip=skip)
-    unused = tuple(column for column in (*drop, label) if column is not None and column in source.names)
-    return _read_table(source, None, None, unused)
+        return source.read() if isinstance(source, ArrayFile) else _read(source, None, None, skip=skip)
+    return source
 
 
-def _read_table(source: TableFile, label: str | None, normal: str | None, drop: tuple[str, ...]) -> Any:
-    for column in (*drop, *(() if label is None else (label,))):
-        source.check_column(column)
+def _read_table(source: TableFile, label: str | None, normal: str | None) -> Any:
+    if label is not None:
+        source.check_column(label)
     if (label is None) != (normal is None):
         raise InputError("--label and --normal must be given together: the column, and the value of normal rows in it.")
     if label is None or normal is None:
-        return source.selecting(drop=drop)
-    return source.selecting(drop=(*drop, label), text=(label,), keep=labels.NormalRows(source.path, label, normal))
+        return source
+    return source.selecting(text=(label,), keep=labels.NormalRows(source.path, label, normal))
 
 
 def _read_array(source: ArrayFile, label: str | None, normal: str | None) -> np.ndarray:

@@ -3,7 +3,7 @@
 import difflib
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import click
@@ -83,6 +83,52 @@ def dialect_options(command: _F) -> _F:
     for option in reversed(_dialect_options):
         option(with_dialect)
     return with_dialect  # type: ignore[return-value]
+
+
+ROLES = {
+    "category": "Learn each value of this column, such as a postcode, whose zeros are kept. This and the "
+    "six options below may be given several times.",
+    "number": "Learn this column as a number.",
+    "date": "Learn the periods of this date: time of day, weekday and season. FORMAT is as in strptime: %d.%m.%Y.",
+    "trend": "Learn the time itself of this date too.",
+    "id": "Do not learn this column, which identifies the row.",
+    "drop": "Do not learn this column.",
+    "only": "Learn only columns that are named so or have another role.",
+}
+"""Option that says how a column is read -> its help."""
+
+
+def role_options(command: _F) -> _F:
+    """Add the options that say how columns are read; `roles` makes the detector's `columns` of them."""
+    for role, text in reversed(ROLES.items()):
+        metavar = "COLUMN[:FORMAT]" if role in ("date", "trend") else "COLUMN"
+        command = click.option(f"--{role}", multiple=True, metavar=metavar, help=text)(command)
+    return command
+
+
+def roles(names: Sequence[str], given: Mapping[str, Sequence[str]], label: str | None = None) -> dict[str, str]:
+    """Return the roles of columns from the values of `role_options`; the label is not learned.
+
+    Raises
+    ------
+    InputError
+        If there is no such column, or it has two roles.
+    """
+    found: dict[str, str] = {} if label is None else {label: "drop"}
+    for role, columns in given.items():
+        for text in columns:
+            name, _, form = (text, "", "") if text in names or role not in ("date", "trend") else text.partition(":")
+            if name not in names:
+                raise InputError(f"--{role} {text}: there is no such column.{anogan.labels.closest(name, names)}")
+            if role == "only":
+                continue
+            if name in found:
+                other = "--label" if name == label else f"--{found[name].partition(':')[0]}"
+                raise InputError(f"--{role} {text}: the column has another role by {other}; give it one.")
+            found[name] = f"{role}:{form}" if form else role
+    if only := given["only"]:
+        found |= {name: "drop" for name in names if name not in only and name not in found}
+    return found
 
 
 def stream_options(command: _F) -> _F:

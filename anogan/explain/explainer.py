@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -93,8 +94,10 @@ class Explainer:
             order, _ = leading(self.preprocessor.collapse(errors[-1]), count)
             nearest.append(self._nearest(self.similar, x[0], order))
         order, shares = leading(self.preprocessor.collapse(np.concatenate(errors)), count)
-        normal = _as_table(self.preprocessor.inverse(self.similar.rows.cpu().double().numpy()))
-        return describe(self.preprocessor.columns_, _as_table(X), normal, order, shares, np.concatenate(nearest))
+        inverse = self.preprocessor.inverse(self.similar.rows.cpu().double().numpy())
+        normal = _as_table(inverse, self.preprocessor)
+        table = _as_table(X, self.preprocessor)
+        return describe(self.preprocessor.columns_, table, normal, order, shares, np.concatenate(nearest))
 
     def _combined_score(self, rows: Tensor) -> Tensor:
         member_scores = self.inference.module.score(self.inference.expand(rows)).cpu().double().numpy()
@@ -112,7 +115,9 @@ class Explainer:
         return found
 
 
-def _as_table(X: object) -> pd.DataFrame:
-    """Return rows as a DataFrame without their condition; the columns of an array are numbered."""
+def _as_table(X: Any, preprocessor: Preprocessor) -> pd.DataFrame:
+    """Return the learned columns of rows as a DataFrame without their condition."""
     X = X.X if isinstance(X, Conditioned) else X
-    return X if isinstance(X, pd.DataFrame) else pd.DataFrame(np.asarray(X, dtype=np.float64))
+    if not isinstance(X, pd.DataFrame):
+        X = pd.DataFrame(np.asarray(X, dtype=np.float64), columns=pd.Index(preprocessor.names_))
+    return X[[column.name for column in preprocessor.columns_]]

@@ -189,7 +189,8 @@ def _frequent_names(names: Sequence[str], numbers: np.ndarray) -> str:
 
 
 def _clock(seconds: float) -> str:
-    return f"{int(seconds // 3600):02d}:{int(seconds % 3600 // 60):02d}"
+    minutes = round(seconds / 60) % 1440
+    return f"{minutes // 60:02d}:{minutes % 60:02d}"
 
 
 def _without_rounding(values: np.ndarray) -> np.ndarray:

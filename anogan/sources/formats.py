@@ -36,6 +36,8 @@ class TableFormat(ABC):
         Whether a folder of such files is one table.
     compressed : bool
         Whether the name of a file may go on with ``.gz``, ``.bz2``, ``.xz``, ``.zst`` or ``.zip``.
+    stores_types : bool
+        Whether each column has a type in the file, rather than only texts.
     names : list of str
         All columns in the file's order.
     index : list of str
@@ -47,6 +49,7 @@ class TableFormat(ABC):
     suffixes: ClassVar[tuple[str, ...]]
     folders: ClassVar[bool] = False
     compressed: ClassVar[bool] = False
+    stores_types: ClassVar[bool] = False
     names: list[str]
     index: Sequence[str] = ()
     notes: Sequence[Note] = ()

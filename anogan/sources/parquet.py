@@ -22,6 +22,7 @@ class Parquet(TableFormat):
 
     suffixes: ClassVar[tuple[str, ...]] = (".parquet",)
     folders: ClassVar[bool] = True
+    stores_types: ClassVar[bool] = True
 
     def __init__(self, path: Path) -> None:
         self.path = path

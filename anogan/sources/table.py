@@ -110,6 +110,7 @@ class TableFile(Source):
     """
 
     kind = "table"
+    _unread: frozenset[str] = frozenset()
 
     def __init__(
         self,
@@ -180,10 +181,19 @@ class TableFile(Source):
         return format_of(path) is not None
 
     def in_roles(self, roles: Mapping[Any, str] | None) -> TableFile:
-        """Return this file with some columns read as text: those whose role does not need numbers."""
-        as_text = [str(name) for name, role in (roles or {}).items() if not role.startswith("number")]
+        """Return this file, of which `sample` reads columns as their roles need them.
+
+        Columns that are left out are not read and stand empty in the sample. Those whose role does not need numbers are
+        read as text, unless the file stores types.
+        """
+        from ..data.columns.roles import LEFT_OUT_ROLES  # loads scikit-learn
+
         copied = copy.copy(self)
-        copied.text = (*self.text, *(name for name in as_text if name in self.columns))
+        given = {str(name): str(role) for name, role in (roles or {}).items() if str(name) in self.columns}
+        copied._unread = frozenset(name for name, role in given.items() if role in LEFT_OUT_ROLES)
+        if not self._format.stores_types:
+            as_text = (name for name, role in given.items() if not role.startswith("number"))
+            copied.text = (*self.text, *(name for name in as_text if name not in copied._unread))
         return copied
 
     def check_column(self, name: str) -> None:
@@ -271,7 +281,7 @@ class TableFile(Source):
         rng = np.random.default_rng(seed)
         candidates, rare = ReservoirSample(rows), RareValueRows()
         with self._explained(lambda: f" (after row {candidates.seen})" if candidates.seen else ""):
-            types = self._inferred(self.columns)
+            types = self._inferred([name for name in self.columns if name not in self._unread])
             for table in self._readable(types, ROWS_AT_ONCE):
                 rare.offer(table)
                 candidates.offer(table, rng.random(table.num_rows))
@@ -279,6 +289,9 @@ class TableFile(Source):
                     progress(candidates.seen)
         drawn = candidates.drawn()
         frame = self.frame(pa.concat_tables([drawn, *rare.rows]))
+        for position, name in enumerate(self.columns):
+            if name in self._unread:
+                frame.insert(position, name, None)
         return RowSample(frame[: len(drawn)], frame, candidates.seen)
 
     def frame(self, table: pa.Table) -> pd.DataFrame:

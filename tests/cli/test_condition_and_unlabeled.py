@@ -27,9 +27,9 @@ def test_a_conditioned_model_scores_a_stream(run, data, conditioned, tmp_path):
         run("score", data / source, "-m", conditioned, "-o", output, "--reasons", 5, *options)
         found.append(pd.read_csv(output))
     for column in found[0].columns[1:3]:
-        np.testing.assert_allclose(*(scores[column] for scores in found), rtol=1e-5)
+        np.testing.assert_allclose(*(scores[column] for scores in found), rtol=1e-5, atol=1e-6)
     expected = anogan.load(conditioned).anomaly_score(pd.read_parquet(data / "new.parquet"))
-    np.testing.assert_allclose(found[0]["score"], expected, rtol=1e-5)
+    np.testing.assert_allclose(found[0]["score"], expected, rtol=1e-5, atol=1e-6)
     assert (found[0].loc[found[0]["reason_5"] == "shop", "reason_5_share"] == 0).all()
     assert run("sample", "-m", conditioned, "-n", 5, "-o", tmp_path / "made.csv").exit_code == 0
     assert list(pd.read_csv(tmp_path / "made.csv").columns) == list(mixed_table(1).columns)
