@@ -137,7 +137,7 @@ def encode_number(x: np.ndarray, missing: bool, channel: int, out: np.ndarray, s
 
 
 def encode_missing(x: np.ndarray, missing: bool, out: np.ndarray) -> np.ndarray:
-    """Write which values are missing into `out` (n, 1); without missing values in fit return them instead: (n,) bool."""
+    """Write which values are missing into `out` (n, 1); without missing values in fit, return them: (n,) bool."""
     gone = np.isnan(x)
     if missing:
         out[:, 0] = gone

@@ -253,7 +253,8 @@ def test_unseen_categories_are_all_zero_and_reported():
 
 
 def test_the_known_values_of_a_number_reach_from_the_smallest_to_the_largest():
-    column = TablePreprocessor().fit(table(few=[3.0, 1.0, 3.0] * 10, many=np.arange(30)[::-1])).columns_
+    X = table(few=[3.0, 1.0, 3.0] * 10, many=np.arange(30)[::-1])
+    column = TablePreprocessor(columns={"many": "number"}).fit(X).columns_
     assert column[0].known == [1.0, 3.0]
     assert len(column[1].known) == 17
     assert (column[1].known[0], column[1].known[-1]) == (0.0, 29.0)
