@@ -56,6 +56,7 @@ BASELINES: dict[str, Baseline] = {
     "deep_svdd": Baseline("pyod.models.deep_svdd.DeepSVDD", kind="deep"),
     "lunar": Baseline("pyod.models.lunar.LUNAR", QUADRATIC_ROWS, kind="deep"),
     "dif": Baseline("pyod.models.dif.DIF", kind="deep"),
+    "ddae": Baseline("anogan.evaluation.ddae.DDAE", kind="deep"),
     "pyod_anogan": Baseline("pyod.models.anogan.AnoGAN", kind="pyod-gan"),
     "pyod_alad": Baseline("pyod.models.alad.ALAD", kind="pyod-gan"),
     "pyod_so_gaal": Baseline("pyod.models.so_gaal.SO_GAAL", kind="pyod-gan"),
