@@ -145,6 +145,8 @@ def write(dates: pd.Series, form: str) -> pd.Series:
         return (dates - pd.Timestamp(0)) / pd.Timedelta(1, EPOCHS[form])
     if form == EXCEL:
         return (dates - _EXCEL_START) / pd.Timedelta(1, "D")
+    if "%z" in form:
+        dates = dates.dt.tz_localize("UTC")
     texts = dates.map(lambda date: date.isoformat() if form == ISO else date.strftime(form), na_action="ignore")
     return texts.astype(object).where(dates.notna(), None)
 

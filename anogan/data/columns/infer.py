@@ -10,6 +10,7 @@ import pandas as pd
 from pandas.api import types
 
 from ...errors import InputError
+from ...sources.text_numbers import NumberFormat
 from . import doubts
 from .category import (
     MAX_CATEGORIES,
@@ -28,8 +29,10 @@ from .notes import ColumnNote, role_note
 from .number import NUMBER_OBJECTS, NumberColumn, spread_values, to_numbers
 from .roles import LEFT_OUT_ROLES, Role
 from .series import drop_advice, inferred_type, plain
+from .texts import number_format
 
 Kind = Literal["number", "boolean", "category", "date"]
+_EACH = "learns each value"
 _NOTED_UNSEEN = 0.05  # expected share of new rows with an unseen value from which on it is noted
 
 
@@ -143,7 +146,8 @@ def learn_category(name: str | int, series: pd.Series) -> CategoryColumn:
 
 def _in_role(name: str | int, series: pd.Series, rows: np.ndarray | None, n: int, kind: Kind, role: Role) -> Learned:
     if role.kind == "number":
-        return _number(name, series, rows, n)
+        is_text = kind == "category" and inferred_type(series) == "string"
+        return _number(name, series, rows, n, number_format(name, series, certain=True) if is_text else None)
     if role.kind == "category":
         return Learned(_category(name, series, "boolean" if kind == "boolean" else "category", n))
     form = role.format
@@ -166,24 +170,32 @@ def _inferred_number(name: str | int, series: pd.Series, rows: np.ndarray | None
     form, notes = _date_format(name, series, "number")
     if form:
         return _date(name, series, rows, form, trend=False, notes=notes)
-    learned = _number(name, series, rows, n)
-    x = to_numbers(series[:n])
+    return _unless_doubtful(name, series, _number(name, series, rows, n), n)
+
+
+def _unless_doubtful(name: str | int, series: pd.Series, learned: Learned, n: int) -> Learned:
+    """Return what was learned of a column of numbers, or why it says nothing about what is normal."""
+    assert isinstance(learned.column, NumberColumn)
+    x = learned.column.values(series[:n])
     why = doubts.identifier(name, x) or doubts.calendar(name, x)
     if why:
         return Learned(None, why=why, notes=[role_note(name, f"{why}; it is not learned", "number", "learns it")])
     if doubts.names_identifier(name) and len(x) >= doubts.FEWEST_ROWS:
         seen = f"is named like an identifier, but its {len(np.unique(x)):,} distinct values are learned as a number"
-        return replace(learned, notes=[role_note(name, seen, "category", "learns each value")])
+        return replace(learned, notes=[role_note(name, seen, "category", _EACH)])
     return learned
 
 
-def _number(name: str | int, series: pd.Series, rows: np.ndarray | None, n: int) -> Learned:
-    x = to_numbers(series, rows=n)
+def _number(
+    name: str | int, series: pd.Series, rows: np.ndarray | None, n: int, form: NumberFormat | None = None
+) -> Learned:
+    written = [] if form is None else [form.decimal, form.thousands, form.unit]
+    x = to_numbers(series, n, written)
     whole = types.is_integer_dtype(series.dtype) or inferred_type(series) == "integer"
     dtype = dtype_name(series.dtype, NUMBER, otherwise="float64")
     training = x if rows is None else x[rows]
     low, high = _range(x[:n])
-    column = NumberColumn(name, dtype, whole, bool(np.isnan(x).any()), -1, spread_values(training), low, high)
+    column = NumberColumn(name, dtype, whole, bool(np.isnan(x).any()), -1, spread_values(training), low, high, written)
     return Learned(column, training)
 
 
@@ -191,6 +203,11 @@ def _inferred_text(name: str | int, series: pd.Series, rows: np.ndarray | None, 
     form, notes = _date_format(name, series, "category")
     if form:
         return _date(name, series, rows, form, trend=False, notes=notes)
+    written = number_format(name, series)
+    if written is not None:
+        seen = f"holds {written.words()} as text and is read as numbers"
+        learned = _unless_doubtful(name, series, _number(name, series, rows, n, written), n)
+        return replace(learned, notes=learned.notes or [role_note(name, seen, "category", _EACH)])
     codes, values = distinct_values(series)
     known = [value for value in values if value is not None]
     counts = np.bincount(codes[:n], minlength=len(values))[: len(known)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,10 +11,12 @@ import pandas as pd
 from pandas.api import types
 
 from ...errors import InputError
+from ...sources.text_numbers import NumberFormat
 from ..scaling import NumericScaler
 from ..state import State, StateReader
 from .dtypes import NUMBER, OBJECT, dtype_of
 from .series import first_value, inferred_type, plain, type_changed
+from .texts import read_numbers
 
 NUMBER_OBJECTS = ("integer", "floating", "mixed-integer-float", "decimal")
 """What pandas infers for object columns that hold numbers."""
@@ -41,6 +44,8 @@ class NumberColumn:
         Result of `spread_values`.
     low, high : float
         The least and the greatest training value.
+    written : list of str
+        Decimal sign, sign between thousands and unit of numbers that are written as text; empty for numbers.
     """
 
     name: str | int
@@ -51,6 +56,7 @@ class NumberColumn:
     known: list[float] = field(default_factory=list)
     low: float = 0.0
     high: float = 0.0
+    written: list[str] = field(default_factory=list)
     kind: str = "number"
 
     @property
@@ -63,11 +69,11 @@ class NumberColumn:
 
     @property
     def arrow_type(self) -> str:
-        return "double"
+        return "string" if self.written else "double"
 
     def values(self, series: pd.Series) -> np.ndarray:
-        """(n,) float64, NaN = missing; `InputError` for text, dates and infinities."""
-        return to_numbers(series)
+        """(n,) float64, NaN = missing; `InputError` for other text, dates and infinities."""
+        return to_numbers(series, written=self.written)
 
     def encode(self, series: pd.Series, out: np.ndarray, scaler: NumericScaler) -> np.ndarray:
         """Write the code of `series` into `out` (n, width); return which values are unseen: (n,) bool."""
@@ -81,7 +87,7 @@ class NumberColumn:
 
     def unseen(self, series: pd.Series) -> dict[Any, int]:
         """The number of missing values, under None, if there were none in fit."""
-        count = 0 if self.missing else int(series.isna().sum())
+        count = 0 if self.missing else int(np.isnan(self.values(series)).sum())
         return {None: count} if count else {}
 
     def decode(self, code: np.ndarray, scaler: NumericScaler) -> pd.Series:
@@ -108,7 +114,7 @@ class NumberColumn:
     @classmethod
     def from_state(cls, state: StateReader, channels: int) -> NumberColumn:
         """The column of a state, whose scaler has so many `channels`."""
-        return cls(
+        column = cls(
             name=state.label("name"),
             dtype=state.text("dtype", pattern=f"{NUMBER}|{OBJECT}"),
             integer=state.flag("integer"),
@@ -117,7 +123,11 @@ class NumberColumn:
             known=state.numbers("known", SPREAD),
             low=state.number("low"),
             high=state.number("high"),
+            written=state.items("written", 3),
         )
+        if column.written and (len(column.written) != 3 or not all(isinstance(sign, str) for sign in column.written)):
+            raise state.error("written", column.written, "three texts, or nothing")
+        return column
 
 
 def encode_number(x: np.ndarray, missing: bool, channel: int, out: np.ndarray, scaler: NumericScaler) -> np.ndarray:
@@ -157,7 +167,7 @@ def spread_values(training: np.ndarray) -> list[float]:
     return [float(value) for value in values[places]]
 
 
-def to_numbers(series: pd.Series, rows: int | None = None) -> np.ndarray:
+def to_numbers(series: pd.Series, rows: int | None = None, written: Sequence[str] = ()) -> np.ndarray:
     """(n,) float64, NaN = missing.
 
     Parameters
@@ -165,6 +175,8 @@ def to_numbers(series: pd.Series, rows: int | None = None) -> np.ndarray:
     series : (n,) Series
     rows : int, optional
         The first rows, in which infinities are counted for the message.
+    written : sequence of str
+        Decimal sign, sign between thousands and unit of numbers as text, which are read then.
 
     Raises
     ------
@@ -176,6 +188,8 @@ def to_numbers(series: pd.Series, rows: int | None = None) -> np.ndarray:
         series = series.astype(dtype.categories.dtype)
         dtype = series.dtype
     numeric = types.is_numeric_dtype(dtype) and not types.is_complex_dtype(dtype)
+    if not numeric and written and inferred_type(series) == "string":
+        series, numeric = pd.Series(read_numbers(series, NumberFormat(*written)), name=name), True
     if not numeric:
         if series.isna().all():
             return np.full(len(series), np.nan)

@@ -1,0 +1,266 @@
+"""Which columns are learned, as what, and what is said about the others, whatever the data come from."""
+
+import hashlib
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.base import clone
+
+import anogan
+from anogan import ColumnWarning, DenoisingGAN, InputError, TableFile
+from anogan.data.columns import doubts
+from anogan.data.columns.formats import formats_of
+from anogan.data.tabular import TablePreprocessor
+
+N = 500
+RNG = np.random.default_rng(0)
+BASE = pd.DataFrame({"amount": RNG.normal(50, 9, N), "size": RNG.integers(0, 60, N)})
+DAYS = pd.date_range("2024-01-01", periods=N)
+TINY = DenoisingGAN.tiny | {"random_state": 0}
+
+
+def learned(column, name="x", columns=None):
+    preprocessor = TablePreprocessor(columns=columns).fit(BASE.assign(**{name: column}))
+    found = {c.name: c for c in preprocessor.columns_}.get(name)
+    return found, [note.text() for note in preprocessor.notes_]
+
+
+@pytest.fixture(params=["csv", "parquet", "frame"])
+def source(request, tmp_path):
+    def of(table):
+        if request.param == "frame":
+            return table
+        path = tmp_path / f"table.{request.param}"
+        table.to_csv(path, index=False) if request.param == "csv" else table.to_parquet(path)
+        return TableFile(path)
+
+    return of
+
+
+NEAR_UNIQUE = {
+    "IDs": [f"ID{i}" for i in range(N)],
+    "e-mails": [f"a.b{i}@example.org" for i in range(N)],
+    "free text": [" ".join(RNG.choice(list("abcdefg"), 8)) for _ in range(N)],
+    "hashes": [hashlib.md5(str(i).encode()).hexdigest() for i in range(N)],
+    "URLs": [f"https://example.org/{i % 300}" for i in range(N)],
+}
+
+
+@pytest.mark.parametrize("texts", NEAR_UNIQUE.values(), ids=list(NEAR_UNIQUE))
+def test_a_text_that_differs_in_most_rows_is_not_learned_and_said(source, texts):
+    with pytest.warns(ColumnWarning, match=r"Column 'x' has \d+ distinct texts in 500 rows .* not learned"):
+        model = DenoisingGAN(**TINY).fit(source(BASE.assign(x=texts)))
+    assert [column.name for column in model.preprocessor_.columns_] == ["amount", "size"]
+    with_it = model.anomaly_score(BASE.assign(x=texts))
+    np.testing.assert_array_equal(with_it, model.anomaly_score(BASE))
+
+
+def test_a_text_with_many_values_is_learned_with_a_note(source):
+    with pytest.warns(ColumnWarning, match=r"'x' has \d+ distinct texts in 500 rows; about \d+% of new rows"):
+        model = DenoisingGAN(**TINY).fit(source(BASE.assign(x=RNG.choice([f"w{i}" for i in range(200)], N))))
+    assert model.preprocessor_.columns_[2].kind == "category"
+
+
+def test_an_array_of_text_is_refused():
+    with pytest.raises(InputError, match="could not convert string"):
+        DenoisingGAN(**TINY).fit(np.array([[f"ID{i}", 1.0] for i in range(N)], dtype=object))
+
+
+def test_one_infinity_is_one_row(source):
+    with pytest.raises(InputError, match=r"'x' contains infinity in 1 row\(s\)"):
+        DenoisingGAN(**TINY).fit(source(BASE.assign(x=np.where(np.arange(N) == 7, np.inf, BASE["amount"]))))
+
+
+@pytest.mark.parametrize(
+    ("name", "numbers", "why"),
+    [
+        ("x", np.arange(N) + 17, "numbers the rows in their order"),
+        ("x", np.sort(RNG.choice(10**6, N, replace=False))[::-1], "numbers the rows in their order"),
+        ("x", RNG.permutation(2 * N)[:N], "as identifiers have"),
+        ("customer_id", RNG.integers(0, 10**9, N), "named like an identifier"),
+        ("Unnamed: 0", RNG.integers(0, 10**9, N), "named like an identifier"),
+        ("", RNG.integers(0, 10**9, N), "named like an identifier"),
+        ("month", RNG.integers(1, 9, N), "holds only the months 1 to 8"),
+        ("year", np.full(N, 2013), "holds the year 2013 alone"),
+    ],
+)
+def test_what_identifies_rows_is_not_learned_unless_it_has_a_role(name, numbers, why):
+    column, notes = learned(numbers, name)
+    assert column is None
+    assert why in notes[0]
+    assert f"columns={{{name!r}: 'number'}} learns it." in notes[0]
+    column, notes = learned(numbers, name, columns={name: "number"})
+    assert (column.kind, notes) == ("number", [])
+
+
+@pytest.mark.parametrize(
+    ("name", "numbers"),
+    [
+        ("x", RNG.normal(size=N)),  # a measurement is unique too
+        ("x", np.sort(RNG.normal(size=N))),
+        ("x", RNG.choice(10**7, N, replace=False)),  # unique by chance
+        ("x", RNG.integers(0, 1000, N)),
+        ("paid", RNG.integers(0, 10**9, N)),
+        ("month", RNG.integers(1, 13, N)),
+        ("hour", RNG.integers(8, 19, N)),
+        ("year", RNG.integers(1990, 2024, N)),
+        ("constant", np.full(N, 7)),  # another value in a new row is evidence
+    ],
+)
+def test_what_measures_something_is_learned_without_a_word(name, numbers):
+    column, notes = learned(numbers, name)
+    assert (column.kind, notes) == ("number", [])
+
+
+def test_a_repeated_identifier_is_a_number_with_a_note():
+    column, notes = learned(RNG.integers(0, 20, N), "store_id")
+    assert column.kind == "number"
+    assert "columns={'store_id': 'category'} learns each value" in notes[0]
+
+
+@pytest.mark.parametrize(
+    ("form", "parts"),
+    [
+        ("%d.%m.%Y", ["week", "year"]),
+        ("%m/%d/%Y", ["week", "year"]),
+        ("%d/%m/%Y", ["week", "year"]),
+        ("%d.%m.%y", ["week", "year"]),
+        ("%Y-%m-%d %H:%M", ["day", "week", "year"]),
+        ("%Y-%m-%dT%H:%M:%S%z", ["day", "week", "year"]),
+        ("%m/%d/%Y %I:%M %p", ["day", "week", "year"]),
+        ("%b-%Y", ["year"]),
+        ("%Y-%m", ["year"]),
+        ("%Y%m%d", ["week", "year"]),
+        ("%H:%M", ["day"]),
+    ],
+)
+def test_dates_written_as_text_are_read(form, parts):
+    dates = (DAYS + pd.to_timedelta(np.arange(N) * 7919 % 86400, unit="s")).tz_localize("UTC")
+    texts = [date.strftime(form) for date in dates]
+    column, notes = learned(texts)
+    assert (column.kind, column.format, column.parts, notes) == ("date", form, parts, [])
+    preprocessor = TablePreprocessor().fit(BASE.assign(x=texts))
+    back = preprocessor.inverse(preprocessor.transform(BASE.assign(x=texts), torch.float64).tensor.numpy())["x"]
+    assert formats_of(back.tolist())[0] == form
+    with pytest.raises(InputError, match=r"'x' should hold dates in the format .*, but has 'soon'"):
+        preprocessor.transform(BASE.assign(x="soon"), torch.float64)
+
+
+def test_dates_written_as_numbers_are_read():
+    column, _ = learned([int(f"{day:%Y%m%d}") for day in DAYS])
+    assert (column.kind, column.format) == ("date", "%Y%m%d")
+    seconds = (pd.date_range("2024-01-01", periods=N, freq="2h") - pd.Timestamp(0)) // pd.Timedelta(1, "s")
+    column, _ = learned(np.asarray(seconds), "created_at")
+    assert (column.format, column.parts) == ("epoch:s", ["day", "week"])
+
+
+def test_gaps_among_dates_are_missing_dates():
+    column, _ = learned([f"{day:%d.%m.%Y}" if i % 50 else "n/a" for i, day in enumerate(DAYS)])
+    assert (column.kind, column.missing) == ("date", True)
+
+
+def test_what_does_not_decide_between_day_and_month_is_said():
+    texts = [f"{day:%m/%d/%Y}" for day in pd.DatetimeIndex(RNG.choice(pd.date_range("2024-01-01", periods=12), N))]
+    column, notes = learned(texts)
+    assert column.format == "%m/%d/%Y"
+    assert "columns={'x': 'date:%d/%m/%Y'} reads them so" in notes[0]
+    column, notes = learned(texts, columns={"x": "date:%d/%m/%Y"})
+    assert (column.format, column.parts, notes) == ("%d/%m/%Y", ["week"], [])  # eleven months are no year
+
+
+@pytest.mark.parametrize("text", ["10.5.3", "1.75", "A-1", "12", "2024", "106,91", "May", ""])
+def test_other_texts_are_no_dates(text):
+    assert formats_of([text] * 3) == []
+
+
+def test_of_two_weeks_the_season_is_not_learned_and_of_one_day_nothing_is():
+    column, _ = learned(pd.date_range("2024-01-01", periods=N, freq="40min"))
+    assert column.parts == ["day", "week"]
+    column, notes = learned(pd.date_range("2024-01-01", periods=N, freq="1min"))
+    assert column is None
+    assert "'trend'} learns the time itself" in notes[0]
+
+
+def test_a_later_period_of_the_same_kind_scores_alike():
+    """A timestamp every two hours; training ends, and the next 500 rows and those of nine months later follow."""
+
+    def rows(start):
+        rng = np.random.default_rng(1)
+        return pd.DataFrame({"amount": rng.normal(size=N), "when": pd.date_range(start, periods=N, freq="2h")})
+
+    model = DenoisingGAN(**TINY).fit(rows("2024-01-01"))
+    scores = model.anomaly_score(rows("2024-01-01"))
+    np.testing.assert_allclose(model.anomaly_score(rows("2024-10-07")), scores, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("texts", "words"),
+    [
+        ([f"{v:.2f}".replace(".", ",") for v in BASE["amount"]], "decimal commas"),
+        ([f"{v * 1000:,.2f}" for v in BASE["amount"]], "commas between thousands"),
+        ([f"€{v:.2f}" for v in BASE["amount"]], "the sign '€'"),
+        (["?", *(f"{v:.2f}" for v in BASE["amount"][1:])], "numbers as text"),
+    ],
+)
+def test_numbers_as_text_are_numbers_in_a_frame_too(texts, words):
+    column, notes = learned(texts)
+    assert column.kind == "number"
+    assert words in notes[0]
+    column, notes = learned([f"{v:05d}" for v in RNG.integers(1000, 1020, N)])
+    assert (column.kind, notes) == ("category", [])
+    with pytest.raises(InputError, match=r"'x' holds numbers, but also 'oops' \(row 499\)"):
+        learned([*(f"{v:.2f}" for v in BASE["amount"][1:]), "oops"])
+
+
+def test_roles_are_a_parameter_that_is_cloned_saved_and_obeyed(tmp_path):
+    X = BASE.assign(plz=RNG.choice(["01000", "80331"], N), mcc=RNG.choice([5411, 5812], N), name=NEAR_UNIQUE["IDs"])
+    roles = {"plz": "category", "mcc": "category", "size": "drop", "name": "id"}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ColumnWarning)
+        model = clone(DenoisingGAN(**TINY, columns=roles)).fit(X)
+    model.save(tmp_path / "model.anogan")
+    loaded = anogan.load(tmp_path / "model.anogan")
+    assert loaded.columns == model.columns == roles
+    assert [(c.name, c.kind) for c in loaded.preprocessor_.columns_][1:] == [("plz", "category"), ("mcc", "category")]
+    assert list(loaded.feature_names_in_) == list(X.columns)
+    scores = model.anomaly_score(X)
+    for new in (X, X.drop(columns=["size", "name"])):
+        np.testing.assert_array_equal(loaded.anomaly_score(new), scores)
+    assert loaded.explain(X[:2]).columns.tolist() == ["amount", "plz", "mcc"]
+    assert set(loaded.reasons(X[:2])["column"]) <= {"amount", "plz", "mcc"}
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"amuont": "number"}, "no column 'amuont'.* Did you mean 'amount'"),
+        ({"amount": "categry"}, "role of column 'amount' is 'categry'.* Did you mean 'category'"),
+        ({"amount": "date"}, "no known format of dates"),
+        ({"text": "number"}, "role 'number', but holds other texts, such as 'ID0'"),
+        ({"text": "category"}, "'text' has 500 distinct values in 500 rows"),
+        ({"text": "date:%d.%m.%Y"}, "dates in the format '%d.%m.%Y', but has 'ID0'"),
+        ({"text": "date:dd.mm.yyyy"}, "'dd.mm.yyyy' is no format of dates"),
+        ({"text": "drop", "amount": "id", "size": "drop"}, "No column is left to learn"),
+    ],
+)
+def test_a_role_that_does_not_fit_is_one_sentence(columns, message):
+    with pytest.raises(InputError, match=message):
+        TablePreprocessor(columns=columns).fit(BASE.assign(text=NEAR_UNIQUE["IDs"]))
+
+
+def test_roles_need_column_names():
+    with pytest.raises(InputError, match=r"X has no column names\. Give a DataFrame"):
+        DenoisingGAN(**TINY, columns={"amount": "number"}).fit(BASE.to_numpy())
+
+
+def test_an_array_never_loses_a_column():
+    X = np.column_stack([np.arange(N), BASE["amount"]])
+    assert DenoisingGAN(**TINY).fit(X).n_features_in_ == 2
+
+
+@pytest.mark.parametrize("name", ["heat_index", "paid", "valid", "grid", "covid", "monkey", "Number of bedrooms", 0])
+def test_names_that_only_look_like_identifiers(name):
+    assert not doubts.names_identifier(name)
