@@ -28,6 +28,7 @@ from .errors import CalibrationWarning as CalibrationWarning
 from .errors import ColumnWarning as ColumnWarning
 from .errors import FormatError as FormatError
 from .errors import InputError as InputError
+from .errors import RangeWarning as RangeWarning
 from .errors import TrainingDivergedError as TrainingDivergedError
 from .errors import TrainingHealthWarning as TrainingHealthWarning
 from .evaluation import baselines as baselines

@@ -37,5 +37,9 @@ class ColumnWarning(UserWarning):
         self.shell = shell or text
 
 
+class RangeWarning(ColumnWarning):
+    """More values of a column lie beyond the range of training than in other rows of the same distribution."""
+
+
 class CalibrationWarning(UserWarning):
     """There are too few rows to keep the target false-alarm rate."""

@@ -81,6 +81,7 @@ class LazyGroup(click.Group):
     ) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("default", UserWarning)
+            warnings.simplefilter("ignore", anogan.RangeWarning)  # the notes of a stream say it once
             warnings.showwarning = _show_warning
             try:
                 code = super().main(args, prog_name, complete_var, standalone_mode=False, **extra)

@@ -231,6 +231,7 @@ class _Run:
         self.rows, self.stream.start = journal.state.get("rows", 0), journal.state.get("end", 0)
         for column, counts in journal.state.get("unseen", {}).items():
             self.stream.unseen[column] = Counter(counts)
+        self.stream.ranges.restore(journal.state.get("ranges", {}))
         self.stream.skipped.update(journal.state.get("skipped", {}))
         for table in self._tables(fdr):
             journal.append(table, self._state())
@@ -290,6 +291,7 @@ class _Run:
             "rows": self.rows,
             "end": self.end,
             "unseen": self.stream.unseen,
+            "ranges": self.stream.ranges.counts,
             "skipped": self.stream.skipped,
         }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import tee
 from typing import Any, Self
@@ -15,6 +15,7 @@ import torch
 from ..errors import FormatError, InputError
 from .columns import CategoryColumn, Column, ColumnNote, column_from_state, learn_category
 from .columns.dtypes import CATEGORY, OBJECT, dtype_name
+from .columns.ranges import Beyond
 from .preprocessor import Preprocessor
 from .samples import Samples
 from .spec import SampleSpec
@@ -220,6 +221,14 @@ class ConditionPreprocessor(Preprocessor):
         if self.kind == "table":
             codes.insert(self.position_, np.empty((0, 1)))
         return codes
+
+    def count_beyond(self, X: Any) -> dict[str | int, Beyond]:
+        """As the inner preprocessor."""
+        return self.inner.count_beyond(split_condition(X, self.column)[0])
+
+    def range_notes(self, counts: Mapping[str | int, Beyond]) -> list[ColumnNote]:
+        """As the inner preprocessor."""
+        return self.inner.range_notes(counts)
 
     def column_types(self) -> dict[str | int, str]:
         """See `Preprocessor.column_types`."""

@@ -14,6 +14,7 @@ from sklearn.base import BaseEstimator
 
 from ..errors import InputError
 from .columns import Column, ColumnNote
+from .columns.ranges import Beyond, RangeCounter
 from .samples import Samples
 from .spec import SampleSpec
 from .state import State
@@ -82,6 +83,18 @@ class Preprocessor(BaseEstimator, ABC):
 
         See `NumericScaler.hides`. Pictures have no such columns.
         """
+        return []
+
+    def count_beyond(self, X: Any) -> dict[str | int, Beyond]:
+        """Count the values of X beyond the range of training, by column of numbers or dates of a table."""
+        return {}
+
+    def range_counter(self) -> RangeCounter:
+        """Return a counter of rows beyond the range of training."""
+        return RangeCounter(self.count_beyond, self.range_notes)
+
+    def range_notes(self, counts: Mapping[str | int, Beyond]) -> list[ColumnNote]:
+        """Return a note for each column with more values beyond the range than chance explains."""
         return []
 
     def column_types(self) -> dict[str | int, str]:

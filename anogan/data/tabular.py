@@ -12,6 +12,7 @@ import torch
 
 from ..errors import FormatError, InputError
 from .columns import CategoryColumn, Column, ColumnNote, NumberColumn, column_from_state, learn_column, roles_of
+from .columns.ranges import Beyond, count_beyond, range_notes
 from .preprocessor import Preprocessor
 from .samples import TensorSamples
 from .scaling import NumericScaler
@@ -45,6 +46,8 @@ class TablePreprocessor(Preprocessor):
         The columns that are learned, in the table's order.
     ignored_ : dict of str or int to str
         The columns that are not learned, and why.
+    rows_ : int
+        Number of training rows, from which the ranges of columns come.
     notes_ : list of ColumnNote
         What the last fit saw in the columns; a model file does not keep them.
     starts_ : list of int
@@ -75,6 +78,7 @@ class TablePreprocessor(Preprocessor):
         """Learn the columns of X, and the scaling statistics from the training rows alone."""
         self.names_ = _column_names(X)
         _check_not_empty(X)
+        self.rows_ = len(X) if sampled is None else sampled
         roles = roles_of(self.columns, self.names_)
         self.columns_: list[Column] = []
         self.ignored_: dict[str | int, str] = {}
@@ -143,6 +147,14 @@ class TablePreprocessor(Preprocessor):
         found = {column.name: column.unseen(X.iloc[:, position]) for position, column in enumerate(self.columns_)}
         return {name: values for name, values in found.items() if values}
 
+    def count_beyond(self, X: pd.DataFrame) -> dict[str | int, Beyond]:
+        """See `Preprocessor.count_beyond`."""
+        return count_beyond(self.columns_, self._checked(X))
+
+    def range_notes(self, counts: Mapping[str | int, Beyond]) -> list[ColumnNote]:
+        """See `Preprocessor.range_notes`."""
+        return range_notes(self.columns_, counts, self.rows_)
+
     def known_codes(self) -> list[np.ndarray]:
         """See `Preprocessor.known_codes`."""
         return [column.known_codes(self.scaler_) for column in self.columns_]
@@ -157,6 +169,7 @@ class TablePreprocessor(Preprocessor):
             "kind": self.kind,
             "names": list(self.names_),
             "ignored": list(self.ignored_.values()),
+            "rows": self.rows_,
             "columns": [column.to_state() for column in self.columns_],
             "scaler": self.scaler_.to_state(),
         }
@@ -178,6 +191,7 @@ class TablePreprocessor(Preprocessor):
         if used != list(range(channels)):
             raise FormatError(f"{state.path}.columns uses the channels {used} of a scaler with {channels}.")
         self._restore_names(state)
+        self.rows_ = state.integer("rows", 1, 2**62)
         self._set_starts()
         return self
 

@@ -18,7 +18,7 @@ from ..data.preprocessor import Preprocessor
 from ..data.samples import Samples
 from ..engine.callbacks import Callback
 from ..engine.module import GANModule
-from ..errors import CalibrationWarning, InputError, TrainingHealthWarning
+from ..errors import CalibrationWarning, InputError, RangeWarning, TrainingHealthWarning
 from ..nn.backbone import Backbone
 from ..scoring.drift import Drift
 from ..seeding import draw_seed, seeded
@@ -190,9 +190,15 @@ class Detector(CommonParameters, ModelFileMixin, OutlierMixin, BaseEstimator):
         none in fit; for the latter in a column of numbers or dates, up to 17 values from the smallest to the largest
         training value stand in. A `TableFile` is read in parts and never held in memory.
         """
+        state, ranges, found = self.fitted_state, self.preprocessor_.range_counter(), []
+        for part in self._parts(X) if isinstance(X, TableFile) else [X]:
+            found.append(state.score(self._samples(part)))
+            ranges.add(part)
+        scores = np.concatenate(found)
+        for note in ranges.notes():
+            warnings.warn(RangeWarning(note.text(), note.text(shell=True)), stacklevel=2)
         if isinstance(X, TableFile):
-            return np.concatenate([self.anomaly_score(part) for part in self._parts(X)])
-        scores = self.fitted_state.score(self._samples(X))
+            return scores
         if message := equal_scores(self.fitted_state, X, scores):
             warnings.warn(message, TrainingHealthWarning, stacklevel=2)
         return scores

@@ -66,6 +66,8 @@ class Stream:
         By column: the values that were not in the training data, and in how many rows they occurred so far.
     skipped : dict of str to str
         The pictures that could not be read so far, and why.
+    ranges : RangeCounter
+        Values beyond the range of training so far.
 
     Raises
     ------
@@ -97,6 +99,7 @@ class Stream:
 
     def __post_init__(self) -> None:
         self.source = _as_source(self.data, self.part, self.dialect)
+        self.ranges = self.detector.preprocessor_.range_counter()
         kind = self.detector.preprocessor_.kind
         kinds, words = {
             "table": (("table",), "a table"),
@@ -157,13 +160,15 @@ class Stream:
             if isinstance(self.source, TableFile):
                 self.source.check_readable(chunk, self.detector.preprocessor_.column_types())
             if self.source.kind == "table":
+                self.ranges.add(chunk.X)
                 self._note_unseen(self.detector.preprocessor_.unseen_values(chunk.X))
             yield chunk
 
     def notes(self) -> list[str]:
-        """Return a sentence about the pictures that were skipped, and one for each column with unseen values."""
+        """Return a sentence about the pictures that were skipped, and one for each column with unusual values."""
         unseen = [_unseen_message(column, counts) for column, counts in self.unseen.items()]
-        return [*([skipped_message(self.skipped)] if self.skipped else []), *unseen]
+        beyond = [note.text(shell=True) for note in self.ranges.notes()]
+        return [*([skipped_message(self.skipped)] if self.skipped else []), *unseen, *beyond]
 
     def normal_label(self, normal: str | None) -> str | None:
         """Return the label of normal samples: the given one, or "good" for a folder of pictures.

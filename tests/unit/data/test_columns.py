@@ -192,8 +192,32 @@ def test_a_later_period_of_the_same_kind_scores_alike():
         return pd.DataFrame({"amount": rng.normal(size=N), "when": pd.date_range(start, periods=N, freq="2h")})
 
     model = DenoisingGAN(**TINY).fit(rows("2024-01-01"))
-    scores = model.anomaly_score(rows("2024-01-01"))
-    np.testing.assert_allclose(model.anomaly_score(rows("2024-10-07")), scores, rtol=1e-4, atol=1e-5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", anogan.RangeWarning)
+        scores = model.anomaly_score(rows("2024-01-01"))
+    said = r"'when' lies beyond the range of training \(2024-01-01 00:00 to 2024-02-11 14:00\) in all 500 rows"
+    with pytest.warns(anogan.RangeWarning, match=said):
+        later = model.anomaly_score(rows("2024-10-07"))
+    np.testing.assert_allclose(later, scores, rtol=1e-4, atol=1e-5)
+
+
+def test_rows_beyond_the_range_are_said_once_per_call_and_only_if_they_are_no_chance(tmp_path):
+    model = DenoisingGAN(**TINY).fit(BASE[:100])
+    rng = np.random.default_rng(3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", anogan.RangeWarning)
+        for _ in range(20):
+            model.anomaly_score(pd.DataFrame({"amount": rng.normal(50, 9, 40), "size": rng.integers(0, 60, 40)}))
+        model.anomaly_score(BASE[:1] * 1000)  # one row is an anomaly, not a period
+    path = tmp_path / "later.csv"
+    BASE.assign(amount=BASE["amount"] + 100).to_csv(path, index=False)
+    with pytest.warns(anogan.RangeWarning, match="'amount' lies beyond .* in all 500 rows") as said:
+        model.anomaly_score(TableFile(path))
+    assert len(said) == 1
+    stream = anogan.Stream(model, path, chunk_rows=60)
+    assert not stream.notes()
+    list(stream)
+    assert [note for note in stream.notes() if "in all 500 rows" in note]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,120 @@
+"""Whether new rows lie beyond the range of training so often that they come from another period or population."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .column import Column
+from .date import DateColumn
+from .notes import ColumnNote
+from .number import NumberColumn
+
+LEAST_SHARE = 0.1
+"""Share of the rows beyond the range from which on it is said."""
+_CHANCE = 1e-6  # of a false note about rows of the same distribution as training
+_EXACT_ROWS = 1000  # up to which the distribution of the number of rows is computed exactly
+
+
+class Beyond(NamedTuple):
+    """Values of a column: how many there are, and how many of them lie beyond the range of training."""
+
+    values: int
+    beyond: int
+
+    def more(self, other: Beyond) -> Beyond:
+        """Return the sum of both."""
+        return Beyond(self.values + other.values, self.beyond + other.beyond)
+
+
+class RangeCounter:
+    """Counts values beyond the range of training over the parts of some data.
+
+    Attributes
+    ----------
+    counts : dict of str or int to Beyond
+    """
+
+    def __init__(
+        self,
+        count: Callable[[Any], Mapping[str | int, Beyond]],
+        notes: Callable[[Mapping[str | int, Beyond]], list[ColumnNote]],
+    ) -> None:
+        self._count, self._notes = count, notes
+        self.counts: dict[str | int, Beyond] = {}
+
+    def add(self, X: Any) -> None:
+        """Count the values of the next rows."""
+        for name, found in self._count(X).items():
+            self.counts[name] = self.counts.get(name, Beyond(0, 0)).more(found)
+
+    def restore(self, counts: Mapping[str, list[int]]) -> None:
+        """Go on from counts that were stored as JSON."""
+        self.counts = {name: Beyond(*found) for name, found in counts.items()}
+
+    def notes(self) -> list[ColumnNote]:
+        """Return a note for each column with more values beyond the range than chance explains."""
+        return self._notes(self.counts)
+
+
+def count_beyond(columns: Iterable[Column], X: Any) -> dict[str | int, Beyond]:
+    """Count the values of a DataFrame beyond the range of training, for columns of numbers and dates."""
+    found = {}
+    for column in columns:
+        if isinstance(column, NumberColumn | DateColumn):
+            values = column.values(X[column.name])
+            beyond = int(np.count_nonzero((values < column.low) | (values > column.high)))
+            found[column.name] = Beyond(len(values) - int(np.isnan(values).sum()), beyond)
+    return found
+
+
+def range_notes(columns: Iterable[Column], counts: Mapping[str | int, Beyond], rows: int) -> list[ColumnNote]:
+    """Return a note for each column with more values beyond the range than rows of the same distribution have.
+
+    Parameters
+    ----------
+    columns : Column
+        The fitted columns.
+    counts : dict
+        Column name -> its values in the new rows.
+    rows : int
+        Number of training rows.
+    """
+    notes = []
+    for column in columns:
+        found = counts.get(column.name)
+        if found is None or not _too_many(found, rows):
+            continue
+        which = f"all {found.values:,}" if found.beyond == found.values else f"{found.beyond:,} of {found.values:,}"
+        low, high = _shown(column)
+        advice = "The model knows nothing about such rows: fit again with some of them if they are normal."
+        seen = f"lies beyond the range of training ({low} to {high}) in {which} rows"
+        notes.append(ColumnNote(column.name, seen, advice, advice))
+    return notes
+
+
+def _too_many(found: Beyond, rows: int) -> bool:
+    """Whether so many values beyond the range of `rows` exchangeable others are no chance.
+
+    Of `m` new values, the number beyond the least and the greatest of `n` others is beta-binomial (m, 2, n - 1).
+    """
+    if rows < 2 or found.beyond < LEAST_SHARE * max(found.values, 1):
+        return False
+    from scipy import stats  # slow to load
+
+    if found.values <= _EXACT_ROWS:
+        chance = stats.betabinom(found.values, 2, rows - 1).sf(found.beyond - 1)
+    else:
+        chance = stats.beta(2, rows - 1).sf(found.beyond / found.values)
+    return bool(chance < _CHANCE)
+
+
+def _shown(column: Any) -> tuple[str, str]:
+    if isinstance(column, DateColumn):
+        low, high = (str(np.datetime64(round(seconds), "s")).replace("T", " ") for seconds in (column.low, column.high))
+        if low.endswith("00:00:00") and high.endswith("00:00:00"):
+            return low[:10], high[:10]
+        return low[:16], high[:16]
+    return f"{column.low:,.10g}", f"{column.high:,.10g}"
