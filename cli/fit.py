@@ -38,7 +38,7 @@ class ImageSize(click.ParamType):
     ),
 )
 @click.argument("data")
-@options.model_option
+@options.new_model_option
 @click.option(
     "--detector", "name", default=options.DEFAULT_DETECTOR, show_default=True, help="A name from `anogan list`."
 )
@@ -46,6 +46,20 @@ class ImageSize(click.ParamType):
 @click.option(
     "--normal", metavar="VALUE", help="Fit only on rows with this label (in --label, or in y of a .npz file)."
 )
+@click.option(
+    "--holdout",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    metavar="SHARE",
+    help="Leave out this share of the rows of a table, at random. `anogan evaluate` on the same file then measures "
+    "them by themselves.",
+)
+@click.option(
+    "--holdout-last",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    metavar="SHARE",
+    help="Leave out the last rows instead, in the order of the file or of --holdout-by.",
+)
+@click.option("--holdout-by", metavar="COLUMN", help="A column of dates or numbers, for --holdout-last.")
 @options.role_options
 @options.dialect_options
 @click.option(
@@ -88,6 +102,9 @@ def command(
     name: str,
     label: str | None,
     normal: str | None,
+    holdout: float | None,
+    holdout_last: float | None,
+    holdout_by: str | None,
     dialect: Any,
     unlabeled: str | None,
     image_size: int | tuple[int, int] | None,
@@ -131,6 +148,18 @@ def command(
     if strip is not None and not isinstance(source, PictureSource):
         raise InputError(f"--strip is for folders of pictures, but {data} is not one.")
     X = _read(source, label, normal, skip=on_error == "skip")
+    normal_rows = X.keep if isinstance(X, TableFile) else None
+    if holdout_by is not None and holdout_last is None:
+        raise InputError(f"--holdout-by {holdout_by} needs --holdout-last SHARE.")
+    if share := holdout or holdout_last:
+        if holdout and holdout_last:
+            raise InputError("Give one of --holdout and --holdout-last.")
+        if not isinstance(X, TableFile):
+            raise InputError(
+                f"--holdout is for rows of a table, but {data} is not one. Keep the rows or pictures to be held out in "
+                "a file or folder of their own."
+            )
+        X = X.holding_out(share, seed=(detector.random_state or 0) if holdout else None, by=holdout_by)
     if isinstance(source, TableFile):
         detector.columns = options.roles(source.names, given_roles, label) or None
     elif any(given_roles.values()):
@@ -144,8 +173,8 @@ def command(
             callbacks = (reporter, counter, *loggers)
             detector.fit(X, **extra, callbacks=callbacks, checkpoint=checkpoint, restarts=restarts)
     except InputError:
-        if isinstance(X, TableFile) and isinstance(X.keep, labels.NormalRows):
-            X.keep.check_any()  # its error says more
+        if isinstance(normal_rows, labels.NormalRows):
+            normal_rows.check_any()  # its error says more
         raise
     except KeyboardInterrupt:
         if checkpoint is None:

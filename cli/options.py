@@ -18,6 +18,9 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 model_option = click.option(
     "-m", "--model", "model_path", required=True, metavar="MODEL", help="Model file made by `anogan fit`."
 )
+new_model_option = click.option(
+    "-m", "--model", "model_path", required=True, metavar="MODEL", help="The model file to write."
+)
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object instead of text, also for an error."
 )

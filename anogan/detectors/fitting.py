@@ -5,7 +5,7 @@ import json
 import sys
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -141,7 +141,9 @@ def prepare(
     dtype = torch_dtype(detector.precision)
     seed = _first_seed(detector.random_state, checkpoint)
     known = total = None
+    held_out = {}
     if isinstance(X, TableFile):
+        held_out = {} if X.holdout is None else {"holdout": asdict(X.holdout)}
         X, known, total = _drawn_rows(X.in_roles(detector.columns), seed, callbacks)
     X, features = check_training_input(X, name)
     split = split_rows(detector, len(X), seed, total)
@@ -178,6 +180,7 @@ def prepare(
             "watched": len(split.monitoring),
             "calibration": len(split.calibration),
             "versions": {module: str(sys.modules[module].__version__) for module in NOTED_VERSIONS},
+            **held_out,
         },
     )
 

@@ -24,6 +24,16 @@ class Attempt(TypedDict):
     verdict: str
 
 
+class HeldOut(TypedDict):
+    """The fields of `Holdout`."""
+
+    share: float
+    rows: int
+    seed: int | None
+    by: str | None
+    first: int | float | str | None
+
+
 class FittedOn(TypedDict):
     """`Detector.fitted_on_`."""
 
@@ -33,6 +43,7 @@ class FittedOn(TypedDict):
     calibration: int
     versions: dict[str, str]
     recalibrated: NotRequired[int]
+    holdout: NotRequired[HeldOut]
 
 
 class Manifest(TypedDict):

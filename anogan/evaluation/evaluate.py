@@ -10,15 +10,18 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
+from ..sources.holdout import Holdout
 from ..sources.labels import anomalous_rows
 from ..sources.mvtec import MVTecFolder
 from ..sources.pictures import PictureSource
 from ..sources.source import Chunk
 from ..sources.stream import Progress, Stream, report
+from ..sources.table import TableFile
 from .metrics import PixelCurve, Ranking, auroc, bootstrap_interval, pixel_maps, resized_map
 
 _KINDS_LISTED = 50
 _FIRST_K = (10, 100)
+_SAME_FILE = 0.99  # share of the rows of the fit that are found again in their file
 _FEW_REPEATED = 0.05  # share of repeated rows up to which the rows that equal none of the fit are like all new rows
 
 
@@ -81,7 +84,8 @@ def evaluate(
     found = measure(detector, scores, anomalous)
     found["kinds"] = per_kind(scores, labels, anomalous)
     found["reversed"] = found["metrics"]["auroc"]["high"] < 0.5
-    found["fitted_on"], new = rows_of_the_fit(detector, known, anomalous)
+    held_out = held_out_rows(detector, stream.source, known)
+    found["fitted_on"], new = rows_of_the_fit(detector, known, anomalous, held_out)
     if new is not None:
         found["held_out"] = measure(detector, scores[new], anomalous[new])
     if pixels is not None:
@@ -128,7 +132,7 @@ def measure(detector: Any, scores: np.ndarray, anomalous: np.ndarray) -> dict[st
 
 
 def rows_of_the_fit(
-    detector: Any, known: np.ndarray | None, anomalous: np.ndarray
+    detector: Any, known: np.ndarray | None, anomalous: np.ndarray, held_out: np.ndarray | None
 ) -> tuple[dict[str, Any] | None, np.ndarray | None]:
     """Return how many rows were part of the fit, and which were not if these can be measured by themselves.
 
@@ -138,9 +142,16 @@ def rows_of_the_fit(
     known : (n,) bool or None
         Which rows equal one of the fit, as far as the detector knows.
     anomalous : (n,) bool
+    held_out : (n,) bool or None
+        See `held_out_rows`.
     """
     if known is None:
         return None, None
+    if held_out is not None:
+        fitted = known & ~held_out
+        new = held_out | ~known
+        facts = {"rows": int(fitted.sum()), "normal": int((fitted & ~anomalous).sum()), "estimated": False}
+        return facts, new if anomalous[new].any() and not anomalous[new].all() else None
     digests = detector.fitted_state.digests
     rows = digests.estimated(int(known.sum()), len(known))
     if not rows:
@@ -151,6 +162,22 @@ def rows_of_the_fit(
     new = ~known
     separable = digests.whole and digests.repeated < _FEW_REPEATED and anomalous[new].any() and not anomalous[new].all()
     return fitted_on, new if separable else None
+
+
+def held_out_rows(detector: Any, source: Any, known: np.ndarray | None) -> np.ndarray | None:
+    """Return which rows of a table file were held out when the detector was fitted on this file, otherwise None.
+
+    It is this file if it has as many rows, and the rows that were not held out are those of the fit.
+    """
+    record = detector.fitted_on_.get("holdout")
+    if record is None or known is None or not isinstance(source, TableFile):
+        return None
+    holdout = Holdout(**record)
+    if len(known) != holdout.rows:
+        return None
+    mask = holdout.mask(source, len(known))
+    found = int(known[~mask].sum())
+    return mask if found >= _SAME_FILE * len(detector.fitted_state.digests.values) else None
 
 
 def per_kind(scores: np.ndarray, labels: np.ndarray, anomalous: np.ndarray) -> dict[str, dict[str, Any]]:

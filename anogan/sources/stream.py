@@ -204,7 +204,7 @@ class Stream:
         if not isinstance(self.source, TableFile):
             return pa.schema([])
         chosen = (*self.source.index, *self.keep, *(self.source.names if everything else ()))
-        self.source.carry = list(dict.fromkeys(chosen))
+        self.source = self.source.carrying(list(dict.fromkeys(chosen)))
         return self.source.carried_schema
 
     def rows_at(self, positions: np.ndarray) -> Chunk:

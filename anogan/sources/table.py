@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import functools
 import itertools
 import os
 import re
@@ -19,6 +18,7 @@ from ..errors import InputError
 from .damage import explained
 from .dialect import CSVDialect
 from .formats import UNREADABLE, TableFormat, format_of, kind_words
+from .holdout import Holdout, KeptRows
 from .labels import closest, label_texts
 from .notes import Note
 from .sampling import RareValueRows, ReservoirSample
@@ -93,7 +93,9 @@ class TableFile(Source):
     index : list of str
         Levels of the index that pandas wrote to a Parquet file. They are not learned from.
     carry : sequence of str
-        Columns or index levels that `chunks` hands over beside the data; empty until `Stream.carry` sets it.
+        Columns or index levels that `chunks` hands over beside the data; see `carrying`.
+    holdout : Holdout or None
+        The rows that are held out; see `holding_out`.
 
     Raises
     ------
@@ -156,6 +158,49 @@ class TableFile(Source):
         other._select(drop, text, keep, label, types)
         return other
 
+    def carrying(self, columns: Sequence[str]) -> TableFile:
+        """Return the same file and selection, whose chunks carry some columns or index levels beside the data.
+
+        An index level without a name is called as pandas calls it. `carried_schema` has the names and types.
+        """
+        other = copy.copy(self)
+        other.carry = list(columns)
+        with self._explained():
+            types = self._inferred(columns)
+        unnamed = [name for name in types if _UNNAMED_LEVEL.fullmatch(name)]
+        names = {name: name[len("__index_") : -len("__")] for name in unnamed} if len(self.index) > 1 else {}
+        names = names or dict.fromkeys(unnamed, "index")
+        other.carried_schema = pa.schema([(names.get(name, name), types[name]) for name in columns])
+        return other
+
+    def column(self, name: str) -> pa.ChunkedArray:
+        """Return a column as a whole, of all rows, in a type that holds all its values."""
+        file = self.selecting().carrying([name])
+        types = {name: file.carried_schema.types[0]}
+        return pa.chunked_array([table.column(0).combine_chunks() for table in file._tables(types, ROWS_AT_ONCE)])
+
+    def holding_out(self, share: float, *, seed: int | None = None, by: str | None = None) -> TableFile:
+        """Return the same file and selection without some rows, which `evaluate` finds by the fitted model.
+
+        Parameters
+        ----------
+        share : float
+            Share of the rows, in (0, 1).
+        seed : int, optional
+            Seed of a random choice. Without it the last rows are held out.
+        by : str, optional
+            Column of numbers or dates, whose highest values are last; by default the order in the file.
+
+        Raises
+        ------
+        InputError
+            The share is not between 0 and 1 or leaves nothing, or `by` has values that cannot be ordered.
+        """
+        other = copy.copy(self)
+        other.holdout = Holdout.of(self, share, seed=seed, by=by)
+        other.keep = KeptRows(other.holdout.mask(self, other.holdout.rows), self.keep)
+        return other
+
     def _select(
         self,
         drop: Sequence[str],
@@ -168,6 +213,8 @@ class TableFile(Source):
         self.text = (*text, *(() if label is None else (label,)))
         self.keep = keep
         self.carry: Sequence[str] = ()
+        self.carried_schema = pa.schema([])
+        self.holdout: Holdout | None = None
         self.types = types
         for name in (*drop, *self.text):
             self.check_column(name)
@@ -364,16 +411,6 @@ class TableFile(Source):
     def _inferred(self, columns: Sequence[str]) -> dict[str, pa.DataType]:
         return self._format.types(columns, self.text)
 
-    @functools.cached_property
-    def carried_schema(self) -> pa.Schema:
-        """Names and types of the columns in `Chunk.carried`; index levels without a name are called as in pandas."""
-        with self._explained():
-            types = self._inferred(self.carry)
-        unnamed = [name for name in types if _UNNAMED_LEVEL.fullmatch(name)]
-        names = {name: name[len("__index_") : -len("__")] for name in unnamed} if len(self.index) > 1 else {}
-        names = names or dict.fromkeys(unnamed, "index")
-        return pa.schema([(names.get(name, name), types[name]) for name in self.carry])
-
     def _carried(self, rows: int, start: int) -> Iterator[pa.Table | None]:
         """Yield the carried columns of the same rows as `chunks`, in a pass of their own: a column may also be learned.
 
@@ -383,7 +420,7 @@ class TableFile(Source):
             yield from itertools.repeat(None)
         types = dict(zip(self.carry, self.carried_schema.types, strict=True))
         for table in self._tables(types, rows, start):
-            yield table.rename_columns(self.carried_schema.names)
+            yield table.select(list(types)).rename_columns(self.carried_schema.names)
 
     def _label_type(self) -> dict[str, pa.DataType]:
         return {} if self.label is None else {self.label: pa.string()}
