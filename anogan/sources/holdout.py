@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
 
 from ..errors import InputError
 
-if TYPE_CHECKING:
-    from .table import TableFile
+
+class Columns(Protocol):
+    """What a rule asks of a table file; see `TableFile`."""
+
+    name: str
+    names: list[str]
+
+    @property
+    def total(self) -> int | None: ...
+
+    def column(self, name: str) -> pa.ChunkedArray: ...
+
+    def check_column(self, name: str) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -39,7 +50,7 @@ class Holdout:
     first: int | float | str | None = None
 
     @classmethod
-    def of(cls, file: TableFile, share: float, *, seed: int | None, by: str | None) -> Holdout:
+    def of(cls, file: Columns, share: float, *, seed: int | None, by: str | None) -> Holdout:
         """Return the random rows of a file that a seed gives, or without one its last rows.
 
         Raises
@@ -67,7 +78,7 @@ class Holdout:
             )
         return holdout
 
-    def mask(self, file: TableFile, rows: int) -> np.ndarray:
+    def mask(self, file: Columns, rows: int) -> np.ndarray:
         """Return which of the rows of a file are held out: bool (rows,)."""
         if self.by is not None:
             values = _ordered(file, self.by)
@@ -95,7 +106,7 @@ class KeptRows:
         return ~part if self.keep is None else ~part & np.asarray(self.keep(rows), dtype=bool)
 
 
-def _ordered(file: TableFile, name: str) -> np.ndarray:
+def _ordered(file: Columns, name: str) -> np.ndarray:
     """Return a column's numbers (n,) float64 or dates (n,) datetime64."""
     file.check_column(name)
     column = file.column(name)
