@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections import defaultdict
@@ -19,7 +18,7 @@ import anogan
 from anogan import ArrayFile, InputError, TableFile, labels, writing
 
 from . import options
-from .output import reserve, warn
+from .output import reserve, to_json, warn
 from .progress import Reporter
 
 DETECTORS = "denoising_gan,wgan_gp,ganomaly,skip_ganomaly,knn,lof,iforest,ocsvm,ecod"
@@ -137,7 +136,7 @@ def command(
     if output is not None:
         _write(records, output)
     if as_json:
-        click.echo(json.dumps(facts), err=output == "-")
+        click.echo(to_json(facts), err=output == "-")
     elif not quiet:
         _print(facts, err=output == "-")
     for row in facts["detectors"]:

@@ -1,6 +1,5 @@
 """`anogan evaluate`: measure how well a model ranks labelled data, with confidence intervals."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import anogan
 from anogan import InputError, PictureSource, Stream, TableFile
 
 from . import options
-from .output import warn, warn_of
+from .output import to_json, warn, warn_of
 from .progress import Reporter
 
 
@@ -75,7 +74,7 @@ def command(
     if facts["reversed"]:
         warn("AUROC is below 0.5: rows labelled normal score higher than the others. Does --normal name their label?")
     if as_json:
-        click.echo(json.dumps(facts))
+        click.echo(to_json(facts))
     else:
         _print(facts)
 

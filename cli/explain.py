@@ -1,6 +1,5 @@
 """`anogan explain`: show what made the most anomalous rows or pictures anomalous."""
 
-import json
 from typing import Any
 
 import click
@@ -12,7 +11,7 @@ import anogan
 from anogan import InputError, Stream, writing
 
 from . import options
-from .output import reserve, warn_of
+from .output import reserve, to_json, warn_of
 from .progress import Reporter
 
 
@@ -94,7 +93,7 @@ def command(
         with writing.table_writer(output, table.schema) as file:
             file.write(table)
     if as_json:
-        click.echo(json.dumps(found, default=str))
+        click.echo(to_json(found))
     elif not quiet and (writer is not None or output is None):
         _print(found)
 

@@ -1,6 +1,5 @@
 """`anogan fit`: fit a detector on normal data, save the model and print a summary of the training."""
 
-import json
 import time
 from collections import Counter
 from pathlib import Path
@@ -13,7 +12,7 @@ import anogan
 from anogan import ArrayFile, InputError, PictureSource, TableFile, labels, pictures, writing
 
 from . import options
-from .output import reserve, save, warn
+from .output import reserve, save, to_json, warn
 from .progress import Reporter
 
 
@@ -191,7 +190,7 @@ def command(
     if quiet and not as_json:
         return
     facts = _facts(detector, model_path, counter.rows or len(X), seconds)
-    click.echo(json.dumps(facts) if as_json else _summary(facts))
+    click.echo(to_json(facts) if as_json else _summary(facts))
 
 
 class _RowCounter(anogan.Callback):

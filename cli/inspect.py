@@ -1,6 +1,5 @@
 """`anogan inspect`: show what a model file holds."""
 
-import json
 from typing import Any
 
 import click
@@ -11,7 +10,7 @@ import anogan
 from anogan import Stream
 
 from . import options
-from .output import warn_of
+from .output import to_json, warn_of
 from .progress import Reporter
 
 _LISTED = 30
@@ -53,7 +52,7 @@ def command(
             (anogan.labels.column_label(name), share) for name, share in facts["drift"]["columns"]
         ]
     if as_json:
-        click.echo(json.dumps(facts, default=str))
+        click.echo(to_json(facts))
     else:
         _print(facts)
 

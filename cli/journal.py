@@ -143,7 +143,8 @@ def kept(output: str, schema: pa.Schema, run: dict[str, Any], *, resume: bool) -
 @contextlib.contextmanager
 def nameless(folder: str | None, schema: pa.Schema) -> Iterator[Journal]:
     """Open a journal in a temporary file without a name, which vanishes with this process however it ends."""
-    with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
+    place = Path(folder or tempfile.gettempdir())
+    with writing.named_after(place), tempfile.TemporaryFile(dir=place, buffering=0) as file:
         yield Journal(file, schema, {})
 
 

@@ -1,7 +1,5 @@
 """`anogan list`: list the detectors."""
 
-import json
-
 import click
 from rich.console import Console
 from rich.table import Table
@@ -9,6 +7,7 @@ from rich.table import Table
 import anogan
 
 from . import options
+from .output import to_json
 
 
 @click.command(epilog=options.examples("anogan list", "anogan list --baselines", "anogan list --json"))
@@ -20,7 +19,7 @@ def command(as_json: bool, markdown: bool, of_baselines: bool) -> None:
     if of_baselines:
         found = {name: vars(entry) for name, entry in anogan.baselines.BASELINES.items()}
         if as_json:
-            click.echo(json.dumps(found))
+            click.echo(to_json(found))
             return
         for name, entry in found.items():
             click.echo(f"{name:20}{entry['kind']:11}{entry['path']}")
@@ -30,7 +29,7 @@ def command(as_json: bool, markdown: bool, of_baselines: bool) -> None:
         for name, found in anogan.describe_detectors().items()
     ]
     if as_json:
-        click.echo(json.dumps(rows))
+        click.echo(to_json(rows))
     elif markdown:
         click.echo("| name | class | what it does |\n|---|---|---|")
         for row in rows:

@@ -1,17 +1,21 @@
 """The `anogan` command: lazily imported subcommands, exit codes, one line per error.
 
-Exit codes: 0 success, 1 the run failed, 2 bad usage or input, 130 interrupted. With ``--json`` an error is one JSON
+Exit codes: 0 success, 1 the run failed, 2 bad usage or input, 130 interrupted, 143 terminated. With ``--json`` an error is one JSON
 object with ``error`` and ``exit_code`` on standard output, which a command otherwise leaves empty if it fails. With
 ``ANOGAN_DEBUG=1`` errors are raised with their traceback, for bug reports.
 """
 
+import contextlib
 import ctypes
 import difflib
 import errno
 import importlib
 import json
 import os
+import re
+import signal
 import sys
+import threading
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -43,7 +47,26 @@ _BAD_INPUT_ERRNOS = {
     errno.ENOTDIR,
     errno.EEXIST,
     errno.EROFS,
+    errno.ELOOP,
+    errno.ENAMETOOLONG,
 }
+
+
+_OUT_OF_MEMORY = re.compile(
+    "can't allocate memory|cannot allocate memory|out of memory|bad_alloc|failed to map segment"
+    "|can't start new thread|failed to launch worker thread",
+    re.IGNORECASE,
+)
+"""What torch, the loader of shared libraries and others say in errors of no type of their own."""
+_SIGNALS = {"SIGTERM": "Terminated", "SIGHUP": "Hung up"}
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal asked this process to end; commands treat it like Ctrl-C."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.number = number
 
 
 class LazyGroup(click.Group):
@@ -83,6 +106,7 @@ class LazyGroup(click.Group):
             warnings.simplefilter("default", UserWarning)
             warnings.simplefilter("ignore", anogan.RangeWarning)  # the notes of a stream say it once
             warnings.showwarning = _show_warning
+            threading.excepthook = _ignore_thread
             try:
                 code = super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
             except Exception as error:
@@ -93,7 +117,8 @@ class LazyGroup(click.Group):
                 if "--json" in words:
                     message = json.dumps({"error": message.removeprefix("Error: "), "exit_code": code})
                 # Part of a table may already be on standard output.
-                click.echo(message, err="--json" not in words or "-" in words)
+                with contextlib.suppress(OSError):  # the terminal is gone
+                    click.echo(message, err="--json" not in words or "-" in words)
         if standalone_mode:
             sys.exit(code if isinstance(code, int) else 0)
         return code
@@ -102,7 +127,9 @@ class LazyGroup(click.Group):
 def describe(error: Exception) -> tuple[str, int]:
     """Return the line to print and the exit code for an exception that ended a command."""
     if isinstance(error, click.Abort):
-        return f"Interrupted. {error}".rstrip(), 130
+        stopped = _stopped(error)
+        word, code = ("Interrupted", 130) if stopped is None else (_SIGNALS[str(stopped)], 128 + stopped.number)
+        return f"{word}. {error}".rstrip(), code
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         return error.format_message(), 2
     if isinstance(error, click.ClickException):
@@ -113,23 +140,37 @@ def describe(error: Exception) -> tuple[str, int]:
         return f"Error: {_one_line(str(error))}", 2
     if isinstance(error, anogan.AnoganError):
         return f"Error: {_one_line(str(error))}", 1
+    if isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(str(error)):
+        return "Error: not enough memory. Use fewer rows, smaller pictures or a smaller batch.", 1
     if isinstance(error, OSError) and error.errno is not None:
         where = f"{error.filename}: " if error.filename is not None else ""
         return f"Error: {where}{error.strerror}.", 2 if error.errno in _BAD_INPUT_ERRNOS else 1
-    if isinstance(error, MemoryError):
-        return "Error: not enough memory. Use fewer rows, smaller pictures or a smaller batch.", 1
     debug = "This is a bug; set ANOGAN_DEBUG=1 to see the traceback."
     return f"Error: unexpected {type(error).__name__}: {_one_line(str(error))}. {debug}", 1
 
 
+def _stopped(error: BaseException | None) -> Stopped | None:
+    """Return the signal behind an error, if it came from one."""
+    while error is not None and not isinstance(error, Stopped):
+        error = error.__cause__ or error.__context__
+    return error
+
+
 def _one_line(message: str) -> str:
     line = " ".join(message.split())
+    line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)  # a file name may hold anything
     return line if len(line) <= _LONGEST else f"{line[:_LONGEST]} ..."
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
     text = message.shell if isinstance(message, anogan.ColumnWarning) else str(message)
     click.echo(f"Warning: {_one_line(text)}", err=True)
+
+
+def _ignore_thread(failed: threading.ExceptHookArgs) -> None:
+    """Show no traceback of a thread: its error ends the command too, when its result is needed."""
+    if os.environ.get("ANOGAN_DEBUG"):
+        threading.__excepthook__(failed)
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -169,8 +210,21 @@ def wait_without_spinning() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
+def stop_as_by_ctrl_c() -> None:
+    """Let the signals that end a process end a command as Ctrl-C does: it says what is kept and how to go on."""
+
+    def stop(number: int, _: Any) -> None:
+        raise Stopped(number)
+
+    for name in _SIGNALS:
+        number = getattr(signal, name, None)  # Windows has no SIGHUP
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:  # `nohup` ignores SIGHUP
+            signal.signal(number, stop)
+
+
 def main() -> None:
     """Entry point of the `anogan` script."""
+    stop_as_by_ctrl_c()
     keep_large_allocations()
     wait_without_spinning()
     cli()

@@ -1,12 +1,13 @@
 """Print warnings on stderr, hold the outputs of a command, and write model files."""
 
+import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
 import click
 
 import anogan
-from anogan import writing
 
 
 def warn(message: str) -> None:
@@ -23,11 +24,18 @@ def warn_of(stream: anogan.Stream) -> None:
 def reserve(target: str, inputs: Sequence[str] = (), *, folder: bool = False, table: bool = False) -> None:
     """Raise if an output cannot be written; otherwise keep other runs from writing it until the command ends."""
     if table:
-        writing.check_table_target(target, inputs)
+        anogan.writing.check_table_target(target, inputs)
     else:
-        writing.check_target(target, inputs, folder=folder)
-    if not writing.is_device(target):
-        click.get_current_context().with_resource(writing.locked(target, folder=folder))
+        anogan.writing.check_target(target, inputs, folder=folder)
+    if not anogan.writing.is_device(target):
+        click.get_current_context().with_resource(anogan.writing.locked(target, folder=folder))
+
+
+def to_json(facts: Any) -> str:
+    """Return facts as JSON; bytes of file names that are not text, which readers refuse, become ``\\xNN``."""
+    text = json.dumps(facts, default=str, ensure_ascii=False)
+    text = re.sub("[\udc80-\udcff]+", lambda found: anogan.writing.as_text(found[0]).replace("\\", "\\\\"), text)
+    return json.dumps(json.loads(text))
 
 
 def save(detector: Any, model_path: str) -> None:

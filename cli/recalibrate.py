@@ -1,6 +1,5 @@
 """`anogan recalibrate`: compute the threshold from other normal data; the networks do not change."""
 
-import json
 from typing import Any
 
 import click
@@ -9,7 +8,7 @@ import anogan
 from anogan import Stream
 
 from . import options
-from .output import reserve, save, warn_of
+from .output import reserve, save, to_json, warn_of
 from .progress import Reporter
 
 
@@ -63,7 +62,7 @@ def command(
         "skipped": stream.skipped,
     }
     if as_json:
-        click.echo(json.dumps(facts))
+        click.echo(to_json(facts))
     elif not quiet:
         click.echo(
             f"threshold {before.threshold:.6g} -> {after.threshold:.6g}, from {len(after.scores):,} "

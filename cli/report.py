@@ -1,6 +1,5 @@
 """`anogan report`: write the results of a model on a set of data as one HTML page."""
 
-import json
 from typing import Any
 
 import click
@@ -9,7 +8,7 @@ import anogan
 from anogan import InputError, Stream, writing
 
 from . import options
-from .output import reserve, warn
+from .output import reserve, to_json, warn
 from .progress import Reporter
 
 
@@ -82,7 +81,7 @@ def command(
     facts = report.facts
     summary = {"output": output, "bytes": size, "rows": facts["count"], "flagged": facts["flagged"]}
     summary |= {"threshold": detector.calibration_.threshold, "skipped": stream.skipped}
-    click.echo(json.dumps(summary) if as_json else _summary(summary, facts["unit"]), err=output == "-")
+    click.echo(to_json(summary) if as_json else _summary(summary, facts["unit"]), err=output == "-")
 
 
 def _summary(summary: dict[str, Any], unit: str) -> str:

@@ -77,7 +77,7 @@ def _write_table(samples: Any, output: str) -> None:
     for index, field in enumerate(table.schema):  # Arrow's CSV writer does not support dictionaries
         if pa.types.is_dictionary(field.type):
             table = table.set_column(index, field.name, table.column(index).cast(field.type.value_type))
-    with writing.table_writer(output, table.schema) as writer:
+    with writing.table_writer(output, table.schema, formulas=True) as writer:
         writer.write(table)
 
 

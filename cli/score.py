@@ -17,7 +17,7 @@ from anogan import Chunk, InputError, Stream, writing
 
 from . import options
 from .journal import Journal, digest, identity, kept, nameless
-from .output import reserve, warn, warn_of
+from .output import reserve, to_json, warn, warn_of
 from .progress import Reporter
 
 _PARTS = {"": ("label", pa.string()), "_share": ("share", pa.float64()), "_text": ("text", pa.string())}
@@ -37,7 +37,8 @@ _PARTS = {"": ("label", pa.string()), "_share": ("share", pa.float64()), "_text"
     "--output",
     required=True,
     metavar="FILE",
-    help="File for the scores: .csv, .tsv or .parquet, or - for standard output.",
+    help="File for the scores: .csv, .tsv or .parquet, or - for standard output. In .csv and .tsv an apostrophe is put "
+    "before a text that a spreadsheet would run as a formula.",
 )
 @click.option(
     "--fdr",
@@ -160,7 +161,7 @@ def command(
     }
     if quiet and not as_json:
         return
-    click.echo(json.dumps(facts) if as_json else _summary(facts, kind, writer), err=output == "-")
+    click.echo(to_json(facts) if as_json else _summary(facts, kind, writer), err=output == "-")
 
 
 def _summary(facts: dict[str, Any], kind: str, writer: "anogan.MapWriter | None") -> str:

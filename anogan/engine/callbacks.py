@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
+from ..sources.writing import named_after
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -67,25 +68,30 @@ class TensorBoardLogger(Callback):
     def on_attempt_begin(self, number: int, seed: int, learning_rate: float) -> None:
         self._close()
         directory = self.directory if number == 1 else self.directory / f"attempt-{number}"
-        self._writer = self._module.SummaryWriter(directory)
+        with named_after(self.directory):
+            self._writer = self._module.SummaryWriter(directory)
 
     def on_step_end(self, stage: str, step: int, terms: dict[str, float] | None) -> None:
-        for name, value in (terms or {}).items():
-            self._writer.add_scalar(f"{stage}/{name}", value, step)
+        with named_after(self.directory):
+            for name, value in (terms or {}).items():
+                self._writer.add_scalar(f"{stage}/{name}", value, step)
 
     def on_validation(self, stage: str, step: int, values: dict[str, float]) -> None:
         self.on_step_end(stage, step, values)
-        self._writer.flush()  # the curves so far survive a training that is killed
+        with named_after(self.directory):
+            self._writer.flush()  # the curves so far survive a training that is killed
 
     def on_fit_end(self, diagnosis: Diagnosis | None) -> None:
         if diagnosis is not None:
-            self._writer.add_text("diagnosis", diagnosis.verdict)
+            with named_after(self.directory):
+                self._writer.add_text("diagnosis", diagnosis.verdict)
         self._close()
 
     def _close(self) -> None:
         if self._writer is not None:
-            self._writer.close()
-            self._writer = None
+            writer, self._writer = self._writer, None
+            with named_after(self.directory):
+                writer.close()
 
 
 class MLflowLogger(Callback):

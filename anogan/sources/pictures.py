@@ -11,6 +11,7 @@ import numpy as np
 from .images import EXTENSIONS, ImageFolder
 from .mvtec import MVTecFolder
 from .source import Chunk, Source
+from .writing import as_text
 
 _SKIPPED_LISTED = 20
 
@@ -70,7 +71,7 @@ class PictureSource(Source):
             pictures = self.pictures[first : first + rows]
             labels = None
             if self.layout is not None and self._part == "test":
-                labels = np.array([self.layout.kind_of(file) for file in pictures.files])
+                labels = np.array([as_text(self.layout.kind_of(file)) for file in pictures.files])
             names = [self.name_of(file) for file in pictures.files]
             yield Chunk(first, pictures, names, labels, first + rows)
 
@@ -87,8 +88,8 @@ class PictureSource(Source):
         return pictures, skipped_message(skipped) if skipped else None
 
     def name_of(self, file: Path) -> str:
-        """Return the path of a picture relative to the root, with forward slashes."""
-        return file.relative_to(self.root).as_posix()
+        """Return the path of a picture relative to the root, with forward slashes, as text."""
+        return as_text(file.relative_to(self.root).as_posix())
 
 
 def skip_reason(file: Path, reason: str) -> str:

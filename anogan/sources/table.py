@@ -23,6 +23,7 @@ from .labels import closest, label_texts
 from .notes import Note
 from .sampling import RareValueRows, ReservoirSample
 from .source import Chunk, Source
+from .writing import as_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -126,6 +127,9 @@ class TableFile(Source):
         dialect: CSVDialect | None = None,
     ) -> None:
         self.path, self.name = Path(path), str(path)
+        for file in (self.path, *(self.path.iterdir() if self.path.is_dir() else ())):
+            if as_text(str(file)) != str(file):
+                raise InputError(f"The name of {as_text(str(file))} is not UTF-8, so Arrow cannot open it; rename it.")
         found = format_of(self.path)
         if found is None and self.path.is_dir():
             ends = " or ".join(suffix for cls in TableFormat.known if cls.folders for suffix in cls.suffixes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -15,6 +16,8 @@ from ..errors import InputError
 from .locks import locked
 
 WRITTEN_SUFFIXES = (".csv", ".tsv", ".parquet")
+_FORMULA = r"^[=+\-@\t\r\n＝＋－＠](?s:.)"  # the last four are full-width forms, which spreadsheets take for the others
+_NUMBER = r"^[+-](\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d+)?$"
 _PATIENCE = 10.0  # seconds that a write waits for another one to the same file
 
 
@@ -55,6 +58,11 @@ def check_target(target: str, inputs: Sequence[str] = (), *, folder: bool = Fals
         raise PermissionError(13, "Permission denied: cannot write here", str(home))
 
 
+def as_text(name: str) -> str:
+    """Return a file name as text: bytes that are not UTF-8 are written as ``\\xNN``."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 def is_device(target: str) -> bool:
     """Return whether the target is standard output, a device or a pipe, which cannot be replaced by renaming."""
     path = Path(target)
@@ -74,8 +82,9 @@ def check_table_target(target: str, inputs: Sequence[str] = ()) -> None:
 def written_whole(target: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     """Open a binary file that appears under its name only if the block succeeds; "-" is standard output."""
     if target == "-":
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
+        with named_after(Path("standard output")):
+            yield sys.stdout.buffer
+            sys.stdout.buffer.flush()
         return
     path = Path(target)
     with named_after(path):
@@ -100,6 +109,8 @@ def named_after(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if error.errno is None:  # NumPy's and Pillow's when less was written than asked for
+            raise OSError(errno.EIO, str(error), str(path)) from error
         if error.filename is None or str(error.filename).endswith(".part"):
             error.filename = str(path)
         raise
@@ -113,9 +124,13 @@ class TableWriter:
     file : writable binary file
     target : str
     schema : pyarrow.Schema
+    formulas : bool
+        Whether a text may be one that a spreadsheet would run as a formula. If not, an apostrophe is put before such
+        texts and column names in CSV and TSV, as OWASP recommends: those that begin with =, +, -, @, a tab or the
+        end of a line and are no numbers.
     """
 
-    def __init__(self, file: IO[bytes], target: str, schema: pa.Schema) -> None:
+    def __init__(self, file: IO[bytes], target: str, schema: pa.Schema, *, formulas: bool = False) -> None:
         # Imported here, because saving a model needs neither.
         import pyarrow.csv as pv
         import pyarrow.parquet as pq
@@ -123,14 +138,19 @@ class TableWriter:
         name = target.lower()
         if name.endswith(".parquet"):
             self._writer: Any = pq.ParquetWriter(file, schema)
+            self._as_texts = False
             return
         delimiter = "\t" if name.endswith(".tsv") else ","
-        file.write((delimiter.join(_quoted(n, delimiter) for n in schema.names) + "\n").encode())
+        self._as_texts = not formulas
+        names = schema.names if formulas else _without_formulas(pa.table({"name": schema.names}))["name"].to_pylist()
+        file.write((delimiter.join(_quoted(n, delimiter) for n in names) + "\n").encode())
         options = pv.WriteOptions(include_header=False, delimiter=delimiter)
         self._writer = pv.CSVWriter(file, schema, write_options=options)
 
     def write(self, table: pa.Table) -> None:
         """Append rows."""
+        if self._as_texts:
+            table = _without_formulas(table)
         self._writer.write_table(table)
 
     def close(self) -> None:
@@ -139,12 +159,25 @@ class TableWriter:
 
 
 @contextlib.contextmanager
-def table_writer(target: str, schema: pa.Schema) -> Iterator[TableWriter]:
+def table_writer(target: str, schema: pa.Schema, *, formulas: bool = False) -> Iterator[TableWriter]:
     """Open a `TableWriter` on a file that appears only when it is complete."""
     with written_whole(target) as file:
-        writer = TableWriter(file, target, schema)
+        writer = TableWriter(file, target, schema, formulas=formulas)
         yield writer
         writer.close()
+
+
+def _without_formulas(table: pa.Table) -> pa.Table:
+    import pyarrow.compute as pc
+
+    for index, column in enumerate(table.schema):
+        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+            texts = table.column(index)
+            matches = pc.match_substring_regex(texts, _FORMULA)
+            found = pc.and_not(matches, pc.match_substring_regex(texts, _NUMBER))
+            safe = pc.if_else(found, pc.binary_replace_slice(texts, 0, 0, "'"), texts)
+            table = table.set_column(index, column, safe)
+    return table
 
 
 def _quoted(name: str, delimiter: str) -> str:

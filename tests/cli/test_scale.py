@@ -26,7 +26,9 @@ def many(tmp_path_factory):
     return path
 
 
-def killed(args: list[object], part: Path, *, least_bytes: int, by: int = signal.SIGKILL) -> None:
+def killed(
+    args: list[object], part: Path, *, least_bytes: int, by: int = signal.SIGKILL
+) -> subprocess.CompletedProcess[str]:
     """Start the command, and end it as soon as the part of the output has this many bytes."""
     process = subprocess.Popen([*COMMAND, *map(str, args)], stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 100
@@ -37,7 +39,8 @@ def killed(args: list[object], part: Path, *, least_bytes: int, by: int = signal
                 break
         time.sleep(0.005)
     _, err = process.communicate(timeout=100)
-    assert process.returncode in (-by, 130), err
+    assert process.returncode in (-by, 128 + by), err
+    return subprocess.CompletedProcess(args, process.returncode, stderr=err)
 
 
 @pytest.mark.parametrize(

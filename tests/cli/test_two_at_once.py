@@ -3,6 +3,7 @@
 import os
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -17,10 +18,10 @@ from .conftest import TINY, mixed_table
 REFUSAL = "Another run is writing"
 
 
-def at_once(folder: Path, *commands: list[object]) -> list[tuple[int, str]]:
+def at_once(folder: Path, *commands: list[object], first: Callable[[], None] = lambda: None) -> list[tuple[int, str]]:
     """Start the commands in processes of their own at the same moment; return their exit codes and stderr.
 
-    They are forked from this process, which has imported everything, so that they really meet.
+    They are forked from this process, which has imported everything, so that they really meet. Each calls `first`.
     """
     gate, opener = os.pipe()
     children = []
@@ -33,6 +34,7 @@ def at_once(folder: Path, *commands: list[object]) -> list[tuple[int, str]]:
             try:
                 sys.stderr = sys.stdout = log.open("w")
                 os.read(gate, 1)
+                first()
                 cli.main([str(a) for a in args], standalone_mode=True)
             except SystemExit as end:
                 code = int(end.code or 0)
