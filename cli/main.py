@@ -1,8 +1,8 @@
 """The `anogan` command: lazily imported subcommands, exit codes, one line per error.
 
-Exit codes: 0 success, 1 the run failed, 2 bad usage or input, 130 interrupted, 143 terminated. With ``--json`` an error is one JSON
-object with ``error`` and ``exit_code`` on standard output, which a command otherwise leaves empty if it fails. With
-``ANOGAN_DEBUG=1`` errors are raised with their traceback, for bug reports.
+Exit codes: 0 success, 1 the run failed, 2 bad usage or input, 130 interrupted, 143 terminated. With ``--json`` an error
+is one JSON object with ``error`` and ``exit_code`` on standard output, which a command otherwise leaves empty if it
+fails. With ``ANOGAN_DEBUG=1`` errors are raised with their traceback, for bug reports.
 """
 
 import contextlib
