@@ -32,7 +32,7 @@ SECONDS = {"fit_s": "fit s", "score_s": "score s"}
         "anogan compare labelled.npz --normal 0 --detectors denoising_gan,knn,iforest --seeds 5",
     )
 )
-@click.argument("data")
+@options.data_argument
 @click.option("--label", metavar="COLUMN", help="The column with the labels, or y for a .npz file.")
 @click.option(
     "--normal",
@@ -82,7 +82,7 @@ SECONDS = {"fit_s": "fit s", "score_s": "score s"}
 @options.json_option
 @options.quiet_option
 def command(
-    data: str,
+    data: options.Data,
     label: str | None,
     normal: str | None,
     detectors: str,
@@ -107,7 +107,7 @@ def command(
         sys.path.append(os.getcwd())  # an import path may name a module in the working directory
     names = anogan.baselines.chosen(detectors)
     if output is not None:
-        reserve(output, [data], table=True)
+        reserve(output, data, table=True)
     X, anomalous = _read(data, label, normal, drop, dialect)
     anogan.protocol.warm_up(names)
     records = []
@@ -121,7 +121,7 @@ def command(
                 records.append(_measured(name, split, plain, seed))
                 reporter.advance()
     facts: dict[str, Any] = {
-        "data": data,
+        "data": str(data),
         "rows": len(anomalous),
         "sampled": min(len(anomalous), max_rows),
         "protocol": protocol_name,
@@ -144,7 +144,7 @@ def command(
 
 
 def _read(
-    data: str, label: str | None, normal: str | None, drop: tuple[str, ...], dialect: Any
+    data: options.Data, label: str | None, normal: str | None, drop: tuple[str, ...], dialect: Any
 ) -> tuple[Any, np.ndarray]:
     source = anogan.open_source(data, part="train", dialect=dialect)
     if isinstance(source, ArrayFile):
@@ -152,7 +152,7 @@ def _read(
             raise InputError(f"{data} has no labels '{label or 'y'}'; in a .npz file they are under the key y.")
         if drop:
             raise InputError(f"--drop names columns of a table, but {data} is not a table.")
-        return source.read(), labels.anomalous_rows(source.labels, normal, data)
+        return source.read(), labels.anomalous_rows(source.labels, normal, str(data))
     if not isinstance(source, TableFile):
         raise InputError(f"{data} holds pictures, but compare needs a table or a .npz file.")
     if label is None:
@@ -166,7 +166,7 @@ def _read(
     if table.num_columns == 1:
         raise InputError(f"{data} has no columns left other than '{label}'.")
     texts = labels.label_texts(table.column(label), label, source.path)
-    return source.frame(table.drop_columns([label])), labels.anomalous_rows(texts, normal, data)
+    return source.frame(table.drop_columns([label])), labels.anomalous_rows(texts, normal, str(data))
 
 
 def _without_new_gaps(split: anogan.protocol.Split, seed: int) -> anogan.protocol.Split:

@@ -21,7 +21,7 @@ from .progress import Reporter
         "anogan evaluate bottle/ -m model.anogan",
     )
 )
-@click.argument("data")
+@options.data_argument
 @options.model_option
 @click.option(
     "--label",
@@ -35,7 +35,7 @@ from .progress import Reporter
 )
 @options.stream_options
 def command(
-    data: str,
+    data: options.Data,
     model_path: str,
     label: str | None,
     normal: str | None,
@@ -58,9 +58,9 @@ def command(
     pixel AUROC and AUPRO (up to an FPR of 0.3) are measured too.
     """
     detector = anogan.load(model_path)
-    if label is None and data.lower().endswith(".npz"):
+    if label is None and str(data).lower().endswith(".npz"):
         label = "y"
-    if label is None and TableFile.reads(Path(data)):
+    if label is None and TableFile.reads(Path(data[0])):
         raise InputError(f"--label COLUMN is needed: it says which rows of {data} are anomalous.")
     stream = Stream(detector, data, drop, label, chunk_rows, on_error == "skip", strict, dialect=dialect)
     normal = stream.normal_label(normal)

@@ -20,7 +20,7 @@ from .progress import Reporter
         "anogan explain new.csv -m model.anogan", "anogan explain new.csv -m model.anogan --rows 5 -o reasons.csv"
     )
 )
-@click.argument("data")
+@options.data_argument
 @options.model_option
 @click.option(
     "--rows",
@@ -48,7 +48,7 @@ from .progress import Reporter
 )
 @options.stream_options
 def command(
-    data: str,
+    data: options.Data,
     model_path: str,
     count: int,
     columns: int,
@@ -74,7 +74,7 @@ def command(
     if is_image and output is None:
         raise InputError("Explanations of pictures are heatmaps: name a folder for them with -o DIR.")
     if output is not None:
-        reserve(output, [data, model_path], folder=is_image, table=not is_image)
+        reserve(output, [*data, model_path], folder=is_image, table=not is_image)
     writer = anogan.MapWriter(str(output), detector.calibration_.map_threshold) if is_image else None
     with Reporter(quiet=quiet) as reporter:
         top = anogan.TopK.of(stream, highest=count, progress=reporter.show).highest

@@ -36,7 +36,7 @@ class ImageSize(click.ParamType):
         "anogan fit pictures/ -m model.anogan --detector feature_gan",
     ),
 )
-@click.argument("data")
+@options.data_argument
 @options.new_model_option
 @click.option(
     "--detector", "name", default=options.DEFAULT_DETECTOR, show_default=True, help="A name from `anogan list`."
@@ -96,7 +96,7 @@ class ImageSize(click.ParamType):
 @options.json_option
 @options.quiet_option
 def command(
-    data: str,
+    data: options.Data,
     model_path: str,
     name: str,
     label: str | None,
@@ -126,7 +126,7 @@ def command(
     detector = _built(name, given)
     if writing.is_device(model_path):
         raise InputError(f"A model cannot be written to '{model_path}'; name a file.")
-    reserve(model_path, [data])
+    reserve(model_path, data)
     if checkpoint is not None:
         writing.check_target(checkpoint, folder=True)
     if log_dir is not None:
@@ -135,7 +135,7 @@ def command(
     if strip is not None:
         if not strip.lower().endswith(".png"):
             raise InputError(f"--strip writes a PNG picture, but '{strip}' does not end in .png.")
-        reserve(strip, [data, model_path])
+        reserve(strip, [*data, model_path])
         loggers.append(_Strip(detector))
     if unlabeled is not None and not detector.uses_unlabeled:
         raise InputError(

@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -148,10 +148,12 @@ def nameless(folder: str | None, schema: pa.Schema) -> Iterator[Journal]:
         yield Journal(file, schema, {})
 
 
-def identity(path: str) -> str:
-    """Return a digest of the sizes and times of a file or folder, which changes when it is modified."""
-    files = [Path(path)] if Path(path).is_file() else sorted(p for p in Path(path).rglob("*") if p.is_file())
-    facts = [(str(file.relative_to(path)), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+def identity(paths: Sequence[Path]) -> str:
+    """Return a digest of the sizes and times of files or folders, which changes when they are modified."""
+    facts = []
+    for path in paths:
+        files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+        facts += [(str(file.relative_to(path)), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 

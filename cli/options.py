@@ -21,6 +21,16 @@ model_option = click.option(
 new_model_option = click.option(
     "-m", "--model", "model_path", required=True, metavar="MODEL", help="The model file to write."
 )
+
+
+class Data(tuple[str, ...]):
+    """What DATA names: a file, a folder, several files, a pattern such as ``jan*.csv``, or - for standard input."""
+
+    def __str__(self) -> str:
+        return " ".join(self)
+
+
+data_argument = click.argument("data", nargs=-1, required=True, callback=lambda *given: Data(given[2]))
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object instead of text, also for an error."
 )

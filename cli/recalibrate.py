@@ -13,7 +13,7 @@ from .progress import Reporter
 
 
 @click.command(epilog=options.examples("anogan recalibrate other_normal.csv -m model.anogan -o recalibrated.anogan"))
-@click.argument("data")
+@options.data_argument
 @options.model_option
 @click.option("-o", "--output", required=True, metavar="NEW_MODEL", help="The model file to write.")
 @click.option(
@@ -24,7 +24,7 @@ from .progress import Reporter
 )
 @options.stream_options
 def command(
-    data: str,
+    data: options.Data,
     model_path: str,
     output: str,
     target_fpr: float | None,
@@ -42,7 +42,7 @@ def command(
     scores stay in memory. If DATA is a folder in MVTec layout, the pictures in train/good are used; they must not be
     those that the model was fitted on.
     """
-    reserve(output, [data, model_path])
+    reserve(output, [*data, model_path])
     detector = anogan.load(model_path)
     if target_fpr is not None:
         detector.set_params(target_fpr=target_fpr, contamination="auto")

@@ -13,7 +13,7 @@ from .progress import Reporter
 
 
 @click.command(epilog=options.examples("anogan report new.csv -m model.anogan -o report.html"))
-@click.argument("data")
+@options.data_argument
 @options.model_option
 @click.option(
     "-o", "--output", required=True, metavar="FILE", help="The page to write: a .html file, or - for standard output."
@@ -38,7 +38,7 @@ from .progress import Reporter
 )
 @options.stream_options
 def command(
-    data: str,
+    data: options.Data,
     model_path: str,
     output: str,
     label: str | None,
@@ -61,7 +61,7 @@ def command(
 
     The page is one file without external resources, so it can be mailed, printed and archived.
     """
-    reserve(output, [data, model_path])
+    reserve(output, [*data, model_path])
     if not writing.is_device(output) and not output.lower().endswith((".html", ".htm")):
         raise InputError(f"The report is an HTML page, but '{output}' does not end in .html.")
     detector = anogan.load(model_path)

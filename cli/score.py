@@ -30,7 +30,7 @@ _PARTS = {"": ("label", pa.string()), "_share": ("share", pa.float64()), "_text"
         "anogan score pictures/ -m model.anogan -o scores.csv --maps maps",
     )
 )
-@click.argument("data")
+@options.data_argument
 @options.model_option
 @click.option(
     "-o",
@@ -82,7 +82,7 @@ _PARTS = {"": ("label", pa.string()), "_share": ("share", pa.float64()), "_text"
 @click.option("--sort", is_flag=True, help="Write the highest scores first, with all columns of DATA.")
 @options.stream_options
 def command(
-    data: str,
+    data: options.Data,
     model_path: str,
     output: str,
     fdr: float | None,
@@ -116,7 +116,7 @@ def command(
     A category that was not in the training data does not stop scoring, because an unseen value may itself be an
     anomaly. Such categories are reported at the end; --strict makes them an error.
     """
-    reserve(output, [data, model_path], table=True)
+    reserve(output, [*data, model_path], table=True)
     detector = anogan.load(model_path)
     stream = Stream(detector, data, drop, None, chunk_rows, on_error == "skip", strict, keep=keep, dialect=dialect)
     kind = detector.preprocessor_.kind
@@ -124,6 +124,8 @@ def command(
         raise InputError("--reasons names columns of a table; for pictures, use --maps DIR.")
     if maps is not None and kind != "image":
         raise InputError("--maps writes heatmaps of pictures; for a table, use --reasons K.")
+    if resume and stream.source.folder is not None:
+        raise InputError("--resume needs data that can be read again, which standard input cannot.")
     if resume and (maps is not None or writing.is_device(output)):
         raise InputError("--resume needs an output file and does not work with --maps.")
     if map_format is not None and maps is None:
@@ -145,7 +147,11 @@ def command(
             else:
                 given = [fdr, count, keep, top, sort, drop, strict, str(dialect), on_error, stream.chunk_rows]
                 given.append(anogan.__version__)
-                this = {"model": digest(model_path), "data": identity(data), "set of options": json.dumps(given)}
+                this = {
+                    "model": digest(model_path),
+                    "data": identity(stream.source.paths),
+                    "set of options": json.dumps(given),
+                }
                 journal = stack.enter_context(kept(output, schema, this, resume=resume))
             flagged = run.to_file(output, journal, fdr)
     warn_of(stream)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -10,6 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pv
 
 from ..errors import InputError
+from .formats import UNREADABLE, cast_columns
 from .text_numbers import NumberFormat, ParsedNumbers
 
 _TRUE, _FALSE = ("1", "true", "True", "TRUE"), ("0", "false", "False", "FALSE")
@@ -46,6 +48,38 @@ def parsed_cells(
     missing = NumberFormat().parse(texts, na_values)
     is_gap = pc.and_(pc.is_null(missing.values), pc.invert(missing.unreadable))
     return ParsedNumbers(values, pc.and_(pc.is_null(values), pc.invert(is_gap)))
+
+
+def typed_columns(
+    table: pa.Table,
+    types: Mapping[str, pa.DataType],
+    formats: Mapping[str, NumberFormat],
+    strict: Collection[str],
+    path: Path,
+) -> pa.Table:
+    """Return the columns of `types` in these types; texts are converted, and those that cannot be are marked.
+
+    Parameters
+    ----------
+    table : Table
+    types : dict of str to Arrow type
+    formats : dict of str to NumberFormat
+        How numbers in columns of text are written.
+    strict, path
+        See `cast_columns`.
+    """
+    marks: dict[str, pa.Array] = {}
+    for name, kind in types.items():
+        texts = table.column(name).combine_chunks()
+        if pa.types.is_string(texts.type) and not pa.types.is_string(kind):
+            found = parsed_cells(texts, kind, formats.get(name), ())
+            if pc.any(found.unreadable).as_py():
+                marks[UNREADABLE + name] = pc.if_else(found.unreadable, texts, pa.scalar(None, pa.string()))
+            table = table.set_column(table.column_names.index(name), name, found.values)
+    typed = cast_columns(table, types, strict, path)
+    for name, texts in marks.items():
+        typed = typed.append_column(name, texts)
+    return typed
 
 
 def can_hold(kind: pa.DataType, values: pa.Array, options: pv.ConvertOptions) -> bool:

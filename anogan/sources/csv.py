@@ -56,6 +56,12 @@ class CSV(TableFormat):
         types, texts = self._pass(columns, dict.fromkeys(given | coded, pa.string()), given)
         codes = {name for name in coded if texts[name].fitting() and not texts[name].signs}
         formats = self._decided({n: seen for n, seen in texts.items() if n not in codes}, types)
+        found = types | dict.fromkeys(formats, pa.float64())
+        self.decimals = {
+            name: formats.get(name, self._plain).decimal
+            for name, kind in found.items()
+            if kind == pa.float64() and (name not in texts or texts[name].uses_decimals)
+        }
         self._looked |= set(columns)
         self._formats |= {n: form for n, form in formats.items() if types[n] == pa.string() or form != self._plain}
         self.notes = header_notes(self._reader.layout, self.dialect, self._reader.usual)
@@ -65,7 +71,7 @@ class CSV(TableFormat):
                 self.notes.append(column_note(name, seen, "number", "reads it as numbers"))
             elif name in formats and (seen := number_note(formats[name], texts.get(name))):
                 self.notes.append(column_note(name, seen))
-        return types | dict.fromkeys(formats, pa.float64())
+        return found
 
     def batches(
         self, types: Mapping[str, pa.DataType], rows: int, *, strict: Collection[str] = ()

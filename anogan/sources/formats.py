@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import pyarrow as pa
@@ -18,7 +19,14 @@ from .source import import_formats
 UNREADABLE = "\0unreadable "
 """Begins the name of a column that holds the texts of those cells of a column that are not of its type."""
 
-_KIND_WORDS = {"double": "numbers", "bool": "true or false", "timestamp": "dates", "string": "UTF-8 text"}
+_KIND_WORDS = {
+    "double": "numbers",
+    "int64": "numbers",
+    "date32": "dates",
+    "bool": "true or false",
+    "timestamp": "dates",
+    "string": "UTF-8 text",
+}
 
 
 class TableFormat(ABC):
@@ -44,6 +52,8 @@ class TableFormat(ABC):
         Columns that are not data but the index of the DataFrame that was written.
     notes : sequence of Note
         What was seen in the file; `types` adds notes about its columns.
+    decimals : dict of str to str
+        The decimal signs of columns whose numbers are written as text, as far as `types` has seen them.
     """
 
     suffixes: ClassVar[tuple[str, ...]]
@@ -53,6 +63,7 @@ class TableFormat(ABC):
     names: list[str]
     index: Sequence[str] = ()
     notes: Sequence[Note] = ()
+    decimals: Mapping[str, str] = MappingProxyType({})
     known: ClassVar[list[type[TableFormat]]] = []
     """Every subclass, the latest first."""
 
@@ -108,9 +119,7 @@ def format_of(path: Path) -> type[TableFormat] | None:
     """Return the format of a file by its name, or of a folder by the files in it; None if it is not a table."""
     import_formats()
     if path.is_dir():
-        suffixes = {cls: cls.suffixes for cls in TableFormat.known if cls.folders}
-        names = [file.name.lower() for file in path.iterdir()]
-        return next((cls for cls, ends in suffixes.items() if any(name.endswith(ends) for name in names)), None)
+        return next((cls for cls in TableFormat.known if cls.folders and files_in(path, cls.suffixes)), None)
     name = path.name.lower()
     bare = next((name.removesuffix(end) for end in COMPRESSED_SUFFIXES if name.endswith(end)), name)
     return next(
@@ -119,6 +128,56 @@ def format_of(path: Path) -> type[TableFormat] | None:
     )
 
 
+def files_in(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
+    """Return the files of some kinds in a folder, and in its subfolders with names such as ``year=2024``, in order."""
+    found = []
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith(("_", ".")):
+            continue
+        if path.is_dir() and "=" in path.name:
+            found += files_in(path, suffixes)
+        elif path.name.lower().endswith(suffixes):
+            found.append(path)
+    return found
+
+
 def kind_words(kind: pa.DataType) -> str:
     """Return the name of a type in messages."""
     return _KIND_WORDS.get(str(kind).split("[")[0], str(kind))
+
+
+def cast_columns(table: pa.Table, types: Mapping[str, pa.DataType], strict: Collection[str], path: Path) -> pa.Table:
+    """Return the columns of `types` in these types, without dictionaries.
+
+    Raises
+    ------
+    InputError
+        If a column in `strict` is of another kind of type, such as text instead of numbers.
+    """
+    columns = {}
+    for name, kind in types.items():
+        column = table.column(name)
+        if pa.types.is_dictionary(column.type):
+            column = column.cast(column.type.value_type)
+        if name in strict and not _compatible(column.type, kind):
+            raise InputError(f"{path}: column '{name}' should hold {kind_words(kind)}, but holds {column.type}.")
+        columns[name] = column.cast(kind, safe=False)
+    return pa.table(columns)
+
+
+def plain_schema(schema: pa.Schema) -> pa.Schema:
+    """Return a schema with the values' types instead of dictionaries."""
+    return pa.schema([f.with_type(f.type.value_type) if pa.types.is_dictionary(f.type) else f for f in schema])
+
+
+def _compatible(found: pa.DataType, needed: pa.DataType) -> bool:
+    """Return whether a column of one type can stand for another without turning text into numbers or back."""
+    if pa.types.is_null(found):
+        return True
+    if pa.types.is_floating(needed):
+        return pa.types.is_floating(found) or pa.types.is_integer(found) or pa.types.is_decimal(found)
+    if pa.types.is_timestamp(needed):
+        return pa.types.is_date(found) or (pa.types.is_timestamp(found) and (found.tz is None) == (needed.tz is None))
+    if pa.types.is_boolean(needed):
+        return bool(pa.types.is_boolean(found))
+    return pa.types.is_string(found) or pa.types.is_large_string(found) or pa.types.is_string_view(found)

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
+from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..errors import InputError
 from .damage import explained
-from .formats import TableFormat, kind_words
+from .formats import TableFormat, cast_columns, files_in, plain_schema
+
+_NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 
 
 class Parquet(TableFormat):
     """A Parquet file, or a folder of such files, which are read in the order of their names.
 
-    The index of a DataFrame that was written with the table is not a column of it.
+    The index of a DataFrame that was written with the table is not a column of it. Subfolders such as ``year=2024``
+    give their files a column.
     """
 
     suffixes: ClassVar[tuple[str, ...]] = (".parquet",)
@@ -28,7 +33,7 @@ class Parquet(TableFormat):
         self.path = path
         self._files = [path]
         if path.is_dir():
-            self._files = sorted(f for f in path.glob("*.parquet") if not f.name.startswith(("_", ".")))
+            self._files = files_in(path, self.suffixes)
         if not self._files:
             raise InputError(f"There are no .parquet files in the folder '{path}'.")
         with explained(path, "a Parquet file", header=True):
@@ -36,6 +41,9 @@ class Parquet(TableFormat):
             levels = (schema.pandas_metadata or {}).get("index_columns", [])  # a dict stands for a range, no column
             self.index = [name for name in levels if isinstance(name, str) and name in schema.names]
             self.names = [name for name in schema.names if name not in self.index]
+        self._partitions = [_partition(file.relative_to(path)) if path.is_dir() else {} for file in self._files]
+        self._partition_types = self._checked_partitions()
+        self.names += [name for name in self._partition_types if name not in self.names]
 
     @property
     def total(self) -> int:
@@ -45,19 +53,23 @@ class Parquet(TableFormat):
     def types(self, columns: Sequence[str], text: Collection[str]) -> dict[str, pa.DataType]:
         """Return the types that hold the values of all files."""
         schema = self._schema()
-        return {name: schema.field(name).type for name in columns}
+        return {name: self._partition_types.get(name) or schema.field(name).type for name in columns}
 
     def batches(
         self, types: Mapping[str, pa.DataType], rows: int, *, strict: Collection[str] = ()
     ) -> Iterator[pa.Table]:
         """Yield the columns of `types`, `rows` rows at a time within each file."""
-        for file in self._files:
+        stored = [name for name in types if name not in self._partition_types]
+        for file, partition in zip(self._files, self._partitions, strict=True):
             found = 0
             # With pre_buffer everything that is read ahead stays in memory until the whole file has been read.
             with pq.ParquetFile(file, pre_buffer=False) as reader:
-                for batch in reader.iter_batches(batch_size=rows, columns=list(types)):
-                    table = pa.Table.from_batches([batch]).replace_schema_metadata().select(list(types))
-                    yield self._cast(table, types, strict)
+                for batch in reader.iter_batches(batch_size=rows, columns=stored):
+                    table = pa.Table.from_batches([batch]).replace_schema_metadata().select(stored)
+                    for name, kind in self._partition_types.items():
+                        value = pa.scalar(partition[name], pa.string()).cast(kind)
+                        table = table.append_column(name, pa.repeat(value, batch.num_rows))
+                    yield cast_columns(table, types, strict, file)
                     found += table.num_rows
                 if found != reader.metadata.num_rows:
                     raise InputError(
@@ -71,34 +83,24 @@ class Parquet(TableFormat):
             missing = sorted(set(schemas[0].names) - set(schema.names))
             if missing:
                 raise InputError(f"{file} has no column '{missing[0]}', which {self._files[0].name} has.")
-        plain = [
-            pa.schema([f.with_type(f.type.value_type) if pa.types.is_dictionary(f.type) else f for f in schema])
-            for schema in schemas
-        ]
+        plain = [plain_schema(schema) for schema in schemas]
         merged = plain[0] if len(plain) == 1 else pa.unify_schemas(plain, promote_options="permissive")
         return merged.with_metadata(schemas[0].metadata)
 
-    def _cast(self, table: pa.Table, types: Mapping[str, pa.DataType], strict: Collection[str]) -> pa.Table:
-        for index, (name, kind) in enumerate(types.items()):
-            column = table.column(name)
-            if pa.types.is_dictionary(column.type):
-                column = column.cast(column.type.value_type)
-            if name in strict and not _compatible(column.type, kind):
-                raise InputError(
-                    f"{self.path}: column '{name}' should hold {kind_words(kind)}, but holds {column.type}."
-                )
-            table = table.set_column(index, name, column.cast(kind, safe=False))
-        return table
+    def _checked_partitions(self) -> dict[str, pa.DataType]:
+        """Return the types of the columns that the names of subfolders give: whole numbers, or text."""
+        for file, partition in zip(self._files, self._partitions, strict=True):
+            if partition.keys() != self._partitions[0].keys():
+                raise InputError(f"{file} lies in other kinds of subfolders than {self._files[0]}.")
+        types = {}
+        for name in self._partitions[0]:
+            values = [value for partition in self._partitions if (value := partition[name]) is not None]
+            is_number = all(re.fullmatch(r"-?(0|[1-9]\d{0,17})", value) for value in values)
+            types[name] = pa.int64() if is_number and values else pa.string()
+        return types
 
 
-def _compatible(found: pa.DataType, needed: pa.DataType) -> bool:
-    """Return whether a column of one type can stand for another without turning text into numbers or back."""
-    if pa.types.is_null(found):
-        return True
-    if pa.types.is_floating(needed):
-        return pa.types.is_floating(found) or pa.types.is_integer(found) or pa.types.is_decimal(found)
-    if pa.types.is_timestamp(needed):
-        return pa.types.is_date(found) or (pa.types.is_timestamp(found) and (found.tz is None) == (needed.tz is None))
-    if pa.types.is_boolean(needed):
-        return bool(pa.types.is_boolean(found))
-    return pa.types.is_string(found) or pa.types.is_large_string(found) or pa.types.is_string_view(found)
+def _partition(path: Path) -> dict[str, str | None]:
+    """Return the columns of a file in folders such as ``year=2024/kind=a``."""
+    pairs = (part.split("=", 1) for part in path.parts[:-1] if "=" in part)
+    return {unquote(name): None if value == _NO_VALUE else unquote(value) for name, value in pairs}

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import difflib
-import os
 from pathlib import Path
 
 from ..errors import InputError
 from .dialect import CSVDialect
 from .formats import TableFormat
+from .paths import Paths, paths_of, standard_input
 from .pictures import PictureSource
 from .source import Source, import_formats
 from .table import TableFile
 
 
 def open_source(
-    path: str | os.PathLike[str],
+    path: Paths,
     *,
     part: str = "test",
     size: int | tuple[int, int] | None = None,
@@ -28,7 +28,8 @@ def open_source(
 
     Parameters
     ----------
-    path : path
+    path : path, pattern or sequence of paths
+        "-" is standard input. Several files must be tables with the same columns.
     part : {"train", "test"}
         The part of a folder in MVTec layout to read.
     size : int or (height, width), optional
@@ -55,12 +56,17 @@ def open_source(
     [2, 1]
     """
     import_formats()
-    path = Path(path)
-    if not path.exists():
-        near = list(path.parent.iterdir()) if path.parent.is_dir() else []
-        close = difflib.get_close_matches(path.name, [p.name for p in near], n=1)
-        hint = f" Did you mean '{path.parent / close[0]}'?" if close else ""
-        raise InputError(f"There is no file or folder '{path}'.{hint}")
+    if path in ("-", ("-",), ["-"]):
+        copied, folder = standard_input()
+        source = open_source(copied, part=part, size=size, dialect=dialect)
+        source.name, source.folder = "standard input", folder  # the folder lives as long as the source
+        return source
+    paths = paths_of(path)
+    for path in paths:
+        _check_exists(path)
+    if len(paths) > 1:
+        return TableFile(paths, dialect=dialect)
+    (path,) = paths
     found = next((cls for cls in Source.known if cls.reads(path)), None)
     if found is None and path.is_dir():
         found = PictureSource
@@ -76,3 +82,11 @@ def open_source(
     if dialect is not None:
         raise InputError(f"{path} is not a CSV file, so it has no separator, decimal sign, encoding or header to name.")
     return found.open(path, part=part, size=size)
+
+
+def _check_exists(path: Path) -> None:
+    if not path.exists():
+        near = list(path.parent.iterdir()) if path.parent.is_dir() else []
+        close = difflib.get_close_matches(path.name, [p.name for p in near], n=1)
+        hint = f" Did you mean '{path.parent / close[0]}'?" if close else ""
+        raise InputError(f"There is no file or folder '{path}'.{hint}")

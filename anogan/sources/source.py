@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -74,11 +75,17 @@ class Source(ABC):
         Kind of X in its chunks: a DataFrame, an array, or an ImageFolder.
     name : str
         Name of the data in messages, such as its path.
+    path : Path
+        Where the data is; data in memory have no path.
+    folder : TemporaryDirectory, optional
+        Holds a copy of standard input as long as the source is used.
     """
 
     suffixes: ClassVar[tuple[str, ...]] = ()
     kind: ClassVar[str]
     name: str
+    path: Path
+    folder: TemporaryDirectory[str] | None = None
     known: ClassVar[list[type[Source]]] = []
     """Every subclass, the latest first."""
 
@@ -96,6 +103,11 @@ class Source(ABC):
         """Open the source at a path; see `open_source` for the arguments."""
         del part, size
         return cls(path)  # type: ignore[call-arg]
+
+    @property
+    def paths(self) -> list[Path]:
+        """The files or folders that are read."""
+        return [self.path]
 
     @property
     @abstractmethod

@@ -38,7 +38,7 @@ class Stream:
     Parameters
     ----------
     detector : fitted Detector
-    data : path, Source, DataFrame, array or ImageFolder
+    data : path, paths of several files, Source, DataFrame, array or ImageFolder
     drop : sequence of str
         Columns of a table file to leave out.
     label : str or None
@@ -372,7 +372,10 @@ def report(progress: Progress | None, what: str, done: int, total: int | None) -
 def _as_source(data: Any, part: str, dialect: CSVDialect | None) -> Source:
     if isinstance(data, Source):
         return data
-    return open_source(data, part=part, dialect=dialect) if isinstance(data, str | os.PathLike) else MemorySource(data)
+    several = isinstance(data, list | tuple) and data and all(isinstance(item, str | os.PathLike) for item in data)
+    if several or isinstance(data, str | os.PathLike):
+        return open_source(data, part=part, dialect=dialect)
+    return MemorySource(data)
 
 
 def _extremes(kept: _Scored, chunk: Chunk, scores: np.ndarray, count: int, *, sign: int) -> _Scored:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import copy
 import itertools
-import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -21,7 +20,9 @@ from .formats import UNREADABLE, TableFormat, format_of, kind_words
 from .holdout import Holdout, KeptRows
 from .labels import closest, label_texts
 from .notes import Note
+from .paths import Paths, paths_of
 from .sampling import RareValueRows, ReservoirSample
+from .several import SeveralFiles
 from .source import Chunk, Source
 from .writing import as_text
 
@@ -60,16 +61,17 @@ class RowSample(NamedTuple):
 
 
 class TableFile(Source):
-    """A CSV, TSV or Parquet file, or a folder of Parquet files, of any length.
+    """A table in a file of any length: CSV, Parquet, Feather, JSON lines or Excel; or in several such files.
 
     `Detector.fit` draws a sample of it in one pass, and `anomaly_score` scores it in chunks. Neither loads it as a
     whole.
 
     Parameters
     ----------
-    path : path
-        A file ending in .csv, .tsv (also gzipped) or .parquet, or a folder of .parquet files, which are read in the
-        order of their names.
+    path : path, pattern or sequence of paths
+        A file ending in .csv, .tsv, .txt (also .gz, .bz2, .xz, .zst, .zip), .parquet, .feather, .jsonl or .xlsx, or a
+        folder of .parquet files, which are read in the order of their names. A pattern such as ``jan*.csv``, or several
+        paths, name files with the same columns that are one table.
     drop : sequence of str
         Columns that are left out.
     text : sequence of str
@@ -117,7 +119,7 @@ class TableFile(Source):
 
     def __init__(
         self,
-        path: str | os.PathLike[str],
+        path: Paths,
         *,
         drop: Sequence[str] = (),
         text: Sequence[str] = (),
@@ -126,19 +128,13 @@ class TableFile(Source):
         types: Mapping[Any, str] | None = None,
         dialect: CSVDialect | None = None,
     ) -> None:
-        self.path, self.name = Path(path), str(path)
-        for file in (self.path, *(self.path.iterdir() if self.path.is_dir() else ())):
+        self._paths = paths_of(path)
+        for file in (file for path in self._paths for file in (path, *(path.iterdir() if path.is_dir() else ()))):
             if as_text(str(file)) != str(file):
                 raise InputError(f"The name of {as_text(str(file))} is not UTF-8, so Arrow cannot open it; rename it.")
-        found = format_of(self.path)
-        if found is None and self.path.is_dir():
-            ends = " or ".join(suffix for cls in TableFormat.known if cls.folders for suffix in cls.suffixes)
-            raise InputError(f"There are no {ends} files in the folder '{path}'.")
-        if found is None:
-            ends = ", ".join(sorted({suffix for cls in TableFormat.known for suffix in cls.suffixes}))
-            raise InputError(f"{path} is not a table that can be read; needed is a name that ends in {ends}.")
-        with self._explained():
-            self._format = found.open(self.path, dialect)
+        more = f" and {len(self._paths) - 1} more" if len(self._paths) > 1 else ""
+        self.path, self.name = Path(f"{self._paths[0]}{more}"), f"{self._paths[0]}{more}"
+        self._format = SeveralFiles(self._paths, dialect) if more else self._opened(self._paths[0], dialect)
         self.names = list(self._format.names)
         self.index = list(self._format.index)
         twice = sorted({n for n in self.names if self.names.count(n) > 1})
@@ -226,6 +222,18 @@ class TableFile(Source):
         if not self.columns:
             raise InputError(f"{self.path} has no columns left to learn from.")
 
+    @staticmethod
+    def _opened(path: Path, dialect: CSVDialect | None) -> TableFormat:
+        found = format_of(path)
+        if found is None and path.is_dir():
+            ends = " or ".join(suffix for cls in TableFormat.known if cls.folders for suffix in cls.suffixes)
+            raise InputError(f"There are no {ends} files in the folder '{path}'.")
+        if found is None:
+            ends = ", ".join(sorted({suffix for cls in TableFormat.known for suffix in cls.suffixes}))
+            raise InputError(f"{path} is not a table that can be read; needed is a name that ends in {ends}.")
+        with explained(path):
+            return found.open(path, dialect)
+
     @classmethod
     def reads(cls, path: Path) -> bool:
         """Return whether there is a table at a path, which may be a folder."""
@@ -251,6 +259,11 @@ class TableFile(Source):
         """Raise `InputError` with the closest name if the file has no such column."""
         if name not in self.names:
             raise InputError(f"{self.path} has no column '{name}'.{closest(name, self.names)}")
+
+    @property
+    def paths(self) -> list[Path]:
+        """The files or folders that are read."""
+        return self._paths
 
     @property
     def notes(self) -> Sequence[Note]:

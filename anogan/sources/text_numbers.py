@@ -187,6 +187,11 @@ class NumberTexts:
         return "," in self.signs and bool(self.fitting())
 
     @property
+    def uses_decimals(self) -> bool:
+        """Whether the format of the column matters: points or commas occur in its numbers."""
+        return "," in self.signs or "." in self.signs
+
+    @property
     def is_clear(self) -> bool:
         """Whether the decimal separator of the column is beyond doubt."""
         fitting = self.fitting()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import glob
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -29,7 +30,7 @@ def check_target(target: str, inputs: Sequence[str] = (), *, folder: bool = Fals
     target : str
         A path, or "-" for standard output.
     inputs : sequence of str
-        Files that must not be replaced.
+        Files that must not be replaced, or patterns of them.
     folder : bool
         Whether the output is a folder, which may be created.
 
@@ -44,8 +45,8 @@ def check_target(target: str, inputs: Sequence[str] = (), *, folder: bool = Fals
     path = Path(target)
     if is_device(target):
         return
-    for source in inputs:
-        if path.exists() and Path(source).exists() and path.samefile(source):
+    for source in (match for name in inputs for match in ([name] if os.path.exists(name) else glob.glob(name))):
+        if path.exists() and path.samefile(source):
             raise InputError(f"The output '{target}' would replace the input '{source}'; name another file.")
     if path.is_dir() != folder and path.exists():
         raise InputError(f"{path} is a {'file' if folder else 'folder'}; name a {'folder' if folder else 'file'}.")

@@ -1,0 +1,137 @@
+"""Excel files."""
+
+from __future__ import annotations
+
+import datetime
+import zipfile
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+
+from ..errors import InputError
+from .cells import typed_columns
+from .damage import explained
+from .formats import TableFormat
+from .notes import FileNote, Note, column_note
+from .text_numbers import NumberFormat, NumberTexts, number_formats, number_note
+
+_LARGEST_BYTES = 2**31  # of the unpacked file
+
+
+class Excel(TableFormat):
+    """The first sheet of an .xlsx file, whose first row holds the names of the columns. It is read as a whole.
+
+    It needs openpyxl: ``pip install 'anogan[excel]'``.
+    """
+
+    suffixes: ClassVar[tuple[str, ...]] = (".xlsx", ".xlsm")
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.notes: list[Note] = []
+        with explained(path, "an Excel file (.xlsx)", header=True):
+            rows = self._rows()
+        while rows and not any(cell is not None for cell in rows[0]):
+            rows = rows[1:]
+        if not rows:
+            raise InputError(f"{path} is empty: its first sheet has no values.")
+        width = max(i + 1 for row in rows for i, cell in enumerate(row) if cell is not None)
+        self.names = ["" if cell is None else str(cell) for cell in [*rows[0], *[None] * width][:width]]
+        body = [row for row in rows[1:] if any(cell is not None for cell in row)]
+        self._columns = [[row[i] if i < len(row) else None for row in body] for i in range(width)]
+
+    @property
+    def total(self) -> int:
+        """Number of rows."""
+        return len(self._columns[0])
+
+    def types(self, columns: Sequence[str], text: Collection[str]) -> dict[str, pa.DataType]:
+        """Return the types of the columns; numbers among texts count as text, and texts that are numbers as numbers."""
+        found = {name: self._column(name) for name in columns}
+        texts = {}
+        for name, column in found.items():
+            if pa.types.is_string(column.type) and name not in text:
+                texts[name] = NumberTexts()
+                texts[name].offer(column)
+        try:
+            formats = number_formats(texts)
+        except InputError as error:
+            raise InputError(f"{self.path}: {error}") from None
+        self.notes = [note for note in self.notes if isinstance(note, FileNote)]
+        self.notes += [column_note(n, seen) for n, form in formats.items() if (seen := number_note(form, texts[n]))]
+        return {name: pa.float64() if name in formats else column.type for name, column in found.items()}
+
+    def batches(
+        self, types: Mapping[str, pa.DataType], rows: int, *, strict: Collection[str] = ()
+    ) -> Iterator[pa.Table]:
+        """Yield the columns of `types`, `rows` rows at a time."""
+        columns, formats = {}, {}
+        for name, kind in types.items():
+            columns[name] = self._as_text(name) if pa.types.is_string(kind) else self._column(name)
+            if pa.types.is_string(columns[name].type):
+                seen = NumberTexts(certain=True)
+                seen.offer(columns[name])
+                formats[name] = seen.nearest() or NumberFormat()
+        table = typed_columns(pa.table(columns), types, formats, strict, self.path)
+        for first in range(0, table.num_rows, rows):
+            yield table.slice(first, rows)
+
+    def _rows(self) -> list[tuple[Any, ...]]:
+        try:
+            import openpyxl
+        except ImportError:
+            raise InputError(
+                f"Reading {self.path} needs openpyxl: pip install 'anogan[excel]'. Or save the file as .csv."
+            ) from None
+        with zipfile.ZipFile(self.path) as archive:
+            size = sum(info.file_size for info in archive.infolist())
+        if size > _LARGEST_BYTES:
+            raise InputError(f"{self.path} unpacks to {size / 2**30:,.1f} GiB; at most 2 are read. Save it as .csv.")
+        book = openpyxl.load_workbook(self.path, read_only=True, data_only=True)
+        try:
+            sheets = book.worksheets
+            if not sheets:
+                raise InputError(f"{self.path} has no sheet with cells.")
+            if len(sheets) > 1:
+                self.notes.append(FileNote(f"It has {len(sheets)} sheets; the first, '{sheets[0].title}', is read."))
+            sheets[0].reset_dimensions()  # the dimensions that the file declares may be wrong, or huge
+            return list(sheets[0].iter_rows(values_only=True))
+        finally:
+            book.close()
+
+    def _cells(self, name: str) -> list[Any]:
+        return self._columns[self.names.index(name)]
+
+    def _as_text(self, name: str) -> pa.Array:
+        return pa.array([_as_text(cell) for cell in self._cells(name)], pa.string())
+
+    def _column(self, name: str) -> pa.Array:
+        """Return a column in the type that all its cells have, or as text."""
+        cells = self._cells(name)
+        kinds = {type(cell) for cell in cells if cell is not None}
+        if not kinds:
+            return pa.nulls(len(cells))
+        if kinds == {bool}:
+            return pa.array(cells, pa.bool_())
+        if kinds == {int} and all(cell is None or abs(cell) < 2**63 for cell in cells):
+            return pa.array(cells, pa.int64())
+        if kinds <= {int, float}:
+            return pa.array([np.nan if cell is None else float(cell) for cell in cells], pa.float64(), from_pandas=True)
+        if kinds <= {datetime.datetime, datetime.date}:
+            return pa.array([_as_time(cell) for cell in cells], pa.timestamp("us"))
+        return self._as_text(name)
+
+
+def _as_time(cell: Any) -> datetime.datetime | None:
+    if cell is None or isinstance(cell, datetime.datetime):
+        return cell
+    return datetime.datetime.combine(cell, datetime.time())
+
+
+def _as_text(cell: Any) -> str | None:
+    if cell is None:
+        return None
+    return str(int(cell)) if isinstance(cell, float) and cell.is_integer() and abs(cell) < 1e15 else str(cell)

@@ -1,0 +1,115 @@
+"""JSON lines: one JSON object a row."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.json as pj
+
+from ..errors import InputError
+from .cells import parsed_cells, typed_columns
+from .compression import opened
+from .damage import explained
+from .formats import TableFormat
+from .notes import column_note
+from .text_numbers import NumberFormat, NumberTexts, number_formats, number_note
+
+_BLOCK_BYTES = 2**22
+
+
+class JSONLines(TableFormat):
+    """A file with one JSON object a line; its keys are the columns, and a key that is not there is a missing value."""
+
+    suffixes: ClassVar[tuple[str, ...]] = (".jsonl", ".ndjson")
+    compressed: ClassVar[bool] = True
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with explained(path, "a file of JSON lines", header=True):
+            schemas = [table.schema for table in self._blocks(None)]
+            if not schemas:
+                raise InputError(f"{path} is empty.")
+            self._schema = self._unified(schemas)
+        self.names = self._schema.names
+
+    def types(self, columns: Sequence[str], text: Collection[str]) -> dict[str, pa.DataType]:
+        """Return types that hold the values of all rows; texts that are numbers or ISO dates count as such."""
+        types = {name: self._schema.field(name).type for name in columns}
+        texts = [name for name, kind in types.items() if pa.types.is_string(kind) and name not in text]
+        seen = {name: NumberTexts() for name in texts}
+        dates = {name: {pa.timestamp("us"), pa.timestamp("us", "UTC")} for name in texts}
+        for table in self._blocks(self._schema) if texts else ():
+            for name in texts:
+                column = table.column(name).combine_chunks()
+                seen[name].offer(column)
+                wrong = {
+                    kind for kind in dates[name] if pc.any(parsed_cells(column, kind, None, ()).unreadable).as_py()
+                }
+                dates[name] -= wrong
+        try:
+            formats = number_formats(seen)
+        except InputError as error:
+            raise InputError(f"{self.path}: {error}") from None
+        self.notes = [column_note(n, words) for n, form in formats.items() if (words := number_note(form, seen[n]))]
+        types |= {name: kinds.pop() for name, kinds in dates.items() if len(kinds) == 1}
+        return types | dict.fromkeys(formats, pa.float64())
+
+    def batches(
+        self, types: Mapping[str, pa.DataType], rows: int, *, strict: Collection[str] = ()
+    ) -> Iterator[pa.Table]:
+        """Yield the columns of `types`, a block of the file at a time."""
+        del rows
+        numbers = [n for n, kind in types.items() if kind == pa.float64() and self._schema.field(n).type == pa.string()]
+        seen = {name: NumberTexts(certain=True) for name in numbers}
+        for table in self._blocks(self._schema) if numbers else ():
+            for name, texts in seen.items():
+                texts.offer(table.column(name))
+        formats = {name: texts.nearest() or NumberFormat() for name, texts in seen.items()}
+        for table in self._blocks(self._schema):
+            yield typed_columns(table, types, formats, strict, self.path)
+
+    def _blocks(self, schema: pa.Schema | None) -> Iterator[pa.Table]:
+        options = pj.ParseOptions(explicit_schema=schema)
+        row = 0
+        with opened(self.path) as file:
+            rest = b""
+            while block := file.read(_BLOCK_BYTES):
+                lines, end, rest = (rest + block).rpartition(b"\n")
+                if end and lines.strip():
+                    table = self._table(lines, options, row)
+                    row += table.num_rows
+                    yield table
+            if rest.strip():
+                yield self._table(rest, options, row)
+
+    def _table(self, lines: bytes, options: pj.ParseOptions, row: int) -> pa.Table:
+        try:
+            return pj.read_json(
+                pa.BufferReader(lines), parse_options=options, read_options=pj.ReadOptions(block_size=len(lines) + 1)
+            )
+        except pa.ArrowInvalid as error:
+            raise InputError(f"{self.path}: {str(error).rstrip('.')} (in the rows from {row:,} on).") from None
+
+    def _unified(self, schemas: list[pa.Schema]) -> pa.Schema:
+        """Return types that hold the values of all blocks; dates beside other texts are text."""
+        kinds: dict[str, pa.DataType] = {}
+        for field in (field for schema in schemas for field in schema):
+            known = kinds.setdefault(field.name, field.type)
+            pair = {known, field.type}
+            if len(pair) == 1 or pa.types.is_null(field.type):
+                continue
+            if pa.types.is_null(known):
+                kinds[field.name] = field.type
+            elif pair == {pa.int64(), pa.float64()}:
+                kinds[field.name] = pa.float64()
+            elif all(pa.types.is_string(kind) or pa.types.is_timestamp(kind) for kind in pair):
+                kinds[field.name] = pa.string()
+            else:
+                raise InputError(
+                    f"{self.path}: column '{field.name}' holds {known} in some rows and {field.type} in others."
+                )
+        return pa.schema(list(kinds.items()))

@@ -1,0 +1,148 @@
+"""Tables in other formats and in several files."""
+
+import sys
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import anogan
+from anogan import CSVDialect, InputError, TableFile
+
+FRAME = pd.DataFrame(
+    {
+        "when": pd.date_range("2024", periods=40, freq="h"),
+        "amount": np.random.default_rng(0).gamma(2.0, size=40).round(3),
+        "kind": ["a", "b"] * 20,
+        "items": np.arange(40),
+        "member": [True, False] * 20,
+    }
+)
+TYPES = {"when": "timestamp[us]", "amount": "double", "kind": "string", "items": "double", "member": "bool"}
+WRITERS = {
+    "feather": FRAME.to_feather,
+    "jsonl": lambda path: FRAME.to_json(path, orient="records", lines=True, date_format="iso"),
+    "ndjson.gz": lambda path: FRAME.to_json(path, orient="records", lines=True, date_format="iso", compression="gzip"),
+    "xlsx": lambda path: FRAME.to_excel(path, index=False),
+}
+
+
+@pytest.mark.parametrize("suffix", WRITERS)
+def test_a_table_is_the_same_in_every_format(tmp_path, suffix):
+    path = tmp_path / f"t.{suffix}"
+    WRITERS[suffix](path)
+    file = anogan.open_source(path)
+    pd.testing.assert_frame_equal(file.sample(100, 0).frame, FRAME, check_dtype=False)
+    chunks = list(file.selecting(types=TYPES).chunks(7))
+    assert [len(chunk) for chunk in chunks] == [7] * 5 + [5]
+    pd.testing.assert_frame_equal(
+        pd.concat(chunk.X for chunk in chunks).reset_index(drop=True), FRAME, check_dtype=False
+    )
+
+
+@pytest.mark.parametrize("suffix", [*WRITERS, "parquet"])
+def test_a_file_of_another_kind_or_cut_short_is_refused_by_name(tmp_path, suffix):
+    path = tmp_path / f"t.{suffix}"
+    FRAME.to_parquet(path) if suffix == "parquet" else WRITERS[suffix](path)
+    content = path.read_bytes()
+    for wrong in (b"", b"hello", content[: len(content) // 2], b"\xff" * 300):
+        path.write_bytes(wrong)
+        with pytest.raises(InputError, match=r"t\."):
+            list(TableFile(path, types={"amount": "double"}).chunks(10))
+
+
+def test_an_excel_column_with_words_for_missing_values_holds_numbers(tmp_path):
+    rows = pd.DataFrame({"a": [1.5, "?", 2, "1.000,5"], "b": list("wxyz"), "c": [None] * 4, "d": [1, 2, "x", 3]})
+    rows.to_excel(tmp_path / "t.xlsx", index=False)
+    with pytest.raises(InputError, match="column 'a' does not write all of its numbers in one way"):
+        TableFile(tmp_path / "t.xlsx", drop=["d"]).sample(9, 0)
+    rows["a"] = [1.5, "?", 2, "1,000.5"]
+    rows.to_excel(tmp_path / "t.xlsx", index=False)
+    file = TableFile(tmp_path / "t.xlsx")
+    assert file.sample(9, 0).frame["a"].tolist()[::3] == [1.5, 1000.5]
+    assert "missing values for '?'" in file.notes[0].text()
+    (chunk,) = file.selecting(types={"d": "double", "c": "double"}).chunks(9)
+    assert chunk.unreadable == {"d": {2: "x"}}
+
+
+def test_only_the_first_sheet_of_an_excel_file_is_read_and_that_is_said(tmp_path):
+    with pd.ExcelWriter(tmp_path / "t.xlsx") as writer:
+        FRAME.to_excel(writer, sheet_name="June", index=False)
+        FRAME.to_excel(writer, sheet_name="July", index=False)
+    assert "It has 2 sheets; the first, 'June', is read." in [
+        note.text() for note in TableFile(tmp_path / "t.xlsx").notes
+    ]
+
+
+def test_an_excel_file_without_openpyxl_says_what_to_install(tmp_path, monkeypatch):
+    FRAME.to_excel(tmp_path / "t.xlsx", index=False)
+    monkeypatch.setitem(sys.modules, "openpyxl", None)
+    with pytest.raises(InputError, match=r"pip install 'anogan\[excel\]'"):
+        TableFile(tmp_path / "t.xlsx")
+
+
+def test_keys_of_json_lines_may_be_missing_but_types_must_agree(tmp_path):
+    path = tmp_path / "t.jsonl"
+    path.write_text('{"a": 1, "b": "x"}\n\n{"b": "y", "a": 2.5}\n{"b": null}')
+    frame = TableFile(path).sample(9, 0).frame
+    assert frame["a"].tolist()[:2] == [1, 2.5]
+    assert frame["a"].isna().sum() == frame["b"].isna().sum() == 1
+    path.write_text('{"a": 1}\n{"a": "x"}\n')
+    with pytest.raises(InputError, match=r"t\.jsonl.*changed from number to string"):
+        TableFile(path)
+
+
+def test_folders_named_after_values_give_columns(tmp_path):
+    table = pa.table({"a": [1.5, 2.5, 3.5], "year": [2023, 2024, 2024], "of": ["x", "x", "y/z"]})
+    pq.write_to_dataset(table, tmp_path / "t", partition_cols=["year", "of"])
+    file = anogan.open_source(tmp_path / "t")
+    assert file.total == 3
+    assert file.read().to_pydict() == {"a": [1.5, 2.5, 3.5], "year": [2023, 2024, 2024], "of": ["x", "x", "y/z"]}
+    (chunk,) = file.selecting(types={"year": "double", "a": "double"}).chunks(9)
+    assert chunk.X["year"].tolist() == [2023, 2024, 2024]
+
+
+def test_several_files_are_one_table(tmp_path):
+    FRAME[:10].to_csv(tmp_path / "jan1.csv", index=False)
+    FRAME[10:30].to_csv(tmp_path / "jan2.csv", index=False, sep=";", decimal=",")
+    FRAME[30:][FRAME.columns[::-1]].to_parquet(tmp_path / "jan3.parquet", index=False)
+    paths = [tmp_path / "jan1.csv", tmp_path / "jan2.csv", tmp_path / "jan3.parquet"]
+    with pytest.raises(
+        InputError, match=r"jan2\.csv has decimal commas in column 'amount'.*jan1\.csv has decimal points"
+    ):
+        TableFile(paths).sample(100, 0)
+    FRAME[10:30].to_csv(tmp_path / "jan2.csv", index=False, sep=";")
+    for file in (TableFile(paths), anogan.open_source(paths), anogan.open_source(str(tmp_path / "jan*"))):
+        pd.testing.assert_frame_equal(file.sample(100, 0).frame, FRAME, check_dtype=False)
+        frame = pd.concat(chunk.X for chunk in file.selecting(types=TYPES).chunks(7)).reset_index(drop=True)
+        pd.testing.assert_frame_equal(frame, FRAME, check_dtype=False)
+
+
+@pytest.mark.parametrize(
+    ("second", "words"),
+    [
+        ("a,b\n1,x\n", r"u\.csv lacks column 'c', which .*t\.csv has"),
+        ("a,b,c,d\n1,x,2,3\n", r"u\.csv has column 'd', which .*t\.csv lacks"),
+        ("a,b,c\nzero,x,2\n", r"u\.csv has UTF-8 text in column 'a', but .*t\.csv has numbers"),
+        ("", r"u\.csv is empty"),
+    ],
+)
+def test_several_files_that_do_not_fit_together_are_named(tmp_path, second, words):
+    (tmp_path / "t.csv").write_text("a,b,c\n1.5,x,2\n")
+    (tmp_path / "u.csv").write_text(second)
+    with pytest.raises(InputError, match=words):
+        TableFile([tmp_path / "t.csv", tmp_path / "u.csv"]).sample(9, 0)
+
+
+def test_patterns_and_paths_that_mean_no_file_or_one_twice_are_refused(tmp_path):
+    (tmp_path / "t.csv").write_text("a,b\n1.5,x\n")
+    with pytest.raises(InputError, match=r"There is no file .*x\*\.csv"):
+        anogan.open_source(tmp_path / "x*.csv")
+    with pytest.raises(InputError, match="named twice"):
+        anogan.open_source([tmp_path / "t.csv", tmp_path / "*.csv"])
+    with pytest.raises(InputError, match="Did you mean"):
+        anogan.open_source([tmp_path / "t.csv", tmp_path / "u.csv"])
+    (tmp_path / "[1].csv").write_text("a,b\n1.5,x\n")
+    assert TableFile(tmp_path / "[1].csv", dialect=CSVDialect(sep=",")).names == ["a", "b"]
