@@ -141,7 +141,8 @@ def test_bad_value_far_down_a_stream_leaves_no_output(score_refused):
         ("zeros.csv", b"a,b\n1,\x00\n", "NUL character in line 2"),
         ("quote.csv", b'a,b\n1,"x\n3,4\n5,6\n', "quotation mark missing"),
         ("comma.csv", b'a,b\n"1,234",x\n"12",y\n', "--decimal ','"),
-        ("data.xlsx", b"x", "no kind that can be read"),
+        ("data.docx", b"x", "no kind that can be read"),
+        ("data.xlsx", b"x", "data.xlsx is not an Excel file"),
         ("picture.png", b"no picture", "picture.png"),
     ],
 )
