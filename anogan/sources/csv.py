@@ -36,7 +36,7 @@ class CSV(TableFormat):
         self.path, self.dialect = path, dialect or CSVDialect()
         self._reader = CSVReader(path, self.dialect)
         self.names = self._reader.layout.names
-        self.notes: list[Note] = header_notes(self._reader.layout, self.dialect, self._reader.usual)
+        self.notes: list[Note] = header_notes(self.path.name, self._reader.layout, self.dialect, self._reader.usual)
         self._plain = NumberFormat(self.dialect.decimal or ".")
         self._looked: set[str] = set()  # columns that `types` has seen
         self._formats: dict[str, NumberFormat] = {}  # of those among them that hold numbers which Arrow cannot read
@@ -64,7 +64,7 @@ class CSV(TableFormat):
         }
         self._looked |= set(columns)
         self._formats |= {n: form for n, form in formats.items() if types[n] == pa.string() or form != self._plain}
-        self.notes = header_notes(self._reader.layout, self.dialect, self._reader.usual)
+        self.notes = header_notes(self.path.name, self._reader.layout, self.dialect, self._reader.usual)
         for name in columns:
             if name in codes:
                 seen = "holds codes with leading zeros and is read as text"

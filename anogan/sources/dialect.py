@@ -300,14 +300,14 @@ def _quote(text: str) -> str:
     return "'" if sum(quoted) > 0.2 * len(fields) > 0 else '"'
 
 
-def header_notes(layout: CSVLayout, dialect: CSVDialect, usual: str) -> list[Note]:
+def header_notes(name: str, layout: CSVLayout, dialect: CSVDialect, usual: str) -> list[Note]:
     """Return notes about a dialect that is not the usual one, and about a header that looks like a row."""
     notes: list[Note] = []
     if words := layout.words(usual):
-        notes.append(FileNote(f"It is read with {words}."))
+        notes.append(FileNote(f"{name} is read with {words}."))
     if dialect.header and any_number(layout.names):
         listed = ", ".join(f"'{name}'" for name in layout.names[:5]) + (", ..." if len(layout.names) > 5 else "")
-        seen = f"Its first row ({listed}) was taken for the names of the columns but holds numbers."
+        seen = f"The first row of {name} ({listed}) was taken for the names of the columns but holds numbers."
         advice = "If the file has no header, give {}."
         notes.append(FileNote(seen, advice.format("CSVDialect(header=False)"), advice.format("--no-header")))
     return notes

@@ -96,7 +96,9 @@ class Excel(TableFormat):
             if not sheets:
                 raise InputError(f"{self.path} has no sheet with cells.")
             if len(sheets) > 1:
-                self.notes.append(FileNote(f"It has {len(sheets)} sheets; the first, '{sheets[0].title}', is read."))
+                self.notes.append(
+                    FileNote(f"{self.path.name} has {len(sheets)} sheets; the first, '{sheets[0].title}', is read.")
+                )
             sheets[0].reset_dimensions()  # the dimensions that the file declares may be wrong, or huge
             return list(sheets[0].iter_rows(values_only=True))
         finally:

@@ -71,7 +71,7 @@ def test_only_the_first_sheet_of_an_excel_file_is_read_and_that_is_said(tmp_path
     with pd.ExcelWriter(tmp_path / "t.xlsx") as writer:
         FRAME.to_excel(writer, sheet_name="June", index=False)
         FRAME.to_excel(writer, sheet_name="July", index=False)
-    assert "It has 2 sheets; the first, 'June', is read." in [
+    assert "t.xlsx has 2 sheets; the first, 'June', is read." in [
         note.text() for note in TableFile(tmp_path / "t.xlsx").notes
     ]
 
