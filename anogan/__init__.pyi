@@ -43,6 +43,8 @@ from .reporting.displays import AnomalyMapDisplay as AnomalyMapDisplay
 from .reporting.displays import ScoreDisplay as ScoreDisplay
 from .reporting.displays import TrainingCurvesDisplay as TrainingCurvesDisplay
 from .reporting.maps import MapWriter as MapWriter
+from .reporting.preview import ColumnPreview as ColumnPreview
+from .reporting.preview import preview_columns as preview_columns
 from .reporting.report import Report as Report
 from .scoring.patch_memory import k_center_greedy as k_center_greedy
 from .sources import labels as labels

@@ -28,6 +28,7 @@ import anogan
 COMMANDS = {
     "demo": "Fit, score and compare on real data that ships with scikit-learn.",
     "fit": "Fit a detector on normal data and save it.",
+    "columns": "Show how each column of a table will be read.",
     "score": "Score new data: anomaly score, p-value and flag per row or picture.",
     "evaluate": "Measure a fitted model on labelled data.",
     "compare": "Compare GANs and classical detectors on your own labelled data.",

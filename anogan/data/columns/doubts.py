@@ -44,6 +44,8 @@ _THINGS = (
 )
 _ID_JOINED = re.compile(rf"(?:{_THINGS})s?(?:id|nr|no|num|number|key|ref|hash)", re.I)
 _ID_PAIR = re.compile(rf"(?:.* )?(?:{_THINGS})s? (?:nr|no|num|number|ref|reference|hash)", re.I)
+_CODE_NAME = re.compile(r"(?:.* )?(?:code|mcc|sic|naics|zip|zip ?code|plz|postcode|postal ?code)", re.I)
+_FEW_CODES = 50
 _CALENDAR = (
     (re.compile(r"(?:.* )?(?:month|mon|monat|mes|mois)(?: ?(?:nr|no|num|number))?", re.I), "months", 1, 12),
     (re.compile(r"(?:.* )?(?:quarter|qtr)", re.I), "quarters", 1, 4),
@@ -107,6 +109,28 @@ def identifier(name: str | int, x: np.ndarray) -> str:
             return f"has another whole number in each row ({x.min():.0f} to {x.max():.0f}), as identifiers have"
     if names_identifier(name) and distinct > MAX_DISTINCT_SHARE * n:
         return f"is named like an identifier and has {distinct:,} distinct values in {n:,} rows"
+    return ""
+
+
+def code(name: str | int, x: np.ndarray) -> str:
+    """Return why whole numbers look like codes, such as those of merchants or regions, or "".
+
+    Parameters
+    ----------
+    name : str or int
+    x : (n,) float
+        NaN = missing.
+    """
+    x = x[~np.isnan(x)]
+    if len(x) < FEWEST_ROWS or np.any(x != np.floor(x)):
+        return ""
+    values = np.unique(x)
+    few = 2 < len(values) <= min(_FEW_CODES, 0.1 * len(x))
+    if _CODE_NAME.fullmatch(words_of(name)) and len(values) > 2:
+        return f"is named like a code ({len(values):,} distinct values)"
+    sparse = np.ptp(values) >= 10 * len(values)
+    if few and sparse and values[0] >= 100 and len(f"{values[0]:.0f}") == len(f"{values[-1]:.0f}"):
+        return f"holds {len(values)} distinct whole numbers of the same length, as codes have (such as {values[0]:.0f})"
     return ""
 
 

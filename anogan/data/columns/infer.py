@@ -180,6 +180,8 @@ def _unless_doubtful(name: str | int, series: pd.Series, learned: Learned, n: in
     why = doubts.identifier(name, x) or doubts.calendar(name, x)
     if why:
         return Learned(None, why=why, notes=[role_note(name, f"{why}; it is not learned", "number", "learns it")])
+    if seen := doubts.code(name, x):
+        return replace(learned, notes=[role_note(name, f"{seen}, but is learned as a number", "category", _EACH)])
     if doubts.names_identifier(name) and len(x) >= doubts.FEWEST_ROWS:
         seen = f"is named like an identifier, but its {len(np.unique(x)):,} distinct values are learned as a number"
         return replace(learned, notes=[role_note(name, seen, "category", _EACH)])
@@ -273,10 +275,14 @@ def _date(
     parts = learned_parts(training, form)
     missing = bool(np.isnan(seconds).any())
     if not (parts or trend):
-        why = "holds dates that do not cover a day, a week or a year, so no period can be learned"
+        why = "holds dates that do not cover and vary within a day, a week or a year"
         if anyway:
             raise InputError(f"Column {name!r} {why}. Leave it out, or learn the time itself with the role 'trend'.")
-        return Learned(None, why=why, notes=[*notes, role_note(name, f"{why}", "trend", "learns the time itself")])
+        return Learned(
+            None,
+            why=why,
+            notes=[*notes, role_note(name, f"{why}; it is not learned", "trend", "learns the time itself")],
+        )
     there = training[~np.isnan(training)]
     clock = float(there[0] % DAY) if len(there) else 0.0
     dtype = dtype_name(series.dtype, f"{TEXT}|{NUMBER}" if form else DATE, otherwise=OBJECT)
