@@ -46,6 +46,7 @@ from .reporting.maps import MapWriter as MapWriter
 from .reporting.preview import ColumnPreview as ColumnPreview
 from .reporting.preview import preview_columns as preview_columns
 from .reporting.report import Report as Report
+from .scoring.calibration import fdr_level as fdr_level
 from .scoring.patch_memory import k_center_greedy as k_center_greedy
 from .sources import labels as labels
 from .sources import ordering as ordering

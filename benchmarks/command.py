@@ -12,6 +12,7 @@ from anogan import baselines
 from . import adbench
 from .ablation import Ablation
 from .conditional import Conditional
+from .discoveries import Discoveries
 from .experiment import Experiment
 from .fusion import Fusion
 from .health import Health
@@ -46,6 +47,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         Conditional(),
         Reasons(),
         Promises(),
+        Discoveries(),
         Health(),
         Speed(),
         Scale(),

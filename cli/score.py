@@ -48,6 +48,14 @@ _PARTS = {"": ("label", pa.string()), "_share": ("share", pa.float64()), "_text"
     "expected to be normal (Benjamini-Hochberg over all of DATA).",
 )
 @click.option(
+    "--tail",
+    type=click.Choice(["empirical", "fitted"]),
+    default="empirical",
+    show_default=True,
+    help="With --fdr: empirical p-values keep the promise, but need many calibration rows; fitted ones continue them "
+    "by a distribution of the highest calibration scores, which is a model and not a promise.",
+)
+@click.option(
     "--reasons",
     "count",
     type=click.IntRange(min=0),
@@ -86,6 +94,7 @@ def command(
     model_path: str,
     output: str,
     fdr: float | None,
+    tail: str,
     count: int,
     maps: str | None,
     map_format: str | None,
@@ -126,6 +135,10 @@ def command(
         raise InputError("--maps writes heatmaps of pictures; for a table, use --reasons K.")
     if resume and stream.source.folder is not None:
         raise InputError("--resume needs data that can be read again, which standard input cannot.")
+    if tail != "empirical":
+        if fdr is None:
+            raise InputError("--tail is for flags by false discovery rate; give --fdr Q too.")
+        detector.calibration_.p_value(np.empty(0), tail)  # if it cannot be fitted, this is said before scoring
     if resume and (maps is not None or writing.is_device(output)):
         raise InputError("--resume needs an output file and does not work with --maps.")
     if map_format is not None and maps is None:
@@ -133,7 +146,8 @@ def command(
     if maps is not None:
         reserve(maps, folder=True)
     writer = None if maps is None else anogan.MapWriter(maps, detector.calibration_.map_threshold, map_format or "png")
-    run = _Run(detector, stream, count, writer, Reporter(quiet=quiet), top=top, in_order=sort or top is not None)
+    in_order = sort or top is not None
+    run = _Run(detector, stream, count, writer, Reporter(quiet=quiet), tail=tail, top=top, in_order=in_order)
     with run.reporter, contextlib.ExitStack() as stack:
         if writer is not None:
             stack.enter_context(writer)
@@ -145,7 +159,7 @@ def command(
                 folder = None if writing.is_device(output) else os.path.dirname(os.path.abspath(output))
                 journal = stack.enter_context(nameless(folder, schema))
             else:
-                given = [fdr, count, keep, top, sort, drop, strict, str(dialect), on_error, stream.chunk_rows]
+                given = [fdr, tail, count, keep, top, sort, drop, strict, str(dialect), on_error, stream.chunk_rows]
                 given.append(anogan.__version__)
                 this = {
                     "model": digest(model_path),
@@ -162,6 +176,7 @@ def command(
         "flagged": flagged,
         "threshold": detector.calibration_.threshold if fdr is None else None,
         "fdr": fdr,
+        "tail": None if fdr is None else tail,
         "unseen_values": {column: dict(counts) for column, counts in stream.unseen.items()},
         "skipped": stream.skipped,
     }
@@ -172,6 +187,7 @@ def command(
 
 def _summary(facts: dict[str, Any], kind: str, writer: "anogan.MapWriter | None") -> str:
     rule = f"above the threshold {facts['threshold']:.6g}" if facts["fdr"] is None else f"at FDR {facts['fdr']:g}"
+    rule += " by a fitted tail (a model, not a promise)" if facts["tail"] == "fitted" else ""
     what, some = "pictures" if kind == "image" else "rows", facts["written"] < facts["rows"]
     lines = [
         f"{facts['rows']:,} {what} scored, {facts['flagged']:,} flagged {rule}; "
@@ -195,11 +211,12 @@ class _Run:
         maps: anogan.MapWriter | None,
         reporter: Reporter,
         *,
+        tail: str,
         top: int | None,
         in_order: bool,
     ) -> None:
         self.detector, self.stream, self.maps, self.reporter = detector, stream, maps, reporter
-        self.top, self.in_order = top, in_order
+        self.tail, self.top, self.in_order = tail, top, in_order
         self.count = min(count, len(detector.preprocessor_.columns_)) if count else 0
         self.reasons = {
             f"reason_{k}{part}": kind for k in range(1, self.count + 1) for part, (_, kind) in _PARTS.items()
@@ -233,7 +250,7 @@ class _Run:
     def to_file(self, output: str, journal: Journal, fdr: float | None) -> int:
         """Score the rows that the journal lacks, write the output with flags, and return how many rows are flagged.
 
-        Benjamini-Hochberg needs the p-values of all rows, for which the number of times each occurs is enough.
+        Benjamini-Hochberg needs the small p-values of all rows.
         """
         self.rows, self.stream.start = journal.state.get("rows", 0), journal.state.get("end", 0)
         for column, counts in journal.state.get("unseen", {}).items():
@@ -245,10 +262,10 @@ class _Run:
         calibration = self.detector.calibration_
         level = None
         if fdr is not None:
-            counts = np.zeros(len(calibration.scores) + 1, dtype=np.int64)
-            for table in journal.tables():
-                counts += calibration.counts(table["score"].to_numpy())
-            level = calibration.fdr_level(counts, fdr)
+            bound = max(fdr, 1 / (len(calibration.scores) + 1))
+            every = (table["p_value"].to_numpy() for table in journal.tables())
+            small = np.concatenate([np.empty(0), *(p[p <= bound] for p in every)])
+            level = anogan.fdr_level(small, self.rows, fdr)
 
         def flags_of(table: pa.Table) -> np.ndarray:
             if level is None:
@@ -272,8 +289,11 @@ class _Run:
                     table = self._only_flagged_explained(table, flags)
                 writer.write(table.append_column("flag", pa.array(flags)).select(self.schema.names))
                 self.reporter.advance(table.num_rows)
-        if fdr is not None and (note := calibration.fdr_note(counts, fdr)):
-            warn(f"{note} Fit on more data, or raise --calibration-fraction or --fdr.")
+        if level is not None and self.tail == "empirical" and (note := calibration.fdr_note(small, self.rows, fdr)):
+            warn(
+                f"{note} Run anogan recalibrate with more normal rows, fit with a larger --calibration-fraction, raise "
+                "--fdr, or add --tail fitted (a model, not a promise)."
+            )
         return flagged
 
     def _in_order(self, journal: Journal, flags_of: Callable[[pa.Table], np.ndarray]) -> Iterator[pa.Table]:
@@ -315,7 +335,7 @@ class _Run:
         self.reporter.begin("scoring", total, self.stream.start)
         for chunk in self.stream:
             scores = self._scores(chunk)
-            p_values = calibration.p_value(scores)
+            p_values = calibration.p_value(scores, self.tail)
             id_name = "row" if chunk.names is None else "file"
             columns = {id_name: chunk.ids(), "score": scores, "p_value": p_values}
             if not self.in_order:

@@ -20,6 +20,7 @@ from ..engine.callbacks import Callback
 from ..engine.module import GANModule
 from ..errors import CalibrationWarning, InputError, RangeWarning, TrainingHealthWarning
 from ..nn.backbone import Backbone
+from ..scoring.calibration import TAILS, fdr_level
 from ..scoring.drift import Drift
 from ..seeding import draw_seed, seeded
 from ..sources.table import TableFile
@@ -215,19 +216,46 @@ class Detector(CommonParameters, ModelFileMixin, OutlierMixin, BaseEstimator):
         """Return -1 for flagged samples and +1 for others: int ``(n,)``."""
         return np.where(self.decision_function(X) < 0, -1, 1)
 
-    def p_value(self, X: Any) -> np.ndarray:
-        """Return split-conformal p-values in (0, 1]: the probability that a normal sample scores at least as high."""
-        scores = self.anomaly_score(X)
-        return self.calibration_.p_value(scores)
+    def p_value(self, X: Any, tail: str = "empirical") -> np.ndarray:
+        """Return split-conformal p-values in (0, 1]: the probability that a normal sample scores at least as high.
 
-    def flag(self, X: Any, fdr: float = 0.05) -> np.ndarray:
-        """Flag samples so that at most a share ``fdr`` of them is normal in expectation: bool ``(n,)``."""
+        ``tail`` is that of `flag`.
+        """
+        _check_tail(tail)
+        scores = self.anomaly_score(X)
+        return self.calibration_.p_value(scores, tail)
+
+    def flag(self, X: Any, fdr: float = 0.05, tail: str = "empirical") -> np.ndarray:
+        """Flag samples so that at most a share ``fdr`` of them is normal in expectation.
+
+        Parameters
+        ----------
+        X : like that of `anomaly_score`
+        fdr : float
+            False discovery rate, in (0, 1), of the procedure of Benjamini and Hochberg on all p-values.
+        tail : {"empirical", "fitted"}
+            Empirical p-values keep the rate whatever the data are (Bates 2023, arXiv:2104.08279), but with m
+            calibration rows none is below ``1 / (m + 1)``, so that few anomalies among many rows cannot be flagged.
+            "fitted" continues them by a generalised Pareto distribution of the highest calibration scores: a model,
+            not a promise. benchmarks/results/discoveries.md measures both.
+
+        Returns
+        -------
+        (n,) bool
+            None is True, with a `CalibrationWarning`, if there are too few calibration rows to flag any.
+
+        Raises
+        ------
+        InputError
+            X or a parameter cannot be used, or there are too few calibration rows to fit a tail.
+        """
         if not 0 < fdr < 1:
             raise InputError(f"fdr must be between 0 and 1, got {fdr}.")
-        scores = self.anomaly_score(X)
-        if note := self.calibration_.fdr_note(self.calibration_.counts(scores), fdr):
-            warnings.warn(note[0].upper() + note[1:], CalibrationWarning, stacklevel=2)
-        return self.calibration_.flag(scores, fdr)
+        p = self.p_value(X, tail)
+        if tail == "empirical" and (note := self.calibration_.fdr_note(p, len(p), fdr)):
+            ways = "Call recalibrate with more normal rows, raise fdr, or use tail='fitted' (a model, not a promise)."
+            warnings.warn(f"{note[0].upper()}{note[1:]} {ways}", CalibrationWarning, stacklevel=2)
+        return p <= fdr_level(p, len(p), fdr)
 
     def was_fitted_on(self, X: Any) -> np.ndarray:
         """Return which samples equal one of the fit, whose scores are lower than those of new samples.
@@ -432,6 +460,11 @@ class Detector(CommonParameters, ModelFileMixin, OutlierMixin, BaseEstimator):
     def _require(self, method: str) -> None:
         if not self.module_.can(method):
             raise InputError(f"{type(self).__name__} cannot {method}: its networks have no part that does.")
+
+
+def _check_tail(tail: str) -> None:
+    if tail not in TAILS:
+        raise InputError(f"tail must be one of {', '.join(map(repr, TAILS))}, got {tail!r}.")
 
 
 def _detectors_with(capability: str) -> str:

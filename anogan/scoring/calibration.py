@@ -1,8 +1,14 @@
 """Calibrated scores of an ensemble, split-conformal p-values, thresholds."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+
+from .tail import FittedTail
+
+TAILS = ("empirical", "fitted")
+"""How p-values of scores above most calibration scores are computed: by counting, or by a `FittedTail`."""
 
 
 @dataclass(frozen=True)
@@ -39,46 +45,47 @@ class Calibration:
         """Return the mean over members of their calibrated scores: ``(K, n)`` -> ``(n,)``."""
         return ((member_scores - self.location[:, None]) / self.scale[:, None]).mean(0)
 
-    def p_value(self, scores: np.ndarray) -> np.ndarray:
-        """Return the probability that a normal row scores at least this, in [1 / (m + 1), 1]: ``(n,)`` -> ``(n,)``.
+    @cached_property
+    def tail(self) -> FittedTail:
+        """A model of the highest calibration scores; `InputError` if there are too few."""
+        return FittedTail.of(self.scores)
+
+    def p_value(self, scores: np.ndarray, tail: str = "empirical") -> np.ndarray:
+        """Return the probability that a normal row scores at least this, in (0, 1]: ``(n,)`` -> ``(n,)``.
 
         Split-conformal (Vovk 2005; Bates 2023, arXiv:2104.08279, eq. 2): for a fresh normal row,
         P(p <= t) <= t holds exactly, whatever the detector, as long as it has one member; the scales of several
-        members come from the same rows, which makes it approximate.
+        members come from the same rows, which makes it approximate. None is below 1 / (m + 1). With a fitted tail the
+        highest scores have smaller ones, which hold as far as the model of the tail does.
         """
-        return (1 + self._at_least(scores)) / (1 + len(self.scores))
+        p = (1 + self._at_least(scores)) / (1 + len(self.scores))
+        if tail == "fitted":
+            above = scores > self.tail.start
+            p[above] = self.tail.p_value(scores[above])
+        return p
 
-    def flag(self, scores: np.ndarray, fdr: float) -> np.ndarray:
+    def flag(self, scores: np.ndarray, fdr: float, tail: str = "empirical") -> np.ndarray:
         """Return whether each row passes Benjamini-Hochberg (1995) at this false discovery rate: bool ``(n,)``."""
-        return self.p_value(scores) <= self.fdr_level(self.counts(scores), fdr)
-
-    def counts(self, scores: np.ndarray) -> np.ndarray:
-        """Count the rows with each of the m + 1 p-values, ascending: ``(n,)`` -> ``(m + 1,)``. Counts add up."""
-        return np.bincount(self._at_least(scores), minlength=len(self.scores) + 1)
-
-    def fdr_level(self, counts: np.ndarray, fdr: float) -> float:
-        """Return the largest p-value that Benjamini-Hochberg (1995) passes, from `counts` of all rows; 0 if none."""
-        p = np.arange(1, len(counts) + 1) / len(counts)
-        so_far = np.cumsum(counts)
-        passed = np.flatnonzero((counts > 0) & (p <= fdr * so_far / max(so_far[-1], 1)))
-        return float(p[passed[-1]]) if len(passed) else 0.0
+        p = self.p_value(scores, tail)
+        return p <= fdr_level(p, len(p), fdr)
 
     def fdr_needs(self, rows: int, fdr: float) -> int:
         """Return how many of so many rows must score above all calibration rows before `flag` can flag any."""
         return max(int(np.ceil(rows / (fdr * (len(self.scores) + 1)) - 1e-9)), 1)
 
-    def fdr_note(self, counts: np.ndarray, fdr: float) -> str | None:
+    def fdr_note(self, p_values: np.ndarray, rows: int, fdr: float) -> str | None:
         """Return why no row is flagged at this false discovery rate, if few calibration rows are a reason.
 
         Parameters
         ----------
-        counts : (m + 1,) int
-            See `counts`.
-        fdr : float
+        p_values : (k,)
+            Empirical ones, of all rows, or of those alone that are at most ``fdr`` or the smallest possible.
+        rows, fdr
+            See `fdr_level`.
         """
-        rows, beyond = int(counts.sum()), int(counts[0])
+        beyond = int((p_values <= 1 / (1 + len(self.scores))).sum())
         needed = self.fdr_needs(rows, fdr)
-        if needed <= max(beyond, 1) or self.fdr_level(counts, fdr):
+        if needed <= max(beyond, 1) or fdr_level(p_values, rows, fdr):
             return None
         note = (
             f"no row is flagged: with {len(self.scores):,} calibration rows no p-value is below "
@@ -99,6 +106,22 @@ class Calibration:
     def _at_least(self, scores: np.ndarray) -> np.ndarray:
         """Count the calibration scores that are at least as large: ``(n,)`` int."""
         return len(self.scores) - np.searchsorted(self.scores, scores, side="left")
+
+
+def fdr_level(p_values: np.ndarray, rows: int, fdr: float) -> float:
+    """Return the largest p-value that Benjamini-Hochberg (1995) passes at this false discovery rate; 0 if none.
+
+    Parameters
+    ----------
+    p_values : (k,)
+        Of all rows, or of those alone that are at most ``fdr``: no other one passes.
+    rows : int
+        Number of all rows.
+    fdr : float
+    """
+    p = np.sort(p_values)
+    passed = np.flatnonzero(p <= fdr * np.arange(1, len(p) + 1) / max(rows, 1))
+    return float(p[passed[-1]]) if len(passed) else 0.0
 
 
 def member_scales(member_scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
