@@ -2,6 +2,7 @@
 # make test       install into .venv, then format, lint, types, the fast tests and the examples in docstrings
 # make test-slow  the tests that take longer
 # make fuzz       read 100,000 mutated files for up to 30 minutes, and write the page with the figures
+# make chaos      end fits and scorings at random moments, resume them, and count equal results
 # make generate   rewrite what is generated: the index of detectors, their types, the tables in README.md
 # make clean      remove what these commands made
 
@@ -11,7 +12,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow fuzz generate clean
+.PHONY: help demo test test-slow fuzz chaos generate clean
 
 help:
 	@sed -n 's/^# //p; /^$$/q' Makefile
@@ -30,6 +31,9 @@ test-slow: $(INSTALLED)
 
 fuzz: $(INSTALLED)
 	PYTHONPATH=tests $(BIN)/python -m fuzz --page tests/fuzz/README.md
+
+chaos: $(INSTALLED)
+	PYTHONPATH=tests $(BIN)/python -m chaos --page tests/chaos/README.md
 
 generate: $(INSTALLED)
 	$(BIN)/python tests/test_generated.py
