@@ -59,9 +59,9 @@ def page(kills: list[Kill], seconds: float, seed: int) -> str:
     lines = [
         "# Kills",
         "",
-        "`anogan fit --checkpoint` and `anogan score` are ended at random moments by SIGKILL or SIGTERM, once or twice,",
-        "and the same command is run again. The result is equal if every part of the model file, or the table of",
-        "scores, is equal bit for bit to that of a run that was left alone, and if nothing else is left beside it.",
+        "`anogan fit --checkpoint` and `anogan score` are ended at random moments by SIGKILL or SIGTERM, once or",
+        "twice, and the same command is run again. The result is equal if every part of the model file, or the table",
+        "of scores, is equal bit for bit to that of a run that was left alone, and if nothing else is left beside it.",
         "",
         f"`make chaos` wrote this page on {date.today()} in {seconds / 60:.1f} minutes, seed {seed}.",
         "",
