@@ -50,6 +50,7 @@ from .scoring.calibration import fdr_level as fdr_level
 from .scoring.patch_memory import k_center_greedy as k_center_greedy
 from .sources import labels as labels
 from .sources import ordering as ordering
+from .sources import periods as periods
 from .sources import writing as writing
 from .sources.arrays import ArrayFile as ArrayFile
 from .sources.dialect import CSVDialect as CSVDialect

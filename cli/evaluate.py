@@ -33,12 +33,19 @@ from .progress import Reporter
     metavar="VALUE",
     help="The label of normal rows; all others are anomalous.  [default: 0 or false, others 1 or true]",
 )
+@click.option(
+    "--by",
+    metavar="COLUMN[:PERIOD]",
+    help="Also measure each group of rows: those with the same value of this column, or whose dates there lie in the "
+    "same year, month, week, day or hour.",
+)
 @options.stream_options
 def command(
     data: options.Data,
     model_path: str,
     label: str | None,
     normal: str | None,
+    by: str | None,
     drop: tuple[str, ...],
     strict: bool,
     dialect: Any,
@@ -62,12 +69,16 @@ def command(
         label = "y"
     if label is None and TableFile.reads(Path(data[0])):
         raise InputError(f"--label COLUMN is needed: it says which rows of {data} are anomalous.")
-    stream = Stream(detector, data, drop, label, chunk_rows, on_error == "skip", strict, dialect=dialect)
+    source = anogan.open_source(data, part="test", dialect=dialect)
+    keep = []
+    if by is not None and isinstance(source, TableFile):
+        keep = [anogan.periods.split_period(by, source.names)[0]]
+    stream = Stream(detector, source, drop, label, chunk_rows, on_error == "skip", strict, keep=keep)
     normal = stream.normal_label(normal)
     if label is None and not isinstance(stream.source, PictureSource):
         raise InputError(f"{data} has no labels; evaluate needs a table, a .npz file with y, or an MVTec folder.")
     with Reporter(quiet=quiet) as reporter:
-        facts = anogan.evaluate(detector, stream, normal=normal, progress=reporter.show)
+        facts = anogan.evaluate(detector, stream, normal=normal, by=by, progress=reporter.show)
     facts["skipped"] = stream.skipped
     facts["unseen_values"] = {column: dict(counts) for column, counts in stream.unseen.items()}
     warn_of(stream)
@@ -99,6 +110,13 @@ def _print(facts: dict[str, Any]) -> None:
                 f"{what}at the model's threshold {at['threshold']:.6g}: {at['flagged']:,} flagged, "
                 f"recall {at['recall']:.4f}, false alarms {at['fpr']:.4f}"
             )
+    if "groups" in facts:
+        groups = Table("group", "rows", "anomalous", "flagged", "recall", "false alarms", "AUROC", "AUPR", box=None)
+        for entry in facts["groups"]:
+            counts = [f"{entry[name]:,}" for name in ("rows", "anomalous", "flagged")]
+            rates = [entry[name] for name in ("recall", "fpr", "auroc", "aupr")]
+            groups.add_row(entry["group"], *counts, *("" if rate is None else f"{rate:.4f}" for rate in rates))
+        console.print(groups)
     if facts["kinds"]:
         localised = any("pixel_auroc" in entry for entry in facts["kinds"].values())
         kinds = Table("kind", "count", "AUROC", *["pixel AUROC"] * localised, box=None, pad_edge=False)

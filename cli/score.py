@@ -115,8 +115,8 @@ def command(
     The output has one line per row (counted from 0, without the header) or picture: its score (higher is more
     anomalous), its p-value (the probability that a normal row has at least this score) and whether it is
     flagged. DATA is read in chunks, so memory does not grow with its length. If DATA is a folder in MVTec layout,
-    the pictures in test are scored. The levels of an index that pandas wrote to a Parquet file, and the columns
-    named with --keep, are copied to the output.
+    the pictures in test are scored. The columns named with --keep, those that were an --id in `anogan fit`, and the
+    levels of an index that pandas wrote to a Parquet file are copied to the output.
 
     Scores are kept in FILE.part until all are computed; then FILE is written as a whole. If the run ends early for
     any reason other than an error in DATA, the same command with --resume continues from FILE.part, and FILE is the

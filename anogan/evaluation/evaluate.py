@@ -13,6 +13,7 @@ from ..errors import InputError
 from ..sources.holdout import Holdout
 from ..sources.labels import anomalous_rows
 from ..sources.mvtec import MVTecFolder
+from ..sources.periods import group_names, split_period
 from ..sources.pictures import PictureSource
 from ..sources.source import Chunk
 from ..sources.stream import Progress, Stream, report
@@ -21,12 +22,19 @@ from .metrics import PixelCurve, Ranking, auroc, bootstrap_interval, pixel_maps,
 
 _KINDS_LISTED = 50
 _FIRST_K = (10, 100)
+_MOST_GROUPS = 1000
 _SAME_FILE = 0.99  # share of the rows of the fit that are found again in their file
 _FEW_REPEATED = 0.05  # share of repeated rows up to which the rows that equal none of the fit are like all new rows
 
 
 def evaluate(
-    detector: Any, X: Any, y: Any = None, *, normal: str | None = None, progress: Progress | None = None
+    detector: Any,
+    X: Any,
+    y: Any = None,
+    *,
+    normal: str | None = None,
+    by: Any = None,
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Measure how well a fitted detector ranks and flags labelled data.
 
@@ -40,6 +48,9 @@ def evaluate(
         Labels: 0 or false for normal rows and 1 or true for anomalous ones, or any if `normal` is given.
     normal : str, optional
         The label of normal rows; all other rows are anomalous.
+    by : str or (n,) array-like, optional
+        Groups that are also measured each by itself: a column of a table file, such as
+        ``"shop"``, or with a period of its dates, such as ``"day:month"``; or the group of each row.
     progress : function of (str, int, int or None), optional
         Called after each part with what is being done, how many rows are done, and how many there are.
 
@@ -55,7 +66,8 @@ def evaluate(
         ``fitted_on`` is None, or says how many ``rows`` and how many ``normal`` ones were part of the fit, which makes
         the figures too good, and whether these numbers are ``estimated``. ``reversed`` says whether the AUROC and its
         interval are below 0.5, as if normal and anomalous were exchanged. ``held_out`` has the metrics of the other
-        rows, if they are of both kinds.
+        rows, if they are of both kinds. ``groups``, with `by`, is a list with the ``group``, ``rows``, ``anomalous``,
+        ``flagged``, ``recall``, ``fpr``, ``auroc`` and ``aupr`` of each; what needs another kind of rows is None.
 
     Raises
     ------
@@ -77,6 +89,7 @@ def evaluate(
     if isinstance(stream.source, PictureSource):
         normal = normal or "good"
         pixels = _PixelScores(stream.source.layout or MVTecFolder(stream.source.path))  # raises if folders are missing
+    groups = None if by is None else _groups(stream.source, by)
     scores, labels, known = _scored(stream, pixels, progress)
     if labels is None:
         raise InputError(f"{stream.source.name} has no labels; without them nothing can be measured.")
@@ -88,6 +101,8 @@ def evaluate(
     found["fitted_on"], new = rows_of_the_fit(detector, known, anomalous, held_out)
     if new is not None:
         found["held_out"] = measure(detector, scores[new], anomalous[new])
+    if groups is not None:
+        found["groups"] = per_group(detector, scores, anomalous, groups)
     if pixels is not None:
         found |= pixels.facts()
         for kind, entry in found["kinds"].items():
@@ -178,6 +193,49 @@ def held_out_rows(detector: Any, source: Any, known: np.ndarray | None) -> np.nd
     mask = holdout.mask(source, len(known))
     found = int(known[~mask].sum())
     return mask if found >= _SAME_FILE * len(detector.fitted_state.digests.values) else None
+
+
+def per_group(detector: Any, scores: np.ndarray, anomalous: np.ndarray, groups: np.ndarray) -> list[dict[str, Any]]:
+    """Return figures of each group of rows, in the order of their names; see `evaluate`."""
+    flags = scores > detector.calibration_.threshold
+    found = []
+    for group in np.unique(groups):
+        rows = groups == group
+        some, bad = flags[rows], anomalous[rows]
+        ranking = Ranking.of(bad, scores[rows]) if bad.any() and not bad.all() else None
+        found.append(
+            {
+                "group": str(group),
+                "rows": int(rows.sum()),
+                "anomalous": int(bad.sum()),
+                "flagged": int(some.sum()),
+                "recall": float(some[bad].mean()) if bad.any() else None,
+                "fpr": float(some[~bad].mean()) if not bad.all() else None,
+                "auroc": None if ranking is None else float(ranking.auroc()),
+                "aupr": None if ranking is None else float(ranking.aupr()),
+            }
+        )
+    return found
+
+
+def _groups(source: Any, by: Any) -> np.ndarray:
+    """Return the name of each row's group."""
+    if not isinstance(by, str):
+        groups = np.asarray(by).astype(str)
+        if source.total is not None and groups.shape != (source.total,):
+            raise InputError(f"by has shape {groups.shape}; needed is the group of each of {source.total} rows.")
+        return groups
+    if not isinstance(source, TableFile):
+        raise InputError(f"by='{by}' names a column of a table file; give the group of each row, such as X['{by}'].")
+    name, period = split_period(by, source.names)
+    source.check_column(name)
+    groups = group_names(source.column(name), period, f"{source.name}: column '{name}'")
+    if (different := len(np.unique(groups))) > _MOST_GROUPS:
+        raise InputError(
+            f"{source.name}: column '{name}' has {different:,} different values, too many to be groups. For dates name "
+            f"a period, such as {name}:month."
+        )
+    return groups
 
 
 def per_kind(scores: np.ndarray, labels: np.ndarray, anomalous: np.ndarray) -> dict[str, dict[str, Any]]:

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from ..errors import InputError
+from .periods import moments
 
 
 class Columns(Protocol):
@@ -121,22 +122,3 @@ def _ordered(file: Columns, name: str) -> np.ndarray:
     if np.isnat(values).any():
         raise InputError(f"{file.name}: column '{name}' has gaps, so its rows have no order.")
     return values
-
-
-def moments(column: pa.ChunkedArray, name: str) -> np.ndarray:
-    """Return a column of dates, also as text in any format that detectors read, as datetime64[us] (n,); gaps are NaT.
-
-    Raises
-    ------
-    InputError
-        If they are not dates; `name` is what the message calls them.
-    """
-    if pa.types.is_date(column.type) or pa.types.is_timestamp(column.type):
-        return np.asarray(column.cast(pa.timestamp("us")).to_numpy().astype("datetime64[us]"))
-    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-        from ..data.columns.formats import formats_of, read_texts  # loads pandas
-
-        forms = formats_of(column.unique().drop_null().to_pylist())
-        if forms:
-            return np.asarray(read_texts(column.to_pandas(), forms[0])).astype("datetime64[us]")
-    raise InputError(f"{name} holds neither numbers nor dates, such as '{column[0].as_py()}'.")

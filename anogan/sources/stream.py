@@ -189,7 +189,7 @@ class Stream:
     def carry(self, *, everything: bool = False) -> pa.Schema:
         """Let the chunks of a table file carry the keys of its rows and the columns in `keep`; other sources have none.
 
-        Keys are the levels of an index that pandas wrote.
+        Keys are the levels of an index that pandas wrote, and the columns with the role "id".
 
         Parameters
         ----------
@@ -203,7 +203,9 @@ class Stream:
         """
         if not isinstance(self.source, TableFile):
             return pa.schema([])
-        chosen = (*self.source.index, *self.keep, *(self.source.names if everything else ()))
+        roles = self.detector.fitted_state.parameters.get("columns") or {}
+        ids = [name for name in self.source.names if roles.get(name) == "id"]
+        chosen = (*self.source.index, *ids, *self.keep, *(self.source.names if everything else ()))
         self.source = self.source.carrying(list(dict.fromkeys(chosen)))
         return self.source.carried_schema
 

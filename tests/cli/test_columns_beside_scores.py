@@ -57,6 +57,25 @@ def test_the_index_that_pandas_wrote_is_not_learned_and_is_kept(run, tmp_path):
         assert pd.read_parquet(tmp_path / "s.parquet")[column].tolist() == keys.tolist()
 
 
+def test_what_was_left_out_at_fit_is_left_out_again_and_ids_are_kept(run, tmp_path):
+    frame = mixed_table(60).assign(customer=[f"{i:04d}" for i in range(60)], kind="ok", note="x")
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    options = ["--label", "kind", "--normal", "ok", "--id", "customer", "--drop", "note"]
+    run("fit", tmp_path / "t.csv", "-m", tmp_path / "m", *options, *TINY)
+    frame["note"] = 5.0
+    for left_out in ([], ["kind"], ["kind", "note"], ["customer"]):
+        frame.drop(columns=left_out).to_csv(tmp_path / "new.csv", index=False)
+        run("score", tmp_path / "new.csv", "-m", tmp_path / "m", "-o", tmp_path / "s.csv")
+        scores = pd.read_csv(tmp_path / "s.csv", dtype={"customer": str})
+        kept = [] if "customer" in left_out else ["customer"]
+        assert list(scores.columns) == ["row", *kept, "score", "p_value", "flag"]
+        assert not kept or scores["customer"].tolist() == frame["customer"].tolist()
+        run("explain", tmp_path / "new.csv", "-m", tmp_path / "m")
+        run("report", tmp_path / "new.csv", "-m", tmp_path / "m", "-o", tmp_path / "r.html")
+        run("recalibrate", tmp_path / "new.csv", "-m", tmp_path / "m", "-o", tmp_path / "m2")
+        run("inspect", tmp_path / "m", "--against", tmp_path / "new.csv")
+
+
 @pytest.mark.parametrize("options", [[], ["--fdr", "0.9"]])
 @pytest.mark.parametrize("read", ["csv", "parquet"])
 def test_the_highest_scores_come_with_all_columns(run, data, table_model, tmp_path, read, options, monkeypatch):
