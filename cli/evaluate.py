@@ -49,7 +49,8 @@ def command(
     drop: tuple[str, ...],
     strict: bool,
     dialect: Any,
-    on_error: str,
+    on_error: str | None,
+    on_gap: str,
     chunk_rows: int | None,
     as_json: bool,
     quiet: bool,
@@ -73,13 +74,13 @@ def command(
     keep = []
     if by is not None and isinstance(source, TableFile):
         keep = [anogan.periods.split_period(by, source.names)[0]]
-    stream = Stream(detector, source, drop, label, chunk_rows, on_error == "skip", strict, keep=keep)
+    stream = Stream(detector, source, drop, label, chunk_rows, on_error, strict, on_gap, keep=keep)
     normal = stream.normal_label(normal)
     if label is None and not isinstance(stream.source, PictureSource):
         raise InputError(f"{data} has no labels; evaluate needs a table, a .npz file with y, or an MVTec folder.")
     with Reporter(quiet=quiet) as reporter:
         facts = anogan.evaluate(detector, stream, normal=normal, by=by, progress=reporter.show)
-    facts["skipped"] = stream.skipped
+    facts |= {"skipped": stream.skipped, "unscored": vars(stream.unscored)}
     facts["unseen_values"] = {column: dict(counts) for column, counts in stream.unseen.items()}
     warn_of(stream)
     if facts["reversed"]:

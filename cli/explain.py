@@ -56,7 +56,8 @@ def command(
     drop: tuple[str, ...],
     strict: bool,
     dialect: Any,
-    on_error: str,
+    on_error: str | None,
+    on_gap: str,
     chunk_rows: int | None,
     as_json: bool,
     quiet: bool,
@@ -69,7 +70,7 @@ def command(
     to the folder OUT.
     """
     detector = anogan.load(model_path)
-    stream = Stream(detector, data, drop, None, chunk_rows, on_error == "skip", strict, dialect=dialect)
+    stream = Stream(detector, data, drop, None, chunk_rows, on_error, strict, on_gap, dialect=dialect)
     is_image = detector.preprocessor_.kind == "image"
     if is_image and output is None:
         raise InputError("Explanations of pictures are heatmaps: name a folder for them with -o DIR.")

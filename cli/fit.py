@@ -92,7 +92,7 @@ class ImageSize(click.ParamType):
     "detector generates pictures.",
 )
 @click.option("--log-dir", metavar="DIR", help="Write the training curves here for TensorBoard (anogan[tensorboard]).")
-@options.on_error_option
+@options.picture_error_option
 @options.json_option
 @options.quiet_option
 def command(

@@ -31,7 +31,8 @@ def command(
     drop: tuple[str, ...],
     strict: bool,
     dialect: Any,
-    on_error: str,
+    on_error: str | None,
+    on_gap: str,
     chunk_rows: int | None,
     as_json: bool,
     quiet: bool,
@@ -44,7 +45,7 @@ def command(
     detector = anogan.load(model_path)
     facts = anogan.summary.file_summary(model_path) | anogan.summary.model_summary(detector)
     if data is not None:
-        stream = Stream(detector, data, drop, None, chunk_rows, on_error == "skip", strict, dialect=dialect)
+        stream = Stream(detector, data, drop, None, chunk_rows, on_error, strict, on_gap, dialect=dialect)
         with Reporter(quiet=quiet) as reporter:
             facts["drift"] = vars(detector.drift(stream.samples(reporter.show)))
         warn_of(stream)

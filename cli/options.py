@@ -41,12 +41,26 @@ drop_option = click.option(
 keep_option = click.option(
     "--keep", multiple=True, metavar="COLUMN", help="Copy this column to the output; may be given several times."
 )
-on_error_option = click.option(
+picture_error_option = click.option(
     "--on-error",
     type=click.Choice(["stop", "skip"]),
     default="stop",
     show_default=True,
     help="What to do with a picture that cannot be read: stop, or skip and list it.",
+)
+on_error_option = click.option(
+    "--on-error",
+    type=click.Choice(["stop", "skip"]),
+    help="What to do with a row that cannot be scored or a picture that cannot be read: stop, or skip it and say so.  "
+    "[default: skip rows, stop at pictures]",
+)
+on_gap_option = click.option(
+    "--on-gap",
+    type=click.Choice(["score", "skip"]),
+    default="score",
+    show_default=True,
+    help="What to do with a row with a missing value in a column that had none in training: score it, as evidence like "
+    "an unseen category, or treat it as one that cannot be scored.",
 )
 chunk_rows_option = click.option(
     "--chunk-rows",
@@ -57,8 +71,9 @@ chunk_rows_option = click.option(
 strict_option = click.option(
     "--strict",
     is_flag=True,
-    help="Stop with an error at a category that was not in the training data. Without this option such rows are scored "
-    "and a warning is printed, because an unseen value may itself be an anomaly.",
+    help="Stop with an error at a value that was not in the training data: an unknown category, or a missing value in "
+    "a column that had none. Without this option such rows are scored and a warning is printed, because an unseen "
+    "value may itself be an anomaly.",
 )
 
 
@@ -147,7 +162,9 @@ def roles(names: Sequence[str], given: Mapping[str, Sequence[str]], label: str |
 def stream_options(command: _F) -> _F:
     """Add the options that are common to commands that stream data through a model."""
     command = dialect_options(command)
-    for option in (quiet_option, json_option, chunk_rows_option, on_error_option, strict_option, drop_option):
+    for option in (
+        quiet_option, json_option, chunk_rows_option, on_gap_option, on_error_option, strict_option, drop_option,
+    ):  # fmt: skip
         command = option(command)
     return command
 

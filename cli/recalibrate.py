@@ -31,7 +31,8 @@ def command(
     drop: tuple[str, ...],
     strict: bool,
     dialect: Any,
-    on_error: str,
+    on_error: str | None,
+    on_gap: str,
     chunk_rows: int | None,
     as_json: bool,
     quiet: bool,
@@ -47,7 +48,7 @@ def command(
     if target_fpr is not None:
         detector.set_params(target_fpr=target_fpr, contamination="auto")
     before = detector.calibration_
-    stream = Stream(detector, data, drop, None, chunk_rows, on_error == "skip", strict, dialect=dialect, part="train")
+    stream = Stream(detector, data, drop, None, chunk_rows, on_error, strict, on_gap, part="train", dialect=dialect)
     with Reporter(quiet=quiet) as reporter:
         detector.recalibrate(stream.samples(reporter.show))
     warn_of(stream)
@@ -60,6 +61,7 @@ def command(
         "threshold": after.threshold,
         "map_threshold": after.map_threshold,
         "skipped": stream.skipped,
+        "unscored": vars(stream.unscored),
     }
     if as_json:
         click.echo(to_json(facts))

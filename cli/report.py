@@ -47,7 +47,8 @@ def command(
     drop: tuple[str, ...],
     strict: bool,
     dialect: Any,
-    on_error: str,
+    on_error: str | None,
+    on_gap: str,
     chunk_rows: int | None,
     as_json: bool,
     quiet: bool,
@@ -65,7 +66,7 @@ def command(
     if not writing.is_device(output) and not output.lower().endswith((".html", ".htm")):
         raise InputError(f"The report is an HTML page, but '{output}' does not end in .html.")
     detector = anogan.load(model_path)
-    stream = Stream(detector, data, drop, label, chunk_rows, on_error == "skip", strict, dialect=dialect)
+    stream = Stream(detector, data, drop, label, chunk_rows, on_error, strict, on_gap, dialect=dialect)
     normal = stream.normal_label(normal)
     if normal is not None and stream.source.kind == "table" and label is None:
         raise InputError("--normal is a value of the column with the labels; name this column with --label COLUMN.")
@@ -80,7 +81,11 @@ def command(
         return
     facts = report.facts
     summary = {"output": output, "bytes": size, "rows": facts["count"], "flagged": facts["flagged"]}
-    summary |= {"threshold": detector.calibration_.threshold, "skipped": stream.skipped}
+    summary |= {
+        "threshold": detector.calibration_.threshold,
+        "skipped": stream.skipped,
+        "unscored": vars(stream.unscored),
+    }
     click.echo(to_json(summary) if as_json else _summary(summary, facts["unit"]), err=output == "-")
 
 

@@ -105,7 +105,8 @@ def command(
     drop: tuple[str, ...],
     strict: bool,
     dialect: Any,
-    on_error: str,
+    on_error: str | None,
+    on_gap: str,
     chunk_rows: int | None,
     as_json: bool,
     quiet: bool,
@@ -114,20 +115,23 @@ def command(
 
     The output has one line per row (counted from 0, without the header) or picture: its score (higher is more
     anomalous), its p-value (the probability that a normal row has at least this score) and whether it is
-    flagged. DATA is read in chunks, so memory does not grow with its length. If DATA is a folder in MVTec layout,
-    the pictures in test are scored. The columns named with --keep, those that were an --id in `anogan fit`, and the
-    levels of an index that pandas wrote to a Parquet file are copied to the output.
+    flagged. For rows it also names the columns with values that were not in the training data (unseen), and says "ok"
+    or why the row cannot be scored (status); score, p-value and flag of such a row are empty. DATA is read in
+    chunks, so memory does not grow with its length. If DATA is a folder in MVTec layout, the pictures in test are
+    scored. The columns named with --keep, those that were an --id in `anogan fit`, and the levels of an index that
+    pandas wrote to a Parquet file are copied to the output.
 
     Scores are kept in FILE.part until all are computed; then FILE is written as a whole. If the run ends early for
     any reason other than an error in DATA, the same command with --resume continues from FILE.part, and FILE is the
     same as without the interruption.
 
-    A category that was not in the training data does not stop scoring, because an unseen value may itself be an
-    anomaly. Such categories are reported at the end; --strict makes them an error.
+    A value that was not in the training data (an unknown category, or a missing value in a column that had none) is
+    evidence: its row scores as high as with the farthest known value. Such values are reported at the end; --strict
+    makes them an error.
     """
     reserve(output, [*data, model_path], table=True)
     detector = anogan.load(model_path)
-    stream = Stream(detector, data, drop, None, chunk_rows, on_error == "skip", strict, keep=keep, dialect=dialect)
+    stream = Stream(detector, data, drop, None, chunk_rows, on_error, strict, on_gap, keep=keep, dialect=dialect)
     kind = detector.preprocessor_.kind
     if count and kind == "image":
         raise InputError("--reasons names columns of a table; for pictures, use --maps DIR.")
@@ -159,7 +163,20 @@ def command(
                 folder = None if writing.is_device(output) else os.path.dirname(os.path.abspath(output))
                 journal = stack.enter_context(nameless(folder, schema))
             else:
-                given = [fdr, tail, count, keep, top, sort, drop, strict, str(dialect), on_error, stream.chunk_rows]
+                given = [
+                    fdr,
+                    tail,
+                    count,
+                    keep,
+                    top,
+                    sort,
+                    drop,
+                    strict,
+                    str(dialect),
+                    on_error,
+                    on_gap,
+                    stream.chunk_rows,
+                ]
                 given.append(anogan.__version__)
                 this = {
                     "model": digest(model_path),
@@ -179,6 +196,7 @@ def command(
         "tail": None if fdr is None else tail,
         "unseen_values": {column: dict(counts) for column, counts in stream.unseen.items()},
         "skipped": stream.skipped,
+        "unscored": vars(stream.unscored),
     }
     if quiet and not as_json:
         return
@@ -190,7 +208,7 @@ def _summary(facts: dict[str, Any], kind: str, writer: "anogan.MapWriter | None"
     rule += " by a fitted tail (a model, not a promise)" if facts["tail"] == "fitted" else ""
     what, some = "pictures" if kind == "image" else "rows", facts["written"] < facts["rows"]
     lines = [
-        f"{facts['rows']:,} {what} scored, {facts['flagged']:,} flagged {rule}; "
+        f"{facts['rows'] - facts['unscored']['rows']:,} {what} scored, {facts['flagged']:,} flagged {rule}; "
         + f"the {facts['written']:,} with the highest scores are " * some
         + f"written to {facts['output']}"
     ]
@@ -224,7 +242,8 @@ class _Run:
         self.rows = self.end = 0
         id_field = ("file", pa.string()) if hasattr(stream.source, "pictures") else ("row", pa.int64())
         measured = [("score", pa.float64()), ("p_value", pa.float64())]
-        own = pa.schema([id_field, *measured, ("flag", pa.bool_()), *self.reasons.items()])
+        marks = [] if detector.preprocessor_.kind == "image" else [("unseen", pa.string()), ("status", pa.string())]
+        own = pa.schema([id_field, *measured, ("flag", pa.bool_()), *marks, *self.reasons.items()])
         carried = stream.carry(everything=in_order)
         if taken := [name for name in carried.names if name in own.names]:
             if set(taken) & set(stream.keep):
@@ -234,7 +253,9 @@ class _Run:
         self.schema = pa.schema([own[0], *self.carried, *list(own)[1:]])
         # In order, the other columns are added when the scores are known.
         self.journal_schema = (
-            pa.schema([own[0], *measured]) if in_order else self.schema.remove(self.schema.get_field_index("flag"))
+            pa.schema([own[0], *measured, *marks])
+            if in_order
+            else self.schema.remove(self.schema.get_field_index("flag"))
         )
 
     def to_device(self, output: str) -> int:
@@ -244,7 +265,7 @@ class _Run:
             for table in self._tables(None):
                 flags = table["score"].to_numpy() > self.detector.calibration_.threshold
                 flagged += int(flags.sum())
-                writer.write(table.append_column("flag", pa.array(flags)).select(self.schema.names))
+                writer.write(self._with_flags(table, flags))
         return flagged
 
     def to_file(self, output: str, journal: Journal, fdr: float | None) -> int:
@@ -257,6 +278,7 @@ class _Run:
             self.stream.unseen[column] = Counter(counts)
         self.stream.ranges.restore(journal.state.get("ranges", {}))
         self.stream.skipped.update(journal.state.get("skipped", {}))
+        vars(self.stream.unscored).update(journal.state.get("unscored", {}))
         for table in self._tables(fdr):
             journal.append(table, self._state())
         calibration = self.detector.calibration_
@@ -265,7 +287,8 @@ class _Run:
             bound = max(fdr, 1 / (len(calibration.scores) + 1))
             every = (table["p_value"].to_numpy() for table in journal.tables())
             small = np.concatenate([np.empty(0), *(p[p <= bound] for p in every)])
-            level = anogan.fdr_level(small, self.rows, fdr)
+            scored = self.rows - self.stream.unscored.rows
+            level = anogan.fdr_level(small, scored, fdr)
 
         def flags_of(table: pa.Table) -> np.ndarray:
             if level is None:
@@ -287,9 +310,9 @@ class _Run:
                 flags = flags_of(table)
                 if level is not None:
                     table = self._only_flagged_explained(table, flags)
-                writer.write(table.append_column("flag", pa.array(flags)).select(self.schema.names))
+                writer.write(self._with_flags(table, flags))
                 self.reporter.advance(table.num_rows)
-        if level is not None and self.tail == "empirical" and (note := calibration.fdr_note(small, self.rows, fdr)):
+        if level is not None and self.tail == "empirical" and (note := calibration.fdr_note(small, scored, fdr)):
             warn(
                 f"{note} Run anogan recalibrate with more normal rows, fit with a larger --calibration-fraction, raise "
                 "--fdr, or add --tail fitted (a model, not a promise)."
@@ -320,7 +343,13 @@ class _Run:
             "unseen": self.stream.unseen,
             "ranges": self.stream.ranges.counts,
             "skipped": self.stream.skipped,
+            "unscored": vars(self.stream.unscored),
         }
+
+    def _with_flags(self, table: pa.Table, flags: np.ndarray) -> pa.Table:
+        """Return the output of a table, where rows without a score have no flag."""
+        flag = pa.array(flags, mask=table["score"].is_null().to_numpy())
+        return table.append_column("flag", flag).select(self.schema.names)
 
     def _only_flagged_explained(self, table: pa.Table, flags: np.ndarray) -> pa.Table:
         for name in self.reasons:
@@ -333,11 +362,14 @@ class _Run:
         calibration = self.detector.calibration_
         total = self.stream.total
         self.reporter.begin("scoring", total, self.stream.start)
-        for chunk in self.stream:
+        for chunk in self.stream.chunks():
             scores = self._scores(chunk)
             p_values = calibration.p_value(scores, self.tail)
             id_name = "row" if chunk.names is None else "file"
-            columns = {id_name: chunk.ids(), "score": scores, "p_value": p_values}
+            columns: dict[str, Any] = {id_name: chunk.ids()}
+            columns |= {"score": pa.array(scores, from_pandas=True), "p_value": pa.array(p_values, from_pandas=True)}
+            if chunk.account is not None:
+                columns |= {"unseen": chunk.account.unseen_columns(), "status": chunk.account.status()}
             if not self.in_order:
                 columns |= {name: _beside(chunk, name) for name in self.carried.names}
                 # A p-value above the false discovery rate is never flagged, whatever the other rows are.
@@ -349,9 +381,15 @@ class _Run:
             yield pa.table(columns).select(self.journal_schema.names).cast(self.journal_schema)
 
     def _scores(self, chunk: Chunk) -> np.ndarray:
-        """Return the scores of a chunk (n,) and write its maps if requested; one pass computes both."""
+        """Return the scores of a chunk (n,) and write its maps if requested; one pass computes both.
+
+        Rows that cannot be scored have NaN.
+        """
         if self.maps is None:
-            scores: np.ndarray = self.detector.anomaly_score(chunk.X)
+            scores, usable = np.full(len(chunk), np.nan), chunk.usable()
+            if len(usable):
+                rows = slice(None) if usable.rows is None else usable.rows - chunk.first
+                scores[rows] = self.detector.anomaly_score(usable.X)
             return scores
         scores, maps = self.detector.predict_maps(chunk.X)
         self.maps.write(chunk, anogan.metrics.pixel_maps(maps))

@@ -13,6 +13,7 @@ import pandas as pd
 import torch
 
 from ..errors import FormatError, InputError
+from .account import Account, missing_value, unknown_class
 from .columns import CategoryColumn, Column, ColumnNote, column_from_state, learn_category
 from .columns.dtypes import CATEGORY, OBJECT, dtype_name
 from .columns.ranges import Beyond
@@ -184,7 +185,7 @@ class ConditionPreprocessor(Preprocessor):
         rest, labels = split_condition(X, self.column)
         self._check_known(labels)
         samples = self.inner.transform(rest, dtype)
-        unseen = samples.unseen if samples.unseen is None else np.insert(samples.unseen, self.position_, False, axis=1)
+        unseen = samples.unseen if samples.unseen is None else np.insert(samples.unseen, self._place, False, axis=1)
         return ConditionedSamples(samples, self.condition_.places(labels), unseen)
 
     def inverse(self, x: np.ndarray) -> Any:
@@ -209,17 +210,29 @@ class ConditionPreprocessor(Preprocessor):
             rest.insert(self._place, self.column, 0.0)
         return rest
 
-    def unseen_values(self, X: pd.DataFrame) -> dict[str | int, dict[Any, int]]:
-        """As the inner preprocessor; an unknown class is an error and is not reported here."""
-        rest, _ = split_condition(X, self.column)
-        found: dict[str | int, dict[Any, int]] = self.inner.unseen_values(rest)
-        return found
+    def account(self, X: Any) -> Account | None:
+        """As the inner preprocessor; rows whose class is missing or unknown are refused."""
+        rest, labels = split_condition(X, self.column)
+        account: Account | None = self.inner.account(rest)
+        if account is None:
+            return None
+        if self.kind == "table":
+            account = account.with_column(self._place, str(labels.name))
+        refused = dict(account.refused)
+        name, whys = str(labels.name), {None: missing_value(str(labels.name))}
+        for value in self.condition_.unseen(labels):
+            if value is not None:
+                whys[value] = unknown_class(value, name, self.condition_.categories)
+        for row in np.flatnonzero(self.condition_.places(labels) < 0).tolist():
+            value = labels.iloc[row]
+            refused[row] = whys[None if pd.isna(value) else value]
+        return replace(account, refused=refused)
 
     def known_codes(self) -> list[np.ndarray]:
         """See `Preprocessor.known_codes`; there are none of the condition, which is never unseen."""
         codes: list[np.ndarray] = list(self.inner.known_codes())
         if self.kind == "table":
-            codes.insert(self.position_, np.empty((0, 1)))
+            codes.insert(self._place, np.empty((0, 1)))
         return codes
 
     def count_beyond(self, X: Any) -> dict[str | int, Beyond]:

@@ -13,6 +13,7 @@ import torch
 from sklearn.base import BaseEstimator
 
 from ..errors import InputError
+from .account import Account
 from .columns import Column, ColumnNote
 from .columns.ranges import Beyond, RangeCounter
 from .samples import Samples
@@ -43,6 +44,16 @@ class Preprocessor(BaseEstimator, ABC):
     def places_(self) -> list[slice]:
         """Where the code of each of `columns_` lies in a sample."""
         return []
+
+    def account(self, X: Any) -> Account | None:
+        """What each row of X holds: whether it can be scored, and which of its values are new; None for pictures.
+
+        Raises
+        ------
+        InputError
+            If X as a whole does not suit what was fitted, such as a table without one of the columns.
+        """
+        return None
 
     def known_codes(self) -> list[np.ndarray]:
         """The codes (k, width) of values of each of `columns_` that occurred in fit and can stand for an unseen one.

@@ -11,6 +11,7 @@ import pandas as pd
 import torch
 
 from ..errors import FormatError, InputError
+from .account import Account, account_of_table
 from .columns import CategoryColumn, Column, ColumnNote, NumberColumn, column_from_state, learn_column, roles_of
 from .columns.ranges import Beyond, count_beyond, range_notes
 from .preprocessor import Preprocessor
@@ -138,14 +139,9 @@ class TablePreprocessor(Preprocessor):
         sums = {column.name: code.sum(axis=1) for column, code in zip(self.columns_, self._codes(error), strict=True)}
         return pd.DataFrame(sums)
 
-    def unseen_values(self, X: pd.DataFrame) -> dict[str | int, dict[Any, int]]:
-        """Values of X that did not occur in fit, by column, with their number of rows.
-
-        These are unknown categories and, under None, missing values in a column that had none in fit.
-        """
-        X = self._checked(X)
-        found = {column.name: column.unseen(X.iloc[:, position]) for position, column in enumerate(self.columns_)}
-        return {name: values for name, values in found.items() if values}
+    def account(self, X: pd.DataFrame) -> Account:
+        """See `Preprocessor.account`."""
+        return account_of_table(self.columns_, self._checked(X))
 
     def count_beyond(self, X: pd.DataFrame) -> dict[str | int, Beyond]:
         """See `Preprocessor.count_beyond`."""

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from ..errors import FormatError, InputError
+from .account import Account, account_of_array
 from .columns import Column, NumberColumn
 from .preprocessor import Preprocessor
 from .samples import TensorSamples
@@ -72,6 +73,10 @@ class VectorPreprocessor(Preprocessor):
         """See `Preprocessor.hidden_columns`."""
         return [j for j in range(self.n_features_in_) if self.scaler_.hides(j, X[rows, j])]
 
+    def account(self, X: Any) -> Account:
+        """See `Preprocessor.account`; an array has no missing values, so NaN is refused like infinity."""
+        return account_of_array(_numeric(X))
+
     def inverse(self, x: np.ndarray) -> np.ndarray:
         """(n, d) in model space -> (n, d) float64 in the user's units."""
         return self.scaler_.inverse(np.asarray(x, dtype=np.float64))
@@ -96,7 +101,7 @@ class VectorPreprocessor(Preprocessor):
         return self
 
 
-def _checked(X: Any) -> np.ndarray:
+def _numeric(X: Any) -> np.ndarray:
     try:
         X = np.asarray(X, dtype=np.float64)
     except (TypeError, ValueError) as error:
@@ -106,6 +111,11 @@ def _checked(X: Any) -> np.ndarray:
     if 0 in X.shape:
         what = f"{X.shape[0]} sample(s)" if X.shape[0] == 0 else "0 feature(s)"
         raise InputError(f"Found array with {what} (shape={X.shape}) while a minimum of 1 is required.")
+    return X
+
+
+def _checked(X: Any) -> np.ndarray:
+    X = _numeric(X)
     if not np.isfinite(X).all():
         kind = "NaN" if np.isnan(X).any() else "infinity"
         row, column = (int(i) for i in np.argwhere(~np.isfinite(X))[0])

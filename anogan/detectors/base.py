@@ -276,6 +276,36 @@ class Detector(CommonParameters, ModelFileMixin, OutlierMixin, BaseEstimator):
             raise InputError("The model holds no digests of the rows that it was fitted on.")
         return digests.known(self._samples(X))
 
+    def score_table(self, X: Any, *, on_gap: str = "score") -> "pd.DataFrame":
+        """Return the score of each row that can be scored, and why others cannot; `anogan score` writes the same.
+
+        The other methods raise for a row that cannot be scored: one with an infinite value, with a value of another
+        type than its column, with an unknown condition, or, in an array, with a missing value.
+
+        Parameters
+        ----------
+        X : array (n, d), DataFrame, or Conditioned
+        on_gap : {"score", "skip"}
+            Whether a row of a table with a missing value in a column that had none in fit is scored, as one with an
+            unseen value, or cannot be scored.
+
+        Returns
+        -------
+        DataFrame
+            With the index of X, and the columns ``score`` and ``p_value`` (NaN where the row cannot be scored),
+            ``flag`` (whether the score exceeds the threshold; NA there), ``unseen`` (the columns with values that did
+            not occur in fit, separated by commas; missing where there are none) and ``status`` ("ok", or why the row
+            cannot be scored).
+
+        Raises
+        ------
+        InputError
+            X as a whole cannot be used, such as a table without one of the columns.
+        """
+        from .row_scores import score_table
+
+        return score_table(self, X, on_gap)
+
     # ---------------------------------------------------------------- explanations
 
     def explain(self, X: Any) -> "np.ndarray | pd.DataFrame":

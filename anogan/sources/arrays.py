@@ -94,10 +94,12 @@ class ArrayFile(Source):
         Raises
         ------
         InputError
-            If there are no labels, or none of them means `normal`, or the array is larger than the memory.
+            If a value is NaN or infinite (names its row), there are no labels, none of them means `normal`, or the
+            array is larger than the memory.
         """
         check_memory(self.path, self._header.data_bytes)
         array: np.ndarray = next(self.chunks(self.total)).X
+        self._check_finite(array, 0)
         if normal is None:
             return array
         if self.labels is None:
@@ -112,17 +114,13 @@ class ArrayFile(Source):
         Raises
         ------
         InputError
-            If a value is NaN or infinite (names its row), or the file ends early.
+            If the file ends early, or a value of a picture is NaN or infinite (names the picture). Rows with such
+            values are left to `Stream`.
         """
         first = 0
         for array in self._arrays(rows):
-            if array.dtype.kind == "f" and not np.isfinite(array).all():
-                at = np.argwhere(~np.isfinite(array))[0]
-                word = "NaN" if np.isnan(array[tuple(at)]) else "infinity"
-                raise InputError(
-                    f"{self.path} contains {word}, first in row {first + at[0]} at position {tuple(at[1:].tolist())}. "
-                    "Fill or leave out such rows; missing values are allowed in tables only."
-                )
+            if array.ndim > 2:
+                self._check_finite(array, first)
             end = first + len(array)
             if end > start:
                 skipped = max(start - first, 0)
@@ -132,6 +130,15 @@ class ArrayFile(Source):
 
     def description(self) -> str:
         return f"an array of shape {self.shape}"
+
+    def _check_finite(self, array: np.ndarray, first: int) -> None:
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            at = np.argwhere(~np.isfinite(array))[0]
+            word = "NaN" if np.isnan(array[tuple(at)]) else "infinity"
+            raise InputError(
+                f"{self.path} contains {word}, first in row {first + at[0]} at position {tuple(at[1:].tolist())}. "
+                "Fill or leave out such rows; missing values are allowed in tables only."
+            )
 
     @contextmanager
     def _opened(self, key: str) -> Iterator[tuple[IO[bytes], int]]:

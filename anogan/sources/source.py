@@ -6,13 +6,16 @@ import importlib
 import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import pyarrow as pa
+
+if TYPE_CHECKING:
+    from ..data.account import Account
 
 
 @dataclass
@@ -34,6 +37,11 @@ class Chunk:
         Cells that are not of their column's type, which are missing in X: column -> row in X -> the cell's text.
     carried : pyarrow.Table or None
         Further columns of the n rows, in types that hold all their values; the detector does not see them.
+    account : Account or None
+        Which of the rows can be scored, and which of their values are new; None for pictures and before `Stream` has
+        examined them.
+    rows : (n,) int or None
+        Numbers of the rows where they are not consecutive.
     """
 
     first: int
@@ -43,13 +51,32 @@ class Chunk:
     end: int = 0
     unreadable: dict[str, dict[int, str]] = field(default_factory=dict)
     carried: pa.Table | None = None
+    account: Account | None = None
+    rows: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.X)
 
     def ids(self) -> pa.Array:
         """Return the file names, or the row numbers of data without file names."""
-        return pa.array(self.names if self.names is not None else np.arange(self.first, self.first + len(self)))
+        if self.names is not None:
+            return pa.array(self.names)
+        return pa.array(np.arange(self.first, self.first + len(self)) if self.rows is None else self.rows)
+
+    def usable(self) -> Chunk:
+        """Return the rows that can be scored."""
+        if self.account is None or not self.account.refused:
+            return self
+        kept = np.setdiff1d(np.arange(len(self)), list(self.account.refused))
+        return replace(
+            self,
+            X=self.X.iloc[kept] if hasattr(self.X, "iloc") else self.X[kept],
+            labels=None if self.labels is None else self.labels[kept],
+            unreadable={},
+            carried=None if self.carried is None else self.carried.take(pa.array(kept)),
+            account=None,
+            rows=self.first + kept,
+        )
 
     def one(self, row: int) -> Chunk:
         """Return one of the rows as a chunk that does not keep the others in memory."""
@@ -59,7 +86,8 @@ class Chunk:
         unreadable = {column: {0: cells[row]} for column, cells in self.unreadable.items() if row in cells}
         part = part.copy() if hasattr(part, "copy") else part
         carried = None if self.carried is None else self.carried.take([row])
-        return Chunk(self.first + row, part, names, labels, unreadable=unreadable, carried=carried)
+        first = self.first + row if self.rows is None else int(self.rows[row])
+        return Chunk(first, part, names, labels, unreadable=unreadable, carried=carried)
 
 
 class Source(ABC):

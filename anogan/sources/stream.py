@@ -7,7 +7,7 @@ import shlex
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -25,10 +25,47 @@ from .table import TableFile
 ROWS_AT_ONCE = 32768
 PICTURES_AT_ONCE = 64
 _COLUMNS_DROPPED = 50  # in a hint that can be copied into the command
+_ROWS_LISTED = 5
 _UNSEEN_KEPT = 1000  # different values per column, so that a column with only new values does not fill the memory
+
+if TYPE_CHECKING:
+    from ..data.account import Account
 
 Progress: TypeAlias = Callable[[str, int, int | None], None]
 """Called with what is being done, how many rows or pictures are done, and how many there are (None if unknown)."""
+
+
+@dataclass
+class Unscored:
+    """Rows that cannot be scored.
+
+    Attributes
+    ----------
+    rows : int
+        How many they are.
+    examined : int
+        Of how many rows.
+    first : dict of str to str
+        Numbers of the first of them, and why they cannot be scored.
+    """
+
+    rows: int = 0
+    examined: int = 0
+    first: dict[str, str] = field(default_factory=dict)
+
+    def add(self, row: int, why: str) -> None:
+        """Count a row."""
+        self.rows += 1
+        if len(self.first) < _ROWS_LISTED:
+            self.first[str(row)] = why
+
+    def __str__(self) -> str:
+        by_reason: dict[str, list[str]] = {}
+        for row, why in self.first.items():
+            by_reason.setdefault(why, []).append(row)
+        listed = [f"{why} (row{'s' * (len(rows) > 1)} {', '.join(rows)})" for why, rows in by_reason.items()]
+        more = f" and {self.rows - len(self.first):,} more" if self.rows > len(self.first) else ""
+        return f"{self.rows:,} row{'s' * (self.rows != 1)} cannot be scored: {', '.join(listed)}{more}"
 
 
 @dataclass
@@ -46,10 +83,15 @@ class Stream:
         carry their kinds, and data in memory the labels it was given with, in any case.
     chunk_rows : int or None
         Rows or pictures in a chunk; by default 32768 or 64.
-    skip_errors : bool
-        Leave out pictures that cannot be read, and note them.
+    on_error : {"stop", "skip"} or None
+        Raise for a row that cannot be scored or a picture that cannot be read, or leave it out and note it. By default
+        rows are skipped and pictures are not.
     strict : bool
-        Raise for a category that was not in the training data.
+        Raise for a value that was not in the training data: an unknown category, or a missing value in a column that
+        had none.
+    on_gap : {"score", "skip"}
+        Whether a row with a missing value in a column that had none in training is scored, as one with an unseen value,
+        or cannot be scored.
     part : {"train", "test"}
         The part of a folder in MVTec layout to read.
     start : int
@@ -64,6 +106,8 @@ class Stream:
     source : Source
     unseen : dict of str to Counter
         By column: the values that were not in the training data, and in how many rows they occurred so far.
+    unscored : Unscored
+        The rows that could not be scored so far.
     skipped : dict of str to str
         The pictures that could not be read so far, and why.
     ranges : RangeCounter
@@ -88,13 +132,15 @@ class Stream:
     drop: Sequence[str] = ()
     label: str | None = None
     chunk_rows: int | None = None
-    skip_errors: bool = False
+    on_error: str | None = None
     strict: bool = False
+    on_gap: str = "score"
     part: str = "test"
     start: int = 0
     keep: Sequence[str] = ()
     dialect: CSVDialect | None = None
     unseen: dict[str, Counter[str]] = field(default_factory=dict)
+    unscored: Unscored = field(default_factory=lambda: Unscored())
     skipped: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -148,27 +194,42 @@ class Stream:
         return self.source.total
 
     def __iter__(self) -> Iterator[Chunk]:
+        """Yield the rows that can be scored, or the pictures."""
+        for chunk in self.chunks():
+            usable = chunk.usable()
+            if len(usable):
+                yield usable
+
+    def chunks(self) -> Iterator[Chunk]:
+        """Yield all rows, also those that cannot be scored; `Chunk.account` has the reasons.
+
+        Raises
+        ------
+        InputError
+            At the end if no row can be scored.
+        """
         is_image = self.detector.preprocessor_.kind == "image"
         rows = self.chunk_rows or (PICTURES_AT_ONCE if is_image else ROWS_AT_ONCE)
         for chunk in self.source.chunks(rows, start=self.start):
             if isinstance(self.source, ArrayFile) and self.label is None:
                 chunk = replace(chunk, labels=None)
-            if self.source.kind == "pictures" and self.skip_errors:
+            if self.source.kind == "pictures" and self.on_error == "skip":
                 chunk = self._readable(chunk)
             if not len(chunk):
                 continue
-            if isinstance(self.source, TableFile):
-                self.source.check_readable(chunk, self.detector.preprocessor_.column_types())
-            if self.source.kind == "table":
-                self.ranges.add(chunk.X)
-                self._note_unseen(self.detector.preprocessor_.unseen_values(chunk.X))
+            if not is_image:
+                chunk = self._examined(chunk)
             yield chunk
+        if self.unscored.rows and self.unscored.rows == self.unscored.examined:
+            raise InputError(f"{self.source.name} has no row that can be scored. {self.unscored}.")
 
     def notes(self) -> list[str]:
-        """Return a sentence about the pictures that were skipped, and one for each column with unusual values."""
+        """Return a sentence about pictures and rows that were skipped, and one for each column with unusual values."""
+        skipped = [skipped_message(self.skipped)] if self.skipped else []
+        if self.unscored.rows:
+            skipped.append(f"{self.unscored}.")
         unseen = [_unseen_message(column, counts) for column, counts in self.unseen.items()]
-        beyond = [note.text(shell=True) for note in self.ranges.notes()]
-        return [*([skipped_message(self.skipped)] if self.skipped else []), *unseen, *beyond]
+        return [*skipped, *unseen, *(note.text(shell=True) for note in self.ranges.notes())]
 
     def normal_label(self, normal: str | None) -> str | None:
         """Return the label of normal samples: the given one, or "good" for a folder of pictures.
@@ -272,12 +333,38 @@ class Stream:
             more = f" (and {len(faults) - 1} more columns are missing)" if len(faults) > 1 else ""
             raise InputError(f"{source.path} {faults[0]}{more}")
 
-    def _note_unseen(self, found: dict[Any, dict[Any, int]]) -> None:
-        for column, counts in found.items():
-            texts = Counter({"(missing)" if v is None else str(v): n for v, n in counts.items()})
+    def _examined(self, chunk: Chunk) -> Chunk:
+        """Return the chunk with its account, and note rows that cannot be scored and unseen values."""
+        preprocessor = self.detector.preprocessor_
+        account = preprocessor.account(chunk.X)
+        assert account is not None
+        account = account.without_cells(chunk.unreadable, {str(c.name): c.kind for c in preprocessor.columns_})
+        if self.on_gap == "skip":
+            account = account.without_gaps()
+        self.unscored.examined += len(chunk)
+        for row in sorted(account.refused):
+            if self.on_error == "stop":
+                raise InputError(
+                    f"{self.source.name}: row {chunk.first + row} cannot be scored: {account.refused[row]}. Correct "
+                    "it, or leave out such rows with on_error='skip' (on the command line with --on-error skip)."
+                )
+            self.unscored.add(chunk.first + row, account.refused[row])
+        if account.unseen.any():
+            self._note_unseen(chunk.X, account)
+        chunk = replace(chunk, account=account)
+        usable = chunk.usable()
+        if self.source.kind == "table" and len(usable):
+            self.ranges.add(usable.X)
+        return chunk
+
+    def _note_unseen(self, X: Any, account: Account) -> None:
+        for number in np.flatnonzero(account.unseen.any(0)).tolist():
+            column = str(account.columns[number])
+            values, gone = X.iloc[account.unseen[:, number], X.columns.get_loc(account.columns[number])], "(missing)"
+            texts = Counter(values.astype(object).where(values.notna(), gone).astype(str))
             if self.strict:
-                raise InputError(f"{self.source.name}: {_unseen_message(str(column), texts)}")
-            kept = self.unseen.setdefault(str(column), Counter())
+                raise InputError(f"{self.source.name}: {_unseen_message(column, texts)}")
+            kept = self.unseen.setdefault(column, Counter())
             for text, rows in texts.items():
                 kept[text if text in kept or len(kept) < _UNSEEN_KEPT else "(others)"] += rows
 

@@ -383,12 +383,6 @@ class TableFile(Source):
             frame: pd.DataFrame = table.to_pandas(date_as_object=False, ignore_metadata=True)
         return frame
 
-    def check_readable(self, chunk: Chunk, types: Mapping[Any, str]) -> None:
-        """Raise `InputError` that names the first unreadable cell of a chunk, if it has one."""
-        for name, cells in chunk.unreadable.items():
-            row = min(cells)
-            raise self._unreadable_error(name, _TYPES[types[name]], cells[row], chunk.first + row)
-
     def _readable(self, types: dict[str, pa.DataType], rows: int, *, strict: bool = False) -> Iterator[pa.Table]:
         """Yield the rows that `keep` selects; raise `InputError` at the first unreadable cell."""
         first = 0

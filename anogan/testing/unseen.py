@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 
 from ..detectors.base import Detector
-from .case import TABLE, TRAINING_ROWS, Case, on
+from ..errors import InputError
+from .case import TABLE, TRAINING_ROWS, Case, on, raises
 
 KNOWN: dict[str, list[Any]] = {
     "shop": ["north", "south", "west"],
@@ -87,6 +88,23 @@ def check_unseen_values_leave_other_rows_as_they_are(case: Case) -> None:
     scores = detector.anomaly_score(new)
     changed = new.assign(shop=[*new["shop"][:3], "UNSEEN", None, "UNSEEN"])
     assert_array_equal(detector.anomaly_score(changed)[:3], scores[:3])
+
+
+@on(TABLE)
+def check_one_bad_cell_does_not_stop_the_others(case: Case) -> None:
+    """`score_table` scores the rows that can be scored and says why others cannot; other methods raise."""
+    detector, new = case.fitted, case.new
+    bad = new.assign(age=new["age"].astype(object))
+    bad.iloc[1, bad.columns.get_loc("age")] = "old"
+    bad.iloc[2, bad.columns.get_loc("amount")] = np.inf
+    table = detector.score_table(bad)
+    assert table["status"].tolist()[:4] == ["ok", "'old' in 'age' is not a number", "infinite value in 'amount'", "ok"]
+    assert table["score"].isna().tolist() == table["p_value"].isna().tolist() == (table["status"] != "ok").tolist()
+    assert table["flag"].isna().sum() == 2
+    assert_allclose(table["score"].drop(index=[1, 2]), np.delete(detector.anomaly_score(new), [1, 2]), rtol=1e-9)
+    for method in (detector.anomaly_score, detector.predict, detector.p_value):
+        with raises(InputError, "age|amount"):
+            method(bad)
 
 
 @on(TABLE)

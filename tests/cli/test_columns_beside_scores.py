@@ -43,7 +43,7 @@ def test_kept_columns_keep_their_values_and_types(run, keyed, table_model, read,
         assert found["customer"].tolist() == given["customer"].to_pylist()
         assert found["opened"].tolist() == [str(day) for day in given["opened"].to_pylist()]
         assert found["note"].fillna("").tolist() == [note or "" for note in given["note"].to_pylist()]
-    assert found.shape[1] == 8
+    assert found.shape[1] == 10
 
 
 def test_the_index_that_pandas_wrote_is_not_learned_and_is_kept(run, tmp_path):
@@ -97,7 +97,7 @@ def test_the_highest_scores_come_with_all_columns(run, data, table_model, tmp_pa
 
 def test_the_highest_scores_go_to_standard_output(run, data, table_model):
     lines = run("score", data / "new.csv", "-m", table_model, "-o", "-", "--top", 3).stdout.splitlines()
-    assert lines[0] == "row,amount,items,shop,member,day,score,p_value,flag"
+    assert lines[0] == "row,amount,items,shop,member,day,score,p_value,flag,unseen,status"
     assert len(lines) == 4
 
 

@@ -154,7 +154,7 @@ def test_inspect_says_whether_new_data_still_fit(run, data, table_model, tmp_pat
 def test_scores_go_to_standard_output_and_words_do_not(run, data, table_model):
     result = run("score", data / "labelled.csv", "-m", table_model, "-o", "-", "--keep", "kind")
     lines = result.stdout.splitlines()
-    assert lines[0] == "row,kind,score,p_value,flag"
+    assert lines[0] == "row,kind,score,p_value,flag,unseen,status"
     assert len(lines) == 31
     assert "flagged" in result.stderr
 

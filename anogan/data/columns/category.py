@@ -176,7 +176,10 @@ def distinct_values(series: pd.Series) -> tuple[np.ndarray, list[Any]]:
         codes = series.cat.codes.to_numpy().astype(np.int64)
         values = [plain(value) for value in series.cat.categories.tolist()]
     else:
-        codes, uniques = pd.factorize(series, use_na_sentinel=True)
+        try:
+            codes, uniques = pd.factorize(series, use_na_sentinel=True)
+        except TypeError as error:  # a list, for example
+            raise InputError(f"Column {series.name!r} has values that cannot be categories: {error}.") from None
         values = [plain(value) for value in uniques.tolist()]
     gone = codes < 0
     if gone.any():

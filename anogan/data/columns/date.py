@@ -123,11 +123,6 @@ class DateColumn:
             out[there, base + 2 * i + 1] = np.cos(angle[there])
         return unseen
 
-    def unseen(self, series: pd.Series) -> dict[Any, int]:
-        """The number of missing values, under None, if there were none in fit."""
-        count = 0 if self.missing else int(np.isnan(self.values(series)).sum())
-        return {None: count} if count else {}
-
     def decode(self, code: np.ndarray, scaler: NumericScaler) -> pd.Series:
         """(n, width) -> dates. Without a trend they are dates in the middle of training that have the same phases."""
         phases = {part: self._phase_in(code, i) for i, part in enumerate(self.parts)}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -84,11 +83,6 @@ class NumberColumn:
         codes = np.zeros((len(self.known), self.width))
         encode_number(np.array(self.known), self.missing, self.channel, codes, scaler)
         return codes
-
-    def unseen(self, series: pd.Series) -> dict[Any, int]:
-        """The number of missing values, under None, if there were none in fit."""
-        count = 0 if self.missing else int(np.isnan(self.values(series)).sum())
-        return {None: count} if count else {}
 
     def decode(self, code: np.ndarray, scaler: NumericScaler) -> pd.Series:
         """(n, width) -> the column in the user's unit and dtype."""
@@ -196,7 +190,10 @@ def to_numbers(series: pd.Series, rows: int | None = None, written: Sequence[str
         if not types.is_object_dtype(dtype) or inferred_type(series) not in (*NUMBER_OBJECTS, "boolean"):
             text = next((v for v in series.dropna().head(100_000) if not isinstance(v, (int, float))), None)
             raise type_changed(name, "numbers", first_value(series) if text is None else plain(text))
-        series = pd.to_numeric(series)
+        try:
+            series = pd.to_numeric(series)
+        except OverflowError:
+            raise InputError(f"Column {name!r} has a whole number beyond the range of floats. Remove it.") from None
     x = np.asarray(series.to_numpy(dtype=np.float64, na_value=np.nan))
     if np.isinf(x).any():
         infinite = max(int(np.isinf(x[:rows]).sum()), 1)

@@ -195,4 +195,4 @@ def test_the_preprocessor_is_of_the_inner_one_s_kind():
     assert isinstance(preprocessor, ConditionPreprocessor)
     assert preprocessor.kind == "table"
     assert preprocessor.column_types() == {"hour": "double", "kind": "string", "amount": "double"}
-    assert preprocessor.unseen_values(X) == {}
+    assert not preprocessor.account(X).unseen.any()

@@ -165,7 +165,7 @@ def test_only_training_rows_set_the_scale_but_all_rows_are_known():
     code = preprocessor.transform(X, torch.float64).tensor
     np.testing.assert_allclose(code[:3, 0], [-1.224744871, 0, 1.224744871])
     assert code.shape[1] == 2 + 4
-    assert preprocessor.unseen_values(X) == {}
+    assert not preprocessor.account(X).unseen.any()
 
 
 def table(**columns) -> pd.DataFrame:
@@ -248,7 +248,7 @@ def test_unseen_categories_are_all_zero_and_reported():
     np.testing.assert_array_equal(code[:, 2:4], [[0, 1], [0, 0], [1, 0], [0, 1]])
     assert code[:, 4].tolist() == [-1, -1, 0, -1]
     assert samples.unseen.tolist() == [[False] * 3, [True, True, False], [True, False, True], [True, False, False]]
-    assert preprocessor.unseen_values(X) == {"c": {"z": 2, None: 1}, "b": {None: 1}, "x": {None: 1}}
+    assert preprocessor.account(X).unseen.tolist() == samples.unseen.tolist()
     assert [codes.tolist() for codes in preprocessor.known_codes()] == [[[1, 0], [0, 1]]] * 2 + [[[-1], [1]]]
 
 

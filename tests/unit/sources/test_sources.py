@@ -204,7 +204,7 @@ def test_an_image_folder_streams_with_its_names_and_skips_what_it_cannot_read(pi
     folder = ImageFolder(pictures, size=8)
     detector = anogan.GANomaly(**anogan.GANomaly.tiny, random_state=0).fit(folder)
     (pictures / "3.png").write_bytes(b"no picture")
-    stream = Stream(detector, folder, skip_errors=True)
+    stream = Stream(detector, folder, on_error="skip")
     assert [name for chunk in stream for name in chunk.names] == ["0.png", "1.png", "2.png", "4.png"]
     assert list(stream.skipped) == ["3.png"]
 
