@@ -1,35 +1,39 @@
-"""The model file: a zip of manifest.json, weights.safetensors and preprocessor.json, without pickle.
+"""The model file: a container of a manifest, the weights and the state of the preprocessor.
 
-The tensors file holds the arrays of the preprocessor beside the weights, under names that start with "preprocessor.".
+The tensors hold the arrays of the preprocessor beside the weights, under names that start with "preprocessor.".
 """
 
-import io
-import json
 import os
-import zipfile
-import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load as load_tensors
-from safetensors.torch import save as save_tensors
 from torch import Tensor
 
+from .container import MANIFEST, WEIGHTS, Container, digests, open_container, write_container
 from .data.choose import preprocessor_from_state
 from .data.preprocessor import Preprocessor
 from .data.state import ROOT, decode, encode
 from .errors import FormatError
 from .sources.writing import written_whole
 
+__all__ = [
+    "FORMAT_VERSION",
+    "MANIFEST",
+    "PREPROCESSOR",
+    "WEIGHTS",
+    "ModelFile",
+    "open_model",
+    "read_model",
+    "write_model",
+]
+
 FORMAT_VERSION = 2
-UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, KeyError, RuntimeError, TypeError, ValueError)
-"""What reading damaged bytes as a zip or as JSON may raise."""
-MANIFEST, WEIGHTS, PREPROCESSOR = "manifest.json", "weights.safetensors", "preprocessor.json"
+PREPROCESSOR = "preprocessor.json"
 _ARRAYS = f"{ROOT}."
+_digests = digests
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,7 @@ class ModelFile:
     manifest : dict
         JSON: the detector's name, parameters and fitted facts.
     weights : dict of str to Tensor
-        On CPU. No name starts with "preprocessor.".
+        On CPU, or on the meta device as long as they have not been read. No name starts with "preprocessor.".
     preprocessor : Preprocessor
         Fitted.
     """
@@ -50,24 +54,37 @@ class ModelFile:
     weights: dict[str, Tensor]
     preprocessor: Preprocessor
 
+    def values(self) -> dict[str, Tensor]:
+        """The weights on CPU, read if they have not been."""
+        return self.weights
+
+
+@dataclass(frozen=True)
+class OpenModelFile(ModelFile):
+    """A model file whose weights are on the meta device until `values` reads them.
+
+    Attributes
+    ----------
+    container : Container
+    """
+
+    container: Container
+
+    def values(self) -> dict[str, Tensor]:
+        return _without_arrays(self.container.tensors())
+
 
 def write_model(path: str | os.PathLike[str], model: ModelFile) -> None:
     """Write the file whole or not at all (to a temporary name beside it, then renamed)."""
     state, arrays = encode(model.preprocessor.to_state())
-    tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.weights.items()}
-    tensors |= {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
-    parts = {WEIGHTS: save_tensors(tensors), PREPROCESSOR: state}
-    manifest = model.manifest | {"format_version": FORMAT_VERSION}
-    manifest["sha256"] = _digests(manifest, parts)
-    with written_whole(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr(MANIFEST, json.dumps(manifest, indent=1))
-        for name, data in parts.items():
-            # Compression takes seconds and saves less than a tenth of the weights.
-            archive.writestr(name, data, zipfile.ZIP_STORED if name == WEIGHTS else None)
+    tensors = model.weights | {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
+    with written_whole(path) as file:
+        write_container(file, FORMAT_VERSION, model.manifest, tensors, **{PREPROCESSOR: state})
 
 
-def read_model(path: str | os.PathLike[str]) -> ModelFile:
-    """Read a file written by `write_model`.
+@contextmanager
+def open_model(path: str | os.PathLike[str]) -> Iterator[OpenModelFile]:
+    """Open a file written by `write_model`.
 
     Raises
     ------
@@ -76,36 +93,20 @@ def read_model(path: str | os.PathLike[str]) -> ModelFile:
     FileNotFoundError
         There is no such file.
     """
-    data = Path(path).read_bytes()  # whole, so that an OSError is one of the disk and not of a damaged zip
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            manifest = json.loads(archive.read(MANIFEST))
-            if not isinstance(manifest, dict):
-                raise ValueError(f"{MANIFEST} is not a JSON object")
-            version = manifest.get("format_version")
-            if version == FORMAT_VERSION:
-                parts = {name: archive.read(name) for name in (WEIGHTS, PREPROCESSOR)}
-    except UNREADABLE as error:
-        raise FormatError(f"{path} is not a model file of anogan ({error}).") from None
-    if version != FORMAT_VERSION:
-        raise FormatError(
-            f"{path} has model format version {version}; this anogan reads version {FORMAT_VERSION}. "
-            "Install the anogan that wrote it, or fit again."
-        )
-    written = manifest.pop("sha256", None)
-    for name, digest in _digests(manifest, parts).items():
-        if not isinstance(written, dict) or digest != written.get(name):
-            raise FormatError(f"{path}: {name} was altered after the model was written.")
-    try:
-        tensors = load_tensors(parts[WEIGHTS])
-        arrays = {name: tensors.pop(name).numpy() for name in list(tensors) if name.startswith(_ARRAYS)}
-        preprocessor = preprocessor_from_state(decode(parts[PREPROCESSOR], arrays))
-    except (SafetensorError, *UNREADABLE) as error:  # a FormatError too, which is a ValueError
-        raise FormatError(f"{path} is damaged or holds something that is never written: {error}") from None
-    del manifest["format_version"]  # belongs to the file and not to the model
-    return ModelFile(manifest, tensors, preprocessor)
+    with open_container(path, "model file", FORMAT_VERSION, PREPROCESSOR) as container:
+        arrays = {name: tensor.numpy() for name, tensor in container.tensors(_ARRAYS).items()}
+        try:
+            preprocessor = preprocessor_from_state(decode(container.texts[PREPROCESSOR], arrays))
+        except FormatError as error:
+            raise FormatError(f"{path} is damaged or holds something that is never written: {error}") from None
+        yield OpenModelFile(container.manifest, _without_arrays(container.declared), preprocessor, container)
 
 
-def _digests(manifest: dict[str, Any], parts: dict[str, bytes]) -> dict[str, str]:
-    whole = parts | {MANIFEST: json.dumps(manifest, sort_keys=True).encode()}
-    return {name: sha256(data).hexdigest() for name, data in whole.items()}
+def read_model(path: str | os.PathLike[str]) -> ModelFile:
+    """Read a model file whole; see `open_model`."""
+    with open_model(path) as model:
+        return ModelFile(model.manifest, model.values(), model.preprocessor)
+
+
+def _without_arrays(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor for name, tensor in tensors.items() if not name.startswith(_ARRAYS)}

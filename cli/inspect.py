@@ -93,6 +93,7 @@ def _print(facts: dict[str, Any]) -> None:
             if facts["held_out"]
             else "they were also used for training, so there is no guarantee for new rows"
         ),
+        "holds of the data": anogan.summary.kept_words(facts["kept"]),
         "smallest p-value": f"{facts['smallest_p_value']:.3g}",
         "diagnosis": facts["diagnosis"]["verdict"] + (f" ({measures})" if measures else ""),
         **anogan.summary.health_words(facts),

@@ -249,6 +249,10 @@ class ConditionPreprocessor(Preprocessor):
             return super().column_types()
         return {column.name: column.arrow_type for column in self.columns_}
 
+    def blur(self) -> None:
+        """See `Preprocessor.blur`."""
+        self.inner.blur()
+
     def to_state(self) -> State:
         """See `Preprocessor.to_state`."""
         return {

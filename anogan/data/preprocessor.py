@@ -126,3 +126,6 @@ class Preprocessor(BaseEstimator, ABC):
     @abstractmethod
     def to_state(self) -> State:
         """The fitted state; `choose.preprocessor_from_state` reads it by its "kind"."""
+
+    def blur(self) -> None:
+        """Forget single values of number columns that the state keeps beside their statistics. The default has none."""

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import FormatError
+from ..schema import parse_json, quoted
 
 State = dict[str, Any]
 """JSON values, numpy arrays, states, and lists of states without arrays, by name."""
@@ -23,7 +24,6 @@ ROOT = "preprocessor"
 """Path of the outermost state. An array's name is its path, such as ``preprocessor.scaler.center``."""
 
 _LONGEST_TEXT = 10_000  # characters quoted or matched; longer names of columns and categories are kept as they are
-_QUOTED = 80
 
 
 def encode(state: State) -> tuple[bytes, dict[str, np.ndarray]]:
@@ -38,13 +38,9 @@ def decode(data: bytes, arrays: dict[str, np.ndarray]) -> StateReader:
     Raises
     ------
     FormatError
-        If `data` is not strict JSON: it has NaN or infinity, a name twice in one object, or another syntax.
+        If `data` is not strict JSON; see `parse_json`.
     """
-    try:
-        values = json.loads(data, object_pairs_hook=_unique, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
-        raise FormatError(f"{ROOT} is not valid JSON: {error}") from None
-    return StateReader(values, arrays)
+    return StateReader(parse_json(data, ROOT), arrays)
 
 
 class StateReader:
@@ -72,7 +68,7 @@ class StateReader:
         self.path = path
         self._arrays = arrays
         if not isinstance(values, dict):
-            raise FormatError(f"{path} is {_quoted(values)}; an object is needed.")
+            raise FormatError(f"{path} is {quoted(values)}; an object is needed.")
         self._values = dict(values)
 
     def text(self, name: str, choices: Collection[str] = (), pattern: str = "") -> str:
@@ -154,11 +150,11 @@ class StateReader:
         """Refuse values that were not read, and, for the outermost state, arrays."""
         unread = [*self._values, *(self._arrays if self.path == ROOT else ())]
         if unread:
-            raise FormatError(f"{self.path} has the unexpected value {_quoted(unread[0])}.")
+            raise FormatError(f"{self.path} has the unexpected value {quoted(unread[0])}.")
 
     def error(self, name: str, value: Any, needed: str) -> FormatError:
         """The error that says what `name` is and what it must be."""
-        return FormatError(f"{self.path}.{name} is {_quoted(value)}; it must be {needed}.")
+        return FormatError(f"{self.path}.{name} is {quoted(value)}; it must be {needed}.")
 
     def _take(self, name: str, *types: type) -> Any:
         if name not in self._values:
@@ -182,19 +178,3 @@ def _split(state: State, path: str) -> tuple[State, dict[str, np.ndarray]]:
         else:
             values[name] = value
     return values, arrays
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    values = dict(pairs)
-    if len(values) < len(pairs):
-        raise ValueError("an object has the same name twice")
-    return values
-
-
-def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not a JSON number")
-
-
-def _quoted(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= _QUOTED else f"{text[:_QUOTED]}..."

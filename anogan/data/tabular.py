@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any, Self
 
 import numpy as np
@@ -13,6 +15,7 @@ import torch
 from ..errors import FormatError, InputError
 from .account import Account, account_of_table
 from .columns import CategoryColumn, Column, ColumnNote, NumberColumn, column_from_state, learn_column, roles_of
+from .columns.number import SPREAD
 from .columns.ranges import Beyond, count_beyond, range_notes
 from .preprocessor import Preprocessor
 from .samples import TensorSamples
@@ -158,6 +161,17 @@ class TablePreprocessor(Preprocessor):
     def column_types(self) -> dict[str | int, str]:
         """See `Preprocessor.column_types`."""
         return {column.name: column.arrow_type for column in self.columns_}
+
+    def blur(self) -> None:
+        """See `Preprocessor.blur`: the middle of two known values stands for both, and ranges are rounded outwards."""
+        for column in self.columns_:
+            if isinstance(column, CategoryColumn):
+                continue
+            if len(column.known) == SPREAD:
+                column.known = [(low + high) / 2 for low, high in pairwise(column.known)]
+            if 0 < (width := column.high - column.low) < math.inf:
+                step = 10.0 ** (math.floor(math.log10(width)) - 1)
+                column.low, column.high = math.floor(column.low / step) * step, math.ceil(column.high / step) * step
 
     def to_state(self) -> State:
         """See `Preprocessor.to_state`."""

@@ -350,8 +350,8 @@ class Detector(CommonParameters, ModelFileMixin, OutlierMixin, BaseEstimator):
     def reasons(self, X: Any, count: int = 3) -> "pd.DataFrame":
         """Return the columns that contributed most to each row's score, with the values of similar normal rows.
 
-        Similar rows are the `SIMILAR` training rows that are nearest in all other columns, out of at most
-        `BACKGROUND_ROWS` that the model keeps.
+        Similar rows are the `SIMILAR` training rows that are nearest in all other columns, out of at most ``keep_rows``
+        that the model keeps. With ``keep_rows=0`` they are `marginals`: the distribution of each column by itself.
 
         Parameters
         ----------

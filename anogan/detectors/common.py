@@ -60,6 +60,12 @@ class CommonParameters(Parametrised):
         between(0.0, 1.0, open_low=True, open_high=True),
         help="Share of the rows that is held out of training to set threshold and p-values.",
     )
+    keep_rows: int = param(
+        1000,
+        at_least(0),
+        help="Training rows that the model keeps to explain others by similar ones, at most; with 0 it keeps none and "
+        "compares with the distribution of each column.",
+    )
     precision: str = param("float32", one_of("float32", "float64"), help="Number format of all network arithmetic.")
     device: str = param("auto", Constraint(str), help="Device of the networks: auto, cpu, cuda, cuda:1, mps, ...")
     random_state: Any = param(None, at_least(0, optional=True), help="Seed; the same seed gives the same scores.")

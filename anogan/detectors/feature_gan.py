@@ -9,7 +9,8 @@ from ..data.samples import Samples, TensorSamples
 from ..data.spec import SampleSpec
 from ..engine.module import GANModule, Prediction
 from ..nn.backbone import Backbone
-from ..parameters import Constraint, at_least, between, param
+from ..nn.frozen import NETWORKS
+from ..parameters import at_least, between, one_of, param
 from ..scoring.feature_distance import side_by_side
 from ..scoring.patch_memory import Grid, PatchMemoryBank
 from ..scoring.patches import WhitenedPatches, most_unusual
@@ -166,7 +167,7 @@ class FeatureGAN(Detector):
     tiny: ClassVar[dict[str, Any]] = {"width": 8, "steps": 3, "batch_size": 16, "latent_dim": 4, "memory_bank_size": 64}
 
     features: str = param(
-        "efficientnet_lite0", Constraint(str), help="Frozen network that extracts features of pictures, or timm:NAME."
+        "efficientnet_lite0", one_of(*NETWORKS), help="Frozen network that extracts features of pictures."
     )
     latent_dim: int = param(32, at_least(1), help="Size of the noise z that the generator takes.")
     adversarial_share: float = param(

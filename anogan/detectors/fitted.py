@@ -18,16 +18,27 @@ from ..engine.diagnostics import Diagnosis
 from ..engine.history import History
 from ..engine.inference import Inference
 from ..engine.module import GANModule
-from ..errors import FormatError
+from ..errors import FormatError, InputError
 from ..explain.explainer import Explainer
+from ..layout import check_layout, check_unknown
 from ..nn.backbone import Backbone, backbone_for
 from ..persistence import ModelFile
+from ..schema import quoted, with_nulls, without_nulls
 from ..scoring.calibration import Calibration
 from ..scoring.unseen import with_farthest_known
-from ..seeding import OwnInitialisation, seeded
 from .calibrating import rounding
 from .inputs import Features
 from .manifest import checked_manifest
+from .tensors import (
+    MODULE,
+    calibration_layout,
+    check_finite,
+    check_scores,
+    digests_layout,
+    module_layout,
+    sample_layout,
+    without_values,
+)
 
 T = TypeVar("T")
 CALIBRATION_ARRAYS = ("location", "scale", "scores")
@@ -67,7 +78,7 @@ class FittedState:
     baseline : (*shape) tensor
         Mean of training samples.
     background : (m, D) tensor or None
-        Training rows that others are compared with; None for pictures.
+        Training rows that others are compared with, or `marginals` if ``keep_rows`` is 0; None for pictures.
     digests : RowDigests or None
         Recognises the rows of the fit.
     """
@@ -99,13 +110,21 @@ class FittedState:
     @cached_property
     def explainer(self) -> Explainer:
         """Explanations of the module's scores."""
-        return Explainer(self.inference, self.preprocessor, self.calibration, self.baseline, self.background)
+        are_marginals = self.parameters["keep_rows"] == 0
+        return Explainer(
+            self.inference, self.preprocessor, self.calibration, self.baseline, self.background, are_marginals
+        )
 
     def score(self, samples: Samples) -> np.ndarray:
         """Return the combined score of each sample: float64 ``(n,)``, higher = more anomalous.
 
         A row with an unseen value never scores lower than the same row with any of the known values
         (`Preprocessor.known_codes`) in its place.
+
+        Raises
+        ------
+        InputError
+            A score is not finite. NaN would be neither above nor below the threshold.
         """
         scores = self._combined(self.as_scored(samples))
         if samples.unseen is None:
@@ -126,7 +145,14 @@ class FittedState:
         return TensorSamples(x)
 
     def _combined(self, samples: Samples) -> np.ndarray:
-        return self.calibration.combine(self.inference.score(samples))
+        scores = self.calibration.combine(self.inference.score(samples))
+        if not np.isfinite(scores).all():
+            first = int(np.flatnonzero(~np.isfinite(scores))[0])
+            raise InputError(
+                f"The networks give no finite score for sample {first} (counted from 0): their numbers overflow. "
+                "Check its values, or fit again with a lower learning_rate."
+            )
+        return scores
 
     def to_file(self) -> ModelFile:
         """Return the state as JSON values, tensors and the preprocessor."""
@@ -140,15 +166,15 @@ class FittedState:
             "map_threshold": calibration.map_threshold,
             "held_out": calibration.held_out,
             "reference": calibration.reference is not None,
-            "diagnosis": asdict(self.diagnosis),
-            "history": self.history,
+            "diagnosis": with_nulls(asdict(self.diagnosis)),
+            "history": with_nulls(self.history),
             "attempts": self.attempts,
             "fitted_on": self.fitted_on,
             "background_rows": 0 if self.background is None else len(self.background),
             "digests": 0 if self.digests is None else len(self.digests.values),
             "digests_of": 0 if self.digests is None else self.digests.rows,
         }
-        weights = {f"module.{name}": weight.cpu() for name, weight in self.module.state_dict().items()}
+        weights = {f"{MODULE}{name}": weight.cpu() for name, weight in self.module.state_dict().items()}
         weights["baseline"] = self.baseline
         arrays = CALIBRATION_ARRAYS if calibration.reference is None else (*CALIBRATION_ARRAYS, "reference")
         weights |= {f"calibration.{name}": torch.from_numpy(getattr(calibration, name)) for name in arrays}
@@ -162,6 +188,9 @@ class FittedState:
     def from_file(cls, file: ModelFile, build: Callable[[Backbone], GANModule], device: torch.device) -> "FittedState":
         """Rebuild the state that `to_file` returned.
 
+        The networks are built without values and compared with the tensors that the file declares, before any of these
+        is read.
+
         Parameters
         ----------
         file : ModelFile
@@ -174,56 +203,37 @@ class FittedState:
         FormatError, ValueError, KeyError, TypeError, RuntimeError
             The file does not hold a state of this version.
         """
-        manifest, weights = checked_manifest(file.manifest), dict(file.weights)
-        network = NetworkConfig(*manifest["network"])
-        if network.members * network.width > sum(weight.numel() for weight in weights.values()):
-            raise FormatError(f"manifest.network has {network.members} members of width {network.width}, too many.")
-        spec, dtype = file.preprocessor.spec_, torch_dtype(manifest["parameters"]["precision"])
-        columns = None if spec.is_image else len(file.preprocessor.names_)
-        if manifest["n_features_in"] != columns:
-            raise FormatError(f"manifest.n_features_in is {manifest['n_features_in']}; the preprocessor has {columns}.")
-        with seeded(0), OwnInitialisation():
-            backbone = backbone_for(network.name, spec, network.members, network.width)
-            module = build(backbone).to(device=device, dtype=dtype)
-        arrays = (*CALIBRATION_ARRAYS, "reference") if manifest["reference"] else CALIBRATION_ARRAYS
-        calibration = Calibration(
-            **{name: weights.pop(f"calibration.{name}").numpy() for name in arrays},
-            threshold=manifest["threshold"],
-            map_threshold=manifest["map_threshold"],
-            held_out=manifest["held_out"],
-        )
-        _check_calibration(calibration, 1 if module.joint else network.members)
-        shape = (spec.shape[0] + bool(spec.classes), *spec.shape[1:])
-        baseline = _checked_tensor(weights, "baseline", dtype, shape)
-        rows = manifest["background_rows"]
-        background = _checked_tensor(weights, "background", dtype, (rows, *shape)) if rows else None
-        digests = None
-        if count := manifest["digests"]:
-            values = _checked_tensor(weights, "digests", torch.int32, (count,)).numpy()
-            digests = RowDigests(values, manifest["digests_of"], manifest["parameters"]["random_state"])
-        if (background is None) != spec.is_image or (calibration.map_threshold is None) == spec.is_image:
-            raise FormatError("manifest.background_rows is for models of rows, map_threshold for those of pictures.")
-        module.load_state_dict({name.removeprefix("module."): weight for name, weight in weights.items()})
+        manifest, spec = checked_manifest(file.manifest), file.preprocessor.spec_
+        network, features = NetworkConfig(*manifest["network"]), _checked_features(manifest, file.preprocessor)
+        dtype = torch_dtype(manifest["parameters"]["precision"])
+        layout = sample_layout(manifest, spec, dtype)
+        check_layout(file.weights, layout)  # first, since networks are built for this shape
+        with without_values(len(file.weights)):
+            module = build(backbone_for(network.name, spec, network.members, network.width)).to(dtype)
+        layout |= calibration_layout(manifest, 1 if module.joint else network.members)
+        layout |= digests_layout(manifest) | module_layout(module, file.weights)
+        check_unknown(file.weights, layout)
+        check_layout(file.weights, layout)
+        weights = file.values()
+        check_finite(weights)
+        own = {name.removeprefix(MODULE): tensor for name, tensor in weights.items() if name.startswith(MODULE)}
+        module.load_state_dict(own, assign=True)
         module.requires_grad_(False).eval()
-        for name, weight in module.state_dict().items():
-            written = weights[f"module.{name}"]
-            if written.dtype != weight.dtype or written.isnan().any():
-                raise FormatError(f"module.{name} has NaN or is of type {written.dtype}; needed is {weight.dtype}.")
-        names = manifest["feature_names_in"]
+        check_scores(module, network.members, weights["baseline"])
         return cls(
             parameters=manifest["parameters"],
-            features=Features(manifest["n_features_in"], None if names is None else np.asarray(names, dtype=object)),
+            features=features,
             network=network,
-            module=module,
+            module=module.to(device),
             preprocessor=file.preprocessor,
-            calibration=calibration,
-            diagnosis=Diagnosis(**manifest["diagnosis"]),
-            history=manifest["history"],
+            calibration=_calibration(manifest, weights, is_image=spec.is_image),
+            diagnosis=Diagnosis(**without_nulls(manifest["diagnosis"])),
+            history=without_nulls(manifest["history"]),
             attempts=manifest["attempts"],
             fitted_on=manifest["fitted_on"],
-            baseline=baseline,
-            background=background,
-            digests=digests,
+            baseline=weights["baseline"],
+            background=weights.get("background"),
+            digests=_digests(manifest, weights),
         )
 
 
@@ -288,32 +298,40 @@ class FittedAttributes:
         return "_state" in vars(self)
 
 
-def _check_calibration(calibration: Calibration, rows: int) -> None:
-    """Raise `FormatError` unless the arrays are such as a calibration gives for scores ``(rows, n)``."""
-    location, scale, scores, reference = (
-        calibration.location,
-        calibration.scale,
-        calibration.scores,
-        calibration.reference,
-    )
-    for name, array in (("location", location), ("scale", scale)):
-        if array.dtype != np.float64 or array.shape != (rows,) or not np.isfinite(array).all():
-            raise FormatError(f"calibration.{name} must be {rows} finite numbers of type float64.")
-    if (scale <= 0).any():
+def _checked_features(manifest: dict[str, Any], preprocessor: Preprocessor) -> Features:
+    """Return the features of a manifest; raise `FormatError` unless they are the columns of the preprocessor."""
+    number, names = manifest["n_features_in"], manifest["feature_names_in"]
+    known = None if preprocessor.spec_.is_image else preprocessor.names_
+    if number != (None if known is None else len(known)):
+        raise FormatError(f"manifest.n_features_in is {number}, and the preprocessor has the columns {quoted(known)}.")
+    if preprocessor.kind == "table" and names != known:
+        raise FormatError("manifest.feature_names_in are not the names of the preprocessor's columns.")
+    return Features(number, None if names is None else np.asarray(names, dtype=object))
+
+
+def _digests(manifest: dict[str, Any], weights: dict[str, Tensor]) -> RowDigests | None:
+    if not manifest["digests"]:
+        return None
+    return RowDigests(weights["digests"].numpy(), manifest["digests_of"], manifest["parameters"]["random_state"])
+
+
+def _calibration(manifest: dict[str, Any], weights: dict[str, Tensor], *, is_image: bool) -> Calibration:
+    """Return the calibration of a file; raise `FormatError` unless its values are such as a calibration gives."""
+    names = (*CALIBRATION_ARRAYS, "reference") if manifest["reference"] else CALIBRATION_ARRAYS
+    arrays = {name: weights[f"calibration.{name}"].numpy() for name in names}
+    if (arrays["scale"] <= 0).any():
         raise FormatError("calibration.scale has a number that is not positive.")
-    for name, array in (("scores", scores), ("reference", scores if reference is None else reference)):
-        ascending = array.ndim == 1 and array.size and array[-1] == array[-1] and (array[:-1] <= array[1:]).all()
-        if array.dtype != np.float64 or array.shape != scores.shape or not ascending:
-            raise FormatError(f"calibration.{name} must be ascending numbers of type float64, at least one.")
-
-
-def _checked_tensor(weights: dict[str, Tensor], name: str, dtype: torch.dtype, shape: tuple[int, ...]) -> Tensor:
-    """Take a tensor out of the weights of a file; raise `FormatError` unless it has this type and shape."""
-    tensor = weights.pop(name)
-    if tensor.dtype != dtype or tensor.shape != shape or not tensor.isfinite().all():
-        got = f"{tensor.dtype} of shape {tuple(tensor.shape)}"
-        raise FormatError(f"{name} must be finite numbers of type {dtype} and shape {shape}, got {got}.")
-    return tensor
+    for name in names[2:]:
+        if (arrays[name][:-1] > arrays[name][1:]).any():
+            raise FormatError(f"calibration.{name} must be ascending numbers.")
+    if (manifest["background_rows"] == 0) != is_image or (manifest["map_threshold"] is None) == is_image:
+        raise FormatError("manifest.background_rows is for models of rows, map_threshold for those of pictures.")
+    return Calibration(
+        **arrays,
+        threshold=manifest["threshold"],
+        map_threshold=manifest["map_threshold"],
+        held_out=manifest["held_out"],
+    )
 
 
 def plain(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -27,7 +27,15 @@ from ..engine.history import History
 from ..engine.inference import Inference
 from ..engine.module import GANModule
 from ..engine.trainer import MONITOR_ROWS, Trainer, TrainerSettings
-from ..errors import CalibrationWarning, ColumnWarning, InputError, TrainingDivergedError, TrainingHealthWarning
+from ..errors import (
+    CalibrationWarning,
+    ColumnWarning,
+    FormatError,
+    InputError,
+    TrainingDivergedError,
+    TrainingHealthWarning,
+)
+from ..explain.marginals import marginals
 from ..nn.backbone import Backbone, backbone_for
 from ..nn.frozen import SHOWN_CHANNELS, pretrained
 from ..seeding import OwnInitialisation, derived_seed, draw_seed, seeded
@@ -44,7 +52,7 @@ CALIBRATION_ROWS = 100_000  # rows drawn from a file that calibrate, at most
 DIAGNOSED_ROWS = 512
 RECONSTRUCTED_ROWS = 64  # diagnosed rows whose reconstructions are assessed instead of generated samples
 BASELINE_ROWS = 512  # training rows whose mean is the baseline, at most
-BACKGROUND_ROWS = 1000  # training rows that are kept for explanations, at most
+MARGINAL_ROWS = 10_000  # training rows whose marginals are kept if no row is, at most
 RESTART_RATE = 0.3  # factor of the learning rate at each further attempt
 FEATURE_NETWORK = "efficientnet_lite0"  # its features compare generated pictures with real ones
 NOTED_VERSIONS = ("anogan", "torch", "numpy")
@@ -63,6 +71,7 @@ class FittableDetector(ThresholdParameters, Protocol):
     patience: int
     calibration_fraction: float
     columns: dict[Any, str] | None
+    keep_rows: int
     precision: str
     device: str
     random_state: Any
@@ -154,6 +163,8 @@ def prepare(
     preprocessor.fit(X if known is None else known, rows=split.training, sampled=len(X))
     for note in preprocessor.notes_:
         warnings.warn(ColumnWarning(note.text(), note.text(shell=True)), stacklevel=3)
+    if not detector.keep_rows:
+        preprocessor.blur()
     samples = preprocessor.transform(X, dtype)
     if len(samples) < 2:
         raise InputError(f"X has {len(samples)} samples; at least 2 are needed.")
@@ -255,7 +266,10 @@ def _first_seed(random_state: Any, checkpoint: Path | None) -> int:
     if checkpoint is not None and random_state is None:
         for saved in map(read_checkpoint, (checkpoint, *sorted(checkpoint.glob("attempt-*")))):
             if saved is not None:
-                return int(saved[1]["run_key"].split("-")[0])
+                seed = saved[1]["run_key"].partition("-")[0]
+                if not seed.isdecimal():
+                    raise FormatError(f"The checkpoint in {checkpoint} is damaged: its run_key has no seed.")
+                return int(seed)
     return draw_seed(random_state)
 
 
@@ -380,8 +394,14 @@ def _train(detector: FittableDetector, prepared: Prepared, trainer: Trainer) -> 
         attempts=[],
         fitted_on=prepared.fitted_on,
         baseline=baseline,
-        background=None if spec.is_image else samples.batch(split.training[:BACKGROUND_ROWS]),
+        background=None if spec.is_image else _background(normal, prepared.preprocessor, detector.keep_rows),
     )
+
+
+def _background(normal: Samples, preprocessor: Preprocessor, keep_rows: int) -> Tensor:
+    """Return the first training rows, which are in random order, or their marginals if none may be kept."""
+    rows = normal.batch(np.arange(min(len(normal), keep_rows or MARGINAL_ROWS)))
+    return rows if keep_rows else marginals(rows, preprocessor.places_, preprocessor.spec_)
 
 
 def diagnose_module(

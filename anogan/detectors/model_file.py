@@ -11,7 +11,8 @@ from ..engine.device import choose_device
 from ..engine.module import GANModule
 from ..errors import FormatError
 from ..nn.backbone import Backbone
-from ..persistence import ModelFile, read_model, write_model
+from ..persistence import ModelFile, open_model, write_model
+from ..schema import quoted
 from .estimator import BaseEstimator
 from .fitted import FittedAttributes, FittedState
 from .manifest import checked_manifest
@@ -55,26 +56,30 @@ class ModelFileMixin(FittedAttributes, BaseEstimator):
 
 def load_detector(path: str | os.PathLike[str], device: str) -> Any:
     """Return the detector of a model file; see `Detector.load`."""
-    file = read_model(path)
-    with _format_errors(path):
-        cls, parameters = find_class(_detector_name(file.manifest)), checked_manifest(file.manifest)["parameters"]
-        if missing := cls.parameters().keys() - parameters.keys():
-            raise FormatError(f"manifest.parameters lacks {', '.join(sorted(missing))}")
-        detector = cls(**parameters)
-        detector.check_parameters()
+    with open_model(path) as file:
+        with _format_errors(path):
+            detector = _unfitted(file.manifest)
         detector.device = device
-    choose_device(device, detector.precision)
-    with _format_errors(path):
-        detector.restore(file)
+        choose_device(device, detector.precision)
+        with _format_errors(path):
+            detector.restore(file)
     return detector
 
 
-def _detector_name(manifest: dict[str, Any]) -> str:
-    """Take the detector's name out of a manifest; the rest is the same for all detectors."""
+def _unfitted(manifest: dict[str, Any]) -> Any:
+    """Return the detector that a manifest names, with its parameters; its name is taken out of the manifest.
+
+    Only detectors of this package and of installed plug-ins have names.
+    """
     name = manifest.pop("detector", None)
     if not isinstance(name, str):
-        raise FormatError(f"manifest.detector is {name!r}; it must be a text")
-    return name
+        raise FormatError(f"manifest.detector is {quoted(name)}; it must be a text.")
+    cls, parameters = find_class(name), checked_manifest(manifest)["parameters"]
+    if unlike := cls.parameters().keys() ^ parameters.keys():
+        raise FormatError(f"manifest.parameters has {', '.join(sorted(unlike))} too much or too little.")
+    detector = cls(**parameters)
+    detector.check_parameters()
+    return detector
 
 
 @contextmanager
@@ -82,5 +87,8 @@ def _format_errors(path: str | os.PathLike[str]) -> Iterator[None]:
     """Report errors of contents that this version cannot have written as `FormatError`."""
     try:
         yield
-    except (ValueError, KeyError, TypeError, RuntimeError) as error:
-        raise FormatError(f"{path} does not fit this version of anogan: {error}") from None
+    except (ValueError, LookupError, TypeError, RuntimeError, AttributeError, ArithmeticError) as error:
+        text = str(error)
+        raise FormatError(
+            text if str(path) in text else f"{path} does not fit this version of anogan: {text}"
+        ) from None

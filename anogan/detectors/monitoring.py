@@ -86,7 +86,7 @@ def drift(state: FittedState, parts: Iterable[Samples]) -> Drift:
         raise InputError("There are no samples to compare.")
     _warn_of_known(state, known, sum(map(len, scores)), "they score lower than new ones, which hides a change.")
     before, names = after, []
-    if state.background is not None:
+    if state.background is not None and state.parameters["keep_rows"]:  # marginals combine columns as no row does
         before = [state.explainer.column_errors(TensorSamples(state.background[:EXPLAINED_ROWS]))]
         names = [column.name for column in state.preprocessor.columns_]
     means = (np.concatenate(errors).mean(0) for errors in (before, after))

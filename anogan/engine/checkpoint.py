@@ -1,33 +1,43 @@
-"""Checkpoints: tensors in safetensors, other state as JSON in its header, written completely or not at all."""
+"""Checkpoints: the state of a training as JSON and tensors in a sealed container, written completely or not at all."""
 
-import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load, save
 from torch import Tensor
 
-from ..errors import FormatError
+from ..container import open_container, write_container
+from ..layout import Layout
+from ..schema import Count, check_type, with_nulls, without_nulls
 from ..sources.writing import written_whole
 
-FILE_NAME = "checkpoint.safetensors"
+FILE_NAME = "checkpoint.zip"
+FORMAT_VERSION = 2
 
 
-def write_checkpoint(directory: Path, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
+class TrainingState(TypedDict):
+    """What a checkpoint holds beside its tensors; null stands for numbers that are not finite."""
+
+    run_key: str
+    stage: Count
+    step: Count
+    best_value: float | None
+    checks_since_best: Count
+    finished: bool
+    history: dict[str, dict[str, list[int | float | None]]]
+
+
+def write_checkpoint(directory: Path, tensors: dict[str, Tensor], state: TrainingState) -> None:
     """Replace the directory's checkpoint atomically."""
     directory.mkdir(parents=True, exist_ok=True)
-    # Clones, since safetensors refuses tensors that share memory.
-    whole = {name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()}
-    with written_whole(directory / FILE_NAME) as file:  # `save_file` raises no OSError if the disk is full
-        file.write(save(whole, metadata={"state": json.dumps(state)}))
+    with written_whole(directory / FILE_NAME) as file:
+        write_container(file, FORMAT_VERSION, with_nulls(state), tensors)
         file.flush()
         os.fsync(file.fileno())
 
 
-def read_checkpoint(directory: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+def read_checkpoint(directory: Path) -> tuple[dict[str, Tensor], TrainingState] | None:
     """Return the tensors and the state last written, or None if there is no checkpoint yet.
 
     Raises
@@ -38,12 +48,9 @@ def read_checkpoint(directory: Path) -> tuple[dict[str, Tensor], dict[str, Any]]
     path = directory / FILE_NAME
     if not path.exists():
         return None
-    content = path.read_bytes()
-    try:
-        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-        return load(content), json.loads(header["__metadata__"]["state"])
-    except (SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
-        raise FormatError(f"{path} is not a checkpoint of anogan: {error}") from None
+    with open_container(path, "checkpoint", FORMAT_VERSION) as container:
+        check_type(container.manifest, TrainingState, f"{path}: manifest")
+        return container.tensors(), without_nulls(container.manifest)
 
 
 def pack_optimizer(prefix: str, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
@@ -60,3 +67,16 @@ def unpack_optimizer(prefix: str, optimizer: torch.optim.Optimizer, tensors: dic
             index, key = name[len(prefix) + 1 :].split(".")
             state.setdefault(int(index), {})[key] = tensor
     optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
+
+
+def optimizer_layout(prefix: str, optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> Layout:
+    """Return the layout of what `pack_optimizer` returns. Weights that have taken no step yet have no state."""
+    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+    layout: Layout = {}
+    for index, weight in enumerate(weights):
+        if any(name.startswith(f"{prefix}.{index}.") for name in tensors):
+            layout[f"{prefix}.{index}.step"] = torch.float32, ()
+            layout |= {
+                f"{prefix}.{index}.{key}": (weight.dtype, tuple(weight.shape)) for key in ("exp_avg", "exp_avg_sq")
+            }
+    return layout

@@ -1,10 +1,11 @@
 """The training loop, which executes a module's phases. No other code computes gradients of weights or changes them."""
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -13,11 +14,19 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from ..data.samples import Samples
 from ..errors import FormatError, InputError, TrainingDivergedError
+from ..layout import check_layout, check_unknown, layout_of
 from ..nn.growing import grow
 from ..seeding import generators, seeded
 from . import history as history_of
 from .callbacks import Callback
-from .checkpoint import pack_optimizer, read_checkpoint, unpack_optimizer, write_checkpoint
+from .checkpoint import (
+    TrainingState,
+    optimizer_layout,
+    pack_optimizer,
+    read_checkpoint,
+    unpack_optimizer,
+    write_checkpoint,
+)
 from .diagnostics import ranking_accuracy
 from .history import History
 from .module import GANModule, Phase, Stage
@@ -114,7 +123,10 @@ class Trainer:
         """
         saved = self._read_checkpoint()
         monitor_data = self._monitor_data(train, held_out)
-        for number, stage in enumerate(module.stages()):
+        stages = module.stages()
+        if saved is not None and saved[1]["stage"] >= len(stages):
+            raise FormatError(f"The checkpoint in {self.checkpoint} is of a stage that this training does not have.")
+        for number, stage in enumerate(stages):
             if saved is not None and saved[1]["stage"] > number:
                 continue
             stage_run = _StageRun(self, module, stage, number, train, monitor_data)
@@ -134,7 +146,7 @@ class Trainer:
         rows, most = (held_out, MONITOR_ROWS) if held_out is not None and stops else (train, CRITIC_ROWS)
         return _MonitorData(self.expand(rows.batch(np.arange(min(len(rows), most)))), stops)
 
-    def _read_checkpoint(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+    def _read_checkpoint(self) -> tuple[dict[str, Tensor], TrainingState] | None:
         saved = None if self.checkpoint is None else read_checkpoint(self.checkpoint)
         if saved is not None and saved[1]["run_key"] != self.run_key:
             raise InputError(
@@ -346,38 +358,53 @@ class _StageRun:
         for number, optimizer in enumerate(self.optimizers.values()):
             tensors |= pack_optimizer(f"optimizer.{number}", optimizer)
         tensors |= {f"generator.{device}": state for device, state in generators().state().items()}
-        state = {
+        state: TrainingState = {
             "run_key": self.trainer.run_key,
             "stage": self.number,
             "step": self.step,
-            "best_value": self.best_value,
+            "best_value": self.best_value if math.isfinite(self.best_value) else None,
             "checks_since_best": self.checks_since_best,
             "finished": self.finished,
-            "history": self.trainer.history,
+            "history": cast(Any, self.trainer.history),
         }
         write_checkpoint(self.trainer.checkpoint, tensors, state)
 
-    def restore(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
+    def restore(self, tensors: dict[str, Tensor], state: TrainingState) -> None:
         """Read what `write` wrote."""
 
         def part(name: str) -> dict[str, Tensor]:
             return {k[len(name) + 1 :]: v for k, v in tensors.items() if k.startswith(f"{name}.")}
 
         try:
+            self._check(tensors, state)
             self.module.load_state_dict(part("module"))
             if self.average is not None:
                 self.average.load(part("average"))
             for number, optimizer in enumerate(self.optimizers.values()):
                 unpack_optimizer(f"optimizer.{number}", optimizer, tensors)
             generators().restore(part("generator"), self.trainer.device)
-            self.step = state["step"]
-            self.best = {k: v.to(self.trainer.device) for k, v in part("best").items()} or None
-            self.best_value = state["best_value"]
-            self.checks_since_best = state["checks_since_best"]
-            self.finished = state["finished"]
-            self.trainer.history = state["history"]
-        except (KeyError, RuntimeError, ValueError) as error:
+        except (LookupError, TypeError, RuntimeError, ValueError) as error:
             raise FormatError(f"The checkpoint in {self.trainer.checkpoint} is damaged: {error}") from None
+        self.step = state["step"]
+        self.best = {k: v.to(self.trainer.device) for k, v in part("best").items()} or None
+        self.best_value = math.inf if state["best_value"] is None else state["best_value"]
+        self.checks_since_best = state["checks_since_best"]
+        self.finished = state["finished"]
+        self.trainer.history = cast(History, state["history"])
+
+    def _check(self, tensors: dict[str, Tensor], state: TrainingState) -> None:
+        """Raise `FormatError` unless tensors and state are such as `write` writes for these networks."""
+        layout = layout_of(self.module.state_dict(), "module.")
+        if any(name.startswith("best.") for name in tensors):
+            layout |= layout_of(self.module.state_dict(), "best.")
+        if self.average is not None:
+            layout |= layout_of(self.average.weights(), "average.")
+        for number, optimizer in enumerate(self.optimizers.values()):
+            layout |= optimizer_layout(f"optimizer.{number}", optimizer, tensors)
+        check_layout(tensors, layout)
+        check_unknown({name: t for name, t in tensors.items() if not name.startswith("generator.")}, layout)
+        if not 1 <= state["step"] <= self.settings.steps or (state["step"] == self.settings.steps) > state["finished"]:
+            raise FormatError(f"step {state['step']} is not one of {self.settings.steps} steps, or the last one.")
 
 
 class _Average:

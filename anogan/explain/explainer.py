@@ -35,6 +35,8 @@ class Explainer:
         A typical normal sample, for the pixels of pictures.
     background : (m, D) tensor or None
         Normal rows that others are compared with; None for pictures.
+    are_marginals : bool
+        Whether these rows are `marginals` rather than training rows.
     """
 
     inference: Inference
@@ -42,6 +44,7 @@ class Explainer:
     calibration: Calibration
     baseline: Tensor
     background: Tensor | None
+    are_marginals: bool = False
 
     @cached_property
     def similar(self) -> SimilarRows | None:
@@ -97,7 +100,8 @@ class Explainer:
         inverse = self.preprocessor.inverse(self.similar.rows.cpu().double().numpy())
         normal = _as_table(inverse, self.preprocessor)
         table = _as_table(X, self.preprocessor)
-        return describe(self.preprocessor.columns_, table, normal, order, shares, np.concatenate(nearest))
+        whose = "normal rows" if self.are_marginals else "similar normal rows"
+        return describe(self.preprocessor.columns_, table, normal, order, shares, np.concatenate(nearest), whose)
 
     def _combined_score(self, rows: Tensor) -> Tensor:
         member_scores = self.inference.module.score(self.inference.expand(rows)).cpu().double().numpy()

@@ -88,6 +88,7 @@ def describe(
     order: np.ndarray,
     shares: np.ndarray,
     nearest: np.ndarray,
+    whose: str = "similar normal rows",
 ) -> pd.DataFrame:
     """Return a table of `Reason`, ordered by row and rank. Columns whose share is zero are left out.
 
@@ -102,13 +103,16 @@ def describe(
         Result of `leading`.
     nearest : (n, count, R) int
         Positions of the similar normal rows for each of these columns.
+    whose : str
+        What the texts call these rows.
     """
     found: list[Reason] = []
     for number in np.unique(order):
         rows, ranks = np.nonzero((order == number) & (shares > 0))
         if len(rows):
             column = columns[number]
-            described = _describe_column(column, X.iloc[rows, number], normal.iloc[:, number], nearest[rows, ranks])
+            usual = normal.iloc[:, number]
+            described = _describe_column(column, X.iloc[rows, number], usual, nearest[rows, ranks], whose)
             for row, rank, share, rest in zip(rows, ranks, shares[rows, ranks], described, strict=True):
                 found.append(Reason(int(row), int(rank) + 1, column.name, float(share), *rest))
     found.sort(key=lambda reason: (reason.row, reason.rank))
@@ -125,7 +129,7 @@ _Usual = tuple[Any, Any, _Frequent, str, str]  # low, high, frequent, the value 
 
 
 def _describe_column(
-    column: Column, values: pd.Series, normal: pd.Series, nearest: np.ndarray
+    column: Column, values: pd.Series, normal: pd.Series, nearest: np.ndarray, whose: str
 ) -> Iterator[_Description]:
     name = f"column {column.name}" if isinstance(column.name, int) else column.name
     describe_values = _categories if isinstance(column, CategoryColumn) else _numbers
@@ -135,7 +139,7 @@ def _describe_column(
     for value, (low, high, frequent, shown, usual) in zip(
         plain, describe_values(column, values, normal, nearest), strict=True
     ):
-        yield value, low, high, frequent, f"{name} {shown}; similar normal rows: {usual}"
+        yield value, low, high, frequent, f"{name} {shown}; {whose}: {usual}"
 
 
 def _numbers(column: Any, values: pd.Series, normal: pd.Series, nearest: np.ndarray) -> Iterator[_Usual]:

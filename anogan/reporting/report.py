@@ -308,9 +308,11 @@ def _table(detector: Any, top: list[tuple[Chunk, float]], notes: list[str]) -> d
     for row, (chunk, _) in zip(rows, top, strict=True):
         row["label"] = None if chunk.labels is None else _short(str(chunk.labels[0]))
         for reason in row["reasons"]:
-            value, _, usual = reason["text"].removeprefix(f"{reason['column']} ").rpartition("; similar normal rows: ")
+            value, _, usual = reason["text"].removeprefix(f"{reason['column']} ").rpartition("normal rows: ")
+            value = value.removesuffix("similar ").removesuffix("; ")
             reason |= {"shown": _short(value), "usual": _short(usual)}
-    return {"rows": rows, "shown_reasons": _REASONS, "gallery": None}
+    keep_rows = detector.fitted_state.parameters["keep_rows"]
+    return {"rows": rows, "shown_reasons": _REASONS, "keep_rows": keep_rows, "gallery": None}
 
 
 def _cell(value: Any) -> str:

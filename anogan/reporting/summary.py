@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
-import zipfile
 from collections import Counter
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ..data.condition import Conditioned
+from ..persistence import FORMAT_VERSION, open_model
 from ..sources.labels import column_label
 from ..sources.source import Chunk
 
@@ -45,6 +43,7 @@ def model_summary(detector: Any) -> dict[str, Any]:
         "smallest_p_value": 1 / (1 + len(calibration.scores)),
         **health(detector),
         "fitted_on": detector.fitted_on_,
+        "kept": kept_data(detector),
         "training": {stage: _curve(terms) for stage, terms in detector.history_.items()},
     }
     if preprocessor.kind == "table":
@@ -52,19 +51,59 @@ def model_summary(detector: Any) -> dict[str, Any]:
     return facts
 
 
+def kept_data(detector: Any) -> dict[str, int]:
+    """Return what a fitted detector, and so its model file, holds of the training data.
+
+    ``training_rows``: rows that others are compared with; ``marginals``: numbers of each column in their place
+    (``keep_rows=0``); ``memory_bank``: training rows or patches in a network's features, from which they can be
+    reconstructed approximately, and those of `FeatureGAN` on vectors exactly; ``row_digests``: digests, by which
+    somebody who has a row can test whether it was trained on; ``calibration_scores``: scores of normal rows;
+    ``categories``: values of category columns; ``quantiles``: values of number columns, up to 17 of each (with
+    ``keep_rows=0`` the middle of two), and with ``scaling="quantile"`` up to 1,000. Beside these it holds the centre
+    (median or mean), the scale and the range of each number column (with ``keep_rows=0`` rounded outwards), the range
+    of pixels, and means.
+    """
+    state = detector.fitted_state
+    rows = 0 if state.background is None else len(state.background)
+    keeps = bool(state.parameters["keep_rows"])
+    columns = state.preprocessor.columns_ if state.preprocessor.kind == "table" else []
+    scaler = getattr(getattr(state.preprocessor, "inner", state.preprocessor), "scaler_", None)
+    banks = [t for name, t in state.module.state_dict().items() if name.split(".")[-1] == "memory_bank"]
+    return {
+        "training_rows": rows if keeps else 0,
+        "marginals": 0 if keeps else rows,
+        "memory_bank": sum(bank.shape[:-1].numel() for bank in banks if bank.dim() > 1),
+        "row_digests": 0 if state.digests is None else len(state.digests.values),
+        "calibration_scores": len(state.calibration.scores),
+        "categories": sum(len(column.categories) for column in columns if column.kind == "category"),
+        "quantiles": len(getattr(scaler, "knots_", ())) + sum(len(getattr(column, "known", ())) for column in columns),
+    }
+
+
+def kept_words(kept: dict[str, int]) -> str:
+    """Return the facts of `kept_data` in words."""
+    parts = {
+        "training_rows": "training rows",
+        "marginals": "numbers of each column in place of rows",
+        "memory_bank": "rows or patches as features of a network",
+        "row_digests": "digests of rows",
+        "calibration_scores": "scores of normal rows",
+        "categories": "categories",
+        "quantiles": "quantiles of number columns",
+    }
+    return ", ".join(f"{kept[name]:,} {words}" for name, words in parts.items() if kept[name])
+
+
 def file_summary(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Return the size, date, parts and format version of a model file."""
-    with zipfile.ZipFile(path) as archive:
-        sizes = {entry.filename: entry.file_size for entry in archive.infolist()}
-        written = datetime(*archive.getinfo("manifest.json").date_time)
-        version = json.loads(archive.read("manifest.json"))["format_version"]
-    return {
-        "file": str(path),
-        "bytes": Path(path).stat().st_size,
-        "written": written.isoformat(sep=" ", timespec="minutes"),
-        "parts": sizes,
-        "format_version": version,
-    }
+    with open_model(path) as file:
+        return {
+            "file": str(path),
+            "bytes": Path(path).stat().st_size,
+            "written": file.container.written.isoformat(sep=" ", timespec="minutes"),
+            "parts": file.container.sizes,
+            "format_version": FORMAT_VERSION,
+        }
 
 
 def column_kinds(detector: Any) -> dict[str, int]:

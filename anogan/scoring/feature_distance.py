@@ -63,12 +63,27 @@ def side_by_side(features: Tensor) -> Tensor:
 class LearnedBuffers(nn.Module):
     """A module whose buffers get their sizes from data; a new one takes the sizes from the state that it loads."""
 
-    learned: ClassVar[tuple[str, ...]]
+    learned: ClassVar[dict[str, tuple[int | str, ...]]]
+    """The shape of each buffer. A name stands for any size, which is the same wherever the name is used."""
 
     def __init__(self) -> None:
         super().__init__()
         for name in self.learned:
             self.register_buffer(name, torch.zeros(0))
+
+    def shapes_fit(self, shapes: dict[str, tuple[int, ...]]) -> bool:
+        """Whether buffers of these shapes agree with `learned` and with each other. A buffer may be empty."""
+        sizes: dict[int | str, int] = {}
+        for name, shape in shapes.items():
+            pattern = self.learned[name]
+            if shape == (0,):
+                continue
+            if len(shape) != len(pattern) or 0 in shape:
+                return False
+            for wanted, size in zip(pattern, shape, strict=True):
+                if sizes.setdefault(wanted, wanted if isinstance(wanted, int) else size) != size:
+                    return False
+        return True
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         for name in self.learned:
@@ -90,10 +105,10 @@ class FeatureDistance(LearnedBuffers):
         Number of nearest neighbours, for ``"neighbours"``.
     """
 
-    learned = ("centre", "memory_bank", "whitening")
-    centre: Tensor  # (K, 1, F)
-    memory_bank: Tensor  # (K, n, F), for nearest neighbours
-    whitening: Tensor  # (K, F, F), W with |W (f - centre)| the distance, for Mahalanobis
+    learned: ClassVar = {"centre": ("K", 1, "F"), "memory_bank": ("K", "n", "F"), "whitening": ("K", "F", "F")}
+    centre: Tensor
+    memory_bank: Tensor  # for nearest neighbours
+    whitening: Tensor  # W with |W (f - centre)| the distance, for Mahalanobis
 
     def __init__(self, distance: str, neighbours: int) -> None:
         super().__init__()

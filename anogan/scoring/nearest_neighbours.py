@@ -1,5 +1,7 @@
 """Distance of a row to the nearest normal rows, in the concatenated features of all ensemble members."""
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
@@ -37,18 +39,28 @@ class NearestNeighbourScorer(LearnedBuffers):
         rows, but below rows with no neighbours at all. None treats all rows equally.
     """
 
-    learned = ("centre", "directions", "memory_bank", "least", "neighbours", "softening", "limit", "outlier_least")
-    centre: Tensor  # (1, K * F)
-    directions: Tensor  # (K * F, q)
-    memory_bank: Tensor  # (m, q)
-    least: Tensor  # (m,), the smallest distance at which each row of the memory bank counts
+    learned: ClassVar = {
+        "centre": (1, "K * F"),
+        "directions": ("K * F", "q"),
+        "memory_bank": ("m", "q"),
+        "least": ("m",),
+        "neighbours": ("ranks",),
+        "softening": ("ranks",),
+        "limit": (1,),
+        "outlier_least": (1,),
+    }
+    centre: Tensor
+    directions: Tensor
+    memory_bank: Tensor
+    least: Tensor  # the smallest distance at which each row of the memory bank counts
     neighbours: Tensor  # int64, the ranks of the nearest rows that count, such as 1, 2, 4
-    softening: Tensor  # of the same length, added to their distances
-    limit: Tensor  # (1,), the greatest log distance of an inlier
-    outlier_least: Tensor  # (1,), `least` of the outliers
+    softening: Tensor  # added to their distances
+    limit: Tensor  # the greatest log distance of an inlier
+    outlier_least: Tensor  # `least` of the outliers
 
     def __init__(self, size: int, dimensions: int, outlier_iqr: float | None) -> None:
         super().__init__()
+        self.neighbours = torch.zeros(0, dtype=torch.int64)
         self.size = size
         self.dimensions = dimensions
         self.outlier_iqr = outlier_iqr
@@ -62,7 +74,7 @@ class NearestNeighbourScorer(LearnedBuffers):
         self.neighbours = torch.tensor(wanted, device=rows.device).clamp(max=others)
         self.least, self.limit, self.outlier_least = (
             rows.new_zeros(len(rows)),
-            rows.new_full((1,), torch.inf),
+            rows.new_full((1,), torch.finfo(rows.dtype).max),
             rows.new_zeros(1),
         )
         # Every row of the memory bank is its own nearest neighbour, hence one more.

@@ -1,6 +1,7 @@
 """Scores of feature maps place by place: whitening with local statistics, and distances to nearby normal patches."""
 
 from collections.abc import Callable
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -38,11 +39,16 @@ class LocalWhitening(LearnedBuffers):
     covariance shared by the 3x3 places of a cell.
     """
 
-    learned = ("location", "scale", "mean", "whitening")
-    location: Tensor  # (F,), of a feature over all places
-    scale: Tensor  # (F,)
-    mean: Tensor  # (h * w, F), of the standardised features
-    whitening: Tensor  # (cells, F, F)
+    learned: ClassVar = {
+        "location": ("F",),
+        "scale": ("F",),
+        "mean": ("h * w", "F"),
+        "whitening": ("cells", "F", "F"),
+    }
+    location: Tensor  # of a feature over all places
+    scale: Tensor
+    mean: Tensor  # of the standardised features
+    whitening: Tensor
 
     def fit(self, patches: Tensor, grid: Grid) -> None:
         """Learn from the patches ``(n, h * w, F)`` of n normal images."""
@@ -81,9 +87,9 @@ class PatchMemoryBank(LearnedBuffers):
         which keeps rare normal patches that random choice would lose.
     """
 
-    learned = ("memory_bank", "tolerance")
-    memory_bank: Tensor  # (cells, m, E)
-    tolerance: Tensor  # (1,), below it a patch is the same patch
+    learned: ClassVar = {"memory_bank": ("cells", "m", "E"), "tolerance": (1,)}
+    memory_bank: Tensor
+    tolerance: Tensor  # below it a patch is the same patch
 
     def __init__(self, size: int) -> None:
         super().__init__()

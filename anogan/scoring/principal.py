@@ -1,5 +1,7 @@
 """Principal components of features, by scikit-learn, as buffers of a module."""
 
+from typing import ClassVar
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -35,9 +37,9 @@ class Projection(LearnedBuffers):
         Number of principal components.
     """
 
-    learned = ("centre", "directions")
-    centre: Tensor  # (1, F)
-    directions: Tensor  # (F, q)
+    learned: ClassVar = {"centre": (1, "F"), "directions": ("F", "q")}
+    centre: Tensor
+    directions: Tensor
 
     def __init__(self, dimensions: int) -> None:
         super().__init__()

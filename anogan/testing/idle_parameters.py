@@ -19,6 +19,8 @@ NOT_APPLICABLE = {
     ("device", GREY): "the same arithmetic on another device",
     ("backbone", VECTOR): "vectors have one backbone",
     ("backbone", GREY): "the style backbone changes only those networks of which it has its own",
+    ("keep_rows", VECTOR): "it changes explanations alone",
+    ("keep_rows", GREY): "pictures are explained without others",
     ("growing", VECTOR): "vectors have no resolution",
     ("augment", VECTOR): "no augmentation of vectors is known",
     ("scaling", GREY): "pictures have no columns to scale",

@@ -89,7 +89,7 @@ def test_fit_to_one_model_and_to_one_checkpoint(data, tmp_path):
     assert one_writes(at_once(tmp_path, one, one), tmp_path / "m")
     anogan.load(tmp_path / "m")
     assert one_writes(at_once(tmp_path, fit("a"), fit("b")), tmp_path / "state")
-    assert [p.name for p in (tmp_path / "state").iterdir()] == ["checkpoint.safetensors"]
+    assert [p.name for p in (tmp_path / "state").iterdir()] == ["checkpoint.zip"]
 
 
 def test_maps_to_one_folder(data, picture_model, tmp_path):
