@@ -23,6 +23,7 @@ from ..nn.backbone import Backbone
 from ..scoring.calibration import TAILS, fdr_level
 from ..scoring.drift import Drift
 from ..seeding import draw_seed, seeded
+from ..sources.frames import as_frame
 from ..sources.table import TableFile
 from ..sources.writing import locked
 from .calibrating import too_few_rows
@@ -191,6 +192,7 @@ class Detector(CommonParameters, ModelFileMixin, OutlierMixin, BaseEstimator):
         none in fit; for the latter in a column of numbers or dates, up to 17 values from the smallest to the largest
         training value stand in. A `TableFile` is read in parts and never held in memory.
         """
+        X = as_frame(X)
         state, ranges, found = self.fitted_state, self.preprocessor_.range_counter(), []
         for part in self._parts(X) if isinstance(X, TableFile) else [X]:
             found.append(state.score(self._samples(part)))
@@ -272,6 +274,7 @@ class Detector(CommonParameters, ModelFileMixin, OutlierMixin, BaseEstimator):
         InputError
             X cannot be used, or the model has no digests.
         """
+        X = as_frame(X)
         if (digests := self.fitted_state.digests) is None:
             raise InputError("The model holds no digests of the rows that it was fitted on.")
         return digests.known(self._samples(X))
@@ -315,6 +318,7 @@ class Detector(CommonParameters, ModelFileMixin, OutlierMixin, BaseEstimator):
         this costs one scoring per column. The contribution of a pixel is the module's own anomaly map if it has one,
         the absolute residual in the networks' units if it reconstructs, otherwise integrated gradients.
         """
+        X = as_frame(X)
         samples = self.fitted_state.as_scored(self._samples(X))
         return _with_index_of(X, self.fitted_state.explainer.errors(samples))
 
@@ -369,6 +373,7 @@ class Detector(CommonParameters, ModelFileMixin, OutlierMixin, BaseEstimator):
         InputError
             X cannot be used, or holds pictures.
         """
+        X = as_frame(X)
         samples = self._samples(X)
         if count < 1:
             raise InputError(f"count must be at least 1, got {count}.")
@@ -384,6 +389,7 @@ class Detector(CommonParameters, ModelFileMixin, OutlierMixin, BaseEstimator):
         InputError
             The detector has no reconstruction.
         """
+        X = as_frame(X)
         self._require("reconstruct")
         made = self.fitted_state.inference.mean(self._samples(X), self.module_.reconstruct)
         return _with_index_of(X, self.preprocessor_.inverse(made))

@@ -8,6 +8,7 @@ from sklearn.utils.validation import validate_data
 
 from ..data.condition import Conditioned
 from ..errors import InputError
+from ..sources.frames import as_frame
 from ..sources.table import TableFile
 
 
@@ -37,6 +38,7 @@ def check_training_input(X: Any, caller: str) -> tuple[Any, Features]:
     if isinstance(X, Conditioned):
         rest, features = check_training_input(X.X, caller)
         return Conditioned(rest, X.labels), features
+    X = as_frame(X)
     if _has_own_checks(X):
         names = np.asarray(X.columns, dtype=object) if hasattr(X, "iloc") else None
         return X, Features(None if names is None else len(names), names)
@@ -54,6 +56,7 @@ def check_input(X: Any, caller: str, features: Features) -> Any:
     """
     if isinstance(X, Conditioned):
         return Conditioned(check_input(X.X, caller, features), X.labels)
+    X = as_frame(X)
     if _has_own_checks(X):
         return X
     fitted = {"n_features_in_": features.number, "feature_names_in_": features.names}

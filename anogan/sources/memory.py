@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
+from .frames import as_frame
 from .images import ImageFolder
 from .source import Chunk, Source
 
 
 class MemorySource(Source):
-    """A DataFrame, an array or an ImageFolder.
+    """A DataFrame or another table in memory, an array or an ImageFolder.
 
     Parameters
     ----------
@@ -28,6 +29,7 @@ class MemorySource(Source):
     """
 
     def __init__(self, X: Any, labels: Any = None) -> None:
+        X = as_frame(X)
         self.X = X if hasattr(X, "iloc") or isinstance(X, ImageFolder) else np.asarray(X)
         self.name = f"this {type(self.X).__name__ if not isinstance(self.X, np.ndarray) else 'array'}"
         self._labels = None if labels is None else np.asarray(labels).ravel().astype(str)

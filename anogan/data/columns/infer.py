@@ -91,11 +91,18 @@ def infer_kind(name: str | int, series: pd.Series) -> Kind:
         return "date"
     if inferred.startswith("mixed"):
         found = sorted({type(value).__name__ for value in series.dropna().head(10_000)})
+        if not {"list", "tuple", "dict", "set", "ndarray"}.isdisjoint(found):
+            raise InputError(
+                f"Column {name!r} holds several values in one cell ({', '.join(found)}); needed are numbers, dates or "
+                f"texts. Make columns of them. {drop_advice(name)}"
+            )
         raise InputError(
             f"Column {name!r} mixes types ({', '.join(found)}). Make them one type, for example "
             f"X[{name!r}] = X[{name!r}].astype(str)."
         )
     hint = f" Convert it: X[{name!r}].dt.total_seconds()." if "timedelta" in inferred else ""
+    if inferred == "bytes":
+        hint = f" Convert it: X[{name!r}].str.decode('utf-8')."
     raise InputError(
         f"Column {name!r} is of type {dtype} ({inferred}), which is not supported.{hint} {drop_advice(name)}"
     )

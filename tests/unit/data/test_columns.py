@@ -288,3 +288,40 @@ def test_an_array_never_loses_a_column():
 @pytest.mark.parametrize("name", ["heat_index", "paid", "valid", "grid", "covid", "monkey", "Number of bedrooms", 0])
 def test_names_that_only_look_like_identifiers(name):
     assert not doubts.names_identifier(name)
+
+
+def frames(table):
+    import polars
+    import pyarrow as pa
+
+    arrow = pa.Table.from_pandas(table, preserve_index=False)
+    return [polars.from_pandas(table), arrow, arrow.to_batches()[0], table.convert_dtypes(dtype_backend="pyarrow")]
+
+
+def test_tables_of_other_libraries_are_fitted_and_scored_like_those_of_pandas():
+    X = BASE.assign(kind=RNG.choice(["a", "b"], N), when=pd.date_range("2024-01-01", periods=N, freq="7h"))
+    expected = DenoisingGAN(**TINY).fit(X).anomaly_score(X)
+    for frame in frames(X):
+        model = DenoisingGAN(**TINY).fit(frame)
+        np.testing.assert_array_equal(model.anomaly_score(frame), expected)
+        assert model.reasons(frame[:2])["column"].isin(X.columns).all()
+        assert len(model.explain(frame)) == N
+        assert anogan.TopK.of(anogan.Stream(model, frame), highest=1).scores.tolist() == expected.tolist()
+
+
+def test_other_data_are_refused_with_the_way_out():
+    import polars
+    import scipy.sparse
+
+    model = DenoisingGAN(**TINY)
+    for X, way_out in (
+        (scipy.sparse.csr_matrix(BASE.to_numpy()), r"X\.toarray\(\)"),
+        (polars.from_pandas(BASE).lazy(), r"X\.collect\(\)"),
+        (BASE.to_dict("list"), r"pandas\.DataFrame\(X\)"),
+        (BASE.assign(x=[[1, 2]] * N), "several values in one cell"),
+        (BASE.assign(x=[b"text"] * N), r"\.str\.decode"),
+        (BASE.assign(x=pd.to_timedelta(np.arange(N), unit="s")), r"\.dt\.total_seconds"),
+        (BASE.assign(x=[1, "a"] * (N // 2)), r"'x' mixes types \(int, str\)"),
+    ):
+        with pytest.raises(InputError, match=way_out):
+            model.fit(X)

@@ -205,7 +205,7 @@ def test_bad_scoring_table_is_refused_by_name(training, scored, message):
         (table(a=[1, "x"]), r"'a' mixes types \(int, str\)"),
         (table(a=pd.to_timedelta([1, 2], unit="s")), r"'a' is of type timedelta.*total_seconds"),
         (table(a=[1j, 2.0]), r"'a' is of type complex"),
-        (table(a=[[1], [2]]), r"'a' mixes types \(list\)"),
+        (table(a=[[1], [2]]), r"'a' holds several values in one cell \(list\)"),
         (table(a=pd.Categorical([1, "x"])), r"'a' has categories of type number, text"),
         (table(a=[datetime.time(3), datetime.time(4)]), r"'a' is of type object \(time\)"),
         (table(), r"0 feature\(s\)"),
