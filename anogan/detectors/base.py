@@ -238,8 +238,8 @@ class Detector(CommonParameters, ModelFileMixin, OutlierMixin, BaseEstimator):
         tail : {"empirical", "fitted"}
             Empirical p-values keep the rate whatever the data are (Bates 2023, arXiv:2104.08279), but with m
             calibration rows none is below ``1 / (m + 1)``, so that few anomalies among many rows cannot be flagged.
-            "fitted" continues them by a generalised Pareto distribution of the highest calibration scores: a model,
-            not a promise. benchmarks/results/discoveries.md measures both.
+            "fitted" takes those of a generalised Pareto distribution of the highest calibration scores where they are
+            smaller: a model, not a promise. benchmarks/results/discoveries.md measures both.
 
         Returns
         -------

@@ -21,6 +21,7 @@ EXPLAINED_ROWS = 200  # rows of each part whose explanations are compared, at mo
 
 def equal_scores(state: FittedState, X: Any, scores: np.ndarray) -> str | None:
     """Return a warning if all scores ``(n,)`` are equal and at least `ENOUGH_ROWS` rows of X are different."""
+    scores = scores[~np.isnan(scores)]
     if len(scores) < ENOUGH_ROWS or np.ptp(scores) > ROUNDING * abs(scores[0]):
         return None
     rows = X.X if isinstance(X, Conditioned) else X

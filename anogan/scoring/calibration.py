@@ -56,12 +56,13 @@ class Calibration:
         Split-conformal (Vovk 2005; Bates 2023, arXiv:2104.08279, eq. 2): for a fresh normal row,
         P(p <= t) <= t holds exactly, whatever the detector, as long as it has one member; the scales of several
         members come from the same rows, which makes it approximate. None is below 1 / (m + 1). With a fitted tail the
-        highest scores have smaller ones, which hold as far as the model of the tail does. That of NaN is NaN.
+        highest scores have the modelled ones where these are smaller, which hold as far as the model does. That of
+        NaN is NaN.
         """
         p = (1 + self._at_least(scores)) / (1 + len(self.scores))
         if tail == "fitted":
             above = scores > self.tail.start
-            p[above] = self.tail.p_value(scores[above])
+            p[above] = np.minimum(p[above], self.tail.p_value(scores[above]))
         return np.where(np.isnan(scores), np.nan, p)
 
     def flag(self, scores: np.ndarray, fdr: float, tail: str = "empirical") -> np.ndarray:
