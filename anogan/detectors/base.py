@@ -118,7 +118,9 @@ class Detector(CommonParameters, ModelFileMixin, OutlierMixin, BaseEstimator):
         Parameters
         ----------
         X : array (n, d), DataFrame, images (n, C, H, W), ImageFolder, or TableFile
-            Normal samples only, n >= 2. A `TableFile` is read once and never held in memory: up to `SAMPLED_ROWS` of
+            Normal samples only, n >= 2. A table of polars or Arrow counts as a DataFrame. Row numbers, identifiers and
+            texts that differ in most rows are left out of tables with a `ColumnWarning`, unless `columns` gives them a
+            role. A `TableFile` is read once and never held in memory: up to `SAMPLED_ROWS` of
             its rows are drawn uniformly, and the detector is fitted on these as on a DataFrame. Up to
             `CALIBRATION_ROWS` of them calibrate, if `calibration_fraction` of the file is that many; since a random
             part of a random sample represents the file, the target false-alarm rate holds. The categories of columns,

@@ -53,7 +53,7 @@ _CALENDAR = (
     (re.compile(r"day|dom|day ?of ?(?:the ?)?month", re.I), "days of the month", 1, 31),
     (re.compile(r"doy|yday|day ?of ?(?:the ?)?year", re.I), "days of the year", 1, 365),
 )  # fmt: skip
-_COVERED = 0.9  # of a period, at least
+_COVERED = 0.8  # of a period, at least
 _DATED = re.compile(
     r"(?:.* )?(?:date|day|time|datetime|timestamp|ts|when|datum|zeit|fecha|yyyymm(?:dd)?|epoch)(?: .*)?"
     r"|(?:.* )?(?:created|updated|modified|opened|closed|issued?|launched)(?: (?:at|on|d))?",
