@@ -118,8 +118,9 @@ def command(
 ) -> None:
     """Fit a detector on normal DATA and save it.
 
-    DATA is a table (.csv or .tsv, also gzipped, or .parquet), an array (.npy, or .npz with the key X) or a folder
-    of pictures. If the folder has the MVTec layout, the pictures in train/good are used. All of DATA must be
+    DATA is a table (.csv, .tsv or .txt, also compressed, .parquet, .feather, .jsonl or .xlsx), an array (.npy, or
+    .npz with the key X) or a folder of pictures. Several files or a pattern such as 'jan*.csv' can be one table, and -
+    is standard input. If the folder has the MVTec layout, the pictures in train/good are used. All of DATA must be
     normal, or --label and --normal must say which rows are normal.
     """
     given_roles = {role: given.pop(role) for role in options.ROLES}

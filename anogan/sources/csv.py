@@ -16,7 +16,7 @@ from .csv_reader import CSVReader, NotConvertedError
 from .dialect import CSVDialect, header_notes
 from .formats import UNREADABLE, TableFormat
 from .notes import Note, column_note
-from .text_numbers import NumberFormat, NumberTexts, number_formats, number_note
+from .text_numbers import NumberFormat, NumberTexts, code_note, number_formats, number_note
 
 _CODE = re.compile(r"0\d+")
 _WIDENING = (
@@ -54,8 +54,7 @@ class CSV(TableFormat):
         given = set(text) & set(columns)
         coded = self._coded(columns) - given
         types, texts = self._pass(columns, dict.fromkeys(given | coded, pa.string()), given)
-        codes = {name for name in coded if texts[name].fitting() and not texts[name].signs}
-        formats = self._decided({n: seen for n, seen in texts.items() if n not in codes}, types)
+        formats = self._decided(texts, types)
         found = types | dict.fromkeys(formats, pa.float64())
         self.decimals = {
             name: formats.get(name, self._plain).decimal
@@ -66,9 +65,8 @@ class CSV(TableFormat):
         self._formats |= {n: form for n, form in formats.items() if types[n] == pa.string() or form != self._plain}
         self.notes = header_notes(self.path.name, self._reader.layout, self.dialect, self._reader.usual)
         for name in columns:
-            if name in codes:
-                seen = "holds codes with leading zeros and is read as text"
-                self.notes.append(column_note(name, seen, "number", "reads it as numbers"))
+            if name in texts and texts[name].are_codes:
+                self.notes.append(column_note(name, code_note(texts[name]), "number", "reads it as numbers"))
             elif name in formats and (seen := number_note(formats[name], texts.get(name))):
                 self.notes.append(column_note(name, seen))
         return found

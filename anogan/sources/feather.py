@@ -16,6 +16,7 @@ class Feather(TableFormat):
     """A Feather file of version 2, which is an Arrow file."""
 
     suffixes: ClassVar[tuple[str, ...]] = (".feather", ".arrow")
+    stores_types: ClassVar[bool] = True
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -16,7 +16,7 @@ from .compression import opened
 from .damage import explained
 from .formats import TableFormat
 from .notes import column_note
-from .text_numbers import NumberFormat, NumberTexts, number_formats, number_note
+from .text_numbers import NumberFormat, NumberTexts, code_note, number_formats, number_note
 
 _BLOCK_BYTES = 2**22
 
@@ -26,6 +26,7 @@ class JSONLines(TableFormat):
 
     suffixes: ClassVar[tuple[str, ...]] = (".jsonl", ".ndjson")
     compressed: ClassVar[bool] = True
+    stores_types: ClassVar[bool] = True
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -55,6 +56,10 @@ class JSONLines(TableFormat):
         except InputError as error:
             raise InputError(f"{self.path}: {error}") from None
         self.notes = [column_note(n, words) for n, form in formats.items() if (words := number_note(form, seen[n]))]
+        codes = {name: column for name, column in seen.items() if column.are_codes}
+        self.notes += [
+            column_note(n, code_note(column), "number", "reads it as numbers") for n, column in codes.items()
+        ]
         types |= {name: kinds.pop() for name, kinds in dates.items() if len(kinds) == 1}
         return types | dict.fromkeys(formats, pa.float64())
 

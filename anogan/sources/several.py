@@ -39,6 +39,7 @@ class SeveralFiles(TableFormat):
                 raise InputError(f"{path} is not a table, so it cannot be one of several files that are.")
             with explained(path):
                 self._parts.append(found.open(path, dialect))
+        self.stores_types = all(part.stores_types for part in self._parts)  # type: ignore[misc]
         self.names = self._parts[0].names
         self.index = self._parts[0].index
         for path, part in zip(paths, self._parts, strict=True):

@@ -149,6 +149,8 @@ class NumberTexts:
         Units beside the numbers ("" for none), with the first text.
     wrong : dict of NumberFormat to int
         Texts that do not fit each format that is still possible.
+    code : str
+        The first whole number with a leading zero, such as "01000"; "" if there is none.
     others : dict of NumberFormat to dict of str to (int, int)
         Those texts, each with its number of rows and its first row, as far as they are few.
     """
@@ -173,6 +175,7 @@ class NumberTexts:
         self.gaps: dict[str, int] = {}
         self.signs: dict[str, str] = {}
         self.units: dict[str, str] = {}
+        self.code = ""
         self._seen = 0
         self._numbers: set[str] = set()
 
@@ -180,6 +183,11 @@ class NumberTexts:
     def hopeless(self) -> bool:
         """Whether the column is certainly not one of numbers; then further texts need not be offered."""
         return not self.certain and self.number_rows < MOSTLY * self.rows
+
+    @property
+    def are_codes(self) -> bool:
+        """Whether the numbers are codes, such as postal codes: all of them whole, and some with leading zeros."""
+        return bool(self.code) and not self.certain and not self.signs and bool(self.fitting())
 
     @property
     def has_commas(self) -> bool:
@@ -280,6 +288,10 @@ class NumberTexts:
     def _note_numbers(self, texts: pa.Array, bare: pa.Array) -> None:
         if len(self._numbers) <= _FEW_NUMBERS:
             self._numbers.update(pc.unique(bare)[: _FEW_NUMBERS + 1].to_pylist())
+        if not self.code:
+            coded = pc.match_substring_regex(bare, r"^0\d+$")
+            if pc.any(coded).as_py():
+                self.code = bare[pc.index(coded, True).as_py()].as_py()
         for sign in ".,' _":
             if sign not in self.signs:
                 has = pc.match_substring(bare, sign)
@@ -308,7 +320,8 @@ def number_formats(
         Whether "1.234" is 1.234 where nothing else decides. It is not in tables that are separated by semicolons,
         because comma decimals are the usual reason for semicolons.
     needed : collection of str
-        Columns that hold numbers for certain; in them texts that are no numbers are no errors.
+        Columns that hold numbers for certain; in them texts that are no numbers are no errors, and leading zeros do not
+        make codes.
 
     Returns
     -------
@@ -324,6 +337,8 @@ def number_formats(
     open_columns: dict[str, list[NumberFormat]] = {}
     found: dict[str, NumberFormat] = {}
     for name, texts in columns.items():
+        if texts.are_codes and name not in needed:
+            continue
         fitting = texts.fitting()
         if not fitting and name not in needed:
             _check_not_mostly_numbers(name, texts)
@@ -360,6 +375,11 @@ def number_note(form: NumberFormat, texts: NumberTexts | None) -> str:
         listed = ", ".join(f"'{word}' ({rows:,} row{'s' * (rows > 1)})" for word, rows in list(texts.gaps.items())[:5])
         words.append(f"{'' if words else 'is read as numbers '}with missing values for {listed}")
     return " ".join(words)
+
+
+def code_note(texts: NumberTexts) -> str:
+    """Return what was seen in a column of codes, as the rest of a sentence after the column's name."""
+    return f"holds codes with leading zeros, such as '{texts.code}', and is read as text"
 
 
 def _is_ambiguous(fitting: list[NumberFormat], signs: Collection[str]) -> bool:
@@ -399,7 +419,7 @@ def _check_not_mostly_numbers(name: str, texts: NumberTexts) -> None:
     raise InputError(
         f"column '{name}' holds {form.words()}, but also {listed}{more}. If they mean missing values, give "
         f"na_values=[{others[0][0]!r}] (on the command line --na-values '{others[0][0]}'); if the column holds "
-        f"categories, say so; otherwise correct them."
+        f"categories, give columns={{{name!r}: 'category'}} (--category '{name}'); otherwise correct them."
     )
 
 

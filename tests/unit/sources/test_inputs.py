@@ -146,3 +146,18 @@ def test_patterns_and_paths_that_mean_no_file_or_one_twice_are_refused(tmp_path)
         anogan.open_source([tmp_path / "t.csv", tmp_path / "u.csv"])
     (tmp_path / "[1].csv").write_text("a,b\n1.5,x\n")
     assert TableFile(tmp_path / "[1].csv", dialect=CSVDialect(sep=",")).names == ["a", "b"]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "xlsx"])
+def test_leading_zeros_of_codes_are_kept_in_every_format(tmp_path, suffix):
+    frame = pd.DataFrame({"zip": ["01000", "20000", "01000"], "a": [1.5, 2, 3]})
+    path = tmp_path / f"t.{suffix}"
+    if suffix == "csv":
+        frame.to_csv(path, index=False)
+    elif suffix == "jsonl":
+        frame.to_json(path, orient="records", lines=True)
+    else:
+        frame.to_excel(path, index=False)
+    file = TableFile(path)
+    assert file.sample(9, 0).frame["zip"].tolist()[:3] == ["01000", "20000", "01000"]
+    assert "codes with leading zeros" in file.notes[0].text()

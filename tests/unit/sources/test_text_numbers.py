@@ -108,3 +108,12 @@ def test_texts_may_come_in_parts():
     for part in (["1", "2,5"], ["x"] * 0, ["1.000,5"]):
         column.offer(pa.array(part, pa.string()))
     assert number_formats({"c": column}) == {"c": NumberFormat(",", ".")}
+
+
+def test_whole_numbers_with_leading_zeros_are_codes_unless_the_column_holds_numbers_for_certain():
+    assert number_formats({"c": looked_at("01000", "20000", "0")}) == {}
+    assert number_formats({"c": looked_at("007", "12.5")}) == {"c": NumberFormat()}
+    assert number_formats({"c": looked_at("01000")}, needed=["c"]) == {"c": NumberFormat()}
+    certain = NumberTexts(certain=True)
+    certain.offer(pa.array(["01000"]))
+    assert number_formats({"c": certain}) == {"c": NumberFormat()}
