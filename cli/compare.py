@@ -44,6 +44,7 @@ SECONDS = {"fit_s": "fit s", "score_s": "score s"}
     default=DETECTORS,
     show_default=True,
     metavar="NAMES",
+    shell_complete=options.complete_detectors,
     help="The detectors, separated by commas: names (see `anogan list` and `anogan list --baselines`), gans, fast "
     "(GANs and classical baselines), all, or import paths of PyOD or scikit-learn detectors such as "
     "sklearn.svm.OneClassSVM.",

@@ -11,15 +11,17 @@ import anogan
 from anogan import InputError, PictureSource, Stream, TableFile
 
 from . import options
+from .config import ConfiguredCommand, config_option
 from .output import to_json, warn, warn_of
 from .progress import Reporter
 
 
 @click.command(
+    cls=ConfiguredCommand,
     epilog=options.examples(
         "anogan evaluate labelled.csv -m model.anogan --label kind --normal ok",
         "anogan evaluate bottle/ -m model.anogan",
-    )
+    ),
 )
 @options.data_argument
 @options.model_option
@@ -39,6 +41,7 @@ from .progress import Reporter
     help="Also measure each group of rows: those with the same value of this column, or whose dates there lie in the "
     "same year, month, week, day or hour.",
 )
+@config_option
 @options.stream_options
 def command(
     data: options.Data,

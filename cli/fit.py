@@ -12,6 +12,7 @@ import anogan
 from anogan import ArrayFile, InputError, PictureSource, TableFile, labels, pictures, writing
 
 from . import options
+from .config import config_option
 from .output import reserve, save, to_json, warn
 from .progress import Reporter
 
@@ -39,8 +40,14 @@ class ImageSize(click.ParamType):
 @options.data_argument
 @options.new_model_option
 @click.option(
-    "--detector", "name", default=options.DEFAULT_DETECTOR, show_default=True, help="A name from `anogan list`."
+    "--detector",
+    "name",
+    default=options.DEFAULT_DETECTOR,
+    show_default=True,
+    shell_complete=options.complete_detectors,
+    help="A name from `anogan list`.",
 )
+@config_option
 @click.option("--label", metavar="COLUMN", help="Column with the label of each row; the detector does not see it.")
 @click.option(
     "--normal", metavar="VALUE", help="Fit only on rows with this label (in --label, or in y of a .npz file)."

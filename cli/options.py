@@ -7,9 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 import anogan
 from anogan import InputError
+
+from .config import ConfiguredCommand
 
 DEFAULT_DETECTOR = "denoising_gan"  # it ranks first on the tables that were used in its development
 
@@ -169,6 +172,14 @@ def stream_options(command: _F) -> _F:
     return command
 
 
+def complete_detectors(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the name of a detector, or the last one of several between commas."""
+    del ctx
+    before, comma, start = incomplete.rpartition(",")
+    names = [*anogan.detector_names(), *(anogan.baselines.BASELINES if param.name == "detectors" else ())]
+    return [CompletionItem(before + comma + name) for name in names if name.startswith(start)]
+
+
 def flag_name(parameter: str) -> str:
     """Return the flag of a parameter: ``latent_dim`` -> ``--latent-dim``."""
     return "--" + parameter.replace("_", "-")
@@ -206,7 +217,13 @@ class ParameterOption(click.Option):
             words = [*(constraint.choices or ()), *(["none"] if constraint.optional else [])]
             kinds = {int: ["INTEGER"], float: ["FLOAT"]}.get(constraint.kind, [] if constraint.choices else ["TEXT"])
             metavar = "|".join([*kinds, *words])
-        super().__init__([flag, name], default=None, metavar=metavar, help=_help([*by_detector.values()]))
+        flags = ["--seed", flag] if name == "random_state" else [flag]
+        super().__init__([*flags, name], default=None, metavar=metavar, help=_help([*by_detector.values()]))
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete the words among the values."""
+        constraint = next(iter(self.by_detector.values())).constraint
+        return [CompletionItem(word) for word in constraint.choices or () if word.startswith(incomplete)]
 
     def of(self, detector: str) -> click.Option:
         """Return the option with the help and default of one detector."""
@@ -227,28 +244,15 @@ def _text(value: object) -> str:
     return str(value).lower() if value is None or isinstance(value, bool) else str(value)
 
 
-class DetectorCommand(click.Command):
+class DetectorCommand(ConfiguredCommand):
     """A command with --detector and an option for each parameter that a detector has.
 
     The help shows the options of the named detector, or without --detector those that all detectors have.
     """
 
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        ctx.meta[__name__] = self._named(args)
-        return super().parse_args(ctx, args)
-
-    def _named(self, args: list[str]) -> str | None:
-        """Return the value of --detector among the arguments, which decides which options there are."""
-        (option,) = [parameter for parameter in self.params if "--detector" in parameter.opts]
-        finder = click.Command(
-            None,
-            params=[option],
-            add_help_option=False,
-            context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
-        )
-        ctx = finder.make_context(None, list(args), resilient_parsing=True)
-        named = ctx.get_parameter_source(str(option.name)) == click.core.ParameterSource.COMMANDLINE
-        return ctx.params[str(option.name)] if named else None
+    def prepare(self, ctx: click.Context, args: list[str], given: dict[str, Any]) -> None:
+        """Note the named detector, which decides which options there are."""
+        ctx.meta[__name__] = self.value_of("--detector", args) or given.get("detector")
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         options = [ParameterOption(*item) for item in owners(ctx.meta.get(__name__)).items()]

@@ -25,7 +25,9 @@ from .output import reserve
     help="A .csv, .tsv, .parquet or .npy file, or - for standard output; for pictures a .npy file, a .png file with "
     "all of them, or a folder.",
 )
-@click.option("--random-state", type=click.IntRange(min=0), help="Seed; the same seed gives the same samples.")
+@click.option(
+    "--seed", "--random-state", type=click.IntRange(min=0), help="Seed; the same seed gives the same samples."
+)
 @options.quiet_option
 def command(model_path: str, count: int, output: str, random_state: int | None, quiet: bool) -> None:
     """Write synthetic normal rows in the columns and units of the training data, or pictures.

@@ -16,6 +16,7 @@ import anogan
 from anogan import Chunk, InputError, Stream, writing
 
 from . import options
+from .config import ConfiguredCommand, config_option
 from .journal import Journal, digest, identity, kept, nameless
 from .output import reserve, to_json, warn, warn_of
 from .progress import Reporter
@@ -25,10 +26,11 @@ _PARTS = {"": ("label", pa.string()), "_share": ("share", pa.float64()), "_text"
 
 
 @click.command(
+    cls=ConfiguredCommand,
     epilog=options.examples(
         "anogan score new.csv -m model.anogan -o scores.csv",
         "anogan score pictures/ -m model.anogan -o scores.csv --maps maps",
-    )
+    ),
 )
 @options.data_argument
 @options.model_option
@@ -81,6 +83,7 @@ _PARTS = {"": ("label", pa.string()), "_share": ("share", pa.float64()), "_text"
     help="Resume the same command after it was interrupted or killed, from the scores in FILE.part.",
 )
 @options.keep_option
+@config_option
 @click.option(
     "--top",
     type=click.IntRange(min=1),

@@ -167,7 +167,7 @@ def test_cli_and_benchmarks_use_public_names_only(module: str, path: Path) -> No
 
 
 COMMANDS = {name.split(".")[1] for name, _ in modules("cli") if name.count(".")} - {
-    "journal", "main", "options", "output", "progress"
+    "config", "journal", "main", "options", "output", "progress"
 }  # fmt: skip
 
 
