@@ -68,7 +68,7 @@ def test_what_was_left_out_at_fit_is_left_out_again_and_ids_are_kept(run, tmp_pa
         run("score", tmp_path / "new.csv", "-m", tmp_path / "m", "-o", tmp_path / "s.csv")
         scores = pd.read_csv(tmp_path / "s.csv", dtype={"customer": str})
         kept = [] if "customer" in left_out else ["customer"]
-        assert list(scores.columns) == ["row", *kept, "score", "p_value", "flag"]
+        assert [*scores.columns][: len(kept) + 4] == ["row", *kept, "score", "p_value", "flag"]
         assert not kept or scores["customer"].tolist() == frame["customer"].tolist()
         run("explain", tmp_path / "new.csv", "-m", tmp_path / "m")
         run("report", tmp_path / "new.csv", "-m", tmp_path / "m", "-o", tmp_path / "r.html")
