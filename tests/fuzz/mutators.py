@@ -158,18 +158,21 @@ def _places(document: Any) -> "list[tuple[Any, Any]]":
 
 
 def csv_cells(rng: Random, data: bytes) -> bytes:
-    """Replace a few cells, or one column, by texts of interest; the header counts as a row."""
+    """Replace a few cells, or one column, by texts of interest, mostly quoted as they must be; the header is a row."""
     rows, delimiter = _rows(data)
+    quotes = rng.random() < 0.7
+
+    def cell() -> str:
+        text = rng.choice(CELLS)
+        return '"' + text.replace('"', '""') + '"' if quotes and set(text) & set(f'"\r\n{delimiter}') else text
+
     if rng.random() < 0.3:
-        new = rng.choice(CELLS)
-        column = rng.randrange(max(len(rows[0]), 1))
-        rows[1:] = [[*row[:column], new, *row[column + 1 :]] for row in rows[1:]]
+        column, new = rng.randrange(max(len(rows[0]), 1)), cell()
+        rows[1:] = [[*row[:column], new, *row[column + 1 :]] if len(row) > column else row for row in rows[1:]]
     for _ in range(rng.choice((1, 1, 2, 10))):
-        row = rng.choice(rows[: rng.choice((1, 3, len(rows)))])
+        row = rng.choice([row for row in rows[: rng.choice((1, 3, len(rows)))] if row != [""]] or rows)
         if row:
-            row[rng.randrange(len(row))] = (
-                rng.choice(CELLS) if rng.random() < 0.8 else rng.choice(rng.choice(rows) or [""])
-            )
+            row[rng.randrange(len(row))] = cell() if rng.random() < 0.8 else rng.choice(rng.choice(rows) or [""])
     return _text(rows, delimiter)
 
 
