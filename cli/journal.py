@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import tempfile
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -18,15 +19,15 @@ from .output import warn
 
 _MAGIC = b"anogan scores\n"
 _STATE = b"anogan"
-_LENGTH_BYTES = 8
+_LENGTH_BYTES, _SUM_BYTES = 8, 4
 
 
 class Journal:
     """A file with tables of one schema, each with the state of the run after it.
 
-    The file starts with a magic string. Each table follows as its length and an Arrow stream. Bytes after the last
-    complete table were being written when the run was killed; they are cut off. The first table is empty and
-    identifies the run.
+    The file starts with a magic string. Each table follows as its length, its check sum and an Arrow stream. Bytes
+    after the last complete table were being written when the run was killed, or were damaged since; they are cut off.
+    The first table is empty and identifies the run.
 
     Parameters
     ----------
@@ -74,7 +75,8 @@ class Journal:
         with pa.ipc.new_stream(sink, self._schema.with_metadata({_STATE: json.dumps(state)})) as stream:
             stream.write_table(table.select(self._schema.names))
         content = sink.getvalue()
-        rest = memoryview(len(content).to_bytes(_LENGTH_BYTES, "little") + content.to_pybytes())
+        head = len(content).to_bytes(_LENGTH_BYTES, "little") + zlib.crc32(content).to_bytes(_SUM_BYTES, "little")
+        rest = memoryview(head + content.to_pybytes())
         self._file.seek(0, os.SEEK_END)
         while rest:  # an unbuffered write may be partial
             rest = rest[self._file.write(rest) :]
@@ -99,11 +101,14 @@ class Journal:
     def _streams(self) -> Iterator[Any]:
         self._file.seek(len(_MAGIC))
         size = os.fstat(self._file.fileno()).st_size
-        while len(head := self._file.read(_LENGTH_BYTES)) == _LENGTH_BYTES:
-            length = int.from_bytes(head, "little")
+        while len(head := self._file.read(_LENGTH_BYTES + _SUM_BYTES)) == _LENGTH_BYTES + _SUM_BYTES:
+            length = int.from_bytes(head[:_LENGTH_BYTES], "little")
             if not 0 < length <= size - self._file.tell():
                 return
-            yield pa.ipc.open_stream(pa.py_buffer(self._file.read(length)))
+            content = self._file.read(length)
+            if zlib.crc32(content) != int.from_bytes(head[_LENGTH_BYTES:], "little"):
+                return
+            yield pa.ipc.open_stream(pa.py_buffer(content))
 
 
 @contextlib.contextmanager

@@ -67,6 +67,22 @@ def test_a_killed_run_goes_on_and_ends_the_same(run, table_model, tmp_path, many
     assert sorted(p.name for p in tmp_path.glob("*broken*")) == [broken.name]
 
 
+def test_scores_that_were_damaged_on_disk_are_computed_again(run, table_model, tmp_path, many):
+    args = ["score", many, "-m", table_model, "--chunk-rows", "1000"]
+    run(*args, "-o", tmp_path / "whole.csv")
+    part = tmp_path / "broken.csv.part"
+    killed([*args, "-o", tmp_path / "broken.csv"], part, least_bytes=30_000)
+    content = part.read_bytes()
+    rng = np.random.default_rng(0)
+    for at in [*rng.integers(14, len(content), 6), 14, 22]:  # not the magic string
+        damaged = bytearray(content)
+        damaged[at] ^= 1 << int(rng.integers(8))
+        part.write_bytes(damaged)
+        run(*args, "-o", tmp_path / "broken.csv", "--resume")
+        assert (tmp_path / "broken.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
+        (tmp_path / "broken.csv").unlink()
+
+
 def test_a_resumed_run_scores_the_rest_only(run, table_model, tmp_path, many, monkeypatch):
     args = ["score", many, "-m", table_model, "-o", tmp_path / "s.csv", "--chunk-rows", "40"]
     part = tmp_path / "s.csv.part"
