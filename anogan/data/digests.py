@@ -65,7 +65,8 @@ class RowDigests:
 
     def known(self, samples: Samples) -> np.ndarray:
         """Return which samples equal one whose digest is here: bool (n,)."""
-        return np.isin(_digests(samples, self.seed), self.values)
+        known = np.isin(_digests(samples, self.seed), self.values)
+        return known if samples.unseen is None else known & ~samples.unseen.any(1)
 
     def estimated(self, known: int, count: int) -> int:
         """Return how many of `count` rows were probably part of the fit, if `known` of them are known.

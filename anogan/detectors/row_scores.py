@@ -10,6 +10,7 @@ from ..data.condition import Conditioned
 from ..data.preprocessor import Preprocessor
 from ..errors import InputError
 from ..scoring.calibration import Calibration
+from ..sources.frames import as_frame
 
 ON_GAP = ("score", "skip")
 
@@ -27,6 +28,7 @@ def score_table(detector: FittedDetector, X: Any, on_gap: str) -> pd.DataFrame:
     """See `Detector.score_table`."""
     if on_gap not in ON_GAP:
         raise InputError(f"on_gap must be 'score' or 'skip', got {on_gap!r}.")
+    X = as_frame(X)
     account = detector.preprocessor_.account(X)
     scores, status, unseen = np.full(len(X), np.nan), np.full(len(X), OK, dtype=object), np.full(len(X), None)
     if account is not None:

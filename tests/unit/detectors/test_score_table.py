@@ -31,6 +31,15 @@ def test_rows_keep_their_index_and_agree_with_the_other_methods(detector, X):
     assert table["unseen"].iloc[0] == "shop"
 
 
+def test_a_polars_table_is_scored_like_one_of_pandas(detector, X):
+    import polars
+
+    new = X[:4].assign(shop=["moon", "n", None, "s"])
+    other = detector.score_table(polars.from_pandas(new))
+    assert np.array_equal(other["score"], detector.score_table(new)["score"])
+    assert other["unseen"].isna().tolist() == [False, True, False, True]
+
+
 def test_a_gap_is_evidence_or_skipped_by_choice(detector, X):
     new = X[:3].assign(x=[np.nan, 1.0, 2.0])
     scored, skipped = detector.score_table(new), detector.score_table(new, on_gap="skip")
@@ -69,3 +78,10 @@ def test_evaluate_and_report_leave_rows_without_a_score_out_and_count_them(detec
     facts = anogan.Report.from_estimator(detector, new, y).facts
     assert facts["count"] == 39
     assert "1 row cannot be scored: infinite value in 'x' (row 0)." in facts["notes"]
+
+
+def test_a_row_with_a_gap_is_not_taken_for_the_row_of_the_fit_that_has_the_median_there():
+    X = pd.DataFrame({"x": [0.5, 1.5, 1.5, 2.5] * 15, "shop": ["n", "s"] * 30})
+    detector = anogan.DenoisingGAN(**anogan.DenoisingGAN.tiny, random_state=0).fit(X)
+    assert detector.was_fitted_on(X[:2]).all()
+    assert not detector.was_fitted_on(X[:2].assign(x=np.nan)).any()
