@@ -94,7 +94,12 @@ class Detector(CommonParameters, ModelFileMixin, OutlierMixin, BaseEstimator):
 
     @abstractmethod
     def build(self, backbone: Backbone) -> GANModule:
-        """Return the untrained module for this backbone."""
+        """Return the untrained module for this backbone.
+
+        `load` calls this on torch's meta device, where tensors have shapes and no values, and puts in the tensors of
+        the file. All tensors that scoring needs are therefore parameters or buffers, and their sizes follow from the
+        parameters and the backbone, or are those of a `LearnedBuffers`.
+        """
 
     def make_preprocessor(self, X: Any) -> Preprocessor:
         """Return the unfitted preprocessor for X."""
