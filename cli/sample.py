@@ -26,7 +26,11 @@ from .output import reserve
     "all of them, or a folder.",
 )
 @click.option(
-    "--seed", "--random-state", type=click.IntRange(min=0), help="Seed; the same seed gives the same samples."
+    "--seed",
+    "--random-state",
+    "random_state",
+    type=click.IntRange(min=0),
+    help="Seed; the same seed gives the same samples.",
 )
 @options.quiet_option
 def command(model_path: str, count: int, output: str, random_state: int | None, quiet: bool) -> None:

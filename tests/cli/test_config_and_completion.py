@@ -77,3 +77,10 @@ def test_a_file_with_a_mistake_is_refused_and_named(run, data, tmp_path, text, w
 
 def test_a_file_that_is_not_there_is_named(run, data, tmp_path):
     assert "no.toml" in run("fit", data / "normal.csv", "-m", tmp_path / "m", "--config", "no.toml", code=2).stderr
+
+
+def test_sample_takes_both_names_of_the_seed(run, data, tmp_path):
+    run("fit", data / "normal.csv", "-m", tmp_path / "m", "--detector", "wgan_gp", *TINY[2:])
+    for flag in ("--seed", "--random-state"):
+        run("sample", "-m", tmp_path / "m", "-n", 3, "-o", tmp_path / f"{flag}.csv", flag, 1)
+    assert (tmp_path / "--seed.csv").read_bytes() == (tmp_path / "--random-state.csv").read_bytes()
