@@ -80,7 +80,7 @@ def test_a_file_that_is_not_there_is_named(run, data, tmp_path):
 
 
 def test_sample_takes_both_names_of_the_seed(run, data, tmp_path):
-    run("fit", data / "normal.csv", "-m", tmp_path / "m", "--detector", "wgan_gp", *TINY[2:])
+    run("fit", data / "normal.csv", "-m", tmp_path / "m", "--detector", "wgan_gp", *TINY[2:], "--steps", 5)
     for flag in ("--seed", "--random-state"):
         run("sample", "-m", tmp_path / "m", "-n", 3, "-o", tmp_path / f"{flag}.csv", flag, 1)
     assert (tmp_path / "--seed.csv").read_bytes() == (tmp_path / "--random-state.csv").read_bytes()
