@@ -19,7 +19,6 @@ def corpus(tmp_path_factory):
     return build(tmp_path_factory.mktemp("corpus"), ["ganomaly"])
 
 
-@pytest.mark.xfail(reason="arrays and model files are being mended", strict=False)
 def test_mutated_files_are_read_or_refused(corpus, tmp_path):
     tally = run(corpus, cases=300, salt=1, jobs=1, seconds=60)
     tests = [regression_test(fault, kept(fault, tmp_path)) for fault in tally.faults.values()]
@@ -27,7 +26,6 @@ def test_mutated_files_are_read_or_refused(corpus, tmp_path):
     assert tally.cases == 300
 
 
-@pytest.mark.xfail(reason="decimal commas, Feather and JSON lines are about to be read", strict=False)
 def test_the_files_that_are_mutated_can_be_read(corpus, tmp_path):
     for seed in corpus.seeds:
         if seed.data:
