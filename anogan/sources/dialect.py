@@ -180,6 +180,8 @@ def layout_of(sample: bytes, dialect: CSVDialect, *, complete: bool, usual: str 
     if hint and dialect.sep is None:
         dialect = replace(dialect, sep=hint[1])
         text = text[hint.end() :]
+        if not text.strip("\r\n"):
+            raise InputError("is empty.")
     quote = _quote(text)
     candidates = [dialect.sep] if dialect.sep else sorted(SEPARATORS, key=lambda sep: sep != usual)
     tables = [_Table.of(text, sep, quote, header=dialect.header, complete=complete) for sep in candidates]
@@ -197,7 +199,12 @@ def layout_of(sample: bytes, dialect: CSVDialect, *, complete: bool, usual: str 
                 "rows do not all have as many fields. Correct them, or name the separator with CSVDialect(sep=...) "
                 "(on the command line --sep)."
             )
-        unused = next(sep for sep in (usual, ";", "\t", "|", "\x1f") if sep not in text)
+        unused = next((sep for sep in (usual, ";", "\t", "|", "\x1f") if sep not in text), None)
+        if unused is None:
+            raise InputError(
+                "has every separator in its texts, and rows of different lengths. Name the separator with "
+                "CSVDialect(sep=...) (on the command line --sep)."
+            )
         best = replace(best, sep=unused)
     names, fields = best.names_and_fields(header=dialect.header)
     skip = best.header_at + (1 if hint else 0)

@@ -17,6 +17,8 @@ EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp
 
 _HEADERS_SAMPLED = 100
 _GREY_TOLERANCE = 2  # of 255: how far lossy coding may push the channels of a grey picture apart
+_PLAUSIBLE_PIXELS = 10_000_000  # a picture may have these, or _PIXELS_PER_BYTE times the bytes of its file
+_PIXELS_PER_BYTE = 5000
 _ORIENTATION = 0x0112
 _SIDEWAYS = (5, 6, 7, 8)
 _GREY_MODES = ("1", "L", "LA", "La", "I", "F", "I;16", "I;16L", "I;16B", "I;16N")
@@ -194,6 +196,9 @@ def _read(file: Path, use: Callable[[Image.Image], Any]) -> Any:
     """Open one file and return ``use(picture)``; every failure becomes an `InputError` that names the file."""
     try:
         with Image.open(file) as picture:
+            if picture.width * picture.height > max(_PLAUSIBLE_PIXELS, _PIXELS_PER_BYTE * os.path.getsize(file)):
+                width, height = picture.size
+                raise InputError(f"declares {width:,} x {height:,} pixels, which a file of this size does not hold.")
             return use(picture)
     except InputError as error:
         raise InputError(f"{file}: {error}") from error
