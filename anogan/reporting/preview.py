@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ..data.columns import ColumnNote, DateColumn, infer_kind, learn_column, roles_of
+from ..data.columns.formats import has_day
 from ..detectors.fitting import SAMPLED_ROWS, SAMPLED_VALUES
 from ..errors import InputError
 from ..sources.registry import open_source
@@ -124,6 +125,8 @@ def _preview(name: str | int, known: pd.Series, role: Any, sampled: int | None) 
         low, high = (series.dropna().min(), series.dropna().max()) if values is None else _ends(values)
         if isinstance(column, DateColumn):
             low, high = (str(np.datetime64(round(seconds), "s")).replace("T", " ") for seconds in _ends_of(column))
+            if column.format and not has_day(column.format):
+                low, high = low.split()[1], high.split()[1]
         facts |= {"low": _plain(low), "high": _plain(high)}
     else:
         facts["examples"] = [str(value) for value in series.value_counts().index[:EXAMPLES]]

@@ -16,9 +16,9 @@ from .csv_reader import CSVReader, NotConvertedError
 from .dialect import CSVDialect, header_notes
 from .formats import UNREADABLE, TableFormat
 from .notes import Note, column_note
-from .text_numbers import NumberFormat, NumberTexts, code_note, number_formats, number_note
+from .text_numbers import CODE, NumberFormat, NumberTexts, code_note, number_formats, number_note
 
-_CODE = re.compile(r"0\d+")
+_CODE = re.compile(CODE)
 _WIDENING = (
     pa.null(), pa.int64(), pa.bool_(), pa.date32(), pa.time32("s"), pa.timestamp("s"), pa.timestamp("ns"),
     pa.float64(), pa.string(),
@@ -54,6 +54,7 @@ class CSV(TableFormat):
         given = set(text) & set(columns)
         coded = self._coded(columns) - given
         types, texts = self._pass(columns, dict.fromkeys(given | coded, pa.string()), given)
+        types |= {name: pa.string() for name, kind in types.items() if pa.types.is_time(kind)}  # read from text later
         formats = self._decided(texts, types)
         found = types | dict.fromkeys(formats, pa.float64())
         self.decimals = {
@@ -151,7 +152,7 @@ class CSV(TableFormat):
         return wider
 
     def _coded(self, columns: Collection[str]) -> set[str]:
-        """Return the columns with a whole number that begins with a zero at the beginning or the end of the file."""
+        """Return the columns with a code, such as 01000, at the beginning or the end of the file."""
         layout = self._reader.layout
         rows = [row for row in [*layout.rows, *self._reader.last_rows()] if len(row) == layout.fields]
         codes = {place for row in rows for place, cell in enumerate(row) if _CODE.fullmatch(cell.strip())}

@@ -14,6 +14,7 @@ from .notes import FileNote, Note
 from .text_numbers import any_number
 
 SEPARATORS = (",", ";", "\t", "|", "^", "~", "\x01", "\x1f")
+_RARE_SEPARATORS = (" ", ":", "/", "!", "#", "&", "*")  # only if all rows then have as many fields as the header
 _SEPARATOR_NAMES = {"\t": "tab", " ": "space", "\x01": "\\x01", "\x1f": "\\x1f"}
 _BOMS = (
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -187,9 +188,11 @@ def layout_of(sample: bytes, dialect: CSVDialect, *, complete: bool, usual: str 
     tables = [_Table.of(text, sep, quote, header=dialect.header, complete=complete) for sep in candidates]
     best = max(tables, key=lambda table: table.rank(candidates))
     if best.width == 1 and dialect.sep is None:
-        spaced = _Table.of(text, " ", quote, header=dialect.header, complete=complete)
-        if spaced.is_even and any_number(spaced.rows[-1]):
-            best = spaced
+        for sep in _RARE_SEPARATORS:
+            table = _Table.of(text, sep, quote, header=dialect.header, complete=complete)
+            named = sep == " " or (dialect.header and table.is_even and not any_number(table.rows[0]))
+            if best.width == 1 and named and table.is_even and any_number(table.rows[-1]):
+                best = table
     if best.width == 1 and dialect.sep is None:
         first = next((row[0] for row in best.rows if row), "")
         inside = [sep for sep in SEPARATORS if sep in first and (dialect.header or not any_number([first]))]

@@ -166,8 +166,9 @@ def cast_columns(table: pa.Table, types: Mapping[str, pa.DataType], strict: Coll
 
 
 def plain_schema(schema: pa.Schema) -> pa.Schema:
-    """Return a schema with the values' types instead of dictionaries."""
-    return pa.schema([f.with_type(f.type.value_type) if pa.types.is_dictionary(f.type) else f for f in schema])
+    """Return a schema with the values' types instead of dictionaries, and text for times of day, as in CSV files."""
+    plain = [f.with_type(f.type.value_type) if pa.types.is_dictionary(f.type) else f for f in schema]
+    return pa.schema([f.with_type(pa.string()) if pa.types.is_time(f.type) else f for f in plain])
 
 
 def _compatible(found: pa.DataType, needed: pa.DataType) -> bool:
@@ -180,4 +181,5 @@ def _compatible(found: pa.DataType, needed: pa.DataType) -> bool:
         return pa.types.is_date(found) or (pa.types.is_timestamp(found) and (found.tz is None) == (needed.tz is None))
     if pa.types.is_boolean(needed):
         return bool(pa.types.is_boolean(found))
-    return pa.types.is_string(found) or pa.types.is_large_string(found) or pa.types.is_string_view(found)
+    texts = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_time)
+    return any(is_kind(found) for is_kind in texts)

@@ -39,6 +39,8 @@ _UNIT = rf"(?:{_CURRENCY}|%)"
 _BODY = r"[0-9.,]*(?:[eE][+-]?[0-9]+)?"
 _ORDINARY = rf"^[+-]?{_BODY}$"
 _POWER = r"(?:[eE][+-]?\d+)?"
+CODE = r"^(?:0\d+|\+\d[\d ]{7,})$"
+"""Regular expression of whole numbers that are codes: they begin with a zero, or are phone numbers such as +49301234."""
 _NOT_FINITE = r"[+-]?(?:inf|Inf|INF|infinity|Infinity)"
 
 
@@ -150,7 +152,7 @@ class NumberTexts:
     wrong : dict of NumberFormat to int
         Texts that do not fit each format that is still possible.
     code : str
-        The first whole number with a leading zero, such as "01000"; "" if there is none.
+        The first whole number that matches `CODE`, such as "01000"; "" if there is none.
     others : dict of NumberFormat to dict of str to (int, int)
         Those texts, each with its number of rows and its first row, as far as they are few.
     """
@@ -186,8 +188,8 @@ class NumberTexts:
 
     @property
     def are_codes(self) -> bool:
-        """Whether the numbers are codes, such as postal codes: all of them whole, and some with leading zeros."""
-        return bool(self.code) and not self.certain and not self.signs and bool(self.fitting())
+        """Whether the numbers are codes: all of them whole, and some as in `CODE`."""
+        return bool(self.code) and not self.certain and not self.signs.keys() - {" "} and bool(self.fitting())
 
     @property
     def has_commas(self) -> bool:
@@ -289,7 +291,7 @@ class NumberTexts:
         if len(self._numbers) <= _FEW_NUMBERS:
             self._numbers.update(pc.unique(bare)[: _FEW_NUMBERS + 1].to_pylist())
         if not self.code:
-            coded = pc.match_substring_regex(bare, r"^0\d+$")
+            coded = pc.match_substring_regex(bare, CODE)
             if pc.any(coded).as_py():
                 self.code = bare[pc.index(coded, True).as_py()].as_py()
         for sign in ".,' _":
@@ -379,7 +381,8 @@ def number_note(form: NumberFormat, texts: NumberTexts | None) -> str:
 
 def code_note(texts: NumberTexts) -> str:
     """Return what was seen in a column of codes, as the rest of a sentence after the column's name."""
-    return f"holds codes with leading zeros, such as '{texts.code}', and is read as text"
+    what = "phone numbers" if texts.code.startswith("+") else "codes with leading zeros"
+    return f"holds {what}, such as '{texts.code}', and is read as text"
 
 
 def _is_ambiguous(fitting: list[NumberFormat], signs: Collection[str]) -> bool:

@@ -42,10 +42,20 @@ _THINGS = (
     "patient|person|policy|product|record|ref|reference|request|row|sample|session|shipment|student|survey|ticket|trans|"
     "transaction|trip|tx|txn|user|visit|phone|mobile|passport|license|tracking|bug|play|file|entity|group"
 )
-_ID_JOINED = re.compile(rf"(?:{_THINGS})s?(?:id|nr|no|num|number|key|ref|hash)", re.I)
-_ID_PAIR = re.compile(rf"(?:.* )?(?:{_THINGS})s? (?:nr|no|num|number|ref|reference|hash)", re.I)
+_ID_JOINED = re.compile(rf"(?:{_THINGS})s?(?:id|nr|no|nbr|num|number|key|ref|hash)", re.I)
+_ID_PAIR = re.compile(rf"(?:.* )?(?:{_THINGS})s? (?:nr|no|nbr|num|number|ref|reference|hash)", re.I)
+_KEY_NAME = re.compile(
+    r"(?:.* )?(?:account|acct|card|cc|phone|mobile|tel|telephone|telefon|fax|iban|imei|ssn|passport|license|ean|isbn|"
+    r"barcode|customer|cust|client|user|member|patient|person|employee|policy|contract|invoice|order|ticket|booking|"
+    r"document|shipment|parcel|ref|reference|record|code|number|nummer|num|nr|nbr|sno|konto|kunde|rechnung|hash)#?",
+    re.I,
+)
+_KEY_SHARE = 0.95  # of the rows; a column that is named after a thing and has more distinct values names single things
+_LONG = 10_000_000  # whole numbers of eight digits, all different and of one length, are rather keys than amounts
 _CODE_NAME = re.compile(r"(?:.* )?(?:code|mcc|sic|naics|zip|zip ?code|plz|postcode|postal ?code)", re.I)
 _FEW_CODES = 50
+_SAME_LENGTH = 0.85  # of the rows; of numbers drawn evenly from all of up to k digits nine in ten have k
+_NINES = re.compile(r"-9{1,10}|9{2,10}|-32768|-2147483648|2147483647")
 _CALENDAR = (
     (re.compile(r"(?:.* )?(?:month|mon|monat|mes|mois)(?: ?(?:nr|no|num|number))?", re.I), "months", 1, 12),
     (re.compile(r"(?:.* )?(?:quarter|qtr)", re.I), "quarters", 1, 4),
@@ -80,7 +90,12 @@ def names_identifier(name: str | int) -> bool:
     if _BLANK_NAME.fullmatch(str(name)) or _BLANK_NAME.fullmatch(words):
         return True
     last = words.lower().split(" ")[-1].rstrip("#")
-    return last in _ID_WORDS or bool(_ID_JOINED.fullmatch(last)) or bool(_ID_PAIR.fullmatch(words))
+    return (
+        last in _ID_WORDS
+        or words.lower().startswith("id ")
+        or bool(_ID_JOINED.fullmatch(last))
+        or bool(_ID_PAIR.fullmatch(words))
+    )
 
 
 def identifier(name: str | int, x: np.ndarray) -> str:
@@ -88,7 +103,8 @@ def identifier(name: str | int, x: np.ndarray) -> str:
 
     Strictly rising or falling whole numbers have an order that new rows do not share. Whole numbers that are all
     different although their range is narrow were not drawn independently: of `n` values in a range of `r`, about
-    n² / 2r coincide with another. Fractions are measurements. A telling name is enough if most values are different.
+    n² / 2r coincide with another. Fractions are measurements. A telling name is enough if the values are more than a
+    few, since those of new rows will be others; the name of a thing, such as "account", if nearly all are different.
 
     Parameters
     ----------
@@ -107,8 +123,50 @@ def identifier(name: str | int, x: np.ndarray) -> str:
             return f"numbers the rows in their order ({x[0]:.0f} to {x[-1]:.0f})"
         if n * (n - 1) / 2 / (np.ptp(x) + 1) > _EXPECTED_REPETITIONS:
             return f"has another whole number in each row ({x.min():.0f} to {x.max():.0f}), as identifiers have"
-    if names_identifier(name) and distinct > MAX_DISTINCT_SHARE * n:
+    is_key = distinct > _KEY_SHARE * n and _KEY_NAME.fullmatch(words_of(name))
+    if is_key or (names_identifier(name) and distinct > min(_FEW_CODES, MAX_DISTINCT_SHARE * n)):
         return f"is named like an identifier and has {distinct:,} distinct values in {n:,} rows"
+    return ""
+
+
+def key(name: str | int, x: np.ndarray) -> str:
+    """Return why whole numbers may be keys, such as those of accounts, although the name does not say so, or "".
+
+    Parameters
+    ----------
+    name : str or int
+    x : (n,) float
+        NaN = missing.
+    """
+    x = x[~np.isnan(x)]
+    if len(x) < FEWEST_ROWS or np.any(x != np.floor(x)) or x.min() < 0 or x.max() < _LONG:
+        return ""
+    longest = 10.0 ** np.floor(np.log10(x.max()))
+    if len(np.unique(x)) < len(x) or np.mean(x >= longest) < _SAME_LENGTH:
+        return ""
+    return f"has another whole number of {len(f'{x.max():.0f}')} digits in each row, as keys have"
+
+
+def sentinel(x: np.ndarray) -> str:
+    """Return the value that seems to stand for a missing one, such as -999, and why; or "".
+
+    Parameters
+    ----------
+    x : (n,) float
+        NaN = missing.
+    """
+    x = x[~np.isnan(x)]
+    values, counts = np.unique(x, return_counts=True)
+    if len(values) < 3:
+        return ""
+    for value, rows, others in ((values[0], counts[0], values[1:]), (values[-1], counts[-1], values[:-1])):
+        gap = min(abs(value - others[0]), abs(value - others[-1]))
+        is_apart = gap > np.ptp(others) or (value < 0 <= others[0])
+        if rows > 1 and is_apart and _NINES.fullmatch(f"{value:.10g}"):
+            return (
+                f"holds {value:.10g} in {rows:,} rows, apart from its other values ({others[0]:.10g} to "
+                f"{others[-1]:.10g}), as codes for missing values are"
+            )
     return ""
 
 

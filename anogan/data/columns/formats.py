@@ -96,8 +96,10 @@ def numeric_format_of(values: np.ndarray, *, dated: bool) -> str:
         return "%Y%m%d" if _reads([f"{value:.0f}" for value in x], "%Y%m%d") else ""
     if not dated:
         return ""
-    if low >= 190001 and high <= 210012:
-        return "%Y%m" if _reads([f"{value:.0f}" for value in x], "%Y%m") else ""
+    if low >= 190001 and high <= 210012 and _reads([f"{value:.0f}" for value in x], "%Y%m"):
+        return "%Y%m"
+    if low >= 100101 and high <= 991231 and _reads([f"{value:.0f}" for value in x], "%y%m%d"):
+        return "%y%m%d"
     for form, unit in (("epoch:s", 1.0), ("epoch:ms", 1e3), ("epoch:us", 1e6)):
         if _EPOCH_YEARS[0] * unit <= low and high <= _EPOCH_YEARS[1] * unit:
             return form

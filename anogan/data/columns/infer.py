@@ -101,6 +101,8 @@ def infer_kind(name: str | int, series: pd.Series) -> Kind:
             f"X[{name!r}] = X[{name!r}].astype(str)."
         )
     hint = f" Convert it: X[{name!r}].dt.total_seconds()." if "timedelta" in inferred else ""
+    if inferred == "time":
+        hint = f" Convert it: X[{name!r}].astype(str)."
     if inferred == "bytes":
         hint = f" Convert it: X[{name!r}].str.decode('utf-8')."
     raise InputError(
@@ -187,6 +189,13 @@ def _unless_doubtful(name: str | int, series: pd.Series, learned: Learned, n: in
     why = doubts.identifier(name, x) or doubts.calendar(name, x)
     if why:
         return Learned(None, why=why, notes=[role_note(name, f"{why}; it is not learned", "number", "learns it")])
+    if seen := doubts.key(name, x):
+        return replace(learned, notes=[role_note(name, f"{seen}, but is learned as a number", "id", "leaves it out")])
+    if seen := doubts.sentinel(x):
+        value = seen.split()[1]
+        python = f"If it means a missing value, replace it: X[{name!r}].mask(X[{name!r}] == {value})."
+        note = ColumnNote(name, seen, python, f"If it means a missing value, give --na-values={value}.")
+        return replace(learned, notes=[note])
     if seen := doubts.code(name, x):
         return replace(learned, notes=[role_note(name, f"{seen}, but is learned as a number", "category", _EACH)])
     if doubts.names_identifier(name) and len(x) >= doubts.FEWEST_ROWS:

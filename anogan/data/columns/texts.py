@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ...errors import InputError
-from ...sources.text_numbers import NumberFormat, NumberTexts, number_formats
+from ...sources.text_numbers import CODE, NumberFormat, NumberTexts, number_formats
 from .series import type_changed
 
 _FIRST = 1000  # rows that show for most columns of text that they hold no numbers
@@ -57,8 +57,8 @@ def read_numbers(series: pd.Series, form: NumberFormat) -> np.ndarray:
 
 
 def _has_codes(series: pd.Series) -> bool:
-    """Whether leading zeros show that the texts are codes, such as postcodes."""
-    return bool(pc.any(pc.match_substring_regex(_arrow(series), r"^\s*0\d+\s*$")).as_py())
+    """Whether some texts are codes, such as postcodes or phone numbers."""
+    return bool(pc.any(pc.match_substring_regex(pc.utf8_trim_whitespace(_arrow(series)), CODE)).as_py())
 
 
 def _arrow(series: pd.Series) -> pa.Array:

@@ -81,6 +81,12 @@ def test_one_infinity_is_one_row(source):
         ("x", np.sort(RNG.choice(10**6, N, replace=False))[::-1], "numbers the rows in their order"),
         ("x", RNG.permutation(2 * N)[:N], "as identifiers have"),
         ("customer_id", RNG.integers(0, 10**9, N), "named like an identifier"),
+        ("customer_id", RNG.integers(0, 100, N), "named like an identifier"),
+        ("id_cliente", RNG.integers(0, 100, N), "named like an identifier"),
+        ("account", RNG.integers(10**9, 10**10, N), "named like an identifier"),
+        ("Card", RNG.integers(4 * 10**15, 5 * 10**15, N), "named like an identifier"),
+        ("phone", RNG.integers(10**9, 10**10, N), "named like an identifier"),
+        ("patient_nbr", RNG.integers(10**6, 10**8, N), "named like an identifier"),
         ("Unnamed: 0", RNG.integers(0, 10**9, N), "named like an identifier"),
         ("", RNG.integers(0, 10**9, N), "named like an identifier"),
         ("month", RNG.integers(1, 9, N), "holds only the months 1 to 8"),
@@ -103,7 +109,11 @@ def test_what_identifies_rows_is_not_learned_unless_it_has_a_role(name, numbers,
         ("x", np.sort(RNG.normal(size=N))),
         ("x", RNG.choice(10**7, N, replace=False)),  # unique by chance
         ("x", RNG.integers(0, 1000, N)),
-        ("paid", RNG.integers(0, 10**9, N)),
+        ("paid", RNG.integers(0, 10**6, N)),
+        ("paid", np.round(RNG.lognormal(17, 2, N))),
+        ("account", RNG.integers(0, 400, N)),
+        ("age", np.where(np.arange(N) % 50, RNG.integers(18, 98, N), 99)),
+        ("balance", np.where(np.arange(N) % 50, RNG.integers(-5000, 5000, N), -999)),
         ("month", RNG.integers(1, 13, N)),
         ("hour", RNG.integers(8, 19, N)),
         ("year", RNG.integers(1990, 2024, N)),
@@ -119,6 +129,35 @@ def test_a_repeated_identifier_is_a_number_with_a_note():
     column, notes = learned(RNG.integers(0, 20, N), "store_id")
     assert column.kind == "number"
     assert "columns={'store_id': 'category'} learns each value" in notes[0]
+
+
+def test_keys_without_a_telling_name_and_codes_for_missing_values_are_numbers_with_a_note():
+    column, notes = learned(RNG.integers(10**9, 10**10, N))
+    assert column.kind == "number"
+    assert "digits in each row, as keys have, but is learned as a number. columns={'x': 'id'}" in notes[0]
+    for code in (-999, -9, 9999, 99999):
+        column, notes = learned(np.where(np.arange(N) % 100, np.round(RNG.gamma(2, 200, N), 1), code))
+        assert column.kind == "number"
+        assert f"'x' holds {code} in 5 rows, apart from its other values" in notes[0]
+        assert f"X['x'].mask(X['x'] == {code})" in notes[0]
+
+
+def test_phone_numbers_are_text_and_times_of_day_are_periods(source, tmp_path):
+    X = BASE.assign(
+        phone=[f"+49 {v}" for v in RNG.integers(10**8, 10**9, N)], at=[f"{i % 24:02}:{i % 60:02}" for i in range(N)]
+    )
+    with pytest.warns(ColumnWarning, match="'phone' has 500 distinct texts"):
+        model = DenoisingGAN(**TINY).fit(source(X))
+    assert [(c.name, c.kind) for c in model.preprocessor_.columns_][2:] == [("at", "date")]
+    assert model.preprocessor_.columns_[2].parts == ["day"]
+    np.testing.assert_array_equal(model.anomaly_score(source(X)), model.anomaly_score(X))
+    times = X[["amount"]].assign(at=pd.to_datetime(X["at"], format="%H:%M").dt.time)
+    with pytest.raises(InputError, match=r"X\['at'\]\.astype\(str\)"):
+        DenoisingGAN(**TINY).fit(times)
+    times.to_parquet(tmp_path / "times.parquet")
+    model = DenoisingGAN(**TINY).fit(TableFile(tmp_path / "times.parquet"))
+    assert model.preprocessor_.columns_[1].parts == ["day"]
+    assert np.isfinite(model.anomaly_score(TableFile(tmp_path / "times.parquet"))).all()
 
 
 @pytest.mark.parametrize(
@@ -152,6 +191,8 @@ def test_dates_written_as_text_are_read(form, parts):
 def test_dates_written_as_numbers_are_read():
     column, _ = learned([int(f"{day:%Y%m%d}") for day in DAYS])
     assert (column.kind, column.format) == ("date", "%Y%m%d")
+    column, _ = learned([int(f"{day:%y%m%d}") for day in DAYS], "when")
+    assert (column.kind, column.format) == ("date", "%y%m%d")
     seconds = (pd.date_range("2024-01-01", periods=N, freq="2h") - pd.Timestamp(0)) // pd.Timedelta(1, "s")
     column, _ = learned(np.asarray(seconds), "created_at")
     assert (column.format, column.parts) == ("epoch:s", ["day", "week"])

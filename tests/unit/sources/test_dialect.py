@@ -37,6 +37,7 @@ def read(file: TableFile) -> dict[str, list]:
         ("a|b|c\n1|2|x\n3|4|y\n", {"a": [1, 3], "b": [2, 4], "c": ["x", "y"]}, "separator '|'"),
         ("a\tb\n1\t2\n", {"a": [1], "b": [2]}, "separator tab"),
         ("a b\n1 2\n3 4\n", {"a": [1, 3], "b": [2, 4]}, "separator space"),
+        ("a:b\n1:2\n3:4\n", {"a": [1, 3], "b": [2, 4]}, "separator ':'"),
         ("sep=;\na;b\n1;2\n", {"a": [1], "b": [2]}, "separator ';'"),
         ("betrag\n106,91\n12,50\n", {"betrag": [106.91, 12.5]}, "decimal commas"),
         ("text\nhello, world\nfoo, bar\nx\n", {"text": ["hello, world", "foo, bar", "x"]}, ""),
