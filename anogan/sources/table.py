@@ -342,10 +342,13 @@ class TableFile(Source):
         InputError
             If there are no rows, or a text column has too many different values to be used.
         """
+        wanted = [name for name in self.columns if name not in self._unread]
+        if not wanted:
+            raise InputError(f"{self.path}: all columns are left out; at least one is needed to learn from.")
         rng = np.random.default_rng(seed)
         candidates, rare = ReservoirSample(rows), RareValueRows()
         with self._explained(lambda: f" (after row {candidates.seen})" if candidates.seen else ""):
-            types = self._inferred([name for name in self.columns if name not in self._unread])
+            types = self._inferred(wanted)
             for table in self._readable(types, ROWS_AT_ONCE):
                 rare.offer(table)
                 candidates.offer(table, rng.random(table.num_rows))

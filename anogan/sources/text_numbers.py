@@ -24,6 +24,9 @@ GAP_WORDS = frozenset({
 })  # fmt: skip
 """Texts, in lower case, that mean a missing value among numbers."""
 
+CODE = r"^(?:0\d+|\+\d[\d ]{7,})$"
+"""Regular expression of whole numbers that are codes: those with leading zeros, and phone numbers with a plus sign."""
+
 MOSTLY = 0.9
 """Share of rows that must be numbers for the other texts to be errors among numbers."""
 
@@ -39,8 +42,6 @@ _UNIT = rf"(?:{_CURRENCY}|%)"
 _BODY = r"[0-9.,]*(?:[eE][+-]?[0-9]+)?"
 _ORDINARY = rf"^[+-]?{_BODY}$"
 _POWER = r"(?:[eE][+-]?\d+)?"
-CODE = r"^(?:0\d+|\+\d[\d ]{7,})$"
-"""Regular expression of whole numbers that are codes: they begin with a zero, or are phone numbers such as +49301234."""
 _NOT_FINITE = r"[+-]?(?:inf|Inf|INF|infinity|Infinity)"
 
 

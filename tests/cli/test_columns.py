@@ -117,3 +117,9 @@ def test_a_later_period_is_said_once(run, table, tmp_path):
     assert result.stderr.count("lies beyond the range of training") == 1
     assert "Column 'when' lies beyond the range of training (2024-01-01 00:00 to" in result.stderr
     assert "in all 600 rows" in result.stderr
+
+
+def test_if_all_columns_are_left_out_the_error_says_so(run, table, tmp_path):
+    left_out = [part for name in pd.read_csv(table) for part in ("--drop", name)]
+    result = run("fit", table, "-m", tmp_path / "m.anogan", *TINY, *left_out, code=2)
+    assert "all columns are left out; at least one is needed" in result.stderr

@@ -129,12 +129,11 @@ def identifier(name: str | int, x: np.ndarray) -> str:
     return ""
 
 
-def key(name: str | int, x: np.ndarray) -> str:
+def key(x: np.ndarray) -> str:
     """Return why whole numbers may be keys, such as those of accounts, although the name does not say so, or "".
 
     Parameters
     ----------
-    name : str or int
     x : (n,) float
         NaN = missing.
     """

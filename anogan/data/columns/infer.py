@@ -189,7 +189,7 @@ def _unless_doubtful(name: str | int, series: pd.Series, learned: Learned, n: in
     why = doubts.identifier(name, x) or doubts.calendar(name, x)
     if why:
         return Learned(None, why=why, notes=[role_note(name, f"{why}; it is not learned", "number", "learns it")])
-    if seen := doubts.key(name, x):
+    if seen := doubts.key(x):
         return replace(learned, notes=[role_note(name, f"{seen}, but is learned as a number", "id", "leaves it out")])
     if seen := doubts.sentinel(x):
         value = seen.split()[1]
