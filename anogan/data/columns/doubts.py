@@ -63,6 +63,8 @@ _CALENDAR = (
     (re.compile(r"day|dom|day ?of ?(?:the ?)?month", re.I), "days of the month", 1, 31),
     (re.compile(r"doy|yday|day ?of ?(?:the ?)?year", re.I), "days of the year", 1, 365),
 )  # fmt: skip
+_YEARS = (1900, 2100)
+_YEAR_NAME = re.compile(r"(?:.* )?(?:date|year|datum|jahr)(?: .*)?", re.I)
 _COVERED = 0.8  # of a period, at least
 _DATED = re.compile(
     r"(?:.* )?(?:date|day|time|datetime|timestamp|ts|when|datum|zeit|fecha|yyyymm(?:dd)?|epoch)(?: .*)?"
@@ -192,7 +194,7 @@ def code(name: str | int, x: np.ndarray) -> str:
 
 
 def calendar(name: str | int, x: np.ndarray) -> str:
-    """Return why a column is a part of the calendar of which training does not show a whole period.
+    """Return why a column is the time itself, or a part of the calendar of which training shows no whole period.
 
     Months of a training set that ends in August say nothing about September.
 
@@ -203,9 +205,12 @@ def calendar(name: str | int, x: np.ndarray) -> str:
         NaN = missing.
     """
     x = x[~np.isnan(x)]
-    if len(x) < FEWEST_ROWS or np.any(x != np.floor(x)):
+    if len(x) < FEWEST_ROWS:
         return ""
-    if words_of(name).lower() in ("year", "yr", "jahr") and 1900 <= x[0] <= 2100 and np.all(x == x[0]):
+    if np.any(x != np.floor(x)):
+        is_time = _YEAR_NAME.fullmatch(words_of(name)) and x.min() >= _YEARS[0] and x.max() <= _YEARS[1]
+        return f"holds years with fractions ({x.min():.3f} to {x.max():.3f}), which new rows exceed" if is_time else ""
+    if words_of(name).lower() in ("year", "yr", "jahr") and _YEARS[0] <= x[0] <= _YEARS[1] and np.all(x == x[0]):
         return f"holds the year {x[0]:.0f} alone"
     for pattern, what, low, high in _CALENDAR:
         if pattern.fullmatch(words_of(name)) and low - 1 <= x.min() and x.max() <= high + 1:

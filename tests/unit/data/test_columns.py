@@ -91,6 +91,7 @@ def test_one_infinity_is_one_row(source):
         ("", RNG.integers(0, 10**9, N), "named like an identifier"),
         ("month", RNG.integers(1, 9, N), "holds only the months 1 to 8"),
         ("year", np.full(N, 2013), "holds the year 2013 alone"),
+        ("date_num", 2016.5 + np.arange(N) / 365, "holds years with fractions (2016.500 to 2017.867)"),
     ],
 )
 def test_what_identifies_rows_is_not_learned_unless_it_has_a_role(name, numbers, why):
@@ -109,6 +110,7 @@ def test_what_identifies_rows_is_not_learned_unless_it_has_a_role(name, numbers,
         ("x", np.sort(RNG.normal(size=N))),
         ("x", RNG.choice(10**7, N, replace=False)),  # unique by chance
         ("x", RNG.integers(0, 1000, N)),
+        ("day_charge", RNG.normal(2000, 9, N)),
         ("paid", RNG.integers(0, 10**6, N)),
         ("paid", np.round(RNG.lognormal(17, 2, N))),
         ("account", RNG.integers(0, 400, N)),
