@@ -79,7 +79,7 @@ def test_another_file_is_judged_by_its_rows_alone(run, labelled, tmp_path):
         (["--holdout", 0.3, "--holdout-last", 0.3], "one of"),
         (["--holdout-by", "when"], "--holdout-last"),
         (["--holdout-last", 0.3, "--holdout-by", "whn"], "'when'"),
-        (["--holdout-last", 0.3, "--holdout-by", "shop"], "numbers nor dates"),
+        (["--holdout-last", 0.3, "--holdout-by", "shop"], "no dates"),
         (["--holdout-last", 0.3, "--holdout-by", "amount"], "missing values"),
         (["--holdout-last", 0.001], "are left to learn from"),
         (["--holdout", 1], "0<x<1"),
