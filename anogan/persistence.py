@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .container import MANIFEST, WEIGHTS, Container, digests, open_container, write_container
+from .container import MANIFEST, WEIGHTS, Container, open_container, write_container
 from .data.choose import preprocessor_from_state
 from .data.preprocessor import Preprocessor
 from .data.state import ROOT, decode, encode
@@ -33,7 +33,6 @@ __all__ = [
 FORMAT_VERSION = 2
 PREPROCESSOR = "preprocessor.json"
 _ARRAYS = f"{ROOT}."
-_digests = digests
 
 
 @dataclass(frozen=True)

@@ -14,14 +14,19 @@ MOST_ROWS = 2**18
 MOST_PICTURES = 2_000  # each of them is decoded once more
 _VALUES_AT_ONCE = 2**21
 _SLACK = 3  # standard deviations that chance may add
+WITHOUT = (
+    "the model holds no digests of the rows of its fit (keep_rows=0), so it cannot be checked whether some of these "
+    "rows were part of it: "
+)
+"""Beginning of a warning, before what follows from such rows."""
 
 
 @dataclass(frozen=True, eq=False)
 class RowDigests:
     """Digests of the rows that a model was fitted on.
 
-    A digest is a 32-bit number of an encoded row and of the model's seed. It does not reveal a row, but somebody who
-    has a row can test whether the model was fitted on an equal one.
+    A digest is a 32-bit number of an encoded row and of the model's seed, which is no secret. Somebody who has a row
+    can test whether the model was fitted on an equal one, and rows of few possible values can be found by trying all.
 
     Attributes
     ----------

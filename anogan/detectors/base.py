@@ -283,7 +283,7 @@ class Detector(CommonParameters, ModelFileMixin, OutlierMixin, BaseEstimator):
         """
         X = as_frame(X)
         if (digests := self.fitted_state.digests) is None:
-            raise InputError("The model holds no digests of the rows that it was fitted on.")
+            raise InputError("The model holds no digests of the rows that it was fitted on, since keep_rows was 0.")
         return digests.known(self._samples(X))
 
     def score_table(self, X: Any, *, on_gap: str = "score") -> "pd.DataFrame":

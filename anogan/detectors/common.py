@@ -64,7 +64,7 @@ class CommonParameters(Parametrised):
         1000,
         at_least(0),
         help="Training rows that the model keeps to explain others by similar ones, at most; with 0 it keeps none and "
-        "compares with the distribution of each column.",
+        "compares with the distribution of each column, and no digests by which it recognises rows of the fit.",
     )
     precision: str = param("float32", one_of("float32", "float64"), help="Number format of all network arithmetic.")
     device: str = param("auto", Constraint(str), help="Device of the networks: auto, cpu, cuda, cuda:1, mps, ...")

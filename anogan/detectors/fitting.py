@@ -343,7 +343,8 @@ def fit_detector(
     samples, seed = prepared.samples, prepared.seed
     order = np.random.default_rng(seed).permutation(len(samples))
     is_image = prepared.preprocessor.spec_.is_image
-    return replace(best, attempts=attempts, digests=RowDigests.of(samples, order, seed, is_image=is_image))
+    digests = RowDigests.of(samples, order, seed, is_image=is_image) if detector.keep_rows else None
+    return replace(best, attempts=attempts, digests=digests)
 
 
 def _attempts_summary(attempts: list[dict[str, Any]], diagnosis: Diagnosis) -> str:

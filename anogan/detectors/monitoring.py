@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..data.condition import Conditioned
+from ..data.digests import WITHOUT
 from ..data.samples import Samples, TensorSamples
 from ..engine.degenerate import ENOUGH_ROWS, ROUNDING
 from ..errors import CalibrationWarning, InputError
@@ -100,5 +101,6 @@ def _known(state: FittedState, samples: Samples) -> int:
 
 
 def _warn_of_known(state: FittedState, known: int, count: int, consequence: str) -> None:
-    if state.digests is not None and (message := state.digests.message(known, count, consequence)):
+    message = WITHOUT + consequence if state.digests is None else state.digests.message(known, count, consequence)
+    if message:
         warnings.warn(message[0].upper() + message[1:], CalibrationWarning, stacklevel=4)

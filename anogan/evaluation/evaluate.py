@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import operator
+import warnings
 from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from ..errors import InputError
+from ..data.digests import WITHOUT
+from ..errors import CalibrationWarning, InputError
 from ..sources.holdout import Holdout
 from ..sources.labels import anomalous_rows
 from ..sources.mvtec import MVTecFolder
@@ -64,10 +66,12 @@ def evaluate(
         anomaly if there are several. ``pixels``, with masks, has the pixel AUROC and the AUPRO up to an FPR of 0.3.
 
         ``fitted_on`` is None, or says how many ``rows`` and how many ``normal`` ones were part of the fit, which makes
-        the figures too good, and whether these numbers are ``estimated``. ``reversed`` says whether the AUROC and its
-        interval are below 0.5, as if normal and anomalous were exchanged. ``held_out`` has the metrics of the other
-        rows, if they are of both kinds. ``groups``, with `by`, is a list with the ``group``, ``rows``, ``anomalous``,
-        ``flagged``, ``recall``, ``fpr``, ``auroc`` and ``aupr`` of each; what needs another kind of rows is None.
+        the figures too good, and whether these numbers are ``estimated``; it is also None, with a warning, if the
+        detector was fitted with ``keep_rows=0`` and so does not know its rows. ``reversed`` says whether the AUROC and
+        its interval are below 0.5, as if normal and anomalous were exchanged. ``held_out`` has the metrics of the
+        other rows, if they are of both kinds. ``groups``, with `by`, is a list with the ``group``, ``rows``,
+        ``anomalous``, ``flagged``, ``recall``, ``fpr``, ``auroc`` and ``aupr`` of each; what needs another kind of
+        rows is None.
 
     Raises
     ------
@@ -94,6 +98,8 @@ def evaluate(
     if labels is None:
         raise InputError(f"{stream.source.name} has no labels; without them nothing can be measured.")
     anomalous = anomalous_rows(labels, normal, stream.source.name)
+    if known is None:
+        warnings.warn(f"{WITHOUT[0].upper()}{WITHOUT[1:]}their figures are too good.", CalibrationWarning, stacklevel=2)
     found = measure(detector, scores, anomalous)
     found["kinds"] = per_kind(scores, labels, anomalous)
     found["reversed"] = found["metrics"]["auroc"]["high"] < 0.5

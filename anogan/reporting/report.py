@@ -18,6 +18,7 @@ import pandas as pd
 from PIL import Image
 
 from ..data.condition import Conditioned
+from ..data.digests import WITHOUT
 from ..errors import InputError
 from ..evaluation.evaluate import measure, per_kind
 from ..evaluation.metrics import Ranking, pixel_maps, resized_map
@@ -130,11 +131,11 @@ class Report:
                 f"{stream.source.name} was read without labels, so none can be '{normal}'; give y, or the name of the "
                 "labels (on the command line with --label, which is y for a .npz)."
             )
-        if found.known is not None:
-            message = detector.fitted_state.digests.message(
-                int(found.known.sum()), len(found.known), "scores of such rows are lower than those of new ones."
-            )
-            notes += [message] if message else []
+        lower = "scores of such rows are lower than those of new ones."
+        if found.known is None:
+            notes.append(WITHOUT + lower)
+        elif message := detector.fitted_state.digests.message(int(found.known.sum()), len(found.known), lower):
+            notes.append(message)
         anomalous = _anomalous(found, normal, stream.source.name, notes)
         facts = _answer(detector, found.scores, anomalous)
         facts |= _scores(detector, found.scores, anomalous)

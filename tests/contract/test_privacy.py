@@ -69,7 +69,23 @@ def test_reasons_compare_with_all_normal_rows(kind):
     assert re.fullmatch(r"(a|column 0) 50; normal rows: -[12]\.\d+ to [12]\.\d+", reason["text"]), reason["text"]
     assert np.quantile(rows_of("vector")[:, 0], 0.15) > reason["low"] > -3
     assert (np.asarray(detector.explain(new)) >= 0).all()
-    assert not detector.drift(X).columns
+    with pytest.warns(anogan.CalibrationWarning, match="cannot be checked"):
+        assert not detector.drift(X).columns
+
+
+def test_rows_of_the_fit_cannot_be_recognised(tmp_path):
+    """Somebody who has a row cannot test for it, and what would need such a test says that it has none."""
+    cls, X = DETECTORS["denoising_gan"], rows_of("table")
+    detector = cls(**cls.tiny | {"keep_rows": 0, "random_state": 0, "device": "cpu"}).fit(X)
+    detector.save(tmp_path / "m.anogan")
+    loaded = anogan.load(tmp_path / "m.anogan", device="cpu")
+    assert anogan.summary.kept_data(loaded)["row_digests"] == 0
+    with pytest.raises(anogan.InputError, match="keep_rows was 0"):
+        loaded.was_fitted_on(X)
+    with pytest.warns(anogan.CalibrationWarning, match="cannot be checked"):
+        assert anogan.evaluate(loaded, X, np.arange(60) > 50)["fitted_on"] is None
+    with pytest.warns(anogan.CalibrationWarning, match="cannot be checked"):
+        loaded.drift(X)
 
 
 def test_the_marginals_are_those_of_each_column():

@@ -15,6 +15,7 @@ from safetensors.torch import load, save
 
 import anogan
 from anogan import FormatError
+from anogan.container import digests
 from anogan.data.choose import preprocessor_for, preprocessor_from_state
 from anogan.data.condition import Conditioned
 from anogan.data.state import decode, encode
@@ -24,7 +25,6 @@ from anogan.persistence import (
     PREPROCESSOR,
     WEIGHTS,
     ModelFile,
-    _digests,
     read_model,
     write_model,
 )
@@ -47,7 +47,7 @@ def repack(path, **parts):
     new = {name: old[name] for name in (WEIGHTS, PREPROCESSOR)} | {names[k]: v for k, v in parts.items()}
     manifest = json.loads(old[MANIFEST])
     manifest.pop("sha256")
-    manifest["sha256"] = _digests(manifest, new)
+    manifest["sha256"] = digests(manifest, new)
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr(MANIFEST, json.dumps(manifest))
         for name, data in new.items():
