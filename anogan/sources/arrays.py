@@ -13,11 +13,13 @@ from typing import IO, ClassVar, NamedTuple
 import numpy as np
 
 from ..errors import InputError
+from ..schema import quoted
 from .damage import check_memory, explained
 from .labels import check_any_normal, equals
 from .source import Chunk, Source
 
 _LARGEST_RATIO = 1100  # deflate cannot shrink more than 1032 times
+_MOST_AXES = 4  # of pictures; NumPy itself can hold 64
 _KINDS = {
     "O": "Python objects", "V": "records", "U": "texts", "S": "bytes", "c": "complex numbers", "M": "dates",
     "m": "durations",
@@ -76,9 +78,9 @@ class ArrayFile(Source):
             raise InputError(
                 f"{path} holds {_KINDS.get(dtype.kind, 'values')} (type {dtype}); an array of numbers is needed."
             )
-        if len(self.shape) < 2 or 0 in self.shape:
+        if not 2 <= len(self.shape) <= _MOST_AXES or 0 in self.shape:
             what = "is empty" if 0 in self.shape else "is not a table of rows"
-            raise InputError(f"{path} {what}: its array has shape {self.shape}; (rows, columns) is needed.")
+            raise InputError(f"{path} {what}: its array has shape {quoted(self.shape)}; (rows, columns) is needed.")
         if self._zipped:
             with explained(self.path, f"{kind} of numbers", header=True):
                 self._read_labels()
@@ -149,6 +151,8 @@ class ArrayFile(Source):
             return
         with zipfile.ZipFile(self.path) as archive:
             keys = [name.removesuffix(".npy") for name in archive.namelist()]
+            if keys.count(key) > 1:
+                raise InputError(f"{self.path} has {keys.count(key)} arrays '{key}'; one is needed.")
             if f"{key}.npy" not in archive.namelist():
                 raise InputError(f"{self.path} has no array '{key}'; it has {', '.join(keys[:20]) or 'nothing'}.")
             info = archive.getinfo(f"{key}.npy")

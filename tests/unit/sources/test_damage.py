@@ -66,6 +66,8 @@ def test_arrays_of_any_layout_are_read(tmp_path, name, array):
         (npy((0, 3), data=b""), "is empty"),
         (npy((5, 0), data=b""), "is empty"),
         (npy((60,)), "shape (60,)"),
+        (npy((20, 3, 1, 1, 1)), "shape (20, 3, 1, 1, 1)"),
+        (npy((20, 3, *[1] * 70)), "is not a table of rows"),
         (npy((20, 3), "|O"), "holds Python objects"),
         (npy((20, 3), "bogus"), "bogus"),
         (npy((60,), [("a", "<f8")]), "holds records"),
@@ -92,6 +94,7 @@ def test_a_malformed_array_is_refused_by_name(tmp_path, content, words):
     ("content", "words"),
     [
         (archive(X_npy=npy((10**9, 60))), "but the file holds 480"),
+        (archive(**{"X_npy": npy((20, 3)), "X.npy": npy((20, 3))}), "has 2 arrays 'X'"),
         (archive(X=npy((20, 3))), "has no array 'X'"),
         (archive(X_npy=npy((20, 3), "|O")), "holds Python objects"),
         (saved(X, "x.npz", y=np.array(["a"] * 20, object)), "y holds Python objects"),
