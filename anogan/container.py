@@ -166,7 +166,8 @@ def open_container(path: str | os.PathLike[str], kind: str, version: int, *texts
     """
     path = Path(path)
     if path.exists() and not path.is_file():  # a pipe would wait
-        raise FormatError(f"{path} is not a {kind} of anogan (it is not a file).")
+        what = "directory" if path.is_dir() else "special file"
+        raise FormatError(f"{path} is not a {kind} of anogan, but a {what}.")
     with open(path, "rb") as file:
         try:
             count = _count(file)

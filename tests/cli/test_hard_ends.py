@@ -138,6 +138,7 @@ def test_files_of_others_are_named(run, data, table_model, tmp_path):
 
     args = ["score", tmp_path / "rows.csv", "-m", tmp_path / "m", "-o", tmp_path / "free" / "s.csv"]
     run(*args)  # imports what the other user may not be able to read
+    (tmp_path / "free" / "s.csv").unlink()
     for name, mode in {"rows.csv": 0, "m": 0, "free": 0o555}.items():
         before = (tmp_path / name).stat().st_mode
         (tmp_path / name).chmod(mode)
