@@ -17,6 +17,7 @@ from .account import Account, account_of_table
 from .columns import CategoryColumn, Column, ColumnNote, NumberColumn, column_from_state, learn_column, roles_of
 from .columns.number import SPREAD
 from .columns.ranges import Beyond, count_beyond, range_notes
+from .columns.series import check_whole_characters
 from .preprocessor import Preprocessor
 from .samples import TensorSamples
 from .scaling import NumericScaler
@@ -251,9 +252,10 @@ class TablePreprocessor(Preprocessor):
 
 def _column_names(X: pd.DataFrame) -> list[str | int]:
     names = X.columns.tolist()
-    invalid = [name for name in names if not isinstance(name, (str, int))]
+    invalid = [name for name in names if not isinstance(name, (str, int)) or isinstance(name, bool)]
     if invalid:
         raise InputError(f"Column names must be text, got {invalid[0]!r}. Rename: X.columns = X.columns.map(str).")
+    check_whole_characters("A column name", names)
     repeated = X.columns[X.columns.duplicated()]
     if len(repeated):
         raise InputError(f"Column {repeated[0]!r} occurs more than once. Rename or drop one of them.")

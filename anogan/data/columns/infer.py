@@ -28,7 +28,7 @@ from .formats import check_format, formats_of, numeric_format_of
 from .notes import ColumnNote, role_note
 from .number import NUMBER_OBJECTS, NumberColumn, spread_values, to_numbers
 from .roles import LEFT_OUT_ROLES, Role
-from .series import drop_advice, inferred_type, plain
+from .series import check_whole_characters, drop_advice, inferred_type, plain
 from .texts import number_format
 
 Kind = Literal["number", "boolean", "category", "date"]
@@ -73,6 +73,7 @@ def infer_kind(name: str | int, series: pd.Series) -> Kind:
                 f"Column {name!r} has categories of type {', '.join(sorted(families))}; needed are all texts "
                 f"or all numbers. Convert them, or drop the column: X.drop(columns={name!r})."
             )
+        check_whole_characters(f"Column {name!r}", dtype.categories)
         return "category"
     if types.is_bool_dtype(dtype):
         return "boolean"
@@ -82,6 +83,8 @@ def infer_kind(name: str | int, series: pd.Series) -> Kind:
         return "number"
     inferred = inferred_type(series)
     if inferred in ("string", "empty"):
+        texts = series if types.is_object_dtype(dtype) else ()  # Arrow holds whole characters only
+        check_whole_characters(f"Column {name!r}", texts)
         return "category"
     if inferred == "boolean":
         return "boolean"

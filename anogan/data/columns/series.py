@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -9,6 +11,8 @@ import pandas as pd
 from pandas.api import types
 
 from ...errors import InputError
+
+_HALF = re.compile("[\ud800-\udfff]")  # half of a character in UTF-16
 
 
 def plain(value: Any) -> Any:
@@ -37,3 +41,13 @@ def type_changed(name: Any, expected: str, value: Any) -> InputError:
 def drop_advice(name: str | int) -> str:
     """The sentence that says how to drop a column."""
     return f"Drop the column: X.drop(columns={name!r})."
+
+
+def check_whole_characters(what: str, values: Iterable[Any]) -> None:
+    """Raise `InputError` for a text with half of a UTF-16 character, which no model file can hold."""
+    for value in values:
+        if isinstance(value, str) and _HALF.search(value):
+            raise InputError(
+                f"{what} has the text {value!r}, which is not Unicode and cannot be saved. It was probably decoded "
+                "with errors='surrogateescape'; decode it with its own encoding."
+            )
