@@ -6,7 +6,19 @@ class AnoganError(Exception):
 
 
 class InputError(AnoganError, ValueError):
-    """The caller's data or parameters cannot be used; the message says what was got, needed and what to do."""
+    """The caller's data or parameters cannot be used; the message says what was got, needed and what to do.
+
+    Parameters
+    ----------
+    text : str
+        The message, whose advice is for Python.
+    shell : str
+        The same with advice for the command line, if that differs.
+    """
+
+    def __init__(self, text: str = "", shell: str = "") -> None:
+        super().__init__(text)
+        self.shell = shell or text
 
 
 class FormatError(AnoganError, ValueError):

@@ -145,7 +145,7 @@ def describe(error: Exception) -> tuple[str, int]:
         hint = f" (see '{ctx.command_path} --help')" if ctx else ""
         return f"Error: {_one_line(error.format_message())}{hint}", 2
     if isinstance(error, (anogan.InputError, anogan.FormatError)):
-        return f"Error: {_one_line(str(error))}", 2
+        return f"Error: {_one_line(getattr(error, 'shell', str(error)))}", 2
     if isinstance(error, anogan.AnoganError):
         return f"Error: {_one_line(str(error))}", 1
     if isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(str(error)):

@@ -39,6 +39,7 @@ from ..explain.marginals import marginals
 from ..nn.backbone import Backbone, backbone_for
 from ..nn.frozen import SHOWN_CHANNELS, pretrained
 from ..seeding import OwnInitialisation, derived_seed, draw_seed, seeded
+from ..sources.said import NOTHING_SAID, said_of
 from ..sources.table import TableFile
 from .calibrating import ThresholdParameters, calibrate, too_few_rows
 from .fitted import FittedState, NetworkConfig, plain
@@ -150,9 +151,11 @@ def prepare(
     dtype = torch_dtype(detector.precision)
     seed = _first_seed(detector.random_state, checkpoint)
     known = total = None
-    held_out = {}
+    noted: dict[str, Any] = {}
     if isinstance(X, TableFile):
-        held_out = {} if X.holdout is None else {"holdout": asdict(X.holdout)}
+        said = said_of(X)
+        noted = {} if said == NOTHING_SAID else {"file": said}
+        noted |= {} if X.holdout is None else {"holdout": asdict(X.holdout)}
         X, known, total = _drawn_rows(X.in_roles(detector.columns), seed, callbacks)
     X, features = check_training_input(X, name)
     split = split_rows(detector, len(X), seed, total)
@@ -191,7 +194,7 @@ def prepare(
             "watched": len(split.monitoring),
             "calibration": len(split.calibration),
             "versions": {module: str(sys.modules[module].__version__) for module in NOTED_VERSIONS},
-            **held_out,
+            **noted,
         },
     )
 

@@ -68,6 +68,10 @@ def _has_own_checks(X: Any) -> bool:
     """Return whether a preprocessor checks X: a table, pictures, or a folder of pictures."""
     if isinstance(X, TableFile):
         raise InputError("This method needs rows in memory; a TableFile suits fit, scoring, recalibrate and drift.")
+    if np.ma.is_masked(X):
+        raise InputError(
+            "X is a masked array, whose masked values would be read as data; fill them, or use a DataFrame."
+        )
     is_table = hasattr(X, "iloc")
     if is_table and X.ndim != 2:
         raise InputError("X is a Series; a table is needed: X.to_frame().")

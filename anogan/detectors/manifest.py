@@ -29,6 +29,15 @@ class HeldOut(TypedDict):
     first: int | float | str | None
 
 
+class FileOfFit(TypedDict):
+    """What `said_of` returns."""
+
+    na_values: list[str]
+    header: bool
+    label: str | None
+    normal: str | None
+
+
 class FittedOn(TypedDict):
     """`Detector.fitted_on_`."""
 
@@ -39,6 +48,7 @@ class FittedOn(TypedDict):
     versions: dict[str, str]
     recalibrated: NotRequired[Positive]
     holdout: NotRequired[HeldOut]
+    file: NotRequired[FileOfFit]
 
 
 class DiagnosisValues(TypedDict):

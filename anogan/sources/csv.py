@@ -33,11 +33,12 @@ class CSV(TableFormat):
     compressed: ClassVar[bool] = True
 
     def __init__(self, path: Path, dialect: CSVDialect | None = None) -> None:
-        self.path, self.dialect = path, dialect or CSVDialect()
-        self._reader = CSVReader(path, self.dialect)
+        self.path, self._dialect = path, dialect or CSVDialect()
+        self.dialect = self._dialect
+        self._reader = CSVReader(path, self._dialect)
         self.names = self._reader.layout.names
-        self.notes: list[Note] = header_notes(self.path.name, self._reader.layout, self.dialect, self._reader.usual)
-        self._plain = NumberFormat(self.dialect.decimal or ".")
+        self.notes: list[Note] = header_notes(self.path.name, self._reader.layout, self._dialect, self._reader.usual)
+        self._plain = NumberFormat(self._dialect.decimal or ".")
         self._looked: set[str] = set()  # columns that `types` has seen
         self._formats: dict[str, NumberFormat] = {}  # of those among them that hold numbers which Arrow cannot read
 
@@ -64,7 +65,7 @@ class CSV(TableFormat):
         }
         self._looked |= set(columns)
         self._formats |= {n: form for n, form in formats.items() if types[n] == pa.string() or form != self._plain}
-        self.notes = header_notes(self.path.name, self._reader.layout, self.dialect, self._reader.usual)
+        self.notes = header_notes(self.path.name, self._reader.layout, self._dialect, self._reader.usual)
         for name in columns:
             if name in texts and texts[name].are_codes:
                 self.notes.append(column_note(name, code_note(texts[name]), "number", "reads it as numbers"))
@@ -106,7 +107,7 @@ class CSV(TableFormat):
                 columns[name] = batch.column(name)
                 if name in texts and kind != pa.string():
                     form = formats.get(name, self._plain)
-                    found = parsed_cells(columns[name], kind, form, self.dialect.na_values)
+                    found = parsed_cells(columns[name], kind, form, self._dialect.na_values)
                     if pc.any(found.unreadable).as_py():
                         shown = pc.if_else(found.unreadable, columns[name], pa.scalar(None, pa.string()))
                         marks[UNREADABLE + name] = shown
@@ -161,7 +162,7 @@ class CSV(TableFormat):
     # ------------------------------------------------------------------ numbers written as text
 
     def _texts(self, *, certain: bool = False) -> NumberTexts:
-        dialect = self.dialect
+        dialect = self._dialect
         return NumberTexts(dialect.decimal, dialect.thousands, dialect.na_values, certain=certain)
 
     def _of_sample(self, numbers: Collection[str] = ()) -> dict[str, NumberTexts]:
@@ -193,7 +194,7 @@ class CSV(TableFormat):
         A column that Arrow takes for numbers, such as "1.234", is looked at too if there may be decimal commas.
         """
         semicolons = self._reader.layout.sep == ";"
-        if self.dialect.decimal is None and (semicolons or any(seen.has_commas for seen in texts.values())):
+        if self._dialect.decimal is None and (semicolons or any(seen.has_commas for seen in texts.values())):
             floats = {
                 n: seen for n, seen in self._of_sample().items() if types.get(n) == pa.float64() and n not in texts
             }

@@ -42,6 +42,7 @@ class SeveralFiles(TableFormat):
         self.stores_types = all(part.stores_types for part in self._parts)  # type: ignore[misc]
         self.names = self._parts[0].names
         self.index = self._parts[0].index
+        self.dialect = self._parts[0].dialect if all(part.dialect is not None for part in self._parts) else None
         for path, part in zip(paths, self._parts, strict=True):
             missing = [name for name in self.names if name not in part.names]
             extra = [name for name in part.names if name not in self.names]

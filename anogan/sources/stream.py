@@ -19,6 +19,7 @@ from .labels import closest
 from .memory import MemorySource
 from .pictures import PictureSource, skip_reason, skipped_message
 from .registry import open_source
+from .said import NOTHING_SAID, read_as_said
 from .source import Chunk, Source
 from .table import TableFile
 
@@ -155,6 +156,7 @@ class Stream:
         if self.source.kind not in kinds:
             raise InputError(f"The model was fitted on {words}; {self.source.name} is {self.source.description()}.")
         if isinstance(self.source, TableFile):
+            self.source = read_as_said(self.source, self.detector.fitted_on_.get("file", NOTHING_SAID))
             self._check_columns(self.source)
             given, types = self.source, self.detector.preprocessor_.column_types()
             label = self.label or given.label
@@ -232,7 +234,7 @@ class Stream:
         return [*skipped, *unseen, *(note.text(shell=True) for note in self.ranges.notes())]
 
     def normal_label(self, normal: str | None) -> str | None:
-        """Return the label of normal samples: the given one, or "good" for a folder of pictures.
+        """Return the label of normal samples: the given one, else that of the fit, or "good" for a folder of pictures.
 
         Raises
         ------
@@ -240,7 +242,8 @@ class Stream:
             If a label is given for a folder of pictures, whose folders are the labels.
         """
         if not isinstance(self.source, PictureSource):
-            return normal
+            said = self.detector.fitted_on_.get("file", NOTHING_SAID)
+            return said["normal"] if normal is None and self.label == said["label"] else normal
         if self.label is not None or normal is not None:
             raise InputError(
                 "--label and --normal are for tables; in a folder of pictures in MVTec layout test/good is normal."

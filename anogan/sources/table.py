@@ -134,15 +134,31 @@ class TableFile(Source):
                 raise InputError(f"The name of {as_text(str(file))} is not UTF-8, so Arrow cannot open it; rename it.")
         more = f" and {len(self._paths) - 1} more" if len(self._paths) > 1 else ""
         self.path, self.name = Path(f"{self._paths[0]}{more}"), f"{self._paths[0]}{more}"
-        self._format = SeveralFiles(self._paths, dialect) if more else self._opened(self._paths[0], dialect)
+        self._open(dialect)
+        self._select(drop, text, keep, label, types)
+
+    def _open(self, dialect: CSVDialect | None) -> None:
+        several = len(self._paths) > 1
+        self._format = SeveralFiles(self._paths, dialect) if several else self._opened(self._paths[0], dialect)
         self.names = list(self._format.names)
         self.index = list(self._format.index)
         twice = sorted({n for n in self.names if self.names.count(n) > 1})
         if twice == [""]:
-            raise InputError(f"{path} has {self.names.count('')} columns without a name; give each of them one.")
+            raise InputError(f"{self.path} has {self.names.count('')} columns without a name; give each of them one.")
         if twice:
-            raise InputError(f"{path} has column '{twice[0]}' more than once; column names must be unique.")
-        self._select(drop, text, keep, label, types)
+            raise InputError(f"{self.path} has column '{twice[0]}' more than once; column names must be unique.")
+
+    @property
+    def dialect(self) -> CSVDialect | None:
+        """What was said of a CSV file; None for other formats."""
+        return self._format.dialect
+
+    def reopened(self, dialect: CSVDialect) -> TableFile:
+        """Return the same file and rows in another dialect, with all columns."""
+        other = copy.copy(self)
+        other._open(dialect)
+        other._select((), self.text, self.keep, self.label, self.types)
+        return other
 
     def selecting(
         self,

@@ -14,7 +14,7 @@ from ...errors import FormatError, InputError
 from ..scaling import NumericScaler
 from ..state import State, StateReader
 from .dtypes import BOOLEAN, CATEGORY, OBJECT, dtype_of
-from .series import drop_advice, plain, type_changed
+from .series import column_error, plain, type_changed
 
 MAX_CATEGORIES = 1000
 MAX_DISTINCT_SHARE = 0.5
@@ -163,11 +163,10 @@ def check_cardinality(name: str | int, categories: list[Category], n: int) -> No
     distinct = len(categories)
     if distinct > MAX_CATEGORIES or (distinct > FEW_CATEGORIES and distinct > MAX_DISTINCT_SHARE * n):
         sample = categories[0]
-        raise InputError(
-            f"Column {name!r} has {distinct} distinct values in {n} rows (such as {sample!r}); at most "
-            f"{MAX_CATEGORIES} categories, and half as many as rows, can be learned. {drop_advice(name)} "
-            "If it holds numbers or dates as text, convert it; if it has rare categories, group them."
-        )
+        seen = f"has {distinct} distinct values in {n} rows (such as {sample!r})"
+        limit = f"at most {MAX_CATEGORIES} categories, and half as many as rows, can be learned"
+        advice = "If it holds numbers or dates as text, convert it; if it has rare categories, group them."
+        raise column_error(name, f"{seen}; {limit}", advice, advice, drop=True)
 
 
 def distinct_values(series: pd.Series) -> tuple[np.ndarray, list[Any]]:

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 from pandas.api import types
 
-from ...errors import InputError
 from ...sources.text_numbers import NumberFormat
 from . import doubts
 from .category import (
@@ -25,10 +24,10 @@ from .column import Column
 from .date import DATE_OBJECTS, DAY, DateColumn, is_arrow_date, learned_parts, to_seconds, zone_name
 from .dtypes import BOOLEAN, CATEGORY, DATE, NUMBER, OBJECT, TEXT, dtype_name
 from .formats import check_format, formats_of, numeric_format_of
-from .notes import ColumnNote, role_note
+from .notes import ColumnNote, role_note, role_option
 from .number import NUMBER_OBJECTS, NumberColumn, spread_values, to_numbers
 from .roles import LEFT_OUT_ROLES, Role
-from .series import check_whole_characters, drop_advice, inferred_type, plain
+from .series import check_whole_characters, column_error, inferred_type, plain
 from .texts import number_format
 
 Kind = Literal["number", "boolean", "category", "date"]
@@ -69,10 +68,8 @@ def infer_kind(name: str | int, series: pd.Series) -> Kind:
     if isinstance(dtype, pd.CategoricalDtype):
         families = {value_family(value) for value in dtype.categories.tolist()}
         if len(families) > 1 or families - {"text", "number", "boolean"}:
-            raise InputError(
-                f"Column {name!r} has categories of type {', '.join(sorted(families))}; needed are all texts "
-                f"or all numbers. Convert them, or drop the column: X.drop(columns={name!r})."
-            )
+            seen = f"has categories of type {', '.join(sorted(families))}; needed are all texts or all numbers"
+            raise column_error(name, seen, "Convert them.", "Convert them.", drop=True)
         check_whole_characters(f"Column {name!r}", dtype.categories)
         return "category"
     if types.is_bool_dtype(dtype):
@@ -95,22 +92,17 @@ def infer_kind(name: str | int, series: pd.Series) -> Kind:
     if inferred.startswith("mixed"):
         found = sorted({type(value).__name__ for value in series.dropna().head(10_000)})
         if not {"list", "tuple", "dict", "set", "ndarray"}.isdisjoint(found):
-            raise InputError(
-                f"Column {name!r} holds several values in one cell ({', '.join(found)}); needed are numbers, dates or "
-                f"texts. Make columns of them. {drop_advice(name)}"
-            )
-        raise InputError(
-            f"Column {name!r} mixes types ({', '.join(found)}). Make them one type, for example "
-            f"X[{name!r}] = X[{name!r}].astype(str)."
-        )
-    hint = f" Convert it: X[{name!r}].dt.total_seconds()." if "timedelta" in inferred else ""
+            several = f"holds several values in one cell ({', '.join(found)}); needed are numbers, dates or texts"
+            raise column_error(name, several, "Make columns of them.", "Make columns of them.", drop=True)
+        one = f"Make them one type, for example X[{name!r}] = X[{name!r}].astype(str)."
+        raise column_error(name, f"mixes types ({', '.join(found)})", one, "Make them one type.", drop=True)
+    hint = f"Convert it: X[{name!r}].dt.total_seconds()." if "timedelta" in inferred else ""
     if inferred == "time":
-        hint = f" Convert it: X[{name!r}].astype(str)."
+        hint = f"Convert it: X[{name!r}].astype(str)."
     if inferred == "bytes":
-        hint = f" Convert it: X[{name!r}].str.decode('utf-8')."
-    raise InputError(
-        f"Column {name!r} is of type {dtype} ({inferred}), which is not supported.{hint} {drop_advice(name)}"
-    )
+        hint = f"Convert it: X[{name!r}].str.decode('utf-8')."
+    seen = f"is of type {dtype} ({inferred}), which is not supported"
+    raise column_error(name, seen, hint, "Convert it." if hint else "", drop=True)
 
 
 def learn_column(
@@ -167,9 +159,13 @@ def _in_role(name: str | int, series: pd.Series, rows: np.ndarray | None, n: int
     if not form and kind != "date":
         form, notes = _date_format(name, series, kind, anyway=True)
         if not form:
-            raise InputError(
-                f"Column {name!r} has the role {role.kind!r}, but its values are in no known format of dates (such as "
-                f"{series.dropna().iloc[0]!r}). Give the format: columns={{{name!r}: '{role.kind}:%d.%m.%Y'}}."
+            with_format = f"{role.kind}:%d.%m.%Y"
+            raise column_error(
+                name,
+                f"has the role {role.kind!r}, but its values are in no known format of dates (such as "
+                f"{series.dropna().iloc[0]!r})",
+                f"Give the format: columns={{{name!r}: {with_format!r}}}.",
+                f"Give the format: {role_option(name, with_format)}.",
             )
     if form:
         check_format(form)
@@ -296,7 +292,12 @@ def _date(
     if not (parts or trend):
         why = "holds dates that do not cover and vary within a day, a week or a year"
         if anyway:
-            raise InputError(f"Column {name!r} {why}. Leave it out, or learn the time itself with the role 'trend'.")
+            raise column_error(
+                name,
+                why,
+                f"Leave it out, or learn the time itself: columns={{{name!r}: 'trend'}}.",
+                f"Leave it out, or learn the time itself: {role_option(name, 'trend')}.",
+            )
         return Learned(
             None,
             why=why,

@@ -11,6 +11,7 @@ import pandas as pd
 from pandas.api import types
 
 from ...errors import InputError
+from .notes import ColumnNote, role_option
 
 _HALF = re.compile("[\ud800-\udfff]")  # half of a character in UTF-16
 
@@ -38,11 +39,6 @@ def type_changed(name: Any, expected: str, value: Any) -> InputError:
     )
 
 
-def drop_advice(name: str | int) -> str:
-    """The sentence that says how to drop a column."""
-    return f"Drop the column: X.drop(columns={name!r})."
-
-
 def check_whole_characters(what: str, values: Iterable[Any]) -> None:
     """Raise `InputError` for a text with half of a UTF-16 character, which no model file can hold."""
     for value in values:
@@ -51,3 +47,20 @@ def check_whole_characters(what: str, values: Iterable[Any]) -> None:
                 f"{what} has the text {value!r}, which is not Unicode and cannot be saved. It was probably decoded "
                 "with errors='surrogateescape'; decode it with its own encoding."
             )
+
+
+def column_error(name: str | int, seen: str, python: str = "", shell: str = "", *, drop: bool = False) -> InputError:
+    """The error for a column that cannot be used.
+
+    Parameters
+    ----------
+    name, seen, python, shell
+        As in `ColumnNote`: what was seen, and the advice for Python and for the command line.
+    drop : bool
+        Whether the advice ends with how to drop the column.
+    """
+    if drop:
+        python = f"{python} Drop the column: X.drop(columns={name!r}).".lstrip()
+        shell = f"{shell} Drop the column: {role_option(name, 'drop')}.".lstrip()
+    note = ColumnNote(name, seen, python, shell)
+    return InputError(note.text(), note.text(shell=True))

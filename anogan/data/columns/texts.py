@@ -9,7 +9,8 @@ import pyarrow.compute as pc
 
 from ...errors import InputError
 from ...sources.text_numbers import CODE, NumberFormat, NumberTexts, number_formats
-from .series import type_changed
+from .notes import role_option
+from .series import column_error, type_changed
 
 _FIRST = 1000  # rows that show for most columns of text that they hold no numbers
 
@@ -37,8 +38,11 @@ def number_format(name: str | int, series: pd.Series, *, certain: bool = False) 
         found = number_formats({str(name): texts}).get(str(name))
     except InputError as error:
         seen = str(error).partition(". ")[0].removeprefix(f"column '{name}' ")  # its advice is for files
-        raise InputError(
-            f"Column {name!r} {seen}. Convert it, or give it a role, such as columns={{{name!r}: 'category'}}."
+        raise column_error(
+            name,
+            seen,
+            f"Convert it, or give it a role, such as columns={{{name!r}: 'category'}}.",
+            f"Convert it, or give it a role, such as {role_option(name, 'category')}.",
         ) from None
     if certain and found is None and texts.rows:
         raise InputError(f"Column {name!r} has the role 'number', but holds other texts, such as {_example(series)!r}.")
