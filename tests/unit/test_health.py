@@ -1,5 +1,6 @@
 """Bad trainings are diagnosed as bad, good ones as healthy, and a second attempt is made and reported."""
 
+import contextlib
 import itertools
 import warnings
 from contextlib import contextmanager
@@ -165,7 +166,12 @@ FAST = SHORT | {"steps": 300, "learning_rate": 1e-2}
 
 
 def test_a_collapse_that_another_seed_mends_is_mended(constant, tmp_path):
-    constant(anogan.WGANGP, "generator", when=lambda: generators().seed == SEED)
+    def first_attempt():
+        with contextlib.suppress(LookupError):  # a network that is loaded draws nothing
+            return generators().seed == SEED
+        return False
+
+    constant(anogan.WGANGP, "generator", when=first_attempt)
     detector = fit(anogan.WGANGP, restarts=1, **FAST)
     assert detector.attempts_[0]["verdict"].startswith("mode collapse")
     assert [attempt["kept"] for attempt in detector.attempts_] == [False, True]
