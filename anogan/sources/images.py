@@ -18,7 +18,7 @@ EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp
 _HEADERS_SAMPLED = 100
 _GREY_TOLERANCE = 2  # of 255: how far lossy coding may push the channels of a grey picture apart
 _PLAUSIBLE_PIXELS = 10_000_000  # a picture may have these, or _PIXELS_PER_BYTE times the bytes of its file
-_PIXELS_PER_BYTE = 5000
+_PIXELS_PER_BYTE = 1000
 _ORIENTATION = 0x0112
 _SIDEWAYS = (5, 6, 7, 8)
 _GREY_MODES = ("1", "L", "LA", "La", "I", "F", "I;16", "I;16L", "I;16B", "I;16N")
@@ -202,8 +202,8 @@ def _read(file: Path, use: Callable[[Image.Image], Any]) -> Any:
             return use(picture)
     except InputError as error:
         raise InputError(f"{file}: {error}") from error
-    except MemoryError:
-        raise
+    except MemoryError as error:  # Pillow's, for offsets beyond the file; the size was plausible
+        raise InputError(f"{file}: cannot be decoded in the memory that there is.") from error
     except FileNotFoundError as error:
         raise InputError(f"{file}: there is no such file.") from error
     except Image.UnidentifiedImageError as error:

@@ -32,3 +32,9 @@ def test_a_small_file_that_declares_a_large_picture_is_refused_before_anything_i
     (tmp_path / "x.png").write_bytes(png(12_000, 12_000))
     with pytest.raises(anogan.InputError, match=r"x\.png: declares 12,000 x 12,000 pixels"):
         anogan.ImageFolder(tmp_path, size=8).decode(0)
+
+
+def test_so_is_one_of_twenty_kilobytes(tmp_path):
+    (tmp_path / "x.png").write_bytes(png(8_000, 8_000) + bytes(20_000))
+    with pytest.raises(anogan.InputError, match="declares 8,000 x 8,000 pixels"):
+        anogan.ImageFolder(tmp_path, size=8).decode(0)
