@@ -1,3 +1,5 @@
+from .batch.score_file import ScoredFile as ScoredFile
+from .batch.score_file import score_file as score_file
 from .data.condition import Conditioned as Conditioned
 from .detectors.alad import ALAD as ALAD
 from .detectors.anogan import AnoGAN as AnoGAN
@@ -24,10 +26,12 @@ from .engine.callbacks import Callback as Callback
 from .engine.callbacks import MLflowLogger as MLflowLogger
 from .engine.callbacks import TensorBoardLogger as TensorBoardLogger
 from .errors import AnoganError as AnoganError
+from .errors import AnoganWarning as AnoganWarning
 from .errors import CalibrationWarning as CalibrationWarning
 from .errors import ColumnWarning as ColumnWarning
 from .errors import FormatError as FormatError
 from .errors import InputError as InputError
+from .errors import Interrupted as Interrupted
 from .errors import RangeWarning as RangeWarning
 from .errors import TrainingDivergedError as TrainingDivergedError
 from .errors import TrainingHealthWarning as TrainingHealthWarning

@@ -29,19 +29,31 @@ class TrainingDivergedError(AnoganError, RuntimeError):
     """Training produced a non-finite loss; the message names the phase and the step."""
 
 
-class TrainingHealthWarning(UserWarning):
-    """Training ended with a diagnosis that is not healthy or needed more than one attempt, or all scores are equal."""
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C or a signal ended a run, of which something is kept.
+
+    Parameters
+    ----------
+    text : str
+        What is kept and how to go on, for Python.
+    shell : str
+        The same for the command line.
+    """
+
+    def __init__(self, text: str, shell: str) -> None:
+        super().__init__(text)
+        self.shell = shell
 
 
-class ColumnWarning(UserWarning):
-    """A column is read in a way that its user should know, is not learned, or is unlike that of training.
+class AnoganWarning(UserWarning):
+    """Root of all warnings of anogan.
 
     Parameters
     ----------
     text : str
         The message, whose advice is for Python.
     shell : str
-        The same with advice for the command line.
+        The same with advice for the command line, if that differs.
     """
 
     def __init__(self, text: str, shell: str = "") -> None:
@@ -49,9 +61,17 @@ class ColumnWarning(UserWarning):
         self.shell = shell or text
 
 
+class TrainingHealthWarning(AnoganWarning):
+    """Training ended with a diagnosis that is not healthy or needed more than one attempt, or all scores are equal."""
+
+
+class ColumnWarning(AnoganWarning):
+    """A column is read in a way that its user should know, is not learned, or is unlike that of training."""
+
+
 class RangeWarning(ColumnWarning):
     """More values of a column lie beyond the range of training than in other rows of the same distribution."""
 
 
-class CalibrationWarning(UserWarning):
+class CalibrationWarning(AnoganWarning):
     """There are too few rows to keep the target false-alarm rate."""

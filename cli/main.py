@@ -171,7 +171,7 @@ def _one_line(message: str) -> str:
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    text = message.shell if isinstance(message, anogan.ColumnWarning) else str(message)
+    text = message.shell if isinstance(message, anogan.AnoganWarning) else str(message)
     click.echo(f"Warning: {_one_line(text)}", err=True)
 
 

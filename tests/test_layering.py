@@ -23,6 +23,7 @@ LAYERS = (
     ("detectors",),
     ("evaluation", "testing"),
     ("reporting",),
+    ("batch",),
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 OUTSIDE = ("cli", "benchmarks")
@@ -167,7 +168,7 @@ def test_cli_and_benchmarks_use_public_names_only(module: str, path: Path) -> No
 
 
 COMMANDS = {name.split(".")[1] for name, _ in modules("cli") if name.count(".")} - {
-    "config", "journal", "main", "options", "output", "progress"
+    "config", "main", "options", "output", "progress"
 }  # fmt: skip
 
 

@@ -200,17 +200,25 @@ class Detector(CommonParameters, ModelFileMixin, OutlierMixin, BaseEstimator):
         training value stand in. A `TableFile` is read in parts and never held in memory.
         """
         X = as_frame(X)
-        state, ranges, found = self.fitted_state, self.preprocessor_.range_counter(), []
+        ranges, found = self.preprocessor_.range_counter(), []
         for part in self._parts(X) if isinstance(X, TableFile) else [X]:
-            found.append(state.score(self._samples(part)))
+            found.append(self.fitted_state.score(self._samples(part)))
             ranges.add(part)
         scores = np.concatenate(found)
         for note in ranges.notes():
             warnings.warn(RangeWarning(note.text(), note.text(shell=True)), stacklevel=2)
-        if isinstance(X, TableFile):
-            return scores
-        if message := equal_scores(self.fitted_state, X, scores):
-            warnings.warn(message, TrainingHealthWarning, stacklevel=2)
+        if not isinstance(X, TableFile):
+            self._warn_of_equal(X, scores)
+        return scores
+
+    def score_part(self, X: Any) -> np.ndarray:
+        """Return `anomaly_score` of one part of the data, whose values beyond the range of training the caller counts.
+
+        `Stream` counts them over all parts.
+        """
+        X = as_frame(X)
+        scores = self.fitted_state.score(self._samples(X))
+        self._warn_of_equal(X, scores)
         return scores
 
     def score_samples(self, X: Any) -> np.ndarray:
@@ -499,6 +507,10 @@ class Detector(CommonParameters, ModelFileMixin, OutlierMixin, BaseEstimator):
     def _check_condition(self, X: Any) -> None:
         if isinstance(X, Conditioned) and not self.uses_condition:
             raise InputError(f"{type(self).__name__} takes no condition; {_detectors_with('uses_condition')} does.")
+
+    def _warn_of_equal(self, X: Any, scores: np.ndarray) -> None:
+        if message := equal_scores(self.fitted_state, X, scores):
+            warnings.warn(message, TrainingHealthWarning, stacklevel=3)
 
     def _require(self, method: str) -> None:
         if not self.module_.can(method):

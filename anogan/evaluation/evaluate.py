@@ -271,7 +271,7 @@ def _scored(
             found, maps = stream.detector.predict_maps(chunk.X)
             pixels.add(chunk, pixel_maps(maps))
         else:
-            found = stream.detector.anomaly_score(chunk.X)
+            found = stream.scores(chunk)
         scores.append(found)
         if has_digests:
             known.append(stream.detector.was_fitted_on(chunk.X))

@@ -225,6 +225,16 @@ class Stream:
         if self.unscored.rows and self.unscored.rows == self.unscored.examined:
             raise InputError(f"{self.source.name} has no row that can be scored. {self.unscored}.")
 
+    def scores(self, chunk: Chunk) -> np.ndarray:
+        """Return the scores of a chunk of this stream (n,): NaN where a row cannot be scored."""
+        usable = chunk.usable()
+        if usable is chunk:
+            return np.asarray(self.detector.score_part(chunk.X))
+        scores = np.full(len(chunk), np.nan)
+        if usable.rows is not None and len(usable):
+            scores[usable.rows - chunk.first] = self.detector.score_part(usable.X)
+        return scores
+
     def notes(self) -> list[str]:
         """Return a sentence about pictures and rows that were skipped, and one for each column with unusual values."""
         skipped = [skipped_message(self.skipped)] if self.skipped else []
@@ -434,7 +444,7 @@ class TopK:
         done = 0
         report(progress, "scoring", done, stream.total)
         for chunk in stream:
-            found = stream.detector.anomaly_score(chunk.X)
+            found = stream.scores(chunk)
             scores.append(found)
             if chunk.labels is not None:
                 labels.append(chunk.labels)

@@ -91,7 +91,7 @@ def test_an_interrupted_run_resumes_to_the_same_file(run, table_model, bad, tmp_
 
     args = ("score", bad, "-m", table_model, "--chunk-rows", 3, "--json")
     whole = json.loads(run(*args, "-o", tmp_path / "whole.csv").stdout)
-    score, calls = anogan.Detector.anomaly_score, []
+    score, calls = anogan.Detector.score_part, []
 
     def fail_at_the_third(self, X):
         calls.append(1)
@@ -99,7 +99,7 @@ def test_an_interrupted_run_resumes_to_the_same_file(run, table_model, bad, tmp_
             raise OSError(5, "the disk is gone")
         return score(self, X)
 
-    monkeypatch.setattr(anogan.Detector, "anomaly_score", fail_at_the_third)
+    monkeypatch.setattr(anogan.Detector, "score_part", fail_at_the_third)
     run(*args, "-o", tmp_path / "s.csv", code=1)
     monkeypatch.undo()
     resumed = json.loads(run(*args, "-o", tmp_path / "s.csv", "--resume").stdout)

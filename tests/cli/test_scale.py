@@ -88,8 +88,8 @@ def test_a_resumed_run_scores_the_rest_only(run, table_model, tmp_path, many, mo
     part = tmp_path / "s.csv.part"
     killed(args, part, least_bytes=60_000)
     scored = []
-    score = anogan.Detector.anomaly_score
-    monkeypatch.setattr(anogan.Detector, "anomaly_score", lambda self, X: scored.append(len(X)) or score(self, X))
+    score = anogan.Detector.score_part
+    monkeypatch.setattr(anogan.Detector, "score_part", lambda self, X: scored.append(len(X)) or score(self, X))
     run(*args, "--resume")
     assert 0 < sum(scored) < 6000 - 100
     assert len(pd.read_csv(tmp_path / "s.csv")) == 6000

@@ -190,7 +190,7 @@ def test_a_file_system_without_locks_is_said(tmp_path, monkeypatch):
 
 
 def test_rows_that_something_else_added_to_the_journal_are_noticed(run, table_model, rows, tmp_path, monkeypatch):
-    from anogan.cli import journal
+    from anogan.batch import journal
 
     tables = journal.Journal.tables
     monkeypatch.setattr(journal.Journal, "tables", lambda self: [*tables(self), next(iter(tables(self)))])

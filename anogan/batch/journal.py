@@ -5,17 +5,16 @@ import hashlib
 import json
 import os
 import tempfile
+import warnings
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-import click
 import pyarrow as pa
 
-from anogan import InputError, writing
-
-from .output import warn
+from ..errors import AnoganWarning, InputError, Interrupted
+from ..sources.writing import named_after
 
 _MAGIC = b"anogan scores\n"
 _STATE = b"anogan"
@@ -124,10 +123,12 @@ def kept(output: str, schema: pa.Schema, run: dict[str, Any], *, resume: bool) -
     if path.is_symlink() or (path.exists() and not path.is_file()):
         raise InputError(f"{path} was not written by `anogan score`; move or delete it.")
     if path.exists() and not resume:
-        raise InputError(
-            f"{path} holds the scores of an interrupted run. Continue with --resume, or delete the file to start again."
+        kept_here, other = (
+            f"{path} holds the scores of an interrupted run. Continue with",
+            "or delete the file to start again.",
         )
-    with writing.named_after(Path(output)), open(path, "r+b" if path.exists() else "x+b", buffering=0) as file:
+        raise InputError(f"{kept_here} resume=True, {other}", f"{kept_here} --resume, {other}")
+    with named_after(Path(output)), open(path, "r+b" if path.exists() else "x+b", buffering=0) as file:
         journal = Journal(file, schema, run)
         try:
             yield journal
@@ -135,12 +136,11 @@ def kept(output: str, schema: pa.Schema, run: dict[str, Any], *, resume: bool) -
             if not journal.state or isinstance(error, InputError):  # the same data would fail again
                 path.unlink()
                 raise
-            note = (
-                f"{journal.state['rows']:,} scored rows are kept in {path}; the same command with --resume continues."
-            )
+            rows = f"{journal.state['rows']:,} scored rows are kept in {path}; the same"
+            python, shell = f"{rows} call with resume=True continues.", f"{rows} command with --resume continues."
             if isinstance(error, KeyboardInterrupt):
-                raise click.Abort(note[0].upper() + note[1:]) from None
-            warn(note)
+                raise Interrupted(python, shell) from error
+            warnings.warn(AnoganWarning(python, shell), stacklevel=1)
             raise
     path.unlink()
 
@@ -149,7 +149,7 @@ def kept(output: str, schema: pa.Schema, run: dict[str, Any], *, resume: bool) -
 def nameless(folder: str | None, schema: pa.Schema) -> Iterator[Journal]:
     """Open a journal in a temporary file without a name, which vanishes with this process however it ends."""
     place = Path(folder or tempfile.gettempdir())
-    with writing.named_after(place), tempfile.TemporaryFile(dir=place, buffering=0) as file:
+    with named_after(place), tempfile.TemporaryFile(dir=place, buffering=0) as file:
         yield Journal(file, schema, {})
 
 

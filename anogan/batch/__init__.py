@@ -1,0 +1,1 @@
+"""Batch scoring: the scores of a whole source, written to a file."""
