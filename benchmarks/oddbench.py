@@ -4,21 +4,17 @@ import hashlib
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from statistics import fmean
 from typing import ClassVar
 
 import click
 import numpy as np
-import pandas as pd
 
 from .comparison import Comparison, changes_option, detectors, limit_options
 from .datasets import Dataset, Generator, Limits, Split, limited
+from .differences import differences
 from .experiment import Axis, Record, measured, numbers
-from .ranking import TIE
-from .report import grouped, table
 
 HALVES = ("development", "final")
-REFERENCE = "knn (n_neighbors=3)"
 
 
 def half_of(name: str) -> str:
@@ -90,46 +86,4 @@ on them.""",
         return tables(data_dir)
 
     def report(self, records: list[Record], folder: Path) -> str:
-        return f"{super().report(records, folder)}\n\n{differences(measured(records))}"
-
-
-def differences(records: list[Record]) -> str:
-    """Return a table of each method's differences from `REFERENCE` on the same tables, for each half."""
-    parts = []
-    for half in HALVES:
-        groups = grouped(r for r in records if r["protocol"] == half)
-        if REFERENCE not in groups:
-            continue
-        means = pd.DataFrame(
-            {
-                name: {t: 100 * fmean(r["auroc"] for r in seeds) for t, seeds in of.items()}
-                for name, of in groups.items()
-            }
-        )
-        rows = []
-        for name in means.columns.drop(REFERENCE):
-            gains = (means[name] - means[REFERENCE]).dropna()
-            error = f" ± {gains.sem():.2f}" if len(gains) > 1 else ""
-            won, lost = ((sign * gains >= 100 * TIE).mean() for sign in (1, -1))
-            rows.append(
-                (
-                    gains.mean(),
-                    [
-                        name,
-                        str(len(gains)),
-                        f"{gains.mean():+.2f}{error}",
-                        f"{100 * won:.0f}",
-                        f"{100 * lost:.0f}",
-                        f"{gains.min():+.1f}",
-                    ],
-                )
-            )
-        rows.sort(key=lambda row: -row[0])
-        head = ["detector", "tables", "points", "won %", "lost %", "worst"]
-        parts += [f"### {half}", table(head, [row for _, row in rows])]
-    if not parts:
-        return ""
-    explained = f"""\
-Differences of AUROC from {REFERENCE} in points, ± their standard error over tables. Won and lost: tables on which the
-difference is at least {100 * TIE:g}."""
-    return "\n\n".join(["## Differences from nearest neighbours", explained, *parts])
+        return f"{super().report(records, folder)}\n\n{differences(measured(records), HALVES)}"

@@ -11,7 +11,8 @@ from anogan import protocol
 from . import adbench
 from .comparison import Comparison, changes_option, detectors
 from .datasets import Dataset
-from .experiment import Axis, Cell, names, numbers
+from .differences import differences
+from .experiment import Axis, Cell, Record, measured, names, numbers
 
 DEFAULT_MAX_ROWS = 50_000
 PROTOCOLS = {name: entry.text for name, entry in protocol.PROTOCOLS.items()}
@@ -52,3 +53,6 @@ class Tabular(Comparison):
             if adbench.differs(data_dir / found[dataset].files[0]):
                 click.echo(f"{dataset}: this file is not the one of the committed records (SHA-256 differs)", err=True)
         return super().cells(data_dir, chosen)
+
+    def report(self, records: list[Record], folder: Path) -> str:
+        return f"{super().report(records, folder)}\n\n{differences(measured(records), PROTOCOLS)}"

@@ -70,22 +70,3 @@ def test_oddbench_keeps_the_published_split_and_has_two_halves(tmp_path: Path) -
     assert set(chosen.parse(None, tmp_path)) == set(found)
     with pytest.raises(click.UsageError, match="'Nothing' is not one of development, final"):
         chosen.parse("Nothing", tmp_path)
-
-
-def test_oddbench_reports_differences_on_the_same_tables() -> None:
-    def record(detector: str, dataset: str, auroc: float, k: int | None = None) -> dict:
-        return {
-            "protocol": "final",
-            "dataset": dataset,
-            "detector": detector,
-            "params": {"n_neighbors": k} if k else {},
-            "seed": 0,
-            "auroc": auroc,
-        }
-
-    values = {"a": (0.5, 0.6), "b": (0.7, 0.7), "c": (0.8, 0.77)}
-    records = [record("knn", name, own, 3) for name, (own, _) in values.items()]
-    records += [record("fusion", name, other) for name, (_, other) in values.items()]
-    lines = oddbench.differences(records).splitlines()
-    assert lines[-1] == "| fusion | 3 | +2.33 ± 3.93 | 33 | 33 | -3.0 |"
-    assert oddbench.differences(records[3:]) == ""
