@@ -20,12 +20,14 @@ from .images import Images
 from .intrusion import Intrusion
 from .oddbench import OddBench
 from .patches import Patches
+from .picture_health import PictureHealth
 from .promises import Promises
 from .reasons import Reasons
 from .records import page, path_of, unfinished
 from .report import summary
 from .run import CellBudget
 from .run import run as run_cells
+from .samples import Samples
 from .scale import Scale
 from .speed import Speed
 from .startup import Startup
@@ -49,6 +51,8 @@ EXPERIMENTS: dict[str, Experiment] = {
         Promises(),
         Discoveries(),
         Health(),
+        PictureHealth(),
+        Samples(),
         Speed(),
         Scale(),
         Startup(),

@@ -22,8 +22,7 @@ from ..engine.callbacks import Callback
 from ..engine.checkpoint import read_checkpoint
 from ..engine.degenerate import column_issues, score_issues
 from ..engine.device import choose_device, torch_dtype
-from ..engine.diagnostics import FEWEST_ROWS, Diagnosis, diagnose
-from ..engine.history import History
+from ..engine.diagnostics import Diagnosis
 from ..engine.inference import Inference
 from ..engine.module import GANModule
 from ..engine.trainer import MONITOR_ROWS, Trainer, TrainerSettings
@@ -37,11 +36,11 @@ from ..errors import (
 )
 from ..explain.marginals import marginals
 from ..nn.backbone import Backbone, backbone_for
-from ..nn.frozen import SHOWN_CHANNELS, pretrained
 from ..seeding import OwnInitialisation, derived_seed, draw_seed, seeded
 from ..sources.said import NOTHING_SAID, said_of
 from ..sources.table import TableFile
 from .calibrating import ThresholdParameters, calibrate, too_few_rows
+from .diagnosing import diagnose_module
 from .fitted import FittedState, NetworkConfig, plain
 from .inputs import Features, check_input, check_training_input
 
@@ -50,12 +49,9 @@ FEWEST_ROWS_TO_HOLD_OUT = 10
 SAMPLED_ROWS = 2**18  # rows drawn from a file, at most
 SAMPLED_VALUES = 2**25  # numbers in them, at most: files with more than 128 columns give fewer rows
 CALIBRATION_ROWS = 100_000  # rows drawn from a file that calibrate, at most
-DIAGNOSED_ROWS = 512
-RECONSTRUCTED_ROWS = 64  # diagnosed rows whose reconstructions are assessed instead of generated samples
 BASELINE_ROWS = 512  # training rows whose mean is the baseline, at most
 MARGINAL_ROWS = 10_000  # training rows whose marginals are kept if no row is, at most
 RESTART_RATE = 0.3  # factor of the learning rate at each further attempt
-FEATURE_NETWORK = "efficientnet_lite0"  # its features compare generated pictures with real ones
 NOTED_VERSIONS = ("anogan", "torch", "numpy")
 
 
@@ -372,19 +368,24 @@ def _train(detector: FittableDetector, prepared: Prepared, trainer: Trainer) -> 
     inference = Inference(module, backbone.members, spec.shape)
     rows = samples.subset(split.calibration)
     calibration = calibrate(inference, prepared.preprocessor, rows, baseline, detector, held_out=split.held_out)
+    unseen = np.concatenate([split.monitoring, split.calibration]) if split.held_out else split.monitoring
+    # Without unseen rows, those of training are compared with each other.
+    assessed, others = (unseen, split.training) if len(unseen) else np.array_split(split.training, 2)
+    diagnosis = diagnose_module(
+        inference,
+        samples.subset(assessed),
+        samples.subset(others),
+        spec,
+        history=history,
+        steps=detector.steps,
+        calibration=calibration,
+        degenerate=column_issues(prepared.hidden, len(prepared.preprocessor.places_))
+        | score_issues(calibration.scores, _different(rows, spec), calibration.threshold),
+    )
     if module.can("after_calibration") and split.held_out:
         module.after_calibration(samples.subset(np.concatenate([split.calibration, split.monitoring])))
         # The module has learned from these rows since, so they score differently now.
         calibration = replace(calibration, reference=np.sort(calibration.combine(inference.score(rows))))
-    diagnosis = diagnose_module(
-        inference,
-        monitored if len(monitored) else normal,
-        spec,
-        history=history,
-        steps=detector.steps,
-        degenerate=column_issues(prepared.hidden, len(prepared.preprocessor.places_))
-        | score_issues(calibration.scores, _different(rows, spec), calibration.threshold),
-    )
     module.unlabeled = None  # a model does not keep the user's data
     return FittedState(
         parameters=prepared.parameters,
@@ -408,69 +409,8 @@ def _background(normal: Samples, preprocessor: Preprocessor, keep_rows: int) -> 
     return rows if keep_rows else marginals(rows, preprocessor.places_, preprocessor.spec_)
 
 
-def diagnose_module(
-    inference: Inference,
-    samples: Samples,
-    spec: SampleSpec,
-    *,
-    history: History,
-    steps: int,
-    degenerate: dict[str, str] | None = None,
-) -> Diagnosis:
-    """Diagnose a trained module by normal rows that training has not seen, as far as there are any.
-
-    Parameters
-    ----------
-    inference : Inference
-    samples : Samples
-    spec : SampleSpec
-    history : History
-        Curves of the training.
-    steps : int
-        Budget of each stage.
-    degenerate : dict or None
-        See `diagnose`.
-    """
-    n = min(len(samples), DIAGNOSED_ROWS)
-    x = inference.expand(samples.batch(np.arange(n)))
-    fake = features = reconstructed = None
-    module, entries = inference.module, spec.shape[0]  # without the class number, which is not a coordinate
-    with torch.no_grad():
-        real = x[:, :, :entries]
-        if module.can("sample"):
-            generated = module.sample(n)[:, :, :entries]
-            fake = _rows(generated)
-            if spec.is_image and spec.shape[0] in SHOWN_CHANNELS and n >= FEWEST_ROWS:
-                network = pretrained(FEATURE_NETWORK).to(generated)
-                real_features, fake_features = (
-                    network.pooled(pictures[0]).cpu().double().numpy() for pictures in (real, generated)
-                )
-                features = real_features, fake_features
-        elif module.can("reconstruct"):
-            reconstructed = _rows(module.reconstruct(x[:, :RECONSTRUCTED_ROWS])[:, :, :entries])
-        as_trained = module.as_trained_on(samples.subset(np.arange(n)))
-        first = as_trained.batch(np.arange(min(len(as_trained), DIAGNOSED_ROWS)))
-        logits = module.critic_logits(inference.expand(first))
-    return diagnose(
-        _rows(real)[0],
-        fake=fake,
-        reconstructed=reconstructed,
-        features=features,
-        logits=logits,
-        curves=history,
-        steps=steps,
-        expects_equilibrium=module.expects_equilibrium,
-        degenerate=degenerate,
-    )
-
-
 def _different(rows: Samples, spec: SampleSpec) -> int:
     """Return how many of the rows are different; pictures, which would have to be read once more, all count as such."""
     if spec.is_image:
         return len(rows)
     return len(pd.DataFrame(rows.batch(np.arange(len(rows))).numpy()).drop_duplicates())
-
-
-def _rows(x: Tensor) -> np.ndarray:
-    """``(K, B, *shape)`` -> ``(K, B, d)``."""
-    return np.asarray(x.flatten(2).cpu().double().numpy())

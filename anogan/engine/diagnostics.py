@@ -3,20 +3,16 @@
 from dataclasses import dataclass, field
 
 import numpy as np
-import torch
-from scipy.spatial.distance import pdist
 from scipy.stats import theilslopes
-from torch import Tensor
 
 from .degenerate import CONSTANT, EXTREME, HIDDEN
 from .history import History
 
-NEIGHBOURS = 5
 FEWEST_ROWS = 30  # with fewer rows the measures are too coarse
-COLLAPSED_COVERAGE = 0.2  # coverage below which the generator may have collapsed
-LOW_COVERAGE = 0.5  # coverage below which a critic that has won is an issue
-LOW_DIVERSITY = 0.5  # diversity below which samples of collapsed coverage have collapsed
-COLLAPSED_DIVERSITY = 0.1  # diversity of samples or reconstructions below which they have collapsed
+IN_FEATURES = "feature_"  # prefix of the coverage and the density of pictures
+ENOUGH = 0.5  # share of what real rows reach that generated or reconstructed ones need
+COLLAPSED_DIVERSITY = 0.1  # diversity of reconstructions below which they have collapsed
+UNINFORMED = 0.1  # share of what chance, or the distance from the mean, leaves to be found that a score must find
 DOMINANT, CHANCE = 0.98, 0.6  # ranking accuracy of a critic that has won, and of one at chance
 IMPROVED = 0.1  # relative fall of the monitor below which training has achieved little
 RISEN = 1.5  # mean of the critic's loss, relative to its start, above which training has diverged
@@ -24,8 +20,11 @@ FEWEST_STEPS = 100
 LATE = 0.25  # the last part of a stage
 LATE_SHARE = 0.15  # share of the whole improvement above which its last part shows that training is unfinished
 
-COLLAPSE, WON, AT_CHANCE, DIVERGED, UNDER_TRAINED = (
+COLLAPSE, UNLIKE, LOSSY, UNINFORMATIVE, WON, AT_CHANCE, DIVERGED, UNDER_TRAINED = (
     "mode collapse",
+    "low fidelity",
+    "poor reconstructions",
+    "uninformative scores",
     "critic won",
     "critic at chance",
     "diverged",
@@ -38,6 +37,9 @@ ADVICE = {
     CONSTANT: "Check whether the columns hold what should tell rows apart, or choose another scaling or detector.",
     EXTREME: "Look at the training rows with the highest scores, and remove them if they are not normal.",
     COLLAPSE: "Try another random_state, a lower learning_rate, or more members.",
+    UNLIKE: "Look at some samples, then raise steps, give more data, or change learning_rate or the objective.",
+    LOSSY: "Raise steps, or choose another detector.",
+    UNINFORMATIVE: "Raise steps, or choose another detector.",
     WON: "Lower critic_steps or learning_rate, regularise the critic (r1_weight, spectral_norm), or take a detector "
     "that reconstructs.",
     AT_CHANCE: "Give more steps, raise critic_steps, or check whether the columns hold more than noise.",
@@ -56,20 +58,29 @@ class Diagnosis:
     verdict : str
         ``"healthy"``, or the issues with the numbers that show them.
     measures : dict of str to float
-        ``coverage``: share of held-out normal rows with a generated row within the distance of their own k-th
-        neighbour, in [0, 1] (Naeem 2020, arXiv:2002.09797, eq. 4); ``density``: how many real neighbourhoods a
-        generated row falls into, about 1 for a perfect generator (both averaged over members); ``diversity``: mean
-        distance between generated rows relative to that between real ones, for the least diverse member;
-        ``reconstruction_diversity``: the same for reconstructions of detectors that do not generate samples;
+        Of generated samples: ``coverage``: share of held-out normal rows with a generated row within the distance of
+        their own k-th neighbour, in [0, 1] (Naeem 2020, arXiv:2002.09797, eq. 4); ``density``: how many real
+        neighbourhoods a generated row falls into; both averaged over members. Training rows in place of generated
+        ones have ``real_coverage`` and ``real_density``. ``diversity``: mean distance between generated rows relative
+        to that between real ones, for the least diverse member.
+
+        Of generated pictures, in the features of a pretrained network averaged over places: ``feature_coverage`` and
+        ``feature_density`` in place of the former, ``frechet_distance`` (0 for equal distributions), and those of
+        training pictures with the prefix ``real_``. The Fréchet distance is biased upwards with few pictures. It
+        differs from the FID, which is defined on another network, and compares models of the same data.
+        ``sharpness``: how much neighbouring pixels differ, relative to real pictures.
+
+        Of reconstructions, for the worst member: ``reconstruction_diversity``, like ``diversity``;
+        ``explained_variance``: 1 minus the mean squared error relative to that of the mean row, at most 1;
+        ``real_explained_variance``: that of the nearest one of as many training rows.
+
         ``critic_accuracy``: probability that the critic ranks a real row above a generated one, 0.5 at equilibrium.
-        Generated pictures also have ``feature_coverage``, ``feature_density`` and ``frechet_distance`` (0 for equal
-        distributions) in the features of a pretrained network, averaged over places. The last one is biased upwards
-        with few pictures. It differs from the FID, which is defined on another network, and compares models of the same
-        data.
+        ``probe_accuracy``: probability that a score ranks a synthetic anomaly above a held-out picture, 0.5 by chance;
+        ``mean_probe_accuracy``: that of the distance from the mean picture.
     issues : list of str
-        Names of the issues: ``"mode collapse"``, ``"critic won"``, ``"critic at chance"``,
-        ``"diverged"``, ``"under-trained"``; of scores that cannot tell rows apart ``"hidden columns"``,
-        ``"constant scores"``, ``"extreme threshold"``.
+        Names of the issues: ``"mode collapse"``, ``"low fidelity"``, ``"poor reconstructions"``,
+        ``"uninformative scores"``, ``"critic won"``, ``"critic at chance"``, ``"diverged"``, ``"under-trained"``; of
+        scores that cannot tell rows apart ``"hidden columns"``, ``"constant scores"``, ``"extreme threshold"``.
     advice : str
         What to do about the first issue.
     """
@@ -93,121 +104,50 @@ class Diagnosis:
         return any(issue in REMEDIABLE for issue in self.issues)
 
     def better_than(self, other: "Diagnosis") -> bool:
-        """Compare by remediable issues, then the number of issues, then coverage or reconstruction diversity."""
+        """Compare by remediable issues, the number of issues, then coverage or reconstruction diversity."""
 
         def rank(one: Diagnosis) -> tuple[float, ...]:
-            return (
-                not one.remediable,
-                -len(one.issues),
-                *(one.measures.get(k, 0.0) for k in ("coverage", "reconstruction_diversity")),
-            )
+            compared = ("coverage", f"{IN_FEATURES}coverage", "reconstruction_diversity")
+            return (not one.remediable, -len(one.issues), *(one.measures.get(name, 0.0) for name in compared))
 
         return rank(self) > rank(other)
 
 
-def coverage_and_density(real: np.ndarray, fake: np.ndarray, k: int = NEIGHBOURS) -> tuple[float, float]:
-    """Return coverage in [0, 1] and density >= 0 of generated rows ``(m, d)`` against real rows ``(n, d)``, n > k."""
-    from sklearn.neighbors import NearestNeighbors  # imported here, since it loads a large part of scikit-learn
-
-    k = min(k, len(real) - 1)
-    index = NearestNeighbors().fit(real)
-    radius = index.kneighbors(real, k + 1)[0][:, -1]  # each row is its own first neighbour
-    nearest_fake = NearestNeighbors(n_neighbors=1).fit(fake).kneighbors(real)[0][:, 0]
-    distance = np.sqrt(
-        np.maximum((real**2).sum(1)[:, None] + (fake**2).sum(1)[None] - 2 * real @ fake.T, 0.0)
-    )  # (n, m)
-    inside = (distance <= radius[:, None]).sum(0)  # real neighbourhoods around each generated row
-    return float((nearest_fake <= radius).mean()), float(inside.mean() / k)
-
-
-def frechet_distance(real: np.ndarray, fake: np.ndarray) -> float:
-    """Return the Fréchet distance between the normal distributions fitted to rows ``(n, d)`` and ``(m, d)``, >= 0.
-
-    Heusel 2017 (arXiv:1706.08500), eq. 6: ``|m - m'|^2 + tr(S + S' - 2 (S S')^(1/2))``.
-    """
-    difference = real.mean(0) - fake.mean(0)
-    a, b = (np.atleast_2d(np.cov(rows, rowvar=False)) for rows in (real, fake))
-    values, vectors = np.linalg.eigh(a)
-    root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
-    # S S' has the eigenvalues of the symmetric S^(1/2) S' S^(1/2).
-    overlap = np.sqrt(np.maximum(np.linalg.eigvalsh(root @ b @ root), 0)).sum()
-    return float(max(difference @ difference + np.trace(a) + np.trace(b) - 2 * overlap, 0.0))
-
-
-def ranking_accuracy(real_logit: Tensor, fake_logit: Tensor) -> float:
-    """Return P(real logit > generated logit) over all pairs, ties count half: ``(K, B), (K, B)`` -> [0, 1]."""
-    fake = fake_logit.sort(-1).values
-    below, up_to = (torch.searchsorted(fake, real_logit.contiguous(), right=right) for right in (False, True))
-    return float((below + up_to).double().mean()) / (2 * fake.shape[-1])
-
-
-def diversity(real: np.ndarray, fake: np.ndarray) -> float:
-    """Return the mean distance between generated rows ``(m, d)`` relative to that between real rows ``(n, d)``."""
-    spread = pdist(real).mean()
-    return float(pdist(fake).mean() / spread) if spread else 1.0
-
-
 def diagnose(
-    real: np.ndarray,
+    measures: dict[str, float],
     *,
-    fake: np.ndarray | None = None,
-    reconstructed: np.ndarray | None = None,
-    features: tuple[np.ndarray, np.ndarray] | None = None,
-    logits: tuple[Tensor, Tensor] | None = None,
     curves: History,
     steps: int,
+    rows: int,
     expects_equilibrium: bool = True,
     degenerate: dict[str, str] | None = None,
 ) -> Diagnosis:
-    """Diagnose a training by its curves and by what the model generates.
+    """Diagnose a training by its curves and by what the model makes of held-out rows.
 
     Parameters
     ----------
-    real : (n, d)
-        Held-out rows.
-    fake : (K, m, d) or None
-        Generated rows of each member.
-    reconstructed : (K, r, d) or None
-        Reconstructions of the first r rows of `real`, for detectors that do not generate samples.
-    features : (n, F) and (m, F), or None
-        Features of real pictures and of the first member's samples in a pretrained network.
-    logits : two of (K, B), or None
-        The critic's logits of real and of generated rows.
+    measures : dict of str to float
+        Some of `Diagnosis.measures`.
     curves : History
         Curves of the training.
     steps : int
         Budget of a stage.
+    rows : int
+        How many different rows the measures were computed with.
     expects_equilibrium : bool
         See `GANModule.expects_equilibrium`.
     degenerate : dict or None
         Issues of columns and scores, from `score_issues` and `column_issues`.
     """
     issues = dict(degenerate or {})
-    # A row among copies of itself has a neighbourhood of radius 0, which no sample falls into.
-    different, chosen = np.unique(real, axis=0, return_index=True)
-    measures: dict[str, float] = {}
-    if len(different) >= FEWEST_ROWS:
-        if fake is not None:
-            shares = [coverage_and_density(different, rows) for rows in fake]
-            measures["coverage"], measures["density"] = np.mean(shares, axis=0).tolist()
-            measures["diversity"] = min(diversity(real, rows) for rows in fake)
-        if features is not None:
-            seen, generated = features[0][chosen], features[1]
-            measures["feature_coverage"], measures["feature_density"] = coverage_and_density(seen, generated)
-            measures["frechet_distance"] = frechet_distance(seen, generated)
-        if reconstructed is not None:
-            originals = real[: reconstructed.shape[1]]
-            measures["reconstruction_diversity"] = min(diversity(originals, rows) for rows in reconstructed)
-        if logits is not None:
-            measures["critic_accuracy"] = ranking_accuracy(*logits)
     if steps < FEWEST_STEPS:  # the curves are too short for the other issues
         few = f"{steps} steps a stage, where {FEWEST_STEPS} are few"
         return Diagnosis.of(issues | {UNDER_TRAINED: few}, measures)
     checks = {name: curve for name, curve in curves.items() if "monitor" in curve}
-    issues |= _divergence(curves) | _collapse(measures)
+    issues |= _divergence(curves) | _reconstructions(measures) | _samples(measures) | _scores(measures)
     issues |= _imbalance(measures, checks, expects_equilibrium) | _undertrained(checks, steps)
-    if not issues and len(different) < FEWEST_ROWS:
-        few = f"not assessed: only {len(different)} different held-out rows, {FEWEST_ROWS} are needed"
+    if not issues and rows < FEWEST_ROWS:
+        few = f"not assessed: only {rows} different held-out rows, {FEWEST_ROWS} are needed"
         return Diagnosis(True, few)
     return Diagnosis.of(issues, measures)
 
@@ -231,34 +171,79 @@ def _undertrained(checks: History, steps: int) -> dict[str, str]:
     return {}
 
 
-def _collapse(measures: dict[str, float]) -> dict[str, str]:
-    """Find samples or reconstructions that are nearly all the same, or leave most rows without a sample nearby."""
-    coverage, spread = measures.get("coverage", 1.0), measures.get("diversity", 1.0)
-    if spread < COLLAPSED_DIVERSITY or (coverage < COLLAPSED_COVERAGE and spread < LOW_DIVERSITY):
-        return {COLLAPSE: f"samples cover {coverage:.0%} of the held-out rows and spread {spread:.0%} as wide"}
+def _samples(measures: dict[str, float]) -> dict[str, str]:
+    """Find samples that are nearly all the same, that leave out many rows, or that are unlike any row.
+
+    What counts as few is measured by what as many training rows reach, so that no limit depends on the kind of data.
+    """
+    coverage, density, real_coverage, real_density = _coverage_and_density(measures)
+    spread = measures.get("diversity", 1.0)
+    covers, resembles = coverage >= ENOUGH * real_coverage, density >= ENOUGH * real_density
+    if spread >= ENOUGH and covers and resembles:
+        return {}
+    covered = f"cover {coverage:.0%} of the held-out rows (training rows {real_coverage:.0%})"
+    if spread < ENOUGH or resembles:
+        return {COLLAPSE: f"samples {covered} and spread {spread:.0%} as wide"}
+    sharp = f" and are {measures['sharpness']:.0%} as sharp" if "sharpness" in measures else ""
+    nearby = f"density {density:.2f}, training rows {real_density:.2f}"
+    return {UNLIKE: f"few samples resemble a held-out row ({nearby}); they {covered}{sharp}"}
+
+
+def _coverage_and_density(measures: dict[str, float]) -> tuple[float, float, float, float]:
+    """Return coverage and density of samples, then of training rows; in features where these are known."""
+    prefix = IN_FEATURES if f"{IN_FEATURES}coverage" in measures else ""
+    names = (f"{of}{prefix}{name}" for of in ("", "real_") for name in ("coverage", "density"))
+    coverage, density, real_coverage, real_density = (measures.get(name, 1.0) for name in names)
+    return coverage, density, real_coverage, real_density
+
+
+def _reconstructions(measures: dict[str, float]) -> dict[str, str]:
+    """Find reconstructions that are all alike or worse than training rows are, and scores that find no anomalies."""
     spread = measures.get("reconstruction_diversity", 1.0)
     if spread < COLLAPSED_DIVERSITY:
         return {COLLAPSE: f"reconstructions spread {spread:.0%} as wide as the rows"}
+    explained, limit = measures.get("explained_variance", 1.0), measures.get("real_explained_variance", 0.0)
+    if explained < ENOUGH * max(limit, 0.0):
+        return {
+            LOSSY: f"reconstructions explain {explained:.0%} of the variance of held-out rows, "
+            f"and the nearest training rows {limit:.0%}"
+        }
     return {}
 
 
+def _scores(measures: dict[str, float]) -> dict[str, str]:
+    """Find a score that ranks synthetic anomalies no better than chance, or than the distance from the mean does."""
+    found, by_mean = measures.get("probe_accuracy", 1.0), measures.get("mean_probe_accuracy", 0.0)
+    baseline = max(0.5, by_mean)
+    if found >= baseline + UNINFORMED * (1 - baseline):
+        return {}
+    return {
+        UNINFORMATIVE: f"synthetic anomalies score above held-out pictures in {found:.0%} of pairs, "
+        f"and lie farther from the mean picture in {by_mean:.0%}"
+    }
+
+
 def _imbalance(measures: dict[str, float], checks: History, expects_equilibrium: bool) -> dict[str, str]:
-    """Find a critic that has won or is at chance while the generator has learned little."""
+    """Find a critic that has won or is at chance while the generator has learned little.
+
+    The generator has learned enough if its samples or its reconstructions are good, whatever the critic says.
+    """
     adversarial = [curve for curve in checks.values() if "critic_accuracy" in curve]
     if not adversarial:
         return {}
     accuracies, monitor = adversarial[0]["critic_accuracy"], adversarial[0]["monitor"]
     accuracy = float(np.mean(accuracies[len(accuracies) // 2 :]))
     if accuracy > DOMINANT and expects_equilibrium:
-        issue, least = WON, LOW_COVERAGE
+        issue = WON
     elif accuracy < CHANCE:
-        issue, least = AT_CHANCE, COLLAPSED_COVERAGE
+        issue = AT_CHANCE
     else:
         return {}
     evidence = f"it tells real from generated rows in {accuracy:.0%} of pairs"
-    if (coverage := measures.get("coverage", 1.0)) < least:
-        return {issue: f"{evidence}, and samples cover {coverage:.0%} of the held-out rows"}
-    if (gain := improvement(monitor)) < IMPROVED:
+    if _samples(measures) | _reconstructions(measures):
+        return {issue: evidence}
+    judged = "explained_variance" in measures or _coverage_and_density(measures) != (1.0, 1.0, 1.0, 1.0)
+    if not judged and (gain := improvement(monitor)) < IMPROVED:
         return {issue: f"{evidence}, and the monitor fell by {gain:.0%} only"}
     return {}
 

@@ -27,8 +27,8 @@ from .checkpoint import (
     unpack_optimizer,
     write_checkpoint,
 )
-from .diagnostics import ranking_accuracy
 from .history import History
+from .likeness import ranking_accuracy
 from .module import GANModule, Phase, Stage
 
 CHECKS = 20  # validation checks per stage

@@ -46,13 +46,24 @@ _TEXT = 120  # characters of a value
 _MEASURES = {
     "critic_accuracy": "How often the critic ranks a real sample above a generated one: 0.5 is balanced, near 1 the "
     "critic has won.",
-    "coverage": "Share of held-out normal samples with a generated one close by: 1 is best, near 0 is mode collapse.",
+    "coverage": "Share of held-out normal samples with a generated one close by: best is that of training samples, "
+    "and less than half of it is mode collapse or low fidelity.",
+    "real_coverage": "Share of held-out normal samples with a training sample close by.",
     "density": "How many neighbourhoods of real samples a generated one falls into: about 1 for a perfect generator.",
+    "real_density": "How many neighbourhoods of held-out samples a training sample falls into.",
     "diversity": "How far generated samples lie apart, relative to real ones: near 0 they are all the same.",
-    "reconstruction_diversity": "How far reconstructions lie apart, relative to the samples: near 0 all are the same.",
+    "sharpness": "How much neighbouring pixels of generated pictures differ, relative to real ones: low for blurs.",
     "feature_coverage": "Coverage, in the features of a network trained on photographs.",
+    "real_feature_coverage": "Coverage of training pictures, in these features.",
     "feature_density": "Density, in the features of a network trained on photographs.",
+    "real_feature_density": "Density of training pictures, in these features.",
     "frechet_distance": "Distance between real and generated pictures in those features: 0 for equal distributions.",
+    "real_frechet_distance": "Distance between held-out and training pictures in those features.",
+    "reconstruction_diversity": "How far reconstructions lie apart, relative to the samples: near 0 all are the same.",
+    "explained_variance": "Share of the variance of held-out samples that their reconstructions explain, at most 1.",
+    "real_explained_variance": "Share of it that the nearest training samples explain.",
+    "probe_accuracy": "How often a synthetic anomaly scores above a held-out picture: 0.5 by chance.",
+    "mean_probe_accuracy": "How often a synthetic anomaly lies farther from the mean picture: a good score is above.",
 }
 
 

@@ -15,7 +15,7 @@ LOUD = TINY[:-1]
 def verdicts(monkeypatch):
     """A first attempt that collapsed, and then a good one."""
     each = iter([Diagnosis.of({"mode collapse": "all rows are equal"}, {}), Diagnosis(True, "healthy")])
-    monkeypatch.setattr("anogan.detectors.fitting.diagnose", lambda *_, **__: next(each))
+    monkeypatch.setattr("anogan.detectors.diagnosing.diagnose", lambda *_, **__: next(each))
 
 
 @pytest.mark.usefixtures("verdicts")

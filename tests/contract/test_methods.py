@@ -34,7 +34,7 @@ def test_long_inputs_are_scored_in_batches_without_a_seam(network_case, monkeypa
 
 def test_an_ill_training_is_announced(vector_case, monkeypatch):
     ill = Diagnosis(False, "the critic ate the data", {})
-    monkeypatch.setattr("anogan.detectors.fitting.diagnose", lambda *_, **__: ill)
+    monkeypatch.setattr("anogan.detectors.diagnosing.diagnose", lambda *_, **__: ill)
     with pytest.warns(anogan.TrainingHealthWarning, match=f"{vector_case.cls.__name__}: the critic ate"):
         assert vector_case.make().fit(vector_case.X).diagnosis_ == ill
 

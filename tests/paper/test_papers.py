@@ -5,8 +5,8 @@ import pytest
 import torch
 
 import anogan
-from anogan.detectors.fitting import diagnose_module
-from anogan.engine.diagnostics import coverage_and_density
+from anogan.detectors.diagnosing import diagnose_module
+from anogan.engine.likeness import coverage_and_density
 
 pytestmark = pytest.mark.slow
 
@@ -87,7 +87,8 @@ def test_a_collapsed_generator_is_called_so(gan, tmp_path):
             weight *= 0.0
     rows = collapsed.preprocessor_.transform(mixture(400, 4), torch.float32)
     spec, history = collapsed.preprocessor_.spec_, collapsed.history_
-    diagnosis = diagnose_module(collapsed.fitted_state.inference, rows, spec, history=history, steps=collapsed.steps)
+    inference = collapsed.fitted_state.inference
+    diagnosis = diagnose_module(inference, rows, rows, spec, history=history, steps=collapsed.steps)
     assert "mode collapse" in diagnosis.issues
     assert diagnosis.measures["coverage"] < 0.2
 

@@ -189,7 +189,7 @@ def test_a_collapse_that_another_seed_mends_is_mended(constant, tmp_path):
 def test_a_worse_second_attempt_is_not_kept(monkeypatch):
     bad, worse = (Diagnosis.of(dict.fromkeys(issues, "so"), {}) for issues in (BAD, [*BAD, "critic won"]))
     verdicts = iter([bad, bad, worse])
-    monkeypatch.setattr("anogan.detectors.fitting.diagnose", lambda *_, **__: next(verdicts))
+    monkeypatch.setattr("anogan.detectors.diagnosing.diagnose", lambda *_, **__: next(verdicts))
     once, twice = fit(anogan.WGANGP, **SHORT), fit(anogan.WGANGP, restarts=1, **SHORT)
     assert [attempt["kept"] for attempt in twice.attempts_] == [True, False]
     assert twice.diagnosis_ == bad
@@ -199,7 +199,7 @@ def test_a_worse_second_attempt_is_not_kept(monkeypatch):
 
 def test_a_critic_that_won_is_no_reason_for_a_second_attempt(monkeypatch):
     won = Diagnosis.of({"critic won": "by a lot"}, {})
-    monkeypatch.setattr("anogan.detectors.fitting.diagnose", lambda *_, **__: won)
+    monkeypatch.setattr("anogan.detectors.diagnosing.diagnose", lambda *_, **__: won)
     detector = fit(anogan.WGANGP, restarts=5, **SHORT)
     assert [attempt["verdict"] for attempt in detector.attempts_] == ["critic won: by a lot"]
 

@@ -7,8 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anogan.engine.callbacks import Callback
-from anogan.engine.diagnostics import Diagnosis, coverage_and_density, diagnose, frechet_distance, ranking_accuracy
+from anogan.engine.diagnostics import Diagnosis, diagnose
 from anogan.engine.history import append
+from anogan.engine.likeness import (
+    coverage_and_density,
+    diversity,
+    explained_variance,
+    frechet_distance,
+    likeness,
+    nearest,
+    ranking_accuracy,
+    sharpness,
+)
 
 
 def test_every_curve_is_as_long_as_the_steps():
@@ -89,11 +99,20 @@ def test_the_frechet_distance_allows_more_features_than_rows():
     assert frechet_distance(rows[:15], rows[15:] + 1) > frechet_distance(rows[:15], rows[15:]) > 0
 
 
-def test_pictures_are_also_measured_in_pretrained_features():
-    rows = np.random.default_rng(0).normal(size=(60, 4))
-    measures = diagnosed(rows[:30], rows[30:], features=(rows[:30], rows[30:] + 9)).measures
-    assert measures["feature_coverage"] == 0 == measures["feature_density"]
-    assert measures["frechet_distance"] > 300
+def test_blurs_are_less_sharp_and_a_flat_picture_is_not_sharp_at_all():
+    real = torch.rand(5, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    assert sharpness(real, real) == 1
+    assert sharpness(real, real / 2) == pytest.approx(0.5)
+    assert sharpness(real, real * 0) == 0
+    assert sharpness(real * 0, real) == 1  # flat pictures are a measure of nothing
+
+
+def test_the_mean_row_explains_nothing_and_a_copy_everything():
+    mean = REAL.mean(0)
+    assert explained_variance(REAL, REAL, mean) == 1
+    assert explained_variance(REAL, np.broadcast_to(mean, REAL.shape), mean) == 0
+    assert explained_variance(REAL * 0, REAL, mean * 0) == 1  # nothing is to be explained
+    assert nearest(REAL, REAL[::-1] + 1e-9) == pytest.approx(REAL)
 
 
 def test_ranking_accuracy_is_the_share_of_pairs_ranked_right():
@@ -103,7 +122,6 @@ def test_ranking_accuracy_is_the_share_of_pairs_ranked_right():
     assert ranking_accuracy(real + 9, fake) == 1.0
 
 
-LOGITS = torch.randn(1, 300, generator=torch.Generator().manual_seed(0))
 FALLING = [1.0, 0.5, *[0.4] * 18]
 
 
@@ -113,24 +131,37 @@ def curves_of(monitor=FALLING, accuracy=0.7, last=900):
     return {"gan/held_out": {"step": step, "monitor": monitor, "critic_accuracy": [accuracy] * len(monitor)}}
 
 
-def diagnosed(real=REAL, fake=None, **more):
-    fake = None if fake is None else fake[None]
-    return diagnose(real, fake=fake, **{"curves": curves_of(), "steps": 1000} | more)
+OTHERS = RNG.normal(size=(300, 2))  # rows of the same kind, in the place of training rows
+
+
+def diagnosed(real=REAL, fake=None, reconstructed=None, **more):
+    measures = {}
+    if fake is not None:
+        members = fake if fake.ndim == 3 else fake[None]
+        measures |= likeness(real, OTHERS, members) | {"diversity": min(diversity(real, rows) for rows in members)}
+    if reconstructed is not None:
+        mean = OTHERS.mean(0)
+        measures["reconstruction_diversity"] = diversity(real, reconstructed)
+        measures["explained_variance"] = explained_variance(real, reconstructed, mean)
+        measures["real_explained_variance"] = explained_variance(real, nearest(real, OTHERS), mean)
+    measures |= more.pop("measures", {})
+    return diagnose(measures, rows=len(real), **{"curves": curves_of(), "steps": 1000} | more)
 
 
 def test_a_good_generator_and_a_puzzled_critic_are_healthy():
-    diagnosis = diagnosed(fake=RNG.normal(size=(300, 2)), logits=(LOGITS, LOGITS.flip(1)))
+    diagnosis = diagnosed(fake=RNG.normal(size=(300, 2)))
     assert diagnosis.healthy
     assert diagnosis.verdict == "healthy"
     assert (diagnosis.issues, diagnosis.advice, diagnosis.remediable) == ([], "", False)
-    assert set(diagnosis.measures) == {"coverage", "density", "diversity", "critic_accuracy"}
 
 
 def test_mode_collapse_is_called_so_with_its_numbers():
     diagnosis = diagnosed(fake=np.full((300, 2), 0.3))
     assert not diagnosis.healthy
+    covered, real = (diagnosis.measures[name] for name in ("coverage", "real_coverage"))
     assert diagnosis.verdict == (
-        f"mode collapse: samples cover {diagnosis.measures['coverage']:.0%} of the held-out rows and spread 0% as wide"
+        f"mode collapse: samples cover {covered:.0%} of the held-out rows (training rows {real:.0%}) "
+        "and spread 0% as wide"
     )
     assert diagnosis.remediable
     assert "random_state" in diagnosis.advice
@@ -138,17 +169,61 @@ def test_mode_collapse_is_called_so_with_its_numbers():
 
 def test_one_member_that_collapsed_is_enough():
     fake = np.stack([RNG.normal(size=(300, 2)), np.zeros((300, 2))])
-    assert diagnose(REAL, fake=fake, curves=curves_of(), steps=1000).issues == ["mode collapse"]
+    assert diagnosed(fake=fake).issues == ["mode collapse"]
 
 
-def test_samples_that_are_as_wide_as_the_rows_but_elsewhere_are_no_mode_collapse():
-    assert diagnosed(fake=REAL + 100).issues == []
+def test_a_few_rows_over_and_over_are_a_mode_collapse():
+    assert diagnosed(fake=np.concatenate([REAL[:30]] * 10)).issues == ["mode collapse"]
+
+
+def test_samples_that_are_as_wide_as_the_rows_but_elsewhere_are_unlike_them():
+    diagnosis = diagnosed(fake=REAL + 100)
+    assert diagnosis.issues == ["low fidelity"]
+    assert "few samples resemble a held-out row (density 0.00, training rows " in diagnosis.verdict
+    assert not diagnosis.remediable
+
+
+def test_samples_of_which_most_are_unlike_any_row_are_noticed_though_the_rest_covers():
+    fake = np.concatenate([OTHERS[:100], OTHERS[100:] * 30])
+    assert coverage_and_density(REAL, fake)[0] > 0.5
+    assert diagnosed(fake=fake).issues == ["low fidelity"]
+
+
+def test_coverage_of_pictures_is_that_of_their_features():
+    features = {"feature_coverage": 0.0, "feature_density": 0.0, "real_feature_coverage": 0.9}
+    measures = features | {"real_feature_density": 1.0, "sharpness": 0.3}
+    diagnosis = diagnosed(measures=measures)
+    assert diagnosis.issues == ["low fidelity"]
+    assert diagnosis.verdict.endswith(" and are 30% as sharp")
+    assert diagnosed(measures=features | {"feature_coverage": 0.5, "feature_density": 0.6, "diversity": 1.0}).healthy
 
 
 def test_reconstructions_that_are_all_equal_are_a_collapse():
-    assert diagnosed(reconstructed=REAL[None, :64]).healthy
-    verdict = diagnosed(reconstructed=np.zeros((1, 64, 2))).verdict
+    assert diagnosed(reconstructed=REAL).healthy
+    verdict = diagnosed(reconstructed=np.zeros((300, 2))).verdict
     assert verdict == "mode collapse: reconstructions spread 0% as wide as the rows"
+
+
+def test_reconstructions_that_are_worse_than_training_rows_are_poor():
+    diagnosis = diagnosed(reconstructed=REAL[::-1])
+    assert diagnosis.issues == ["poor reconstructions"]
+    assert "and the nearest training rows 9" in diagnosis.verdict
+
+
+def test_columns_of_noise_need_no_reconstruction_but_none_worse_than_the_mean():
+    noise = {"real_explained_variance": -0.9}
+    assert diagnosed(measures=noise | {"explained_variance": 0.0}).healthy
+    assert diagnosed(measures=noise | {"explained_variance": -0.1}).issues == ["poor reconstructions"]
+
+
+def test_a_score_that_ranks_synthetic_anomalies_like_the_distance_from_the_mean_is_no_news():
+    def with_accuracies(found, by_mean):
+        return diagnosed(measures={"probe_accuracy": found, "mean_probe_accuracy": by_mean})
+
+    assert with_accuracies(0.7, 0.43).healthy
+    assert with_accuracies(0.42, 0.43).issues == ["uninformative scores"]
+    assert with_accuracies(0.6, 0.6).issues == ["uninformative scores"]
+    assert with_accuracies(0.98, 0.97).healthy  # there is no room above
 
 
 def test_a_critic_that_won_and_left_no_lesson_is_called_so():
@@ -158,7 +233,13 @@ def test_a_critic_that_won_and_left_no_lesson_is_called_so():
         "critic won: it tells real from generated rows in 100% of pairs, and the monitor fell by 1% only"
     )
     assert not diagnosis.remediable
-    assert "samples cover 0%" in diagnosed(fake=REAL + 100, curves=curves_of(accuracy=1.0)).verdict
+    assert diagnosed(fake=REAL + 100, curves=curves_of(accuracy=1.0)).issues == ["low fidelity", "critic won"]
+
+
+def test_a_critic_that_won_is_no_issue_if_reconstructions_are_good():
+    stalled = curves_of([1.0, 0.99] + [1.5] * 18, accuracy=1.0)
+    assert diagnosed(reconstructed=REAL + 0.1, curves=stalled).healthy
+    assert diagnosed(reconstructed=REAL[::-1], curves=stalled).issues == ["poor reconstructions", "critic won"]
 
 
 def test_a_critic_that_is_never_mistaken_is_no_issue_if_the_rest_learns_or_if_it_is_what_scores():
@@ -219,14 +300,15 @@ def test_a_collapse_is_worse_than_any_number_of_other_issues():
 
 def test_the_better_of_two_has_fewer_issues_then_covers_more():
     healthy, collapsed = diagnosed(fake=RNG.normal(size=(300, 2))), diagnosed(fake=REAL * 0)
-    half = diagnosed(fake=np.concatenate([REAL[:30]] * 10))
+    narrower = diagnosed(fake=0.8 * RNG.normal(size=(300, 2)))
     assert healthy.better_than(collapsed)
     assert not collapsed.better_than(healthy)
-    assert healthy.better_than(half)
+    assert narrower.healthy
+    assert healthy.better_than(narrower)
     assert not healthy.better_than(healthy)
 
 
 def test_too_few_rows_are_not_assessed():
-    diagnosis = diagnosed(REAL[:10], REAL[:10] * 0)
+    diagnosis = diagnosed(REAL[:10])
     assert diagnosis.healthy
     assert diagnosis.verdict.startswith("not assessed")
