@@ -57,6 +57,7 @@ BASELINES: dict[str, Baseline] = {
     "lunar": Baseline("pyod.models.lunar.LUNAR", QUADRATIC_ROWS, kind="deep"),
     "dif": Baseline("pyod.models.dif.DIF", kind="deep"),
     "ddae": Baseline("anogan.evaluation.ddae.DDAE", kind="deep"),
+    "kdsm": Baseline("anogan.evaluation.kdsm.KDSM", kind="deep"),
     "pyod_anogan": Baseline("pyod.models.anogan.AnoGAN", kind="pyod-gan"),
     "pyod_alad": Baseline("pyod.models.alad.ALAD", kind="pyod-gan"),
     "pyod_so_gaal": Baseline("pyod.models.so_gaal.SO_GAAL", kind="pyod-gan"),

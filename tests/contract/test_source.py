@@ -32,6 +32,9 @@ ALLOWED_GRADIENTS = {
     ("evaluation/ddae.py", "backward"): "a baseline from another paper, no detector of ours",
     ("evaluation/ddae.py", "step"): "a baseline from another paper, no detector of ours",
     ("evaluation/ddae.py", "zero_grad"): "a baseline from another paper, no detector of ours",
+    ("evaluation/kdsm.py", "backward"): "a baseline from another paper, no detector of ours",
+    ("evaluation/kdsm.py", "step"): "a baseline from another paper, no detector of ours",
+    ("evaluation/kdsm.py", "zero_grad"): "a baseline from another paper, no detector of ours",
     ("explain/attribution.py", "grad"): "integrated gradients of the score by x",
     ("explain/attribution.py", "requires_grad_"): "integrated gradients of the score by x",
 }
