@@ -15,7 +15,9 @@ from .detectors.lookup import detector_class as detector_class
 from .detectors.lookup import list_detectors as list_detectors
 from .detectors.lookup import load as load
 from .detectors.mo_gaal import MOGAAL as MOGAAL
+from .detectors.picture_scores import PictureScore as PictureScore
 from .detectors.pix2pix_inpainting import Pix2PixInpainting as Pix2PixInpainting
+from .detectors.registry import default_detector as default_detector
 from .detectors.registry import describe_detector as describe_detector
 from .detectors.registry import describe_detectors as describe_detectors
 from .detectors.registry import detector_names as detector_names
@@ -59,7 +61,7 @@ from .sources import writing as writing
 from .sources.arrays import ArrayFile as ArrayFile
 from .sources.dialect import CSVDialect as CSVDialect
 from .sources.images import ImageFolder as ImageFolder
-from .sources.mvtec import MVTecFolder as MVTecFolder
+from .sources.labelled import LabelledFolder as LabelledFolder
 from .sources.pictures import PictureSource as PictureSource
 from .sources.registry import open_source as open_source
 from .sources.source import Chunk as Chunk

@@ -24,7 +24,7 @@ def _load_digit(digit: int, data_dir: Path, rng: Generator, limits: Limits) -> S
 
 
 def _load_mvtec(folder: str, data_dir: Path, rng: Generator, limits: Limits) -> Split:
-    layout = anogan.MVTecFolder(data_dir / folder)
+    layout = anogan.LabelledFolder(data_dir / folder)
     labels = np.array([layout.kind_of(file) != "good" for file in layout.test.files])
     whole = Split(np.array(layout.train.files), np.array(layout.test.files), labels)
     part = limited(whole, limits, rng)
@@ -32,7 +32,7 @@ def _load_mvtec(folder: str, data_dir: Path, rng: Generator, limits: Limits) -> 
 
 
 def _masks(folder: str, data_dir: Path, split: Split) -> Iterator[np.ndarray | None]:
-    return map(anogan.MVTecFolder(data_dir / folder).mask_of, split.test.files)
+    return map(anogan.LabelledFolder(data_dir / folder).mask_of, split.test.files)
 
 
 DIGITS = tuple(Dataset(f"mnist-{n}", (MNIST,), "one-versus-rest", partial(_load_digit, n)) for n in range(10))

@@ -53,7 +53,7 @@ class Patches(Experiment):
 
     def measure(self, cell: Cell, data_dir: Path) -> Record:
         torch.set_num_threads(2)
-        layout = anogan.MVTecFolder(mvtec_folders(data_dir)[cell["dataset"]], size=SIZE)
+        layout = anogan.LabelledFolder(mvtec_folders(data_dir)[cell["dataset"]], size=SIZE)
         kinds = np.array([layout.kind_of(file) for file in layout.test.files])
         labels = kinds != "good"
         began = time.perf_counter()

@@ -42,7 +42,7 @@ class Unlabelled(Experiment):
 
     def measure(self, cell: Cell, data_dir: Path) -> Record:
         torch.set_num_threads(1)
-        layout = anogan.MVTecFolder(mvtec_folders(data_dir)[cell["dataset"]])
+        layout = anogan.LabelledFolder(mvtec_folders(data_dir)[cell["dataset"]])
         kinds = np.array([layout.kind_of(file) for file in layout.test.files])
         normal, (good, defective), tested = split(len(layout.train), kinds, cell["seed"])
         unlabelled = [layout.train.files[i] for i in good] + [layout.test.files[i] for i in defective]

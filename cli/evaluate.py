@@ -28,12 +28,13 @@ from .progress import Reporter
 @click.option(
     "--label",
     metavar="COLUMN",
-    help="The column with the labels, or y for a .npz file. A folder in MVTec layout needs none.",
+    help="The column with the labels, or y for a .npz file. The labels of pictures are the names of their folders.",
 )
 @click.option(
     "--normal",
     metavar="VALUE",
-    help="The label of normal rows; all others are anomalous.  [default: 0 or false, others 1 or true]",
+    help="The label of normal rows, or the name of the folders of normal pictures; all others are anomalous.  "
+    "[default: 0, false, or a folder's name such as good or OK]",
 )
 @click.option(
     "--by",
@@ -64,9 +65,9 @@ def command(
     with a 95 % bootstrap interval (rows are drawn within each class, the model stays fixed), and recall and
     false-alarm rate at the model's own threshold.
 
-    DATA is a table with a --label column, a .npz file with X and y, or a folder in MVTec layout, in which
-    test/good is normal and the other folders in test are anomalous. If there are masks in ground_truth, the
-    pixel AUROC and AUPRO (up to an FPR of 0.3) are measured too.
+    DATA is a table with a --label column, a .npz file with X and y, or a folder of pictures in folders such as OK and
+    NG, or good and kinds of defects, also in a folder test. If there are masks, such as in ground_truth, the pixel
+    AUROC and AUPRO (up to an FPR of 0.3) are measured too.
     """
     detector = anogan.load(model_path)
     if label is None and str(data).lower().endswith(".npz"):
@@ -80,14 +81,15 @@ def command(
     stream = Stream(detector, source, drop, label, chunk_rows, on_error, strict, on_gap, keep=keep)
     normal = stream.normal_label(normal)
     if label is None and not isinstance(stream.source, PictureSource):
-        raise InputError(f"{data} has no labels; evaluate needs a table, a .npz file with y, or an MVTec folder.")
+        raise InputError(f"{data} has no labels; evaluate needs a table, a .npz file with y, or pictures in folders.")
     with Reporter(quiet=quiet) as reporter:
         facts = anogan.evaluate(detector, stream, normal=normal, by=by, progress=reporter.show)
     facts |= {"skipped": stream.skipped, "unscored": vars(stream.unscored)}
     facts["unseen_values"] = {column: dict(counts) for column, counts in stream.unseen.items()}
     warn_of(stream)
     if facts["reversed"]:
-        warn("AUROC is below 0.5: rows labelled normal score higher than the others. Does --normal name their label?")
+        unit = facts["unit"]
+        warn(f"AUROC is below 0.5: {unit}s labelled normal score higher than others. Does --normal name their label?")
     if as_json:
         click.echo(to_json(facts))
     else:
@@ -96,11 +98,12 @@ def command(
 
 def _print(facts: dict[str, Any]) -> None:
     console = Console(highlight=False, markup=False)
-    console.print(f"{facts['rows']:,} rows, {facts['anomalous']:,} anomalous")
+    units = f"{facts['unit']}s"
+    console.print(f"{facts['rows']:,} {units}, {facts['anomalous']:,} anomalous")
     if facts["fitted_on"]:
         console.print(_optimism(facts), soft_wrap=True)
     new = facts.get("held_out", {"metrics": {}})["metrics"]
-    titles = ["all rows", "95 % interval", "new rows", "95 % interval"] if new else ["value", "95 % interval"]
+    titles = [f"all {units}", "95 % interval", f"new {units}", "95 % interval"] if new else ["value", "95 % interval"]
     table = Table("metric", *titles, box=None, pad_edge=False)
     for name, entry in facts["metrics"].items():
         table.add_row(_words(name), *_cells(entry), *(_cells(new.get(name)) if new else ()))
@@ -108,7 +111,7 @@ def _print(facts: dict[str, Any]) -> None:
         if name != "regions":
             table.add_row(_words(f"pixel {name}"), f"{value:.4f}", "")
     console.print(table)
-    for what, at in {"": facts["at_threshold"], "new rows ": facts.get("held_out", {}).get("at_threshold")}.items():
+    for what, at in {"": facts["at_threshold"], f"new {units} ": facts.get("held_out", {}).get("at_threshold")}.items():
         if at:
             console.print(
                 f"{what}at the model's threshold {at['threshold']:.6g}: {at['flagged']:,} flagged, "
@@ -132,10 +135,12 @@ def _print(facts: dict[str, Any]) -> None:
 
 def _optimism(facts: dict[str, Any]) -> str:
     fitted_on = facts["fitted_on"]
-    rows = f"{'about ' * fitted_on['estimated']}{fitted_on['rows']:,} of {facts['rows']:,} rows"
+    units = f"{facts['unit']}s"
+    known = f"{'about ' * fitted_on['estimated']}{fitted_on['rows']:,} of {facts['rows']:,} {units} were trained on"
     if "held_out" in facts:
-        return f"{rows} were trained on: the figures of all rows are optimistic, those of new rows are not."
-    return f"{rows} were trained on: these figures are optimistic. Fit with --holdout 0.3 to keep rows for evaluation."
+        return f"{known}: the figures of all {units} are optimistic, those of new {units} are not."
+    way = "Fit with --holdout 0.3 to keep rows" if facts["unit"] == "row" else "Keep other pictures"
+    return f"{known}: these figures are optimistic. {way} for evaluation."
 
 
 def _cells(entry: dict[str, float] | None) -> tuple[str, str]:

@@ -76,7 +76,7 @@ def command(
         raise InputError("Explanations of pictures are heatmaps: name a folder for them with -o DIR.")
     if output is not None:
         reserve(output, [*data, model_path], folder=is_image, table=not is_image)
-    writer = anogan.MapWriter(str(output), detector.calibration_.map_threshold) if is_image else None
+    writer = anogan.MapWriter(str(output), detector.calibration_) if is_image else None
     with Reporter(quiet=quiet) as reporter:
         top = anogan.TopK.of(stream, highest=count, progress=reporter.show).highest
     warn_of(stream)

@@ -34,7 +34,7 @@ class ImageSize(click.ParamType):
     epilog=options.examples(
         "anogan fit normal.csv -m model.anogan",
         "anogan fit data.parquet -m model.anogan --label kind --normal ok --random-state 0",
-        "anogan fit pictures/ -m model.anogan --detector feature_gan",
+        "anogan fit pictures/ -m model.anogan --normal OK",
     ),
 )
 @options.data_argument
@@ -42,15 +42,16 @@ class ImageSize(click.ParamType):
 @click.option(
     "--detector",
     "name",
-    default=options.DEFAULT_DETECTOR,
-    show_default=True,
     shell_complete=options.complete_detectors,
-    help="A name from `anogan list`.",
+    help="A name from `anogan list`.  [default: feature_gan for pictures, denoising_gan for other data]",
 )
 @config_option
 @click.option("--label", metavar="COLUMN", help="Column with the label of each row; the detector does not see it.")
 @click.option(
-    "--normal", metavar="VALUE", help="Fit only on rows with this label (in --label, or in y of a .npz file)."
+    "--normal",
+    metavar="VALUE",
+    help="Fit only on rows with this label (in --label, or in y of a .npz file), or on the pictures in folders of this "
+    "name.",
 )
 @click.option(
     "--holdout",
@@ -71,7 +72,7 @@ class ImageSize(click.ParamType):
 @click.option(
     "--image-size",
     type=ImageSize(),
-    help="Resize pictures to this size.  [default: 64, cycle_gan 256, feature_gan 384]",
+    help="Resize pictures to this size.  [default: feature_gan 384, cycle_gan 256, others 64]",
 )
 @click.option(
     "--unlabeled",
@@ -105,7 +106,7 @@ class ImageSize(click.ParamType):
 def command(
     data: options.Data,
     model_path: str,
-    name: str,
+    name: str | None,
     label: str | None,
     normal: str | None,
     holdout: float | None,
@@ -127,11 +128,10 @@ def command(
 
     DATA is a table (.csv, .tsv or .txt, also compressed, .parquet, .feather, .jsonl or .xlsx), an array (.npy, or
     .npz with the key X) or a folder of pictures. Several files or a pattern such as 'jan*.csv' can be one table, and -
-    is standard input. If the folder has the MVTec layout, the pictures in train/good are used. All of DATA must be
-    normal, or --label and --normal must say which rows are normal.
+    is standard input. All of DATA must be normal, or --label and --normal must say which rows are. Of a folder with
+    folders such as OK and NG, train/good and test, the normal pictures are used.
     """
     given_roles = {role: given.pop(role) for role in options.ROLES}
-    detector = _built(name, given)
     if writing.is_device(model_path):
         raise InputError(f"A model cannot be written to '{model_path}'; name a file.")
     reserve(model_path, data)
@@ -139,6 +139,8 @@ def command(
         writing.check_target(checkpoint, folder=True)
     if log_dir is not None:
         writing.check_target(log_dir, folder=True)
+    source = anogan.open_source(data, part="train", size=image_size, dialect=dialect)
+    detector = _built(name or anogan.default_detector(source), given)
     loggers: list[Any] = [] if log_dir is None else [anogan.TensorBoardLogger(log_dir)]
     if strip is not None:
         if not strip.lower().endswith(".png"):
@@ -147,14 +149,13 @@ def command(
         loggers.append(_Strip(detector))
     if unlabeled is not None and not detector.uses_unlabeled:
         raise InputError(
-            f"--unlabeled is for detectors that learn from an unlabelled set (cycle_gan); {name} does not."
+            f"--unlabeled is for detectors that learn from an unlabelled set (cycle_gan); {detector.name} does not."
         )
-    source = anogan.open_source(data, part="train", size=image_size or detector.image_size, dialect=dialect)
     if image_size is not None and not isinstance(source, PictureSource):
         raise InputError(f"--image-size is for folders of pictures, but {data} is not one.")
     if strip is not None and not isinstance(source, PictureSource):
         raise InputError(f"--strip is for folders of pictures, but {data} is not one.")
-    X = _read(source, label, normal, skip=on_error == "skip")
+    X = _read(source, label, normal, detector, skip=on_error == "skip")
     normal_rows = X.keep if isinstance(X, TableFile) else None
     if holdout_by is not None and holdout_last is None:
         raise InputError(f"--holdout-by {holdout_by} needs --holdout-last SHARE.")
@@ -245,30 +246,28 @@ def _built(name: str, given: dict[str, Any]) -> Any:
     return detector
 
 
-def _read(source: Any, label: str | None, normal: str | None, *, skip: bool) -> Any:
+def _read(source: Any, label: str | None, normal: str | None, detector: Any, *, skip: bool) -> Any:
     if isinstance(source, TableFile):
         return _read_table(source, label, normal)
     if isinstance(source, ArrayFile):
         return _read_array(source, label, normal)
-    if label is not None or normal is not None:
-        raise InputError(f"--label and --normal are for tables and .npz files, but {source.path} holds pictures.")
-    if not skip:
-        return source.pictures
-    readable, note = source.readable()
-    if note is not None:
+    if label is not None:
+        raise InputError(f"--label is for tables and .npz files, but {source.path} holds pictures.")
+    whole = getattr(detector, "condition", None) == "folder"
+    pictures, notes = source.to_learn(normal, whole=whole, skip=skip)
+    for note in notes:
         warn(note)
-    return readable
+    return pictures
 
 
 def _read_unlabeled(path: str, normal: Any, dialect: Any, *, skip: bool) -> Any:
     """Read the unlabelled set, which must be of the same kind as the normal data."""
-    size = normal.pictures.size if isinstance(normal, PictureSource) else None
-    source = anogan.open_source(path, part="test", size=size, dialect=dialect)
+    source = anogan.open_source(path, part="test", dialect=dialect)
     if type(source) is not type(normal):
         raise InputError(f"--unlabeled: {path} is not of the same kind as {normal.path}.")
-    if not isinstance(source, TableFile):
-        return source.read() if isinstance(source, ArrayFile) else _read(source, None, None, skip=skip)
-    return source
+    if isinstance(source, PictureSource):
+        return source.to_learn(None, whole=True, skip=skip)[0]
+    return source.read() if isinstance(source, ArrayFile) else source
 
 
 def _read_table(source: TableFile, label: str | None, normal: str | None) -> Any:

@@ -14,8 +14,6 @@ from anogan import InputError
 
 from .config import ConfiguredCommand
 
-DEFAULT_DETECTOR = "denoising_gan"  # it ranks first on the tables that were used in its development
-
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 model_option = click.option(

@@ -40,8 +40,8 @@ def command(
     """Compute the threshold and the p-values of a model from DATA, without training.
 
     DATA are current normal rows or pictures that the model was not fitted on. They are read in chunks; only their
-    scores stay in memory. If DATA is a folder in MVTec layout, the pictures in train/good are used; they must not be
-    those that the model was fitted on.
+    scores stay in memory. Of a folder with folders such as OK and NG, or train/good, the normal pictures are used; they
+    must not be those that the model was fitted on.
     """
     reserve(output, [*data, model_path])
     detector = anogan.load(model_path)

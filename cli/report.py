@@ -21,12 +21,13 @@ from .progress import Reporter
 @click.option(
     "--label",
     metavar="COLUMN",
-    help="The column with the labels, or y for a .npz file. A folder in MVTec layout needs none.",
+    help="The column with the labels, or y for a .npz file. The labels of pictures are the names of their folders.",
 )
 @click.option(
     "--normal",
     metavar="VALUE",
-    help="The label of normal rows; all others are anomalous.  [default: 0 or false, others 1 or true]",
+    help="The label of normal rows, or the name of the folders of normal pictures; all others are anomalous.  "
+    "[default: 0, false, or a folder's name such as good or OK]",
 )
 @click.option(
     "--top",
@@ -57,8 +58,8 @@ def command(
 
     It shows how many rows or pictures are flagged and how many were expected, the scores with a movable threshold,
     the most anomalous rows with reasons (pictures with heatmaps), generated samples beside real ones if the
-    detector generates, and how the model was trained. With labels, or for a folder in MVTec layout, it also has ROC
-    and precision-recall curves.
+    detector generates, and how the model was trained. With labels, or for pictures in folders such as OK and NG, it
+    also has ROC and precision-recall curves.
 
     The page is one file without external resources, so it can be mailed, printed and archived.
     """

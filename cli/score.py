@@ -106,7 +106,7 @@ def command(
     anomalous), its p-value (the probability that a normal row has at least this score) and whether it is
     flagged. For rows it also names the columns with values that were not in the training data (unseen), and says "ok"
     or why the row cannot be scored (status); score, p-value and flag of such a row are empty. DATA is read in
-    chunks, so memory does not grow with its length. If DATA is a folder in MVTec layout, the pictures in test are
+    chunks, so memory does not grow with its length. If DATA is a folder with train and test, the pictures in test are
     scored. The columns named with --keep, those that were an --id in `anogan fit`, and the levels of an index that
     pandas wrote to a Parquet file are copied to the output.
 

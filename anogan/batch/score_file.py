@@ -159,7 +159,7 @@ def score_file(
         writer = None
         if maps is not None:
             check_target(maps, folder=True)
-            writer = MapWriter(maps, detector.calibration_.map_threshold, map_format or "png")
+            writer = MapWriter(maps, detector.calibration_, map_format or "png")
             stack.enter_context(writer)
         in_order = sort or top is not None
         tables = ScoreTables(

@@ -104,7 +104,7 @@ class ScoreTables:
         preprocessor = self.detector.preprocessor_
         self.reasons = min(reasons, len(preprocessor.columns_)) if reasons else 0
         self.rows = self.end = 0
-        own = own_schema(preprocessor.kind, self.reasons, named=hasattr(stream.source, "pictures"))
+        own = own_schema(preprocessor.kind, self.reasons, named=stream.source.kind == "pictures")
         carried = stream.carry(everything=later)
         if taken := [name for name in carried.names if name in own.names]:
             if set(taken) & set(stream.keep):

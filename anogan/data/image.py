@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, Self
 
 import numpy as np
 import torch
 
 from ..errors import InputError
+from ..sources.camera import frame_pixels
 from ..sources.images import ImageFolder, as_fraction, evenly_spaced
 from ..sources.threads import ordered_map
 from .preprocessor import Preprocessor
@@ -21,6 +23,7 @@ _RANGES = {"uint8": 255.0, "uint16": 65535.0}
 _FOLDER = "folder"
 _SOURCES = rf"{_FOLDER}|bool|u?int(8|16|32|64)|float(16|32|64|128)|[<>][iuf](2|4|8)"
 _LONGEST_SIDE = 2**20
+_HALF_DEPTH = 1 / 8  # share of the range: pictures that use less have fewer bits than their files
 
 
 class ImagePreprocessor(Preprocessor):
@@ -86,8 +89,14 @@ class ImagePreprocessor(Preprocessor):
                     "folder does not compare to it. Give it an array, or fit on an ImageFolder."
                 )
             folder = X.resized(shape)
+
+            def decode(index: int) -> np.ndarray:
+                pixels = folder.decode(index)
+                self._check_depth(pixels, str(folder.files[index]))
+                return pixels
+
             return FolderSamples(
-                folder.decode,
+                decode,
                 lambda p: self._to_model(as_fraction(p)),
                 np.arange(len(folder)),
                 shape,
@@ -98,8 +107,9 @@ class ImagePreprocessor(Preprocessor):
         if X.shape[1:] != shape:
             raise InputError(
                 f"X has samples of shape {X.shape[1:]}; the model was fitted on samples of shape {shape} "
-                "(C, H, W). Resize them, or fit again."
+                "(C, H, W). Resize them, or fit again; score_picture resizes a camera's frame itself."
             )
+        self._check_unit(X)
         out = torch.empty(X.shape, dtype=dtype)
         # Arrays are in the unit of the fitted array; a folder's model takes any integer type by its range.
         full = _RANGES.get(str(X.dtype) if self.source_ == _FOLDER else self.source_, 1.0)
@@ -107,6 +117,24 @@ class ImagePreprocessor(Preprocessor):
             part = X[start : start + 256].astype(np.float64) / full
             out[start : start + 256] = torch.from_numpy(self._to_model(part))
         return TensorSamples(out)
+
+    def transform_picture(self, picture: Any, dtype: torch.dtype, *, bgr: bool) -> Samples:
+        """One picture -> one sample (1, C, H, W), resized as those of a folder; see `frame_pixels`.
+
+        Raises
+        ------
+        InputError
+            If it is no such picture, or the model was fitted on an array of floats.
+        """
+        if self.source_ not in (_FOLDER, *_RANGES):
+            raise InputError(
+                f"The model was fitted on an array of {self.source_}, whose range a picture does not share. Give such "
+                "an array to anomaly_score, or fit on an ImageFolder or an array of uint8."
+            )
+        channels, height, width = self.shape_
+        pixels = frame_pixels(picture, (channels, height, width), bgr=bgr)
+        self._check_depth(pixels, "The picture")
+        return TensorSamples(torch.from_numpy(self._to_model(as_fraction(pixels))).to(dtype)[None])
 
     def inverse(self, x: np.ndarray) -> np.ndarray:
         """(n, C, H, W) in model space -> pixels in the fitted array's dtype and unit; [0, 1] for a folder."""
@@ -147,6 +175,42 @@ class ImagePreprocessor(Preprocessor):
         self.low_ = state.number("low")
         self.high_ = state.number("high", low=self.low_)
         return self
+
+    def _check_depth(self, pixels: np.ndarray, name: str) -> None:
+        """Raise `InputError` if a picture's depth differs so that its values and those of training do not compare."""
+        is_wide = pixels.dtype != np.uint8
+        trained_wide = self.source_ == "uint16" or (self.low_, self.high_) != (0.0, 1.0)
+        if is_wide and not trained_wide and self.source_ in (_FOLDER, "uint8") and 1 / 255 < pixels.max() < _HALF_DEPTH:
+            raise InputError(
+                f"{name} uses {pixels.max():.2%} of the range of its numbers, as a camera of 12 bits in files of 16 "
+                "does, and the model was fitted on pictures of 8 bits. Scale it to 8 bits, or fit on such pictures."
+            )
+        if not is_wide and trained_wide and self.high_ < _HALF_DEPTH and pixels.max() > 255 * self.high_:
+            raise InputError(
+                f"{name} has 8 bits, and the model was fitted on pictures of 16 bits that use only {self.high_:.2%} of "
+                "their range, so its values cannot be compared. Save it with 16 bits as those."
+            )
+
+    def _check_unit(self, X: np.ndarray) -> None:
+        """Raise `InputError` if the values of an array are in another unit than those that the model was fitted on."""
+        low, high = float(X.min()), float(X.max())
+        said = f"X has {X.dtype} values from {low:.4g} to {high:.4g}, and the model was fitted on "
+        if self.source_ == _FOLDER:
+            if X.dtype.kind == "f" and (high > 2 or low < -1):
+                raise InputError(f"{said}files, whose values are 0 to 1. Divide X by its full range, or give uint8.")
+            if X.dtype.kind in "iu" and str(X.dtype) not in _RANGES:
+                raise InputError(f"{said}files. Give uint8, uint16, or floats from 0 to 1.")
+        elif (full := _RANGES.get(self.source_)) is not None:
+            if X.dtype.kind == "f" and 0 < high <= 1 and self.high_ * full > 1:
+                raise InputError(f"{said}{self.source_}. Multiply X by {full:g}.")
+            if X.dtype.kind in "iu" and high > full:
+                raise InputError(f"{said}{self.source_}. Scale X to 0 to {full:g}.")
+        elif X.dtype.kind == "f" and ((high <= 1 < self.high_ / 20) or (high / 20 > 1 >= self.high_)) and low >= 0:
+            warnings.warn(
+                f"{said}values from {self.low_:.4g} to {self.high_:.4g}: are they in the same unit?",
+                UserWarning,
+                stacklevel=4,
+            )
 
     def _span(self) -> float:
         return self.high_ - self.low_ or 1.0

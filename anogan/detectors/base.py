@@ -24,6 +24,7 @@ from ..scoring.calibration import TAILS, fdr_level
 from ..scoring.drift import Drift
 from ..seeding import draw_seed, seeded
 from ..sources.frames import as_frame
+from ..sources.notes import in_words_of
 from ..sources.table import TableFile
 from ..sources.writing import locked
 from .calibrating import too_few_rows
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ..pyod import AsPyOD
+    from .picture_scores import PictureScore
 
 
 class Detector(CommonParameters, ModelFileMixin, OutlierMixin, BaseEstimator):
@@ -271,7 +273,8 @@ class Detector(CommonParameters, ModelFileMixin, OutlierMixin, BaseEstimator):
         p = self.p_value(X, tail)
         if tail == "empirical" and (note := self.calibration_.fdr_note(p, len(p), fdr)):
             ways = "Call recalibrate with more normal rows, raise fdr, or use tail='fitted' (a model, not a promise)."
-            warnings.warn(f"{note[0].upper()}{note[1:]} {ways}", CalibrationWarning, stacklevel=2)
+            words = in_words_of(f"{note[0].upper()}{note[1:]} {ways}", is_image=self.preprocessor_.spec_.is_image)
+            warnings.warn(words, CalibrationWarning, stacklevel=2)
         return p <= fdr_level(p, len(p), fdr)
 
     def was_fitted_on(self, X: Any) -> np.ndarray:
@@ -323,6 +326,27 @@ class Detector(CommonParameters, ModelFileMixin, OutlierMixin, BaseEstimator):
         from .row_scores import score_table
 
         return score_table(self, X, on_gap)
+
+    def score_picture(self, picture: Any, *, bgr: bool = False, with_map: bool = False) -> "PictureScore":
+        """Return the score of one picture, such as a frame of a camera, which is resized like those of a folder.
+
+        Parameters
+        ----------
+        picture : path, PIL image, or array (H, W) or (H, W, C)
+            C is 1, 3 or 4 (with transparency). The array has dtype uint8 or uint16, or floats from 0 to 1.
+        bgr : bool
+            Whether the channels of an array are blue, green, red, as OpenCV's are.
+        with_map : bool
+            Also return the anomaly map.
+
+        Raises
+        ------
+        InputError
+            If it is no such picture, or the detector was not fitted on pictures.
+        """
+        from .picture_scores import score_picture
+
+        return score_picture(self, picture, bgr=bgr, with_map=with_map)
 
     # ---------------------------------------------------------------- explanations
 
@@ -446,7 +470,8 @@ class Detector(CommonParameters, ModelFileMixin, OutlierMixin, BaseEstimator):
         self.check_parameters()
         state = recalibrated(state, map(self._samples, self._parts(X)), self)
         if message := too_few_rows(len(state.calibration.scores), self, "target_fpr"):
-            warnings.warn(message, CalibrationWarning, stacklevel=2)
+            words = in_words_of(message, is_image=state.preprocessor.spec_.is_image)
+            warnings.warn(words, CalibrationWarning, stacklevel=2)
         self._state = state
         return self
 
@@ -510,7 +535,8 @@ class Detector(CommonParameters, ModelFileMixin, OutlierMixin, BaseEstimator):
 
     def _warn_of_equal(self, X: Any, scores: np.ndarray) -> None:
         if message := equal_scores(self.fitted_state, X, scores):
-            warnings.warn(message, TrainingHealthWarning, stacklevel=3)
+            words = in_words_of(message, is_image=self.preprocessor_.spec_.is_image)
+            warnings.warn(words, TrainingHealthWarning, stacklevel=3)
 
     def _require(self, method: str) -> None:
         if not self.module_.can(method):

@@ -14,6 +14,7 @@ from ..explain.attribution import error_map
 from ..scoring.calibration import Calibration, conformal_threshold, member_scales
 
 MAPPED_PICTURES = 256  # pictures whose error maps set the threshold of pixels, at most
+PLAIN_PICTURES = 0.9  # share of normal pictures whose maps have no colour
 ROUNDING_STEPS = 64  # in units of the number format's precision
 
 
@@ -74,8 +75,18 @@ def with_levels(
     threshold = _level(scores, parameters)
     # Rounding must not decide about a row that lies exactly at the threshold.
     threshold += float(rounding(threshold, scores, dtype))
-    map_threshold = _level(peaks, parameters) if len(peaks) else None
-    return replace(calibration, scores=scores, threshold=threshold, map_threshold=map_threshold, reference=None)
+    map_threshold = map_start = None
+    if len(peaks):
+        map_threshold = _level(peaks, parameters)
+        map_start = min(float(np.quantile(peaks, PLAIN_PICTURES)), map_threshold)
+    return replace(
+        calibration,
+        scores=scores,
+        threshold=threshold,
+        map_threshold=map_threshold,
+        map_start=map_start,
+        reference=None,
+    )
 
 
 def rounding(values: Any, scores: np.ndarray, dtype: torch.dtype) -> Any:

@@ -164,6 +164,7 @@ class FittedState:
             "network": list(self.network),
             "threshold": calibration.threshold,
             "map_threshold": calibration.map_threshold,
+            "map_start": calibration.map_start,
             "held_out": calibration.held_out,
             "reference": calibration.reference is not None,
             "diagnosis": with_nulls(asdict(self.diagnosis)),
@@ -324,12 +325,18 @@ def _calibration(manifest: dict[str, Any], weights: dict[str, Tensor], *, is_ima
     for name in names[2:]:
         if (arrays[name][:-1] > arrays[name][1:]).any():
             raise FormatError(f"calibration.{name} must be ascending numbers.")
-    if (manifest["background_rows"] == 0) != is_image or (manifest["map_threshold"] is None) == is_image:
-        raise FormatError("manifest.background_rows is for models of rows, map_threshold for those of pictures.")
+    levels = manifest["map_start"], manifest["map_threshold"]
+    if (manifest["background_rows"] == 0) != is_image or any((level is None) == is_image for level in levels):
+        raise FormatError(
+            "manifest.background_rows is for models of rows, map_start and map_threshold for those of pictures."
+        )
+    if is_image and levels[0] > levels[1]:
+        raise FormatError("manifest.map_start is greater than map_threshold.")
     return Calibration(
         **arrays,
         threshold=manifest["threshold"],
         map_threshold=manifest["map_threshold"],
+        map_start=manifest["map_start"],
         held_out=manifest["held_out"],
     )
 

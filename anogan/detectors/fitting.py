@@ -7,13 +7,14 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
+from ..data.condition import FOLDER, Conditioned
 from ..data.digests import RowDigests
 from ..data.preprocessor import Preprocessor
 from ..data.samples import Samples
@@ -37,6 +38,7 @@ from ..errors import (
 from ..explain.marginals import marginals
 from ..nn.backbone import Backbone, backbone_for
 from ..seeding import OwnInitialisation, derived_seed, draw_seed, seeded
+from ..sources.notes import in_words_of
 from ..sources.said import NOTHING_SAID, said_of
 from ..sources.table import TableFile
 from .calibrating import ThresholdParameters, calibrate, too_few_rows
@@ -72,6 +74,7 @@ class FittableDetector(ThresholdParameters, Protocol):
     precision: str
     device: str
     random_state: Any
+    image_size: ClassVar[int]
 
     def get_params(self) -> dict[str, Any]: ...
 
@@ -153,11 +156,13 @@ def prepare(
         noted = {} if said == NOTHING_SAID else {"file": said}
         noted |= {} if X.holdout is None else {"holdout": asdict(X.holdout)}
         X, known, total = _drawn_rows(X.in_roles(detector.columns), seed, callbacks)
+    X = _pictures_to_learn(detector, X)
     X, features = check_training_input(X, name)
     split = split_rows(detector, len(X), seed, total)
     for message in (_nothing_held_out(detector, len(X)), _few_calibration_rows(detector, split)):
         if message:
-            warnings.warn(message, CalibrationWarning, stacklevel=3)
+            is_image = hasattr(X, "files") or np.ndim(X) > 2
+            warnings.warn(in_words_of(message, is_image=is_image), CalibrationWarning, stacklevel=3)
     preprocessor = detector.make_preprocessor(X)
     preprocessor.fit(X if known is None else known, rows=split.training, sampled=len(X))
     for note in preprocessor.notes_:
@@ -193,6 +198,25 @@ def prepare(
             **noted,
         },
     )
+
+
+def _pictures_to_learn(detector: FittableDetector, X: Any) -> Any:
+    """Return the normal pictures of a folder at the detector's size; other data as they are."""
+    if isinstance(X, Conditioned):
+        return Conditioned(_at_size_of(detector, X.X), X.labels)
+    if not hasattr(X, "files"):
+        return X
+    if getattr(detector, "condition", None) != FOLDER:  # whose folders are no labels
+        from ..sources.labelled import normal_pictures  # imports Pillow, which users of tables do not need
+
+        X, notes = normal_pictures(X)
+        for note in notes:
+            warnings.warn(note, UserWarning, stacklevel=4)
+    return _at_size_of(detector, X)
+
+
+def _at_size_of(detector: FittableDetector, X: Any) -> Any:
+    return X.at_default(detector.image_size) if hasattr(X, "files") else X
 
 
 def _check_no_gaps(preprocessor: Preprocessor, unlabeled: Samples) -> None:

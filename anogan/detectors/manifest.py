@@ -70,6 +70,7 @@ class Manifest(TypedDict):
     network: tuple[str, Positive, Positive]
     threshold: float
     map_threshold: float | None
+    map_start: float | None
     held_out: bool
     reference: bool
     diagnosis: DiagnosisValues

@@ -13,6 +13,7 @@ from ..data.samples import Samples, TensorSamples
 from ..engine.degenerate import ENOUGH_ROWS, ROUNDING
 from ..errors import CalibrationWarning, InputError
 from ..scoring.drift import Drift, compare
+from ..sources.notes import in_words_of
 from .calibrating import MAPPED_PICTURES, ThresholdParameters, map_peaks, with_levels
 from .fitted import FittedState, plain
 
@@ -102,5 +103,6 @@ def _known(state: FittedState, samples: Samples) -> int:
 
 def _warn_of_known(state: FittedState, known: int, count: int, consequence: str) -> None:
     message = WITHOUT + consequence if state.digests is None else state.digests.message(known, count, consequence)
+    message = message and in_words_of(message, is_image=state.preprocessor.spec_.is_image)
     if message:
         warnings.warn(message[0].upper() + message[1:], CalibrationWarning, stacklevel=4)

@@ -13,8 +13,8 @@ import numpy as np
 from ..data.digests import WITHOUT
 from ..errors import CalibrationWarning, InputError
 from ..sources.holdout import Holdout
-from ..sources.labels import anomalous_rows
-from ..sources.mvtec import MVTecFolder
+from ..sources.labelled import LabelledFolder
+from ..sources.notes import in_words_of
 from ..sources.periods import group_names, split_period
 from ..sources.pictures import PictureSource
 from ..sources.source import Chunk
@@ -23,6 +23,7 @@ from ..sources.table import TableFile
 from .metrics import PixelCurve, Ranking, auroc, bootstrap_interval, pixel_maps, resized_map
 
 _KINDS_LISTED = 50
+_LISTED = 5
 _FIRST_K = (10, 100)
 _MOST_GROUPS = 1000
 _SAME_FILE = 0.99  # share of the rows of the fit that are found again in their file
@@ -44,12 +45,12 @@ def evaluate(
     ----------
     detector : fitted Detector
     X : array, DataFrame, ImageFolder, path, Source or Stream
-        The data. A stream with labels or a folder in MVTec layout needs no y. The anomaly maps are compared with the
-        masks in ``ground_truth`` of such a folder.
+        The data. A stream with labels, or a folder of pictures whose folders are labels (see `LabelledFolder`), needs
+        no y. The anomaly maps are compared with the masks of such a folder.
     y : (n,) array-like, optional
         Labels: 0 or false for normal rows and 1 or true for anomalous ones, or any if `normal` is given.
     normal : str, optional
-        The label of normal rows; all other rows are anomalous.
+        The label of normal rows, or the name of the folders of normal pictures; all others are anomalous.
     by : str or (n,) array-like, optional
         Groups that are also measured each by itself: a column of a table file, such as
         ``"shop"``, or with a period of its dates, such as ``"day:month"``; or the group of each row.
@@ -59,7 +60,8 @@ def evaluate(
     Returns
     -------
     dict
-        Plain numbers, ready for JSON. ``rows`` and ``anomalous`` are counts. ``metrics`` has for AUROC, AUPR, precision
+        Plain numbers, ready for JSON. ``rows`` and ``anomalous`` are counts; ``unit`` says whether they count rows or
+        pictures. ``metrics`` has for AUROC, AUPR, precision
         at k (k = number of anomalies, 10, 100) and FPR at 95 % recall the ``value`` and the ends ``low`` and ``high``
         of its 95 % bootstrap interval (rows drawn within each class, the model kept fixed). ``at_threshold`` has
         recall, precision and false-alarm rate at the detector's own threshold. ``kinds`` has the AUROC of each kind of
@@ -89,19 +91,24 @@ def evaluate(
     (40, 20, True)
     """
     stream = Stream.of(detector, X, y)
+    is_image = detector.preprocessor_.spec_.is_image
     pixels = None
     if isinstance(stream.source, PictureSource):
-        normal = normal or "good"
-        pixels = _PixelScores(stream.source.layout or MVTecFolder(stream.source.path))  # raises if folders are missing
+        stream.source = stream.source.with_normal(normal)
+        pixels = _PixelScores(stream.source.layout)
     groups = None if by is None else _groups(stream.source, by)
     scores, labels, known = _scored(stream, pixels, progress)
     if labels is None:
         raise InputError(f"{stream.source.name} has no labels; without them nothing can be measured.")
-    anomalous = anomalous_rows(labels, normal, stream.source.name)
+    if pixels is not None:
+        scores, labels, known = _in_labelled_folders(pixels.layout, scores, labels, known)
+    anomalous = stream.anomalous(labels, normal)
     if known is None:
-        warnings.warn(f"{WITHOUT[0].upper()}{WITHOUT[1:]}their figures are too good.", CalibrationWarning, stacklevel=2)
+        message = f"{WITHOUT[0].upper()}{WITHOUT[1:]}their figures are too good."
+        warnings.warn(in_words_of(message, is_image=is_image), CalibrationWarning, stacklevel=2)
     found = measure(detector, scores, anomalous)
     found["kinds"] = per_kind(scores, labels, anomalous)
+    found["unit"] = "picture" if is_image else "row"
     found["reversed"] = found["metrics"]["auroc"]["high"] < 0.5
     held_out = held_out_rows(detector, stream.source, known)
     found["fitted_on"], new = rows_of_the_fit(detector, known, anomalous, held_out)
@@ -224,6 +231,19 @@ def per_group(detector: Any, scores: np.ndarray, anomalous: np.ndarray, groups: 
     return found
 
 
+def _in_labelled_folders(
+    layout: LabelledFolder, scores: np.ndarray, labels: np.ndarray, known: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Leave out pictures that lie outside of the labelled folders."""
+    inside = layout.labelled(labels)
+    if not inside.all():
+        warnings.warn(
+            f"{int((~inside).sum()):,} pictures outside of the folders with labels are scored, but not measured.",
+            stacklevel=3,
+        )
+    return scores[inside], labels[inside], None if known is None else known[inside]
+
+
 def _groups(source: Any, by: Any) -> np.ndarray:
     """Return the name of each row's group."""
     if not isinstance(by, str):
@@ -289,20 +309,31 @@ def _scored(
 class _PixelScores:
     """Anomaly maps against masks, picture by picture at the masks' own size."""
 
-    def __init__(self, layout: MVTecFolder) -> None:
+    def __init__(self, layout: LabelledFolder) -> None:
+        layout.check_labelled()
         self.layout = layout
-        self.has_masks = (layout.path / "ground_truth").is_dir()
+        self.has_masks = layout.has_masks
+        self.without_mask: list[str] = []  # names of defective pictures
         self.curves: dict[str, PixelCurve] = defaultdict(PixelCurve)  # by kind of picture, "good" included
 
     def add(self, chunk: Chunk, maps: np.ndarray) -> None:
-        """Count the pictures of a chunk, except defective ones without a folder of masks for their kind."""
-        for file, values in zip(chunk.X.files, maps, strict=True):
+        """Count the pictures of a chunk, except defective ones without a mask."""
+        for file, name, values in zip(chunk.X.files, chunk.names or [], maps, strict=True):
             mask = self.layout.mask_of(file)
-            if mask is not None:
+            if mask is None:
+                self.without_mask.append(name)
+            else:
                 self.curves[self.layout.kind_of(file)].add(mask, resized_map(values, mask.shape))
 
     def facts(self) -> dict[str, Any]:
         """Return pixel metrics over all pictures, none if no mask marks anything."""
+        if self.without_mask:
+            listed = ", ".join(self.without_mask[:_LISTED]) + ", ..." * (len(self.without_mask) > _LISTED)
+            warnings.warn(
+                f"{len(self.without_mask):,} defective pictures have no mask; figures of pixels leave them out: "
+                f"{listed}.",
+                stacklevel=3,
+            )
         curve = sum(self.curves.values(), PixelCurve())
         if not curve.regions:
             return {}
@@ -314,4 +345,5 @@ class _PixelScores:
         """Return the pixel AUROC over the pictures of one kind and the good ones."""
         if kind not in self.curves or not self.curves[kind].regions:
             return {}
-        return {"pixel_auroc": (self.curves[kind] + self.curves["good"]).auroc()}
+        normal = [self.curves[name] for name in self.layout.normal_kinds if name in self.curves]
+        return {"pixel_auroc": sum(normal, self.curves[kind]).auroc()}

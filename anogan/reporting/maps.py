@@ -1,6 +1,5 @@
 """Heatmaps of pictures: drawn as overlays, and written to files beside the raw maps."""
 
-import functools
 import io
 import os
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,48 +13,45 @@ from scipy.ndimage import binary_erosion
 
 from ..errors import InputError
 from ..evaluation.metrics import resized_map
+from ..scoring.calibration import Calibration
 from ..sources.source import Chunk
 from ..sources.threads import decoder_threads
 from ..sources.writing import check_target, locked, written_whole
 from .pictures import as_bytes, original
 
-_QUANTILE = 0.999  # of the first pictures' pixels: the top of the colour scale
-_HEADROOM = 8  # raw maps reach this many times the top of the colour scale before they saturate
-_OPACITY = 0.7
-_CONTOUR = (0.0, 1.0, 1.0)  # cyan, which inferno does not have
+_FULL_COLOUR = 1.5  # times the threshold of pixels: the error of the last colour
+_RAW_RANGE = 16.0  # times the threshold of pixels: where raw maps of 16 bits saturate
+_OPACITY = 0.75
+_FIRST, _LAST = np.array([1.0, 0.85, 0.1], np.float32), np.array([0.85, 0.0, 0.1], np.float32)  # yellow to red
+_CONTOUR = (0.0, 1.0, 1.0)  # cyan
 _CONTOUR_SHARE = 1 / 256  # of the shorter side: the contour's thickness
 
 
 class MapWriter:
     """Writes ``NAME_overlay.png`` and the raw map per picture, both at the picture's own size.
 
-    The first maps set one colour scale for the whole run, so that the colours of different pictures can be compared.
-    Pictures are drawn in threads while the caller computes the next maps; use the writer as a context manager, which
-    keeps other runs from writing to the folder, and whose end waits for the last files. Links inside the folder are not
-    followed.
+    Colours begin at an error that nine of ten normal pictures reach nowhere, and end at 1.5 times the threshold of
+    pixels. Both are the model's, so a picture looks the same in every run, and a normal one keeps its own colours.
+    A contour is drawn around pixels above the threshold, which are part of a defect. Pictures are drawn in
+    threads while the caller computes the next maps; use the writer as a context manager, which keeps other runs from
+    writing to the folder, and whose end waits for the last files. Links inside the folder are not followed.
 
     Parameters
     ----------
     folder : str
-    threshold : float or None
-        The error above which a pixel is part of a defect; a contour is drawn around such pixels.
+    calibration : Calibration
+        That of a detector that was fitted on pictures.
     raw_format : {"png", "npy"}
         ``NAME_map.png`` with 16 bits, or ``NAME_map.npy`` with the errors themselves in float32.
-
-    Attributes
-    ----------
-    bottom, top : float or None
-        The errors that get no colour and the last colour. A map of distances is zero nowhere, so the usual error of
-        the first pictures gets no colour.
     """
 
-    def __init__(self, folder: str, threshold: float | None, raw_format: str = "png") -> None:
+    def __init__(self, folder: str, calibration: Calibration, raw_format: str = "png") -> None:
+        if calibration.map_threshold is None or calibration.map_start is None:
+            raise InputError("Maps need a model of pictures, whose calibration has a threshold of pixels.")
         check_target(folder, folder=True)
         self.folder = Path(folder)
-        self.threshold = threshold
+        self.start, self.threshold = calibration.map_start, calibration.map_threshold
         self.raw_format = raw_format
-        self.bottom: float | None = None
-        self.top: float | None = None
         self._taken: set[str] = set()
         self._pool = ThreadPoolExecutor(decoder_threads(), thread_name_prefix="anogan-draw")
         self._pending: list[Future[None]] = []
@@ -82,14 +78,11 @@ class MapWriter:
             A picture cannot be read or a file cannot be written, possibly one of the previous chunk.
         """
         self._finish()  # at most two chunks are held in memory
-        if self.bottom is None or self.top is None:
-            self.bottom, self.top = colour_scale(maps)
         names = [f"row_{row:06d}" for row in range(chunk.first, chunk.first + len(chunk))]
         if chunk.names is not None:
             names = [self._output_name(name) for name in chunk.names]
-        scale = (self.bottom, self.top)
         self._pending = [
-            self._pool.submit(self._write_one, name, chunk, row, maps[row], scale) for row, name in enumerate(names)
+            self._pool.submit(self._write_one, name, chunk, row, maps[row]) for row, name in enumerate(names)
         ]
 
     def _finish(self) -> None:
@@ -97,25 +90,22 @@ class MapWriter:
             future.result()
         self._pending = []
 
-    def _write_one(self, name: str, chunk: Chunk, row: int, values: np.ndarray, scale: tuple[float, float]) -> None:
+    def _write_one(self, name: str, chunk: Chunk, row: int, values: np.ndarray) -> None:
         picture = original(chunk, row)
         at_size = resized_map(values, (picture.shape[1], picture.shape[2]))
-        overlay = drawn(picture, at_size, scale, self.threshold)
+        overlay = drawn(picture, at_size, self.start, self.threshold)
         self._save(f"{name}_overlay.png", self._png(Image.fromarray(as_bytes(overlay))))
         self._save(f"{name}_map.{self.raw_format}", self._raw(at_size))
 
     def scale_note(self) -> str:
         """Return what the colours, the contour and the raw values mean."""
-        bottom, top = self.bottom or 0.0, self.top or 0.0
-        notes = [
-            f"maps in {self.folder}: colours run from {bottom:.4g} to {top:.4g} for all pictures (median and 99.9th "
-            "percentile of the first ones)"
-        ]
-        if self.threshold is not None:
-            notes.append(f"contour at {self.threshold:.4g}, the threshold of pixels")
+        note = (
+            f"maps in {self.folder}: colours from {self.start:.4g}, which nine of ten normal pictures reach nowhere, "
+            f"to {_FULL_COLOUR * self.threshold:.4g}; contour at {self.threshold:.4g}, the threshold of pixels"
+        )
         if self.raw_format == "png":
-            notes.append(f"raw 16-bit maps: 65535 = {top * _HEADROOM:.4g}")
-        return "; ".join(notes)
+            note += f"; raw 16-bit maps: 65535 = {_RAW_RANGE * self.threshold:.4g}"
+        return note
 
     def _output_name(self, name: str) -> str:
         stem = Path(name).with_suffix("").as_posix()
@@ -128,14 +118,12 @@ class MapWriter:
             buffer = io.BytesIO()
             np.save(buffer, values.astype(np.float32), allow_pickle=False)
             return buffer.getvalue()
-        levels = np.clip(np.rint(values / ((self.top or 1.0) * _HEADROOM) * 65535), 0, 65535)
+        levels = np.clip(np.rint(values / (self.threshold * _RAW_RANGE or 1.0) * 65535), 0, 65535)
         return self._png(Image.fromarray(levels.astype(np.uint16)))
 
     def _png(self, picture: Image.Image) -> bytes:
         info = PngInfo()
-        info.add_text("anogan colour bottom", repr(self.bottom))
-        info.add_text("anogan colour top", repr(self.top))
-        info.add_text("anogan error at 65535", repr((self.top or 0.0) * _HEADROOM))
+        info.add_text("anogan error at 65535", repr(self.threshold * _RAW_RANGE))
         info.add_text("anogan threshold", repr(self.threshold))
         buffer = io.BytesIO()
         picture.save(buffer, "PNG", pnginfo=info, compress_level=1)  # noise hardly shrinks at any level
@@ -152,17 +140,13 @@ class MapWriter:
             file.write(data)
 
 
-def colour_scale(maps: np.ndarray) -> tuple[float, float]:
-    """Return the errors that get no colour and the last colour, from maps (n, h, w): median and 99.9th percentile."""
-    return float(np.median(maps)), float(np.quantile(maps, _QUANTILE)) or 1.0
+def drawn(picture: np.ndarray, values: np.ndarray, start: float, threshold: float) -> np.ndarray:
+    """Draw a map (H, W) over its picture (C, H, W): (H, W, 3), all in [0, 1].
 
-
-def drawn(picture: np.ndarray, values: np.ndarray, scale: tuple[float, float], threshold: float | None) -> np.ndarray:
-    """Draw a map (H, W) over its picture (C, H, W), with a contour at the threshold: (H, W, 3), all in [0, 1]."""
-    bottom, top = scale
-    overlay = overlaid(picture, (values - bottom) / ((top - bottom) or 1.0))
-    if threshold is not None:
-        overlay[contour(values > threshold)] = _CONTOUR
+    Colours begin at the error `start`; a contour is drawn at the threshold.
+    """
+    overlay = overlaid(picture, (values - start) / (_FULL_COLOUR * threshold - start or 1.0))
+    overlay[contour(values > threshold)] = _CONTOUR
     return overlay
 
 
@@ -176,20 +160,10 @@ def contour(region: np.ndarray) -> np.ndarray:
 def overlaid(picture: np.ndarray, share: np.ndarray) -> np.ndarray:
     """Draw the colours of `share` (H, W; 1 is the last colour) over a picture (C, H, W): (H, W, 3), all in [0, 1].
 
-    The inferno colours become lighter throughout, so the overlay can be read when printed in grey. Where the share is 0
-    the picture is unchanged.
+    Where the share is 0 or less the picture is unchanged.
     """
+    own = picture.transpose(1, 2, 0) if len(picture) == 3 else picture.mean(axis=0)[..., None]
     share = np.clip(share, 0, 1).astype(np.float32)[..., None]
-    grey = picture.mean(axis=0, dtype=np.float32)[..., None]
-    colour = _inferno()[np.minimum((share[..., 0] * 256).astype(np.intp), 255)]
-    mixed: np.ndarray = grey + _OPACITY * np.sqrt(share) * (colour - grey)
+    opacity = _OPACITY * np.sqrt(share)
+    mixed: np.ndarray = (1 - opacity) * own.astype(np.float32) + opacity * (_FIRST + share * (_LAST - _FIRST))
     return np.clip(mixed, 0, 1, out=mixed)
-
-
-@functools.cache
-def _inferno() -> np.ndarray:
-    """Return the colours of matplotlib's map of this name: (256, 3) in [0, 1]."""
-    import matplotlib
-
-    colours: np.ndarray = matplotlib.colormaps["inferno"](np.arange(256))[:, :3].astype(np.float32)
-    return colours

@@ -22,14 +22,14 @@ from ..data.digests import WITHOUT
 from ..errors import InputError
 from ..evaluation.evaluate import measure, per_kind
 from ..evaluation.metrics import Ranking, pixel_maps, resized_map
-from ..sources.labels import anomalous_rows
+from ..sources.notes import in_words_of
 from ..sources.pictures import PictureSource
 from ..sources.source import Chunk
 from ..sources.stream import Progress, Stream, TopK, report
 from ..sources.writing import written_whole
 from .charts import Axis, curve, histogram, number, percent, points
 from .html import render
-from .maps import colour_scale, drawn
+from .maps import drawn
 from .pictures import as_bytes, original, samples_as_bytes
 from .summary import as_table, explained, file_summary, model_summary
 
@@ -116,9 +116,9 @@ class Report:
             The data, which is read once, in chunks.
         y : (n,) array-like, optional
             Labels of data in memory: 0 or false for normal rows and 1 or true for anomalous ones, or any if `normal` is
-            given. A folder in MVTec layout and a stream with labels need none.
+            given. A stream with labels, and a folder of pictures whose folders are labels, need none.
         normal : str, optional
-            The label of normal rows; all other rows are anomalous.
+            The label of normal rows, or the name of the folders of normal pictures; all others are anomalous.
         top : int
             Number of most anomalous rows or pictures to show. Numbers and curves cover all of X.
         model_path : path, optional
@@ -133,7 +133,7 @@ class Report:
         """
         stream = Stream.of(detector, X, y)
         if isinstance(stream.source, PictureSource):
-            normal = normal or "good"
+            stream.source = stream.source.with_normal(normal)
         is_image = detector.preprocessor_.kind == "image"
         found = TopK.of(stream, highest=top, lowest=_THUMBS if is_image else _SIDE_BY_SIDE, progress=progress)
         notes = stream.notes()
@@ -144,10 +144,10 @@ class Report:
             )
         lower = "scores of such rows are lower than those of new ones."
         if found.known is None:
-            notes.append(WITHOUT + lower)
+            notes.append(in_words_of(WITHOUT + lower, is_image=is_image))
         elif message := detector.fitted_state.digests.message(int(found.known.sum()), len(found.known), lower):
-            notes.append(message)
-        anomalous = _anomalous(found, normal, stream.source.name, notes)
+            notes.append(in_words_of(message, is_image=is_image))
+        anomalous = _anomalous(stream, found, normal, notes)
         facts = _answer(detector, found.scores, anomalous)
         facts |= _scores(detector, found.scores, anomalous)
         facts |= _measures(detector, found, anomalous)
@@ -191,14 +191,20 @@ class Report:
 # ---------------------------------------------------------------- the answer
 
 
-def _anomalous(found: TopK, normal: str | None, name: str, notes: list[str]) -> np.ndarray | None:
+def _anomalous(stream: Stream, found: TopK, normal: str | None, notes: list[str]) -> np.ndarray | None:
     """Return which rows are anomalous, if there are labels of both kinds."""
     if found.labels is None:
         return None
-    if normal == "good" and len(set((found.labels == normal).tolist())) == 1:
-        notes.append("the labels are either all normal or all anomalous, so nothing can be measured.")
+    if not isinstance(stream.source, PictureSource):
+        return stream.anomalous(found.labels, normal)
+    if outside := int((~stream.source.layout.labelled(found.labels)).sum()):
+        notes.append(f"{outside:,} pictures lie outside of the folders with labels, so nothing is measured.")
         return None
-    return anomalous_rows(found.labels, normal, name)
+    try:
+        return stream.anomalous(found.labels, normal)
+    except InputError as error:  # a folder of one kind has a report too
+        notes.append(f"nothing is measured: {error}")
+        return None
 
 
 def _answer(detector: Any, scores: np.ndarray, anomalous: np.ndarray | None) -> dict[str, Any]:
@@ -342,13 +348,12 @@ def _gallery(detector: Any, top: list[tuple[Chunk, float]], progress: Progress |
     for done, (chunk, _) in enumerate(top, 1):
         maps.append(pixel_maps(detector.explain(chunk.X))[0].astype(np.float32))
         report(progress, "explaining", done, len(top))
-    scale = colour_scale(np.stack(maps))
     p_values = calibration.p_value(np.array([score for _, score in top]))
     gallery = []
     for (chunk, score), values, p_value in zip(top, maps, p_values, strict=True):
         picture = original(chunk, 0, _LONGEST)
         at_size = resized_map(values, (picture.shape[1], picture.shape[2]))
-        overlay = drawn(picture, at_size, scale, calibration.map_threshold)
+        overlay = drawn(picture, at_size, calibration.map_start, calibration.map_threshold)
         gallery.append(
             {
                 "name": _name(chunk),

@@ -25,6 +25,8 @@ class Calibration:
         A row is flagged if its combined score is greater.
     map_threshold : float or None
         A pixel of a picture is part of a defect if its error, summed over channels, is greater.
+    map_start : float or None
+        Error from which maps have colours, at most `map_threshold`: nine of ten normal pictures reach it nowhere.
     reference : (m,) float64 or None
         Scores of the calibration rows by a module that has learned from them since (`GANModule.after_calibration`).
         They are distributed like those of fresh rows, since no row counts as its own neighbour; drift compares new
@@ -38,6 +40,7 @@ class Calibration:
     scores: np.ndarray
     threshold: float
     map_threshold: float | None = None
+    map_start: float | None = None
     reference: np.ndarray | None = None
     held_out: bool = True
 

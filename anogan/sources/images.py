@@ -11,10 +11,10 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from ..errors import InputError
+from .picture_files import find_pictures
 from .threads import ordered_map
 
-EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
-
+DEFAULT_SIZE = (64, 64)
 _HEADERS_SAMPLED = 100
 _GREY_TOLERANCE = 2  # of 255: how far lossy coding may push the channels of a grey picture apart
 _PLAUSIBLE_PIXELS = 10_000_000  # a picture may have these, or _PIXELS_PER_BYTE times the bytes of its file
@@ -28,22 +28,25 @@ _WIDE_MODES = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 class ImageFolder(Sequence[np.ndarray]):
     """Pictures on disk as a lazy sequence of float32 arrays (C, H, W) in [0, 1].
 
-    PNG, JPEG, BMP, TIFF and WebP with 8 or 16 bits, grey, palette or colour. EXIF rotation is honoured.
-    Transparency is composed over black. Every picture is resized to `size`: by area averaging where both
-    sides shrink, by an antialiased bilinear filter otherwise. Only the first of several pages or frames is read.
-    Pillow reads 16-bit colour with 8 bits.
+    PNG, JPEG, BMP, TIFF, WebP, GIF, AVIF, JPEG 2000, PNM and TGA with 8 or 16 bits, grey, palette or colour. EXIF
+    rotation is honoured. Transparency is composed over black. Every picture is resized to `size`: by area averaging
+    where both sides shrink, by an antialiased bilinear filter otherwise. Only the first of several pages or frames is
+    read. Pillow reads 16-bit colour with 8 bits.
 
     Parameters
     ----------
     path_or_files : path or iterable of paths
-        A folder, searched recursively for the extensions above and sorted by name (hidden files are left
-        out); or the files themselves, in the order given.
-    size : int or (height, width)
-        Size to which pictures are resized; by default 64.
+        A folder, searched recursively for such files and sorted by name (linked folders are searched, hidden files and
+        folders are not); or the files themselves, in the order given.
+    size : int or (height, width), optional
+        Size to which pictures are resized. By default a detector is fitted at its own `image_size`, and other uses
+        read 64x64 pixels.
 
     Attributes
     ----------
     files : list of Path
+    path : Path or None
+        The folder, if one was given.
 
     Raises
     ------
@@ -56,16 +59,19 @@ class ImageFolder(Sequence[np.ndarray]):
         self,
         path_or_files: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
         *,
-        size: int | tuple[int, int] = 64,
+        size: int | tuple[int, int] | None = None,
     ) -> None:
+        self.path: Path | None = None
         if isinstance(path_or_files, (str, os.PathLike)):
-            self.files = _find(Path(path_or_files))
+            self.path = Path(path_or_files)
+            self.files = find_pictures(self.path).files
         else:
             self.files = [Path(file) for file in path_or_files]
-        height, width = (size, size) if isinstance(size, (int, np.integer)) else size
+        height, width = (size, size) if isinstance(size, (int, np.integer)) else size or DEFAULT_SIZE
         if height < 1 or width < 1:
             raise InputError(f"The size of pictures must be at least 1 x 1, got {size!r}.")
         self.size = (int(height), int(width))
+        self.has_size = size is not None
         self._channels: int | None = None
 
     def __len__(self) -> int:
@@ -77,7 +83,7 @@ class ImageFolder(Sequence[np.ndarray]):
     def __getitem__(self, index: slice) -> ImageFolder: ...
     def __getitem__(self, index: int | slice) -> np.ndarray | ImageFolder:
         if isinstance(index, slice):
-            return self._of(self.files[index])
+            return self.only(self.files[index])
         return as_fraction(self.decode(index))
 
     def __repr__(self) -> str:
@@ -97,11 +103,11 @@ class ImageFolder(Sequence[np.ndarray]):
 
     def decode(self, index: int) -> np.ndarray:
         """Return one picture (C, H, W): uint8, or float32 in [0, 1] where the file has 16 bits."""
-        return _read(self.files[index], lambda picture: _decoded(picture, self.shape))
+        return read_picture(self.files[index], lambda picture: _decoded(picture, self.shape))
 
     def original_size(self, index: int) -> tuple[int, int]:
         """Return the (height, width) of a picture as it is displayed, after EXIF rotation."""
-        return _read(self.files[index], _upright_size)
+        return read_picture(self.files[index], _upright_size)
 
     def resized(self, shape: tuple[int, ...]) -> ImageFolder:
         """Return the same files, to be read as (C, H, W)."""
@@ -111,6 +117,14 @@ class ImageFolder(Sequence[np.ndarray]):
             )
         folder = ImageFolder(self.files, size=(shape[1], shape[2]))
         folder._channels = int(shape[0])
+        return folder
+
+    def at_default(self, size: int | tuple[int, int]) -> ImageFolder:
+        """Return the same files to be read at a size, unless this folder was given one."""
+        if self.has_size:
+            return self
+        folder = ImageFolder(self.files, size=size)
+        folder._channels = self._channels
         return folder
 
     def identity(self) -> str:
@@ -141,14 +155,15 @@ class ImageFolder(Sequence[np.ndarray]):
                 reasons[self.files[index]] = reason
         if len(reasons) == len(self):
             raise InputError(f"None of {len(self)} files can be read. {next(iter(reasons.values()), '')}")
-        return self._of([file for file in self.files if file not in reasons]), reasons
+        return self.only([file for file in self.files if file not in reasons]), reasons
 
     def is_wide(self) -> bool:
         """Return whether any of up to 100 evenly spaced files has more than 8 bits per channel."""
-        return any(mode in _WIDE_MODES for mode in self._headers(lambda picture: picture.mode))
+        return any(mode in (*_WIDE_MODES, "F") for mode in self._headers(lambda picture: picture.mode))
 
-    def _of(self, files: list[Path]) -> ImageFolder:
-        folder = ImageFolder(files, size=self.size)
+    def only(self, files: list[Path]) -> ImageFolder:
+        """Return these files of the folder."""
+        folder = ImageFolder(files, size=self.size if self.has_size else None)
         # A part of a coloured folder stays coloured, even if all files of the part are grey.
         folder._channels = self.channels if files else self._channels
         return folder
@@ -163,36 +178,18 @@ class ImageFolder(Sequence[np.ndarray]):
         """Raise the error of the first file."""
         if not self.files:
             raise InputError("There are no pictures: the list of files is empty.")
-        _read(self.files[0], _is_grey_by_header)
+        read_picture(self.files[0], _is_grey_by_header)
 
     def _headers(self, read: Callable[[Image.Image], Any]) -> Iterator[Any]:
         """Read evenly spaced files; unreadable ones are left to the decoder, which names them."""
         for index in evenly_spaced(len(self), _HEADERS_SAMPLED):
             try:
-                yield _read(self.files[index], read)
+                yield read_picture(self.files[index], read)
             except InputError:
                 continue
 
 
-def _find(path: Path) -> list[Path]:
-    if not path.exists():
-        raise InputError(f"There is no folder {str(path)!r}.")
-    if path.is_file():
-        return [path]
-    files = [
-        os.path.join(folder, name)
-        for folder, _, names in os.walk(path)
-        for name in names
-        if not name.startswith(".") and os.path.splitext(name)[1].lower() in EXTENSIONS
-    ]
-    if not files:
-        kinds = ", ".join(sorted(extension[1:] for extension in EXTENSIONS))
-        raise InputError(f"The folder {str(path)!r} holds no pictures ({kinds}).")
-    # Sorted as text: comparing Path objects would make each of them remember its parts twice.
-    return [Path(file) for file in sorted(files, key=lambda file: file.split(os.sep))]
-
-
-def _read(file: Path, use: Callable[[Image.Image], Any]) -> Any:
+def read_picture(file: Path, use: Callable[[Image.Image], Any]) -> Any:
     """Open one file and return ``use(picture)``; every failure becomes an `InputError` that names the file."""
     try:
         with Image.open(file) as picture:
@@ -229,31 +226,46 @@ def _is_grey_by_header(picture: Image.Image) -> bool:
 
 
 def _decoded(picture: Image.Image, shape: tuple[int, int, int]) -> np.ndarray:
-    """Return the pixels (C, H, W): uint8, or float32 in [0, 1] for 16-bit files."""
-    channels, height, width = shape
+    """Return the pixels (C, H, W): uint8, or float32 in [0, 1] for files of 16 bits or floats."""
     # A JPEG decoder can skip to a half, quarter, ... of the size for free; area averaging does the rest.
-    picture.draft(None, (2 * max(height, width), 2 * max(height, width)))
-    upright = ImageOps.exif_transpose(picture)
-    if upright.mode == "F":
-        raise InputError("floating-point pictures have no known range. Read them yourself and pass an array.")
-    if upright.mode in _WIDE_MODES:
-        upright = _from_wide(upright)
+    picture.draft(None, (2 * max(shape[1:]), 2 * max(shape[1:])))
+    return fitted(ImageOps.exif_transpose(picture), shape)
+
+
+def fitted(picture: Image.Image, shape: tuple[int, int, int]) -> np.ndarray:
+    """Return the pixels of a picture at a size and number of channels; see `ImageFolder.decode`.
+
+    Raises
+    ------
+    InputError
+        If the picture is coloured and a grey one is needed, or has values beyond 16 bits or floats beyond 0 to 1.
+    """
+    channels, height, width = shape
+    if picture.mode in (*_WIDE_MODES, "F"):
+        picture = _as_fractions(picture)
     else:
-        upright = _over_black(upright)
-        if channels == 1 and upright.mode != "L":
-            upright = _grey(upright)
-    shrinks = upright.width >= width and upright.height >= height
-    smaller = upright.resize((width, height), Image.Resampling.BOX if shrinks else Image.Resampling.BILINEAR)
+        picture = _over_black(picture)
+        if channels == 1 and picture.mode != "L":
+            picture = _grey(picture)
+    shrinks = picture.width >= width and picture.height >= height
+    smaller = picture.resize((width, height), Image.Resampling.BOX if shrinks else Image.Resampling.BILINEAR)
     pixels = np.asarray(smaller)
     if pixels.ndim == 2:
         return np.repeat(pixels[None], channels, axis=0)  # grey in a coloured folder
     return np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
 
-def _from_wide(picture: Image.Image) -> Image.Image:
+def _as_fractions(picture: Image.Image) -> Image.Image:
     values = np.asarray(picture)
+    if picture.mode == "F":
+        if not (np.isfinite(values).all() and values.min() >= 0 and values.max() <= 1):
+            raise InputError(
+                f"holds floats from {values.min():.4g} to {values.max():.4g}, and only 0 to 1 has a known meaning. "
+                "Divide them by their full range, or save whole numbers of 8 or 16 bits."
+            )
+        return picture
     if values.min() < 0 or values.max() > 65535:
-        raise InputError("holds values beyond 16 bits. Read it yourself and pass an array.")
+        raise InputError("holds values beyond 16 bits. Save it with 8 or 16 bits, or as floats from 0 to 1.")
     return Image.fromarray(values.astype(np.float32) / 65535.0)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -32,6 +33,15 @@ class FileNote:
     def text(self, *, shell: bool = False) -> str:
         """Return the note in words, with the advice for Python or for the command line."""
         return f"{self.seen} {self.shell if shell else self.python}".rstrip()
+
+
+def in_words_of(text: str, *, is_image: bool) -> str:
+    """Return a message about rows, with "pictures" in their place if the samples are pictures."""
+    return (
+        re.sub(r"\b([Rr])ow(s?)\b", lambda m: ("P" if m[1] == "R" else "p") + f"icture{m[2]}", text)
+        if is_image
+        else text
+    )
 
 
 def column_note(name: str, seen: str, role: str = "", effect: str = "") -> Note:

@@ -1,15 +1,18 @@
-"""A folder of pictures, plain or in MVTec layout, or a single picture."""
+"""A folder of pictures, with labels or without, or a single picture."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import numpy as np
 
-from .images import EXTENSIONS, ImageFolder
-from .mvtec import MVTecFolder
+from .class_names import part_of
+from .images import ImageFolder
+from .labelled import LabelledFolder
+from .picture_files import EXTENSIONS
 from .source import Chunk, Source
 from .writing import as_text
 
@@ -17,23 +20,22 @@ _SKIPPED_LISTED = 20
 
 
 class PictureSource(Source):
-    """A folder of pictures, plain or in MVTec layout, or a single picture.
+    """A folder of pictures, with labels or without, or a single picture.
 
     Parameters
     ----------
     path : path
     part : {"train", "test"}
-        The part of an MVTec layout to read.
+        Normal pictures to fit on, or the pictures to score; see `LabelledFolder`.
     size : int or (height, width), optional
-        Size to which pictures are resized; 64 by default.
+        Size to which pictures are resized.
+    normal : str, optional
+        The name of the folders of normal pictures, if their names do not say it.
 
     Attributes
     ----------
-    root : Path
-        The names of pictures are relative to it.
-    pictures : ImageFolder
-    layout : MVTecFolder or None
-        Gives the kinds and masks of an MVTec layout.
+    layout : LabelledFolder
+        Gives the labels and masks.
 
     Raises
     ------
@@ -44,21 +46,39 @@ class PictureSource(Source):
     suffixes: ClassVar[tuple[str, ...]] = tuple(sorted(EXTENSIONS))
     kind = "pictures"
 
-    def __init__(self, path: Path, *, part: str = "test", size: int | tuple[int, int] | None = None) -> None:
-        self.path, self.name, self._part = Path(path), str(path), part
-        given: dict[str, Any] = {} if size is None else {"size": size}
-        self.layout = MVTecFolder(self.path, **given) if MVTecFolder.is_at(self.path) else None
-        self.root = self.path.parent if self.path.is_file() else self.path
-        if self.layout is None:
-            self.pictures = ImageFolder([self.path] if self.path.is_file() else self.path, **given)
-        elif part == "train":
-            self.root, self.pictures = self.path / "train" / "good", self.layout.train
-        else:
-            self.root, self.pictures = self.path / "test", self.layout.test
+    def __init__(
+        self,
+        path: Path,
+        *,
+        part: str = "test",
+        size: int | tuple[int, int] | None = None,
+        normal: str | None = None,
+    ) -> None:
+        self.path, self.name = Path(path), as_text(str(path))
+        self._part, self._size = part, size
+        self.layout = LabelledFolder(self.path, normal=normal, size=size)
 
     @classmethod
     def open(cls, path: Path, *, part: str, size: int | tuple[int, int] | None) -> Self:
         return cls(path, part=part, size=size)
+
+    def with_normal(self, normal: str | None) -> PictureSource:
+        """Return the same pictures, of which those in folders called `normal` are normal."""
+        if normal in (None, self.layout.normal):
+            return self
+        return PictureSource(self.path, part=self._part, size=self._size, normal=normal)
+
+    @cached_property
+    def root(self) -> Path:
+        """The folder to which the names of pictures are relative: that of the part, or the whole."""
+        root = self.layout.root
+        tops = {file.relative_to(root).parts[0] for file in self.pictures.files}
+        return root / tops.pop() if len(tops) == 1 and part_of(min(tops)) and root == self.path else root
+
+    @property
+    def pictures(self) -> ImageFolder:
+        """The pictures that are read."""
+        return self.layout.train if self._part == "train" else self.layout.test
 
     @property
     def total(self) -> int:
@@ -66,26 +86,40 @@ class PictureSource(Source):
         return len(self.pictures)
 
     def chunks(self, rows: int, *, start: int = 0) -> Iterator[Chunk]:
-        """Yield `rows` pictures at a time; those in the test part of an MVTec layout have their kinds as labels."""
+        """Yield `rows` pictures at a time, with labels if the folder says which pictures are normal."""
         for first in range(start, len(self.pictures), rows):
             pictures = self.pictures[first : first + rows]
             labels = None
-            if self.layout is not None and self._part == "test":
-                labels = np.array([as_text(self.layout.kind_of(file)) for file in pictures.files])
+            if self.layout.is_labelled and self._part == "test":
+                labels = np.array([self.layout.kind_of(file) for file in pictures.files])
             names = [self.name_of(file) for file in pictures.files]
             yield Chunk(first, pictures, names, labels, first + rows)
 
-    def readable(self) -> tuple[ImageFolder, str | None]:
-        """Return the pictures that can be read, and a sentence about the others, if there are any.
+    def to_learn(self, normal: str | None, *, whole: bool, skip: bool) -> tuple[ImageFolder, list[str]]:
+        """Return the pictures to fit on, and what the user should know of them, as sentences.
+
+        Parameters
+        ----------
+        normal : str or None
+            The name of the folders of normal pictures, if their names do not say it.
+        whole : bool
+            Take all pictures of the part, whatever their labels are.
+        skip : bool
+            Leave out pictures that cannot be read.
 
         Raises
         ------
         InputError
-            If no picture can be read.
+            See `LabelledFolder.train`; or no picture can be read.
         """
-        pictures, failures = self.pictures.readable()
-        skipped = {self.name_of(file): skip_reason(file, reason) for file, reason in failures.items()}
-        return pictures, skipped_message(skipped) if skipped else None
+        layout = self.with_normal(normal).layout
+        pictures = layout.of_part(self._part) if whole else layout.train
+        notes = [] if whole else layout.doubts()
+        if skip:
+            pictures, failures = pictures.readable()
+            skipped = {self.name_of(file): skip_reason(file, reason) for file, reason in failures.items()}
+            notes += [skipped_message(skipped)] if skipped else []
+        return pictures, notes
 
     def name_of(self, file: Path) -> str:
         """Return the path of a picture relative to the root, with forward slashes, as text."""

@@ -9,6 +9,7 @@ from ..errors import InputError
 from .dialect import CSVDialect
 from .formats import TableFormat
 from .paths import Paths, paths_of, standard_input
+from .picture_files import why_not_read
 from .pictures import PictureSource
 from .source import Source, import_formats
 from .table import TableFile
@@ -31,7 +32,7 @@ def open_source(
     path : path, pattern or sequence of paths
         "-" is standard input. Several files must be tables with the same columns.
     part : {"train", "test"}
-        The part of a folder in MVTec layout to read.
+        Which pictures of a folder to read: normal ones to fit on, or those to score.
     size : int or (height, width), optional
         What pictures are resized to; 64 by default.
     dialect : CSVDialect, optional
@@ -71,6 +72,8 @@ def open_source(
     if found is None and path.is_dir():
         found = PictureSource
     if found is None:
+        if (reason := why_not_read(path.name)) and "converted" in reason:
+            raise InputError(f"{path} is {reason}.")
         of_tables = {suffix for cls in TableFormat.known for suffix in cls.suffixes}
         listed = sorted(of_tables | {suffix for cls in Source.known for suffix in cls.suffixes})
         raise InputError(

@@ -15,8 +15,9 @@ import pyarrow as pa
 from ..errors import InputError
 from .arrays import ArrayFile
 from .dialect import CSVDialect
-from .labels import closest
+from .labels import anomalous_rows, closest
 from .memory import MemorySource
+from .notes import in_words_of
 from .pictures import PictureSource, skip_reason, skipped_message
 from .registry import open_source
 from .said import NOTHING_SAID, read_as_said
@@ -80,8 +81,8 @@ class Stream:
     drop : sequence of str
         Columns of a table file to leave out.
     label : str or None
-        Column of a table file, or the key y of a .npz, that the chunks carry as labels. The pictures of an MVTec layout
-        carry their kinds, and data in memory the labels it was given with, in any case.
+        Column of a table file, or the key y of a .npz, that the chunks carry as labels. Pictures carry the names of
+        their folders if these say which pictures are normal, and data in memory the labels that it was given with.
     chunk_rows : int or None
         Rows or pictures in a chunk; by default 32768 or 64.
     on_error : {"stop", "skip"} or None
@@ -94,7 +95,7 @@ class Stream:
         Whether a row with a missing value in a column that had none in training is scored, as one with an unseen value,
         or cannot be scored.
     part : {"train", "test"}
-        The part of a folder in MVTec layout to read.
+        Which pictures of a folder to read; see `PictureSource`.
     start : int
         Where the first chunk begins: the `end` of another run's last chunk.
     keep : sequence of str
@@ -170,8 +171,10 @@ class Stream:
         if isinstance(self.source, ArrayFile):
             if self.label is not None and (self.label != "y" or self.source.labels is None):
                 raise InputError(f"{self.source.name} has no labels '{self.label}'; a .npz holds them under the key y.")
-        elif isinstance(self.source, PictureSource) and self.label is not None and not self.source.layout:
-            raise InputError(f"{self.source.name} is a folder of pictures without labels (no MVTec layout).")
+        elif isinstance(self.source, PictureSource) and self.label is not None:
+            raise InputError(
+                "--label names a column of a table; the labels of pictures are the names of their folders."
+            )
 
     @classmethod
     def of(cls, detector: Any, X: Any, y: Any = None) -> Stream:
@@ -244,21 +247,26 @@ class Stream:
         return [*skipped, *unseen, *(note.text(shell=True) for note in self.ranges.notes())]
 
     def normal_label(self, normal: str | None) -> str | None:
-        """Return the label of normal samples: the given one, else that of the fit, or "good" for a folder of pictures.
+        """Return the label of normal samples: the given one, else that of the fit of a table."""
+        said = self.detector.fitted_on_.get("file", NOTHING_SAID)
+        is_table = isinstance(self.source, TableFile)
+        return said["normal"] if is_table and normal is None and self.label == said["label"] else normal
+
+    def anomalous(self, labels: np.ndarray, normal: str | None) -> np.ndarray:
+        """Return which rows or pictures (n,) are anomalous, by the labels of the chunks; see `anomalous_rows`.
 
         Raises
         ------
         InputError
-            If a label is given for a folder of pictures, whose folders are the labels.
+            If the labels do not say what is normal, or all are of one kind.
         """
         if not isinstance(self.source, PictureSource):
-            said = self.detector.fitted_on_.get("file", NOTHING_SAID)
-            return said["normal"] if normal is None and self.label == said["label"] else normal
-        if self.label is not None or normal is not None:
-            raise InputError(
-                "--label and --normal are for tables; in a folder of pictures in MVTec layout test/good is normal."
-            )
-        return "good"
+            try:
+                return anomalous_rows(labels, normal, self.source.name)
+            except InputError as error:
+                is_image = self.detector.preprocessor_.spec_.is_image
+                raise InputError(in_words_of(str(error), is_image=is_image)) from None
+        return self.source.with_normal(normal).layout.anomalous(labels)
 
     def carry(self, *, everything: bool = False) -> pa.Schema:
         """Let the chunks of a table file carry the keys of its rows and the columns in `keep`; other sources have none.

@@ -242,14 +242,17 @@ def test_folder_without_pictures(refused, tmp_path):
     refused("fit", tmp_path / "folder", "-m", tmp_path / "m", *TINY, words="no pictures")
 
 
-def test_evaluating_a_folder_that_is_not_in_mvtec_layout(refused, picture_model, pictures):
-    refused("evaluate", pictures, "-m", picture_model, words="MVTec layout")
+def test_evaluating_a_folder_without_labels(refused, picture_model, pictures):
+    refused("evaluate", pictures, "-m", picture_model, words=("no labels", "--normal NAME"))
 
 
-def test_mask_that_is_missing(refused, data, picture_model, tmp_path):
+def test_a_mask_that_is_missing_is_named_and_ends_nothing(run, data, picture_model, tmp_path):
     shutil.copytree(data / "parts", tmp_path / "parts")
     (tmp_path / "parts" / "ground_truth" / "scratch" / "2_mask.png").unlink()
-    refused("evaluate", tmp_path / "parts", "-m", picture_model, words="2_mask.png")
+    done = run("evaluate", tmp_path / "parts", "-m", picture_model)
+    assert "1 defective pictures have no mask; figures of pixels leave them out: scratch/2.png" in done.stderr
+    assert "pixel AUROC" in done.stdout
+    assert done.stdout.startswith("8 pictures, 4 anomalous")
 
 
 # ------------------------------------------------------------------ models

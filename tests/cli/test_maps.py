@@ -6,7 +6,8 @@ from PIL import Image
 import anogan
 from anogan import Chunk, MapWriter
 from anogan.evaluation.metrics import pixel_maps
-from anogan.reporting.maps import contour
+from anogan.reporting.maps import contour, drawn
+from anogan.scoring.calibration import Calibration
 
 CYAN = (0, 255, 255)
 
@@ -17,8 +18,13 @@ def cyan(file):
         return (np.asarray(picture) == CYAN).all(-1)
 
 
-def written(folder, values, **options):
-    with MapWriter(str(folder), **options) as writer:
+def calibrated(start, threshold):
+    none = np.empty(0)
+    return Calibration(none, none, none, 0.0, map_threshold=threshold, map_start=start)
+
+
+def written(folder, values, start=0.5, threshold=1.0):
+    with MapWriter(str(folder), calibrated(start, threshold)) as writer:
         writer.write(Chunk(0, np.zeros((1, 1, *values.shape))), values[None])
     return writer
 
@@ -42,10 +48,24 @@ def test_a_contour_can_be_seen_in_a_large_picture_and_does_not_frame_it():
     assert not contour(region)[-1, 210:390].any()
 
 
-def test_without_a_threshold_there_is_no_contour(tmp_path):
-    writer = written(tmp_path, np.arange(192.0).reshape(12, 16), threshold=None)
-    assert not cyan(tmp_path / "row_000000_overlay.png").any()
-    assert "contour" not in writer.scale_note()
+def test_a_picture_keeps_its_own_colours_where_its_map_is_low_and_is_never_darkened():
+    picture = np.random.default_rng(0).uniform(0.1, 0.6, size=(3, 12, 16))
+    values = np.zeros((12, 16))
+    values[:, 8:] = np.linspace(0.5, 0.99, 8)
+    overlay = drawn(picture, values, 0.5, 1.0)
+    np.testing.assert_allclose(overlay[:, :9], picture.transpose(1, 2, 0)[:, :9], atol=1e-6)
+    assert (overlay[:, 9:, 0] > picture[0, :, 9:]).all()
+
+
+def test_the_same_map_has_the_same_colours_alone_and_beside_a_bad_one(tmp_path):
+    weak, strong = np.full((12, 16), 0.8), np.full((12, 16), 40.0)
+    pictures = np.random.default_rng(0).random((2, 1, 12, 16))
+    found = []
+    for name, rows in {"alone": [0], "beside": [1, 0]}.items():
+        with MapWriter(str(tmp_path / name), calibrated(0.5, 1.0)) as writer:
+            writer.write(Chunk(0, pictures[[0] * len(rows)]), np.stack([(weak, strong)[row] for row in rows]))
+        found.append((tmp_path / name / f"row_{len(rows) - 1:06d}_overlay.png").read_bytes())
+    assert found[0] == found[1]
 
 
 def test_raw_maps_in_either_format_are_the_errors(run, data, picture_model, tmp_path):

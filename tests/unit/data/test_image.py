@@ -124,7 +124,7 @@ def test_sixteen_bits_keep_their_depth_and_range(tmp_path):
 
 
 def test_files_are_found_recursively_sorted_and_by_extension(tmp_path):
-    for name in ("b/2.png", "b/1.PNG", "a/9.jpg", "b/._1.png", ".hidden.png", "b/notes.txt", "z.gif"):
+    for name in ("b/2.png", "b/1.PNG", "a/9.jpg", "b/._1.png", ".hidden.png", "b/notes.txt", "z.svg", ".c/3.png"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         corner_picture().save(tmp_path / name, format="png")
     folder = ImageFolder(tmp_path)
@@ -224,10 +224,15 @@ def test_a_folder_of_broken_files_is_refused(tmp_path):
         ImageFolder(tmp_path).channels  # noqa: B018
     with pytest.raises(InputError, match=r"a\.png"):
         ImageFolder(tmp_path).readable()
-    Image.fromarray(np.zeros((4, 4), dtype=np.float32)).save(tmp_path / "a.tif")
-    folder = ImageFolder([tmp_path / "a.tif"])
-    with pytest.raises(InputError, match="floating-point"):
-        folder[0]
+
+
+def test_floats_in_a_file_are_fractions_or_refused(tmp_path):
+    Image.fromarray(np.full((4, 4), 0.25, dtype=np.float32)).save(tmp_path / "a.tif")
+    Image.fromarray(np.full((4, 4), 64.0, dtype=np.float32)).save(tmp_path / "b.tif")
+    folder = ImageFolder(tmp_path, size=2)
+    assert (folder[0] == 0.25).all()
+    with pytest.raises(InputError, match=r"b\.tif: holds floats from 64 to 64"):
+        folder[1]
 
 
 def test_a_vanished_file_is_named(tmp_path):

@@ -75,7 +75,7 @@ def test_masks_of_an_mvtec_folder_are_compared_in_the_same_pass(tmp_path, monkey
         Image.fromarray(mask).save(tmp_path / "ground_truth" / "scratch" / f"{i}_mask.png")
     folder = anogan.ImageFolder(tmp_path / "train", size=8)
     detector = anogan.GANomaly(**anogan.GANomaly.tiny, random_state=0).fit(folder)
-    layout = anogan.MVTecFolder(tmp_path, size=8)
+    layout = anogan.LabelledFolder(tmp_path, size=8)
     maps = metrics.pixel_maps(detector.explain(layout.test))
     expected = metrics.PixelCurve()
     for file, values in zip(layout.test.files, maps, strict=True):

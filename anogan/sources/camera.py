@@ -1,0 +1,110 @@
+"""Single pictures as a camera's program holds them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from ..errors import InputError
+from .images import ImageFolder, fitted
+
+_DEPTHS = {"uint8": None, "uint16": 65535.0}  # dtype -> full range of values that are read as fractions
+
+
+def frame_pixels(picture: Any, shape: tuple[int, int, int], *, bgr: bool) -> np.ndarray:
+    """Return a picture's pixels (C, H, W) as `ImageFolder.decode` reads those of a file.
+
+    Parameters
+    ----------
+    picture : path, PIL image, or array (H, W) or (H, W, C)
+        C is 1, 3 or 4 (with transparency). The array has dtype uint8 or uint16, or floats from 0 to 1.
+    shape : (C, H, W)
+        What the model needs.
+    bgr : bool
+        Whether the channels of an array are blue, green, red, as OpenCV's are.
+
+    Raises
+    ------
+    InputError
+        If it is no such picture.
+    """
+    if isinstance(picture, str | os.PathLike):
+        _no_order(bgr)
+        return ImageFolder([Path(picture)]).resized(shape).decode(0)
+    try:
+        if isinstance(picture, Image.Image):
+            _no_order(bgr)
+            return fitted(_upright(picture), shape)
+        return _of_array(np.asarray(picture), shape, bgr=bgr)
+    except InputError as error:
+        raise InputError(f"The picture {error}" if str(error)[:1].islower() else str(error)) from None
+
+
+def _no_order(bgr: bool) -> None:
+    if bgr:
+        raise InputError("bgr=True is for arrays; a file or a PIL image says itself what its channels are.")
+
+
+def _upright(picture: Image.Image) -> Image.Image:
+    from PIL import ImageOps
+
+    return ImageOps.exif_transpose(picture)
+
+
+def _of_array(pixels: np.ndarray, shape: tuple[int, int, int], *, bgr: bool) -> np.ndarray:
+    if pixels.ndim not in (2, 3) or 0 in pixels.shape:
+        raise InputError(
+            f"One picture is an array (H, W) or (H, W, C); this one has shape {pixels.shape}. For many pictures use "
+            "anomaly_score."
+        )
+    if pixels.ndim == 3 and pixels.shape[-1] not in (1, 3, 4):
+        channels_first = " Its channels come first: move them last with picture.transpose(1, 2, 0)."
+        raise InputError(
+            f"One picture is an array (H, W) or (H, W, C) with 1, 3 or 4 channels; this one has shape {pixels.shape}."
+            + channels_first * (pixels.shape[0] in (1, 3, 4))
+        )
+    if pixels.ndim == 3 and pixels.shape[-1] == 1:
+        pixels = pixels[..., 0]
+    if bgr:
+        if pixels.ndim == 2:
+            raise InputError("bgr=True is for pictures of 3 or 4 channels; this one is grey.")
+        pixels = pixels[..., [2, 1, 0, *range(3, pixels.shape[-1])]]
+    if pixels.dtype == bool:
+        pixels = pixels * np.uint8(255)
+    if pixels.dtype == np.uint8:
+        return fitted(Image.fromarray(np.ascontiguousarray(pixels)), shape)
+    return _of_fractions(_fractions(pixels), shape)
+
+
+def _fractions(pixels: np.ndarray) -> np.ndarray:
+    """Return the values as float32 in [0, 1]."""
+    if pixels.dtype == np.uint16:
+        return pixels.astype(np.float32) / 65535.0
+    if pixels.dtype.kind != "f":
+        raise InputError(f"A picture has dtype uint8 or uint16, or floats from 0 to 1; this one has {pixels.dtype}.")
+    low, high = float(pixels.min()), float(pixels.max())
+    if not (low >= 0 and high <= 1):  # also for NaN
+        raise InputError(
+            f"A picture of floats has values from 0 to 1; this one has {low:.4g} to {high:.4g}. Divide it by 255, or "
+            "give it as uint8."
+        )
+    return pixels.astype(np.float32)
+
+
+def _of_fractions(values: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
+    """Resize each channel by itself, since Pillow has no colour of more than 8 bits."""
+    if values.ndim == 2:
+        return fitted(Image.fromarray(values), shape)
+    if values.shape[-1] == 4:  # transparency over black, as in files
+        values = values[..., :3] * values[..., 3:]
+    one = (1, *shape[1:])
+    channels = [fitted(Image.fromarray(np.ascontiguousarray(values[..., c])), one)[0] for c in range(3)]
+    if shape[0] == 3:
+        return np.stack(channels)
+    if (values.max(-1) - values.min(-1)).max() > 0.01:
+        raise InputError("The picture is coloured, but the model takes grey ones. Convert it first.")
+    return np.stack(channels).mean(0, keepdims=True, dtype=np.float32)

@@ -1,0 +1,275 @@
+"""Folders of pictures whose inner folders say which pictures are normal, and what to train on and to test."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import InputError
+from .class_names import are_opposites, holds_masks, is_neutral, means_normal, part_of
+from .images import ImageFolder
+from .labels import closest
+from .masks import Masks, without_masks
+from .picture_files import find_pictures, left_out_words
+from .writing import as_text
+
+OUTSIDE = "."
+"""The label of pictures outside of the labelled folders."""
+_LISTED = 10
+
+
+class LabelledFolder:
+    """A folder of pictures, with labels if the names of the folders in it say which pictures are normal.
+
+    ``OK`` and ``NG``, ``good`` and ``scratch``, ``normal`` and ``defect``, ``i.O.`` and ``n.i.O.`` and the like are
+    recognised in any case and at any depth, and so are folders for training and testing. The layout of MVTec AD is one
+    of these: ``train/good``, ``test/good``, ``test/<kind of defect>``, ``ground_truth/<kind>/<name>_mask.png``.
+
+    Parameters
+    ----------
+    path : path
+        The folder, or a single picture.
+    normal : str, optional
+        The name of the folders of normal pictures, if their names do not say it; "." for the pictures outside of the
+        other folders.
+    size : int or (height, width), optional
+        Size to which pictures are resized.
+
+    Attributes
+    ----------
+    kinds : Counter
+        Label -> number of pictures. The label is a folder's name, or `OUTSIDE`.
+    normal_kinds : list of str
+        The labels of normal pictures; empty if they are not known.
+    left_out : Counter
+        Why other files are not read, and how many.
+
+    Raises
+    ------
+    InputError
+        If there are no pictures, or there is no folder called `normal`.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str], *, normal: str | None = None, size: int | tuple[int, int] | None = None
+    ) -> None:
+        self.path, self._size, self.normal = Path(path), size, normal
+        self.root = self.path.parent if self.path.is_file() else self.path
+        found = find_pictures(self.path)
+        self.left_out = found.left_out
+        self.files, masks = without_masks(found.files, self.root)
+        self._folders: dict[Path, tuple[str | None, tuple[str, ...]]] = {}
+        depths = [depth for file in self.files if (depth := self._depth(self._place(file)[1])) is not None]
+        self._level = min(depths, default=0 if normal == OUTSIDE else None)
+        self.kinds = Counter(self.kind_of(file) for file in self.files) if self._level is not None else Counter()
+        self.normal_kinds = [kind for kind in self.kinds if self._is_normal(kind)]
+        if normal is not None and not self.normal_kinds:
+            names = sorted({name for file in self.files for name in self._place(file)[1]})
+            raise InputError(f"{self._name} has no folder '{normal}' with pictures.{closest(normal, names)}")
+        self._masks_found = len(masks)
+        self._masks = Masks(masks, self.files, lambda file: self._place(file)[1])
+
+    @cached_property
+    def train(self) -> ImageFolder:
+        """Normal pictures to fit on: those of the training part if there is one.
+
+        Raises
+        ------
+        InputError
+            If the names of the folders say that there are defective pictures, but not which ones are normal.
+        """
+        part = self._of_part("train")
+        if not self.normal_kinds:
+            self._check_not_doubtful(part)
+            return self._pictures(part)
+        labels = {self.kind_of(file) for file in part}
+        if labels == {OUTSIDE} or not (
+            labels & set(self.normal_kinds) or any(means_normal(k) is False for k in labels)
+        ):
+            return self._pictures(part)  # only the test part has labels
+        chosen = [file for file in part if self.kind_of(file) in self.normal_kinds]
+        if not chosen:
+            raise InputError(f"{self._name} has no normal pictures to learn from; it has {self._listed(part)}.")
+        return self._pictures(chosen)
+
+    @cached_property
+    def test(self) -> ImageFolder:
+        """Pictures to score, normal and defective: those of the test part if there is one."""
+        return self.of_part("test")
+
+    def of_part(self, part: str) -> ImageFolder:
+        """Return all pictures of the part "train" or "test"; all of the folder if it is not divided."""
+        is_divided = any(self._place(file)[0] == "train" for file in self.files)
+        return self._pictures(self._of_part(part) if part == "train" or is_divided else self.files)
+
+    @property
+    def is_labelled(self) -> bool:
+        """Whether it is known which pictures are normal."""
+        return bool(self.normal_kinds)
+
+    @property
+    def has_masks(self) -> bool:
+        """Whether there are masks."""
+        return bool(self._masks)
+
+    def check_labelled(self) -> None:
+        """Raise `InputError` if it is not known which pictures are normal."""
+        if not self.is_labelled:
+            raise InputError(
+                f"{self._name} has no labels: none of its folders has a name such as good, OK or normal, which would "
+                "say which pictures are normal. Give this name (on the command line with --normal NAME)."
+            )
+
+    def labelled(self, labels: np.ndarray) -> np.ndarray:
+        """Return which labels (n,) say whether the picture is normal: bool (n,)."""
+        return np.asarray((labels != OUTSIDE) | (OUTSIDE in self.normal_kinds))
+
+    def anomalous(self, labels: np.ndarray) -> np.ndarray:
+        """Return which labels (n,) are not those of normal pictures: bool (n,).
+
+        Raises
+        ------
+        InputError
+            If all pictures are of one kind.
+        """
+        found = ~np.isin(labels, self.normal_kinds)
+        if found.all() or not found.any():
+            only = "defective" if found.all() else "normal"
+            raise InputError(f"All {len(labels):,} pictures of {self._name} are {only}; both kinds are needed.")
+        return found
+
+    def kind_of(self, file: Path) -> str:
+        """Return the label of a picture."""
+        kinds = self._place(file)[1]
+        return kinds[self._level] if self._level is not None and self._level < len(kinds) else OUTSIDE
+
+    def mask_of(self, file: Path) -> np.ndarray | None:
+        """Return where a picture is defective, bool (H, W): nowhere if it is normal; None if it has no mask.
+
+        Raises
+        ------
+        InputError
+            If a mask cannot be read.
+        """
+        if self.kind_of(file) in self.normal_kinds:
+            return np.zeros(ImageFolder([file]).original_size(0), dtype=bool)
+        return self._masks.of(file)
+
+    def doubts(self) -> list[str]:
+        """Return what a user who fits on this folder should know of its pictures, as sentences."""
+        part, learned = self._of_part("train"), self.train.files
+        chosen, notes = set(learned), []
+        others = Counter(self.kind_of(file) for file in part if file not in chosen)
+        if others:
+            normal = sorted({self.kind_of(file) for file in learned})
+            notes.append(
+                f"{self._name}: only the {len(learned):,} normal pictures, in {_names(normal)}, are learned; those in "
+                f"{_counts(others)} are left out."
+            )
+        elif not self.normal_kinds:
+            names = Counter(self._place(file)[1][0] for file in learned if self._place(file)[1])
+            if len(names) > 1 or (names and names.total() < len(learned)):
+                notes.append(
+                    f"{self._name}: the pictures in {_counts(names)} are all learned as normal. If only some of them "
+                    "are, name their folder instead (or on the command line give --normal NAME)."
+                )
+        is_split = self._place(part[0])[0] == "train"
+        if outside := sum(self._place(file)[0] is None or not is_split for file in set(self.files) - set(part)):
+            notes.append(f"{self._name}: {outside:,} pictures outside of the training part are left out.")
+        left_out = self.left_out + Counter({"masks": 0 if is_split else self._masks_found})
+        if left_out:
+            notes.append(f"{self._name}: files that are not read as pictures: {left_out_words(left_out)}.")
+        return notes
+
+    @property
+    def _name(self) -> str:
+        return as_text(str(self.path))
+
+    def _pictures(self, files: list[Path]) -> ImageFolder:
+        return ImageFolder(files, size=self._size)
+
+    def _of_part(self, part: str) -> list[Path]:
+        """Return the pictures of a part, else those that belong to no part, else all."""
+        for wanted in (part, None):
+            if files := [file for file in self.files if self._place(file)[0] == wanted]:
+                return files
+        return self.files
+
+    def _place(self, file: Path) -> tuple[str | None, tuple[str, ...]]:
+        """Return the part that a file belongs to, and the folders that can say what kind of picture it is."""
+        folder = file.parent
+        if folder not in self._folders:
+            names = folder.relative_to(self.root).parts
+            part = next((index for index, name in enumerate(names) if part_of(name)), None)
+            kinds = tuple(
+                as_text(name)
+                for index, name in enumerate(names)
+                if index != part and not is_neutral(name) and holds_masks(name) is False
+            )
+            self._folders[folder] = (None if part is None else part_of(names[part])), kinds
+        return self._folders[folder]
+
+    def _depth(self, kinds: tuple[str, ...]) -> int | None:
+        known = (self._is_known(name) for name in kinds)
+        return next((depth for depth, found in enumerate(known) if found), None)
+
+    def _is_known(self, name: str) -> bool:
+        return self._is_normal(name) if self.normal is not None else means_normal(name) is not None
+
+    def _is_normal(self, name: str) -> bool:
+        if self.normal is not None:
+            return name.casefold() == self.normal.casefold()
+        return means_normal(name) is True
+
+    def _check_not_doubtful(self, part: list[Path]) -> None:
+        names = {self._place(file)[1][0] for file in part if self._place(file)[1]}
+        if self.kinds or are_opposites(names):
+            found = self.kinds or Counter(self._place(file)[1][0] for file in part if self._place(file)[1])
+            raise InputError(
+                f"{self._name} has folders for different kinds of pictures: {_counts(found)}. Say which holds the "
+                "normal ones: name this folder itself, or give its name (on the command line with --normal NAME, which "
+                "is . for the pictures in none of these)."
+            )
+
+    def _listed(self, files: list[Path]) -> str:
+        return _counts(Counter(self.kind_of(file) for file in files))
+
+
+def normal_pictures(folder: ImageFolder) -> tuple[ImageFolder, list[str]]:
+    """Return the pictures of a folder to fit on, and what the user should know of them, as sentences.
+
+    Of a folder with labels these are the normal ones. Files that were named one by one are all taken.
+
+    Raises
+    ------
+    InputError
+        See `LabelledFolder.train`.
+    """
+    if folder.path is None:
+        defective = [file for file in folder.files if any(means_normal(name) is False for name in file.parts[:-1])]
+        if not defective or len(defective) == len(folder):
+            return folder, []
+        name = as_text(defective[0].parent.name)
+        return folder, [
+            f"{len(defective):,} of {len(folder):,} pictures lie in folders such as '{name}', and are learned."
+        ]
+    layout = LabelledFolder(folder.path)
+    return folder.only(layout.train.files), layout.doubts()
+
+
+def _counts(found: Counter[str]) -> str:
+    listed = [f"{_quoted(name)} ({count:,})" for name, count in found.most_common(_LISTED)]
+    more = f" and {len(found) - _LISTED} more" if len(found) > _LISTED else ""
+    return ", ".join(listed) + more
+
+
+def _names(names: list[str]) -> str:
+    return ", ".join(map(_quoted, names[:_LISTED])) + (f" and {len(names) - _LISTED} more" * (len(names) > _LISTED))
+
+
+def _quoted(name: str) -> str:
+    return "none of these" if name == OUTSIDE else f"'{name}'"

@@ -1,0 +1,117 @@
+"""Masks of defects: which files are masks, which picture each belongs to, and where a picture is defective."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from .class_names import holds_masks
+from .images import read_picture
+
+_ENDING = re.compile(r"(.+?)[-_ .](masks?|maske|gt|ground_?truth|labels?|seg|segmentation)([-_]?\d+)?", re.IGNORECASE)
+
+
+def without_masks(files: list[Path], root: Path) -> tuple[list[Path], list[Path]]:
+    """Divide the pictures in a folder into pictures and masks.
+
+    Masks lie in a folder such as ``ground_truth`` or ``masks``, or beside a picture under its name with an ending such
+    as ``_mask`` or ``_gt``. If all files are such, they are pictures.
+    """
+    folders = {folder: _of_masks(folder.relative_to(root).parts) for folder in {file.parent for file in files}}
+    stems = {(file.parent, file.stem.casefold()) for file in files if folders[file.parent] is False}
+    names = {stem for _, stem in stems}  # those of all folders, for masks in a folder such as labels
+    pictures: list[Path] = []
+    masks: list[Path] = []
+    for file in files:
+        stem = _stem(file)
+        ends_so = stem != file.stem.casefold()
+        beside = (file.parent, stem) in stems or (folders[file.parent] is None and stem in names)
+        is_mask = folders[file.parent] or (ends_so and beside)
+        (masks if is_mask else pictures).append(file)
+    return (pictures, masks) if pictures else (files, [])
+
+
+class Masks:
+    """The masks of the pictures in a folder.
+
+    Parameters
+    ----------
+    masks, pictures : list of Path
+    kinds_of : function of Path -> tuple of str
+        The folders that a file lies in and that say what kind of picture it is, without those of masks.
+    """
+
+    def __init__(
+        self, masks: list[Path], pictures: Sequence[Path], kinds_of: Callable[[Path], tuple[str, ...]]
+    ) -> None:
+        self._kinds_of = kinds_of
+        self._files: dict[tuple[tuple[str, ...], str], list[Path]] = defaultdict(list)
+        for file in masks:
+            kinds = _folded(kinds_of(file))
+            self._files[kinds, _stem(file)].append(file)
+            if kinds:  # several masks of one picture in a folder with its name
+                self._files[kinds[:-1], kinds[-1]].append(file)
+        self._stems = Counter(file.stem.casefold() for file in pictures) if masks else Counter()
+
+    def __bool__(self) -> bool:
+        return bool(self._files)
+
+    def of(self, picture: Path) -> np.ndarray | None:
+        """Return where a picture is defective, bool (H, W), by all its masks together; None if it has none.
+
+        Raises
+        ------
+        InputError
+            If a mask cannot be read; the message names it.
+        """
+        stem = picture.stem.casefold()
+        files = self._files.get((_folded(self._kinds_of(picture)), stem))
+        if files is None and self._stems[stem] == 1:  # masks of all kinds in one folder
+            files = self._files.get(((), stem))
+        if not files:
+            return None
+        regions = [read_picture(file, _region) for file in files]
+        whole: np.ndarray = regions[0]
+        for region in regions[1:]:
+            whole = whole | (region if region.shape == whole.shape else _at_size(region, whole.shape))
+        return whole
+
+
+def _of_masks(folders: Sequence[str]) -> bool | None:
+    found = [holds_masks(name) for name in folders]
+    return True if True in found else None if None in found else False
+
+
+def _stem(file: Path) -> str:
+    """Return the name of the picture that a mask belongs to, in lower case."""
+    ending = _ENDING.fullmatch(file.stem)
+    return (ending[1] if ending else file.stem).casefold()
+
+
+def _folded(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(name.casefold() for name in names)
+
+
+def _region(picture: Image.Image) -> np.ndarray:
+    """Return which pixels a mask marks: those that are not black, or where all are black those that are not clear."""
+    lossy = picture.format in ("JPEG", "MPO")
+    clear = None
+    if picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+        clear = np.asarray(picture.getchannel("A")) == 0
+    values = np.asarray(picture if picture.mode in ("I;16", "I", "F") else picture.convert("RGB"))
+    marked = values > values.max() / 2 if lossy else values > 0
+    marked = marked.any(-1) if marked.ndim == 3 else marked
+    if clear is None:
+        return np.asarray(marked)
+    shown = marked & ~clear
+    return shown if shown.any() else ~clear if clear.any() else shown
+
+
+def _at_size(region: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    return np.asarray(Image.fromarray(region).resize((shape[1], shape[0]), Image.Resampling.NEAREST))

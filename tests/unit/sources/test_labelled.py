@@ -1,0 +1,217 @@
+"""Folders of pictures: which are normal by the names of folders, which are masks, and which files are left out."""
+
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from anogan import ImageFolder, InputError, LabelledFolder, PictureSource
+from anogan.sources.class_names import means_normal
+from anogan.sources.picture_files import find_pictures
+
+
+def save(path: Path, value: int = 100, size: tuple[int, int] = (8, 6), **options) -> None:
+    """A grey picture of one value; masks have 255 in the first row."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.full(size, value, np.uint8)).save(path, **options)
+
+
+def save_mask(path: Path, size: tuple[int, int] = (8, 6)) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.zeros(size, np.uint8)
+    pixels[0] = 255
+    Image.fromarray(pixels).save(path)
+
+
+def make(root: Path, **numbers: int) -> Path:
+    """Folders with so many pictures each; "/" in a name is written as "__"."""
+    for name, count in numbers.items():
+        for number in range(count):
+            save(root / name.replace("__", "/") / f"{number}.png")
+    return root
+
+
+def learned(root: Path, **options) -> set[str]:
+    source = PictureSource(root, part="train", **options)
+    return {file.relative_to(root).parent.as_posix() for file in source.pictures.files}
+
+
+NORMAL = (
+    "good", "OK", "Ok_1", "okay", "Normal", "PASS", "passed", "i.O.", "iO", "i. O.", "IO", "in Ordnung", "Gut",
+    "gutteile", "fehlerfrei", "ohne_Fehler", "no_defect", "non-defective", "defect-free", "ok_front", "01_OK",
+    "unbeschädigt", "GoodParts",
+)  # fmt: skip
+DEFECTIVE = (
+    "NG", "NOK", "bad", "Defect", "defective", "fail", "REJECT", "n.i.O.", "niO", "NIO", "n. i. O.", "nicht_i.O.",
+    "nicht in Ordnung", "not ok", "NotOK", "non_ok", "Schlecht", "Ausschuß", "fehlerhaft", "beschädigt", "anomaly",
+    "def_front",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("names", "meaning"), [(NORMAL, True), (DEFECTIVE, False), (("lot1", "0", "cam_left"), None)])
+def test_names_of_folders_say_what_is_normal(names, meaning):
+    assert {name: means_normal(name) for name in names} == dict.fromkeys(names, meaning)
+
+
+@pytest.mark.parametrize(
+    ("folders", "expected"),
+    [
+        ({"OK": 3, "NG": 2}, {"OK"}),
+        ({"good": 3, "Bad": 2, "scratch": 1}, {"good"}),
+        ({"normal": 3, "defect": 2}, {"normal"}),
+        ({"Pass": 3, "FAIL": 2}, {"Pass"}),
+        ({"i.O.": 3, "n.i.O.": 2}, {"i.O."}),
+        ({"line1__OK": 2, "line1__NG": 2, "line2__ok": 2}, {"line1/OK", "line2/ok"}),
+        ({"train__good": 3, "test__good": 2, "test__hole": 2, "ground_truth__hole": 2}, {"train/good"}),
+        ({"train__ok_front": 3, "train__def_front": 2, "test__ok_front": 2}, {"train/ok_front"}),
+        ({"train": 3, "test__good": 2, "test__bad": 1}, {"train"}),
+        ({"Data__Images__Normal": 3, "Data__Images__Anomaly": 2, "Data__Masks__Anomaly": 2}, {"Data/Images/Normal"}),
+        ({"OK": 3}, {"OK"}),
+    ],
+)
+def test_only_normal_pictures_are_learned(tmp_path, folders, expected):
+    assert learned(make(tmp_path, **folders)) == expected
+    folder, _ = PictureSource(tmp_path, part="train").to_learn(None, whole=False, skip=False)
+    assert len(folder) == sum(len(ImageFolder(tmp_path / name)) for name in expected)
+    assert not folder.has_size  # a detector reads them at its own size
+
+
+def test_what_is_left_out_is_said_with_numbers(tmp_path):
+    make(tmp_path, OK=3, NG=2)
+    (note,) = LabelledFolder(tmp_path).doubts()
+    assert "only the 3 normal pictures, in 'OK', are learned; those in 'NG' (2) are left out" in note
+
+
+@pytest.mark.parametrize(
+    ("folders", "chosen", "expected"),
+    [
+        ({"0": 3, "1": 2}, "0", {"0"}),
+        ({"Positive": 3, "Negative": 2}, "negative", {"Negative"}),
+        ({"NG": 2, "lot1": 3}, "lot1", {"lot1"}),
+        ({"scratch": 2, "dent": 1, "plain": 2}, "plain", {"plain"}),
+    ],
+)
+def test_it_is_asked_which_are_normal_if_names_do_not_say_it(tmp_path, folders, chosen, expected):
+    make(tmp_path, **folders)
+    with pytest.raises(InputError, match="--normal NAME"):
+        learned(tmp_path)
+    assert learned(tmp_path, normal=chosen) == expected
+
+
+def test_pictures_beside_a_folder_of_defects_are_chosen_by_a_dot(tmp_path):
+    make(tmp_path, NG=2)
+    save(tmp_path / "1.png")
+    with pytest.raises(InputError, match="--normal"):
+        learned(tmp_path)
+    assert learned(tmp_path, normal=".") == {"."}
+
+
+def test_unknown_folders_are_learned_whole_with_a_warning(tmp_path):
+    make(tmp_path, lot1=3, lot2=2)
+    assert learned(tmp_path) == {"lot1", "lot2"}
+    (note,) = LabelledFolder(tmp_path).doubts()
+    assert "'lot1' (3), 'lot2' (2) are all learned as normal" in note
+    with pytest.raises(InputError, match=r"no folder 'lot3' with pictures\. Did you mean 'lot[12]'"):
+        learned(tmp_path, normal="lot3")
+
+
+def test_masks_are_no_pictures_and_belong_to_their_pictures(tmp_path):
+    make(tmp_path, train__good=2, test__good=2, test__hole=3)
+    save_mask(tmp_path / "ground_truth" / "hole" / "0_mask.png")
+    save_mask(tmp_path / "ground_truth" / "hole" / "1_gt.bmp")
+    layout = LabelledFolder(tmp_path)
+    assert len(layout.files) == 7
+    masks = [layout.mask_of(file) for file in layout.test.files if layout.kind_of(file) == "hole"]
+    assert [None if mask is None else int(mask.sum()) for mask in masks] == [6, 6, None]  # the last has none
+    good = next(file for file in layout.test.files if layout.kind_of(file) == "good")
+    assert not layout.mask_of(good).any()
+
+
+def test_masks_beside_pictures_and_several_of_one_picture_are_found(tmp_path):
+    make(tmp_path, good=2, bad=2)
+    save_mask(tmp_path / "bad" / "0_label.bmp")
+    pixels = np.zeros((8, 6), np.uint8)
+    for row in (1, 2):
+        pixels[:] = 0
+        pixels[row] = 255
+        (tmp_path / "masks" / "bad" / "1").mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(tmp_path / "masks" / "bad" / "1" / f"00{row}.png")
+    layout = LabelledFolder(tmp_path)
+    assert len(layout.files) == 4
+    assert [int(layout.mask_of(tmp_path / "bad" / f"{n}.png").sum()) for n in (0, 1)] == [6, 12]
+
+
+def test_a_mask_in_the_alpha_channel_is_read(tmp_path):
+    make(tmp_path, good=1, bad=2)
+    for number, grey in enumerate((0, 255)):
+        pixels = np.full((8, 6, 4), grey, np.uint8)
+        pixels[..., 3] = 0
+        pixels[3, :, 3] = 255
+        (tmp_path / "masks").mkdir(exist_ok=True)
+        Image.fromarray(pixels).save(tmp_path / "masks" / f"bad_{number}.png")
+        save(tmp_path / "bad" / f"bad_{number}.png")
+    layout = LabelledFolder(tmp_path)
+    assert [int(layout.mask_of(tmp_path / "bad" / f"bad_{n}.png").sum()) for n in (0, 1)] == [6, 6]
+
+
+def test_a_folder_of_masks_alone_holds_pictures(tmp_path):
+    make(tmp_path, masks=2)
+    assert len(LabelledFolder(tmp_path).files) == 2
+
+
+def test_files_that_are_not_read_are_counted_by_reason(tmp_path):
+    for suffix in ("jfif", "jpe", "gif", "jp2", "ppm", "tga", "PNG"):
+        save(tmp_path / f"read.{suffix}", format="jpeg" if suffix in ("jfif", "jpe") else None)
+    for name in ("a.heic", "b.dcm", "c.txt", "d", "Thumbs.db", ".DS_Store", ".e.png"):
+        (tmp_path / name).write_text("")
+    save(tmp_path / ".cache" / "f.png")
+    save(tmp_path / "__MACOSX" / "g.png")
+    (tmp_path / "h.png").symlink_to(tmp_path / "nowhere.png")
+    found = find_pictures(tmp_path)
+    assert len(found.files) == 7
+    assert [ImageFolder([file]).decode(0).shape for file in found.files] == [(1, 64, 64)] * 7
+    words = {"in a hidden folder": 2, "hidden": 1, ".txt": 1, "without a suffix": 1, "a link that leads nowhere": 1}
+    assert {reason: count for reason, count in found.left_out.items() if "must be converted" not in reason} == words
+    assert sum(found.left_out.values()) == 8
+    (note,) = LabelledFolder(tmp_path).doubts()
+    assert "1 .heic (HEIC, which must be converted to PNG or TIFF first)" in note
+
+
+def test_a_folder_without_pictures_says_what_it_holds(tmp_path):
+    (tmp_path / "a.dcm").write_text("")
+    with pytest.raises(InputError, match=r"holds no pictures .* It holds 1 \.dcm \(DICOM"):
+        ImageFolder(tmp_path)
+
+
+def test_linked_folders_are_read_once_and_circles_end(tmp_path):
+    make(tmp_path, real=2)
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "linked").symlink_to(tmp_path / "real", target_is_directory=True)
+    (tmp_path / "set" / "twice").symlink_to(tmp_path / "real", target_is_directory=True)
+    (tmp_path / "real" / "circle").symlink_to(tmp_path / "set", target_is_directory=True)
+    found = find_pictures(tmp_path / "set")
+    assert [file.parent.name for file in found.files] == ["linked", "linked"]
+    assert found.left_out["in a folder that is linked twice"] == 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
+def test_names_that_are_not_utf_8_are_read_and_written_as_text(tmp_path):
+    folder = os.fsencode(tmp_path) + b"/OK \xe4"
+    os.mkdir(folder)
+    save(tmp_path / "plain.png")
+    os.rename(tmp_path / "plain.png", folder + b"/\xff.png")
+    source = PictureSource(tmp_path, part="train")
+    assert [source.name_of(file) for file in source.pictures.files] == ["OK \\xe4/\\xff.png"]
+    str(source.layout.doubts()).encode()
+
+
+def test_the_parts_of_a_source_and_its_labels(tmp_path):
+    make(tmp_path, train__good=2, test__good=2, test__hole=3)
+    (chunk,) = PictureSource(tmp_path, part="test").chunks(10)
+    assert chunk.names[0] == "good/0.png"
+    assert chunk.labels.tolist() == ["good"] * 2 + ["hole"] * 3
+    (chunk,) = PictureSource(tmp_path / "test").chunks(10)
+    assert chunk.labels.tolist() == ["good"] * 2 + ["hole"] * 3
