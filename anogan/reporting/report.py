@@ -37,6 +37,10 @@ _STEPS = 400  # positions of the slider for the threshold
 _REASONS, _REASONS_KEPT = 3, 10  # columns named in a row of the table, and columns that can be unfolded at most
 _LISTED = 30  # columns of samples side by side
 _SIDE_BY_SIDE = 4  # real rows and synthetic rows
+_NEAR = (
+    0.5  # of the distance between the median of normal scores and the threshold: scores that are close to the latter
+)
+_JUDGED = 24  # pictures of each group of the gallery other than the highest scores
 _THUMBS = 8  # real pictures and synthetic pictures
 _CURVE_POINTS = 300
 _LONGEST = 512  # pixels of a picture's longer side
@@ -135,7 +139,14 @@ class Report:
         if isinstance(stream.source, PictureSource):
             stream.source = stream.source.with_normal(normal)
         is_image = detector.preprocessor_.kind == "image"
-        found = TopK.of(stream, highest=top, lowest=_THUMBS if is_image else _SIDE_BY_SIDE, progress=progress)
+        found = TopK.of(
+            stream,
+            highest=top,
+            lowest=_THUMBS if is_image else _SIDE_BY_SIDE,
+            judged=min(_JUDGED, top) if is_image else 0,
+            normal=normal,
+            progress=progress,
+        )
         notes = stream.notes()
         if found.labels is None and normal is not None and not isinstance(stream.source, PictureSource):
             raise InputError(
@@ -151,7 +162,7 @@ class Report:
         facts = _answer(detector, found.scores, anomalous)
         facts |= _scores(detector, found.scores, anomalous)
         facts |= _measures(detector, found, anomalous)
-        facts |= _gallery(detector, found.highest, progress) if is_image else _table(detector, found.highest, notes)
+        facts |= _gallery(detector, found, anomalous, progress) if is_image else _table(detector, found.highest, notes)
         facts["samples"] = _pictures(detector, found.lowest) if is_image else _rows(detector, found.lowest)
         path = getattr(stream.source, "path", None)
         facts |= _training(detector, model_path) | {
@@ -325,6 +336,7 @@ def _table(detector: Any, top: list[tuple[Chunk, float]], notes: list[str]) -> d
         rows = explained(detector, top, 0)
     for row, (chunk, _) in zip(rows, top, strict=True):
         row["label"] = None if chunk.labels is None else _short(str(chunk.labels[0]))
+        row["p"] = _p_text(detector.calibration_, row["score"])
         for reason in row["reasons"]:
             value, _, usual = reason["text"].removeprefix(f"{reason['column']} ").rpartition("normal rows: ")
             value = value.removesuffix("similar ").removesuffix("; ")
@@ -342,29 +354,49 @@ def _short(text: str) -> str:
     return text if len(text) <= _TEXT else f"{text[:_TEXT]} ..."
 
 
-def _gallery(detector: Any, top: list[tuple[Chunk, float]], progress: Progress | None) -> dict[str, Any]:
+def _gallery(detector: Any, found: TopK, anomalous: np.ndarray | None, progress: Progress | None) -> dict[str, Any]:
+    """Return pictures in groups, what needs a decision first; each picture is in one group."""
     calibration = detector.calibration_
-    maps = []
-    for done, (chunk, _) in enumerate(top, 1):
-        maps.append(pixel_maps(detector.explain(chunk.X))[0].astype(np.float32))
-        report(progress, "explaining", done, len(top))
-    p_values = calibration.p_value(np.array([score for _, score in top]))
-    gallery = []
-    for (chunk, score), values, p_value in zip(top, maps, p_values, strict=True):
-        picture = original(chunk, 0, _LONGEST)
-        at_size = resized_map(values, (picture.shape[1], picture.shape[2]))
-        overlay = drawn(picture, at_size, calibration.map_start, calibration.map_threshold)
-        gallery.append(
-            {
-                "name": _name(chunk),
-                "label": None if chunk.labels is None else str(chunk.labels[0]),
-                "score": score,
-                "p_value": float(p_value),
-                "picture": _encoded(as_bytes(picture), 2 * len(top)),
-                "overlay": _encoded(as_bytes(overlay.transpose(2, 0, 1)), 2 * len(top)),
-            }
-        )
+    near = _NEAR * (calibration.threshold - float(np.median(calibration.scores)))
+    groups = {"misses": found.misses, "false_alarms": found.false_alarms} if anomalous is not None else {}
+    groups["borderline"] = [(c, s) for c, s in found.nearest if abs(s - calibration.threshold) <= near]
+    groups["highest"] = found.highest
+    count = len({chunk.first for entries in groups.values() for chunk, _ in entries})
+    shown: set[int] = set()
+    gallery: list[dict[str, Any]] = []
+    for name, group in groups.items():
+        entries = [entry for entry in group if entry[0].first not in shown]
+        shown |= {chunk.first for chunk, _ in entries}
+        pictures: list[dict[str, Any]] = []
+        for chunk, score in entries:
+            pictures.append(_entry(detector, chunk, score, count))
+            report(progress, "explaining", len(pictures) + sum(len(g["pictures"]) for g in gallery), count)
+        if pictures:
+            gallery.append({"name": name, "pictures": pictures})
     return {"rows": None, "gallery": gallery, "map_threshold": calibration.map_threshold}
+
+
+def _entry(detector: Any, chunk: Chunk, score: float, count: int) -> dict[str, Any]:
+    """Return what the gallery shows of a picture, one of `count`."""
+    calibration = detector.calibration_
+    picture = original(chunk, 0, _LONGEST)
+    values = pixel_maps(detector.explain(chunk.X))[0].astype(np.float32)
+    at_size = resized_map(values, (picture.shape[1], picture.shape[2]))
+    overlay = drawn(picture, at_size, calibration.map_start, calibration.map_threshold)
+    return {
+        "name": _name(chunk),
+        "label": None if chunk.labels is None else str(chunk.labels[0]),
+        "score": score,
+        "p": _p_text(calibration, score),
+        "picture": _encoded(as_bytes(picture), 2 * count),
+        "overlay": _encoded(as_bytes(overlay.transpose(2, 0, 1)), 2 * count),
+    }
+
+
+def _p_text(calibration: Any, score: float) -> str:
+    """Return the p-value of a score; the smallest possible one is a bound."""
+    p_value, least = float(calibration.p_value(np.array([score]))[0]), 1 + len(calibration.scores)
+    return f"\N{LESS-THAN OR EQUAL TO}\N{NO-BREAK SPACE}1/{least:,}" if p_value * least < 1.5 else f"= {p_value:.3g}"
 
 
 def _name(chunk: Chunk) -> str:

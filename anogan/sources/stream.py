@@ -15,7 +15,7 @@ import pyarrow as pa
 from ..errors import InputError
 from .arrays import ArrayFile
 from .dialect import CSVDialect
-from .labels import anomalous_rows, closest
+from .labels import anomalous_rows, closest, equals
 from .memory import MemorySource
 from .notes import in_words_of
 from .pictures import PictureSource, skip_reason, skipped_message
@@ -268,6 +268,13 @@ class Stream:
                 raise InputError(in_words_of(str(error), is_image=is_image)) from None
         return self.source.with_normal(normal).layout.anomalous(labels)
 
+    def labels_anomalous(self, labels: np.ndarray, normal: str | None) -> np.ndarray:
+        """Return which labels (n,) are those of anomalous rows or pictures, whatever kinds there are: bool (n,)."""
+        if isinstance(self.source, PictureSource):
+            layout = self.source.with_normal(normal).layout
+            return layout.labelled(labels) & ~np.isin(labels, layout.normal_kinds)
+        return equals(labels, "1") | equals(labels, "true") if normal is None else ~equals(labels, normal)
+
     def carry(self, *, everything: bool = False) -> pa.Schema:
         """Let the chunks of a table file carry the keys of its rows and the columns in `keep`; other sources have none.
 
@@ -427,6 +434,12 @@ class TopK:
         Which rows equal one that the detector was fitted on; None if the model has no digests of these.
     highest, lowest : list of (Chunk, float)
         Rows as chunks of one with their scores, the most extreme first.
+    nearest : list of (Chunk, float)
+        The rows with the scores nearest to the threshold.
+    misses : list of (Chunk, float)
+        Anomalous rows that are not flagged, the lowest scores first; empty without labels.
+    false_alarms : list of (Chunk, float)
+        Normal rows that are flagged, the highest scores first; empty without labels.
     """
 
     scores: np.ndarray
@@ -434,9 +447,21 @@ class TopK:
     known: np.ndarray | None
     highest: _Scored
     lowest: _Scored
+    nearest: _Scored = field(default_factory=list)
+    misses: _Scored = field(default_factory=list)
+    false_alarms: _Scored = field(default_factory=list)
 
     @classmethod
-    def of(cls, stream: Stream, *, highest: int, lowest: int = 0, progress: Progress | None = None) -> TopK:
+    def of(
+        cls,
+        stream: Stream,
+        *,
+        highest: int,
+        lowest: int = 0,
+        judged: int = 0,
+        normal: str | None = None,
+        progress: Progress | None = None,
+    ) -> TopK:
         """Score a stream in one pass and keep only the extreme rows themselves.
 
         Parameters
@@ -444,11 +469,19 @@ class TopK:
         stream : Stream
         highest, lowest : int
             How many of the most and of the least anomalous rows to keep.
+        judged : int
+            How many rows nearest to the threshold, misses and false alarms to keep.
+        normal : str, optional
+            The label of normal rows; see `Stream.labels_anomalous`.
         progress : function of (str, int, int or None), optional
         """
         scores, labels, known = [], [], []
         top: _Scored = []
         bottom: _Scored = []
+        nearest: _Scored = []
+        misses: _Scored = []
+        false_alarms: _Scored = []
+        threshold = stream.detector.calibration_.threshold
         done = 0
         report(progress, "scoring", done, stream.total)
         for chunk in stream:
@@ -458,8 +491,14 @@ class TopK:
                 labels.append(chunk.labels)
             if stream.detector.fitted_state.digests is not None:
                 known.append(stream.detector.was_fitted_on(chunk.X))
-            top = _extremes(top, chunk, found, highest, sign=-1)
-            bottom = _extremes(bottom, chunk, found, lowest, sign=1)
+            top = _extremes(top, chunk, found, highest, lambda scores: -scores)
+            bottom = _extremes(bottom, chunk, found, lowest, lambda scores: scores)
+            nearest = _extremes(nearest, chunk, found, judged, lambda scores: np.abs(scores - threshold))
+            if judged and chunk.labels is not None:
+                bad = stream.labels_anomalous(chunk.labels, normal)
+                flagged = found > threshold
+                misses = _extremes(misses, chunk, found, judged, lambda scores: scores, of=bad & ~flagged)
+                false_alarms = _extremes(false_alarms, chunk, found, judged, lambda scores: -scores, of=~bad & flagged)
             done += len(chunk)
             report(progress, "scoring", done, stream.total)
         if not scores:
@@ -470,6 +509,9 @@ class TopK:
             np.concatenate(known) if known else None,
             top,
             bottom,
+            nearest,
+            misses,
+            false_alarms,
         )
 
 
@@ -488,12 +530,25 @@ def _as_source(data: Any, part: str, dialect: CSVDialect | None) -> Source:
     return MemorySource(data)
 
 
-def _extremes(kept: _Scored, chunk: Chunk, scores: np.ndarray, count: int, *, sign: int) -> _Scored:
-    """Return the `count` first of those kept so far and of a chunk, by ``sign * score``; the earlier one wins a tie."""
-    limit = sign * kept[-1][1] if 0 < len(kept) == count else np.inf
-    rows = [row for row in np.argsort(sign * scores, kind="stable")[:count] if sign * scores[row] < limit]
+def _extremes(
+    kept: _Scored,
+    chunk: Chunk,
+    scores: np.ndarray,
+    count: int,
+    key: Callable[[np.ndarray], np.ndarray],
+    *,
+    of: np.ndarray | None = None,
+) -> _Scored:
+    """Return the `count` first of those kept so far and of a chunk, by ``key(scores)``; the earlier one wins a tie.
+
+    Of the chunk, only the rows in the mask `of` count.
+    """
+    limit = key(np.array([kept[-1][1]]))[0] if 0 < len(kept) == count else np.inf
+    keys = key(scores) if of is None else np.where(of, key(scores), np.inf)
+    rows = [row for row in np.argsort(keys, kind="stable")[:count] if keys[row] < limit]
     merged = kept + [(chunk.one(int(row)), float(scores[row])) for row in rows]
-    return sorted(merged, key=lambda entry: sign * entry[1])[:count]
+    order = np.argsort(key(np.array([score for _, score in merged])), kind="stable")
+    return [merged[index] for index in order[:count]]
 
 
 def _unseen_message(column: str, counts: Counter[str]) -> str:

@@ -70,7 +70,8 @@
   const gallery = one("#gallery");
   if (gallery) {
     const dialog = one("#enlarged");
-    const entries = all("li", gallery);
+    let entries = all("li", gallery);
+    const homes = new Map(entries.map((entry) => [entry, entry.parentNode]));
     let shown = 0;
     const show = (index) => {
       shown = (index + entries.length) % entries.length;
@@ -84,9 +85,9 @@
         large.alt = image.alt;
       }
     };
-    entries.forEach((entry, index) =>
+    entries.forEach((entry) =>
       one(".enlarge", entry).addEventListener("click", () => {
-        show(index);
+        show(entries.indexOf(entry));
         dialog.showModal();
       }),
     );
@@ -100,6 +101,26 @@
       if (step) show(shown + step);
     });
     dialog.addEventListener("close", () => one(".enlarge", entries[shown]).focus());
+    const order = one("#order");
+    order.value = "group"; // a browser keeps the old choice on reload
+    order.addEventListener("change", () => {
+      const score = (entry) => Number(entry.dataset.score);
+      const distance = (entry) => Math.abs(score(entry) - steps.threshold[slider.value]);
+      const compare = {
+        high: (a, b) => score(b) - score(a),
+        near: (a, b) => distance(a) - distance(b),
+        name: (a, b) => one(".name", a).textContent.localeCompare(one(".name", b).textContent, undefined, { numeric: true }),
+      }[order.value];
+      const [first] = homes.values();
+      for (const entry of compare ? [...homes.keys()].sort(compare) : homes.keys()) {
+        (compare ? first : homes.get(entry)).append(entry);
+      }
+      entries = all("li", gallery);
+      for (const group of all(".group", gallery)) {
+        group.hidden = !one("li", group);
+        one("h3", group).hidden = Boolean(compare);
+      }
+    });
     for (const choice of all("[name=view]")) {
       choice.addEventListener("change", () => gallery.classList.toggle("pictures", choice.value === "picture"));
     }
