@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+from scipy.ndimage import uniform_filter
 from sklearn.svm import SVC
 
 import anogan
@@ -22,6 +23,8 @@ DIGITS = ("2", "8", "5")
 EVERY = "all"  # all digits, where the system is given a condition
 MAX_TRAIN = 2000  # pictures
 CLASSIFIED = 5000  # real digits that the classifier learns from
+NO_DIGIT = 10  # class of pictures that show no digit
+AVERAGED, BLUR, NOISE = 4, 5, 64  # pictures in a mean, side of a blur in pixels, standard deviation of noise
 MADE = 500  # samples that are classified
 SIDE = 8  # pictures in a row and in a column of a sheet
 TARGET = 0.9
@@ -72,8 +75,7 @@ class Samples(Experiment):
         rows = rng.permutation(np.flatnonzero(chosen))[:MAX_TRAIN]
         real = rng.permutation(np.flatnonzero(np.isin(y_test, y[rows])))[:MADE]
         others = rng.permutation(np.flatnonzero(~np.isin(y_test, y[rows])))[:MADE]
-        learned = rng.permutation(len(X))[:CLASSIFIED]
-        reader = SVC(C=10).fit(_rows(X[learned]), y[learned])
+        reader = classifier(X, y, rng)
         system, began = SYSTEMS[cell["system"]], time.perf_counter()
         detector = fitted(system, X[rows][:, None], y[rows], X_test[others][:, None])
         found: Record = {"detector": system.detector, "fit_s": round(time.perf_counter() - began, 1)}
@@ -102,13 +104,35 @@ class Samples(Experiment):
         about = f"""\
 {self.made_by} Each system at its defaults is trained on at most {MAX_TRAIN:,} pictures of one digit of MNIST (the
 conditional GAN on all digits, given the label), seed 0. A support vector machine, trained on {CLASSIFIED:,} real
-digits, reads up to {MADE} pictures of each: *read* is the share that it reads as that digit (as the given label),
-*real read* the same of real test pictures. pix2pix fills in the parts of test pictures of the digit that are erased in
-turn; CycleGAN, with an unlabelled set of other digits, makes normal counterparts of these. In their sheets each row of
-given pictures has a row of made ones below it. {good} of {len(rows)} reach {TARGET:.0%}."""
+digits and on pictures that are none (means of a few digits, blurs, noise), reads up to {MADE} pictures of each: *read*
+is the share that it reads as that digit (as the given label), *real read* the same of real test pictures. pix2pix
+fills in the parts of test pictures of the digit that are erased in turn; CycleGAN, with an unlabelled set of other
+digits, makes normal counterparts of these. In their sheets each row of given pictures has a row of made ones below it.
+{good} of {len(rows)} reach {TARGET:.0%}."""
         head = ["system", "digit", "makes", "read", "real read", "verdict"]
         body = "\n\n".join([fill(" ".join(about.split()), width=119), table(head, rows, texts=3), *sheets])
         return f"# What each GAN draws\n\n{body}"
+
+
+def classifier(X: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> SVC:
+    """Return a classifier of digits (n, 28, 28) and of pictures that are none, `NO_DIGIT`.
+
+    Without the latter every picture is some digit, also a grey one. They are made of digits: means of a few pictures,
+    of the same digit or of any, blurs, and pictures under noise.
+    """
+    learned = rng.permutation(len(X))[:CLASSIFIED]
+    count = len(learned) // 10
+    same = np.concatenate([rng.choice(np.flatnonzero(y == digit), (count // 10, AVERAGED)) for digit in range(10)])
+    clear = X[rng.choice(learned, count)].astype(float)
+    spoilt = [
+        X[same].mean(1),
+        X[rng.choice(learned, (count, AVERAGED))].mean(1),
+        uniform_filter(clear, (0, BLUR, BLUR)),
+        np.clip(clear + rng.normal(0, NOISE, clear.shape), 0, 255),
+    ]
+    pictures = np.concatenate([X[learned], *spoilt])
+    digits = np.concatenate([y[learned], np.full(len(pictures) - len(learned), NO_DIGIT)])
+    return SVC(C=10).fit(_rows(pictures), digits)
 
 
 def fitted(system: System, X: np.ndarray, y: np.ndarray, others: np.ndarray) -> anogan.Detector:

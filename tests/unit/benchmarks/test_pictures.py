@@ -6,6 +6,7 @@ import io
 import numpy as np
 import pytest
 from PIL import Image
+from sklearn.datasets import load_digits
 
 from anogan import FAnoGAN
 from benchmarks import picture_health, samples
@@ -56,3 +57,16 @@ def test_a_sheet_has_the_first_pictures_in_rows_and_is_written_with_its_rate(tmp
 def test_the_conditional_gan_has_one_cell_for_all_digits(tmp_path):
     cells = samples.Samples().cells(tmp_path, {"system": ["conditional GAN", "DCGAN"], "digit": ["2", "8"]})
     assert [cell["digit"] for cell in cells] == ["all", "2", "8"]
+
+
+def test_the_classifier_takes_ghosts_blurs_and_noise_for_no_digit():
+    rng = np.random.default_rng(0)
+    digits = load_digits()
+    pictures = 255 / 16 * digits.images.repeat(2, axis=1).repeat(2, axis=2)
+    reader = samples.classifier(pictures[:1500], digits.target[:1500], rng)
+    new, labels = pictures[1500:], digits.target[1500:]
+    assert (reader.predict(samples._rows(new)) == labels).mean() > 0.85
+    ghosts = np.stack([new[rng.choice(len(new), 4)].mean(0) for _ in range(50)])
+    noisy = np.clip(new[:50] + rng.normal(0, 64, new[:50].shape), 0, 255)
+    for spoilt in (ghosts, noisy):
+        assert (reader.predict(samples._rows(spoilt)) == samples.NO_DIGIT).mean() > 0.75
