@@ -21,7 +21,7 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 SETUPTOOLS = PYPROJECT["tool"]["setuptools"]
 # Where the folder of an installed package lies in the repository.
 FOLDERS = {"anogan": ROOT / "anogan", "anogan.cli": ROOT / "cli"}
-IMPORT_NAMES = {"scikit-learn": "sklearn", "pillow": "PIL"}
+IMPORT_NAMES = {"faiss-cpu": "faiss", "scikit-learn": "sklearn", "pillow": "PIL"}
 UNNAMED = {"pyarrow"}  # pandas may read and write Parquet with it without our naming it
 
 

@@ -15,6 +15,8 @@ class SampleSpec:
         Whether every value lies in [-1, 1]; a decoder then ends in tanh.
     spans : tuple of (start, stop)
         Half-open ranges of a vector that are one-hot groups; a decoder ends in a softmax there.
+    columns : tuple of (start, stop)
+        Half-open ranges of a vector that encode one column of a table each; empty if every value is a column.
     classes : int
         If not 0, the number of classes of the condition. Samples then have the number of their class as one more
         entry along axis 0, after ``shape``; for images this is a constant channel.
@@ -23,6 +25,7 @@ class SampleSpec:
     shape: tuple[int, ...]
     bounded: bool = False
     spans: tuple[tuple[int, int], ...] = ()
+    columns: tuple[tuple[int, int], ...] = ()
     classes: int = 0
 
     @property

@@ -72,7 +72,7 @@ class TablePreprocessor(Preprocessor):
             for column, start in zip(self.columns_, self.starts_, strict=False)
             for a, b in column.spans
         ]
-        return SampleSpec((self.starts_[-1],), spans=tuple(spans))
+        return SampleSpec((self.starts_[-1],), spans=tuple(spans), columns=tuple(pairwise(self.starts_)))
 
     @property
     def places_(self) -> list[slice]:

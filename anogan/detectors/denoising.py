@@ -47,6 +47,10 @@ class DenoisingCritic(nn.Module):
         """Return the features alone: ``(K, B, *shape)`` -> ``(K, B, F)``."""
         return self.hourglass.features(x)
 
+    def level(self, features: Tensor) -> Tensor:
+        """Return the logits of the level, given the features: ``(K, B, F)`` -> ``(K, B, LEVELS)``."""
+        return self.hourglass.classify(features)
+
     def forward(self, x: Tensor) -> Restoration:
         values, features, logits = self.hourglass(x)
         return Restoration(values, logits, features)
@@ -138,9 +142,9 @@ class DenoisingModule(GANModule):
         corrupted, added = self.corrupt(x, self.draw_levels(x), self.direction(x))
         return {"noise": -mean_l2_squared(self.critic(corrupted).noise, added)}
 
-    def sigma(self, restored: Restoration) -> Tensor:
-        """Return R's expectation of σ: ``(K, B)``, from 0 to the greatest level."""
-        return restored.level.softmax(-1) @ self.levels
+    def sigma(self, level: Tensor) -> Tensor:
+        """Return R's expectation of σ, given the logits of its level: ``(K, B)``, from 0 to the greatest level."""
+        return level.softmax(-1) @ self.levels
 
     def critic_logits(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """R's log odds of no corruption, for unchanged rows and for rows that G corrupted at the lowest level."""

@@ -1,36 +1,53 @@
-"""DenoisingGAN: a critic that removes corruption, and a generator that chooses it."""
+"""DenoisingGAN: a critic that removes corruption, a generator that chooses it, and views of rows that are fused."""
 
 from typing import Any, ClassVar, cast
 
 import numpy as np
+import pandas as pd
 import torch
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from ..data.samples import Samples
 from ..data.scaling import SCALINGS
+from ..engine.folds import number_of_folds
 from ..engine.module import GANModule, Prediction
 from ..nn.backbone import Backbone
 from ..parameters import at_least, between, one_of, param
-from ..scoring.feature_distance import features_of, nearest_distances
+from ..scoring.feature_distance import VALUES_AT_ONCE, features_of, nearest_distances
+from ..scoring.fusion import Fusion
 from ..scoring.nearest_neighbours import NearestNeighbourScorer
+from ..scoring.probes import probes
+from ..scoring.views import VIEWS, RowViews
 from .base import Detector
-from .denoising import DenoisingModule, Restoration, per_row
+from .denoising import DenoisingModule, per_row
 
 MEASURED_ROWS = 2048  # rows whose distances determine the bandwidth, at most
 MEASURED_VALUES = 2**24  # numbers in them, at most
 LEAST_BANDWIDTH = 0.02  # of rows that are (nearly) all equal
-COMPONENTS = ("distance", "level", "noise")
+CALIBRATED_ROWS = 4096  # training rows whose scores turn those of others into p-values, at most
+PROBED_ROWS = 2048  # training rows of which synthetic anomalies are made, at most
+CRITIC_VIEWS = {
+    "distance": "distance to the nearest normal rows in the critics' features",
+    "level": "how much corruption the critics see",
+}
 
 
 class DenoisingGANModule(DenoisingModule):
-    """Adversarial denoising of rows, and the distances to the nearest normal rows in R's features."""
+    """Adversarial denoising of rows; views of R's features and of the columns, fused."""
 
     joint = True
 
-    def __init__(self, backbone: Backbone, *, scorer: NearestNeighbourScorer, **training: Any) -> None:
+    def __init__(
+        self, backbone: Backbone, *, scorer: NearestNeighbourScorer, keeps_rows: bool, **training: Any
+    ) -> None:
         super().__init__(backbone, **training)
         self.scorer = scorer
+        self.spec = backbone.spec
+        self.has_columns = backbone.geometry.has_columns
+        if self.has_columns:
+            self.views = RowViews(scorer.size, self.spec, keeps_rows=keeps_rows)
+            self.fusion = Fusion()
 
     def before_training(self, normal: Samples) -> Samples:
         """Set the bandwidth s: the median distance of nearest neighbours, divided by √d."""
@@ -38,91 +55,164 @@ class DenoisingGANModule(DenoisingModule):
         rows = normal.batch(np.arange(min(len(normal), MEASURED_ROWS, max(MEASURED_VALUES // values, 2)))).flatten(1)
         nearest = nearest_distances(rows, rows, min(2, len(rows)))[:, -1].median()
         self.set_bandwidth(max(float(nearest) / values**0.5, LEAST_BANDWIDTH))
+        self.folds = number_of_folds(len(normal), self.members) if self.has_columns else 0
         return normal
 
     @torch.no_grad()
     def after_training(self, normal: Samples) -> None:
         # The rows come in random order.
         self.scorer.fit(features_of(self.critic, normal, self.scorer.size, self.members))
+        if not self.has_columns:
+            return
+        known = normal.batch(np.arange(min(len(normal), self.scorer.size))).to(self.bandwidth)
+        inside = self.scorer.least == 0  # a row near an outlier is not normal for that reason
+        self.views.fit(known[inside])
+        rows = known[:CALIBRATED_ROWS]
+        fold = torch.arange(len(rows), device=rows.device) % max(self.folds, 1)
+        available = torch.tensor([True, self.folds > 0, *self.views.available()], device=rows.device)
+        self.fusion.weights = available.to(rows)  # all that there are, for the scores that set the weights
+        normal_scores = self._scores(rows, fold, inside[: len(rows)])
+        made = probes(rows[:PROBED_ROWS], self.spec, torch.Generator().manual_seed(0))
+        self.fusion.fit(normal_scores, [self._scores(probe) for probe in made], available)
 
     @torch.no_grad()
     def after_calibration(self, held_out: Samples) -> None:
-        if len(self.scorer.memory_bank) < self.scorer.size:
-            self.scorer.extend(features_of(self.critic, held_out, self.scorer.size, self.members))
+        known = len(self.scorer.memory_bank)
+        if known == self.scorer.size:
+            return
+        self.scorer.extend(features_of(self.critic, held_out, self.scorer.size - known, self.members))
+        if self.has_columns:
+            inside = self.scorer.least[known:] == 0
+            self.views.extend(held_out.batch(np.arange(len(inside))).to(self.bandwidth)[inside])
 
     def predict(self, x: Tensor, *, with_map: bool = False) -> Prediction:
         if not with_map:
             return Prediction(self.score(x), None)
-        restored = self.critic(x)
-        return Prediction(self.scorer(restored.features), (x - self.cleaned(x, restored)).abs())
+        return Prediction(self.score(x), (x - self.reconstruct(x)).abs())
 
     def score(self, x: Tensor) -> Tensor:
-        return self.scorer(self.critic.features(x))
+        if not self.has_columns:
+            return self.scorer(self.critic.features(x))
+        return self.fusion(self.view_scores(x))[None]
 
-    def components(self, x: Tensor) -> dict[str, Tensor]:
-        """Return R's outputs for each row, by name of `COMPONENTS`: each ``(K, B)`` or ``(1, B)``."""
-        restored = self.critic(x)
-        distance = self.scorer(restored.features)
-        noise = restored.noise.square().flatten(2).mean(-1).sqrt()
-        return dict(zip(COMPONENTS, (distance, self.sigma(restored) / self.bandwidth, noise), strict=True))
+    def view_scores(self, x: Tensor, fold: Tensor | None = None, own: Tensor | None = None) -> Tensor:
+        """Return the score of each row by each view that has a weight: ``(K, B, d)`` -> ``(views, B)``.
+
+        For training rows, ``fold (B,)`` is the member to which the row is new, whose level counts instead of the mean
+        over members, and ``own (B,)`` is that of `RowViews`.
+        """
+        wanted = (self.fusion.weights > 0).tolist()
+        features = self.critic.features(x)
+        critics = x.new_zeros(len(CRITIC_VIEWS), x.shape[1])
+        if wanted[0]:
+            critics[0] = self.scorer(features)[0]
+        if wanted[1]:
+            level = self.sigma(self.critic.level(features)) / self.bandwidth
+            critics[1] = level.mean(0) if fold is None else level.gather(0, fold[None])[0]
+        return torch.cat([critics, self.views(x[0], wanted[len(CRITIC_VIEWS) :], own)])
+
+    def _scores(self, rows: Tensor, *known: Tensor) -> Tensor:
+        """Return `view_scores` of rows ``(n, d)``, computed in batches."""
+        size = max(VALUES_AT_ONCE // (rows.shape[1] * self.members), 1)
+        batches = zip(*(tensor.split(size) for tensor in (rows, *known)), strict=True)
+        return torch.cat([self.view_scores(x.expand(self.members, *x.shape), *rest) for x, *rest in batches], dim=1)
+
+    @torch.no_grad()
+    def evidence(self, x: Tensor) -> Tensor:
+        """Return -log p of each view: ``(K, B, *shape)`` -> ``(views, B)``; for images the score."""
+        if not self.has_columns:
+            return self.score(x)
+        return self.fusion.evidence(self.view_scores(x)) * (self.fusion.weights > 0)[:, None]
+
+    def summary(self) -> pd.DataFrame:
+        """Return `DenoisingGAN.components_`."""
+        if not self.has_columns:
+            return pd.DataFrame(
+                {"view": ["distance"], "probe_auroc": [np.nan], "weight": [1.0], "looks_at": [CRITIC_VIEWS["distance"]]}
+            )
+        views = CRITIC_VIEWS | VIEWS
+        return pd.DataFrame(
+            {
+                "view": list(views),
+                "probe_auroc": self.fusion.probe_auroc.tolist(),
+                "weight": self.fusion.weights.tolist(),
+                "looks_at": list(views.values()),
+            }
+        )
 
     def reconstruct(self, x: Tensor) -> Tensor:
-        return self.cleaned(x, self.critic(x))
-
-    def cleaned(self, x: Tensor, restored: Restoration) -> Tensor:
         """Return x without the corruption that R predicts, ``x - σ̂ ε̂``."""
-        return x - per_row(self.sigma(restored), x) * restored.noise
+        restored = self.critic(x)
+        return x - per_row(self.sigma(restored.level), x) * restored.noise
 
 
 class DenoisingGAN(Detector):
-    """Adversarial denoising: a critic removes corruption that a generator chooses; scores distances in its features.
+    """Adversarial denoising: several views of a row, among them a critic's, weighted by synthetic anomalies.
 
-    Score: geometric mean of the distances from f(x) to its nearest normal rows, f the features of all members.
+    Score: -log of the weighted harmonic mean of the views' p-values; for images the distance in the critic's features.
 
     Attributes
     ----------
-    components_ : tuple of str
-        Names of the entries that `components` returns.
+    components_ : DataFrame
+        One row for each view: ``view``, its name; ``probe_auroc``, how well it separates normal rows from synthetic
+        anomalies; ``weight``, its share in the score, zero if it is not computed; ``looks_at``, in words. Images have
+        one view.
 
     Notes
     -----
-    *Idea.* Nearest neighbours are a strong baseline on tables, but they measure with the columns as they are given. A
-    network that removes small corruption from normal rows has to learn in which directions normal rows vary and in
-    which they do not (its optimum is the gradient of the log density, Vincent 2011). Distances between its features
-    take these directions into account.
+    *Idea.* No scaling and no distance is right for all tables, and nothing but labels says for certain which is right
+    for one. What works without labels is to bring several views to one scale, that of p-values, and to let any view
+    speak that is confident. Two views come from a critic that is trained adversarially, seven need no network.
 
-    *Training.* The critic R receives x̃ = x + j ε₀ + σ δ and predicts the level of σ (one of 8, the first is zero) and
-    what was added, in units of its standard deviation, ε = (x̃ - x) / sqrt(j² + σ²). δ is normal noise or, for half of
-    the rows, the choice of a generator: √d G(x, z) / |G(x, z)|, which is as long as noise. Both optimise one quantity::
+    *Training.* A network that removes small corruption from normal rows has to learn in which directions these vary and
+    in which they do not (its optimum is the gradient of the log density, Vincent 2011). The critic R receives
+    x̃ = x + j ε₀ + σ δ and predicts the level of σ (one of 8, the first is zero) and what was added, in units of its
+    standard deviation, ε = (x̃ - x) / sqrt(j² + σ²). δ is normal noise or, for half of the rows, the choice of a
+    generator: √d G(x, z) / |G(x, z)|, which is as long as noise. Both optimise one quantity::
 
         min_R max_G  E |R_noise(x̃) - ε|² / d        and R also:  cross entropy of the level, with weight 0.3
 
-    G finds the directions in which R still errs. Training needs no equilibrium, and none of R's outputs is the score.
+    G finds the directions in which R still errs. Training needs no equilibrium.
 
     *Bandwidth.* Corruption must suit the data: s is the median distance of nearest neighbours divided by √d. All rows
     are jittered by j = 0.7 s, so that R cannot memorise them, and the levels rise geometrically from 1.5 s to 2
     (3 s if that is more), the spread of the scaled data.
 
-    *Score.* The last hidden layers of all members are concatenated and projected onto their 64 leading principal
-    components. In that space the score is the geometric mean of the distances to the 1st, 2nd and 4th nearest normal
-    rows (4th, 8th, 16th among at most 500). On tables hidden weights start as a random projection that keeps distances,
-    so that the space starts as that of the columns. Training rows far from the bulk may be anomalies, so their
-    distances are bounded from below (`outlier_iqr`). The rows that set the threshold are added to the memory bank
-    afterwards: more rows raise no score, so the target false-alarm rate holds, and p-values are slightly too large
-    rather than too small. A row does not count as its own neighbour, so that rows of `fit` score like others.
+    *Views of R.* ``distance``: the last hidden layers of all members are concatenated and projected onto their 64
+    leading principal components. In that space it is the geometric mean of the distances to the 1st, 2nd and 4th
+    nearest normal rows (4th, 8th, 16th among at most 500). On tables hidden weights start as a random projection that
+    keeps distances, so that the space starts as that of the columns. ``level``: R's expectation of σ.
+
+    *Views of the columns.* The distance to the nearest normal row: of the scaled columns (``nearest``), and with
+    columns of few values as categories (``categories``); to the third nearest one by ``ranks`` and by ``whitened
+    ranks``; the improbability of each value in its own column on either side (``tails``) or on one
+    (``low tails``, ``high tails``), summed over columns.
+
+    *Fusion.* The p-value of a view is the share of training rows that score at least as high; none of them counts as
+    its own neighbour, and each member of the ensemble trains without a part of them, whose level it predicts (an
+    ensemble of one has no such part, and no ``level``).
+    The harmonic mean is dominated by the smallest p-values. A view's weight is proportional to exp(10 a), a its mean
+    AUROC on three kinds of synthetic anomalies: mixtures of two rows, one column swapped, some values just beyond
+    their range. Fixed recipes do so as well as what generators make (benchmarks/results/fusion.md).
+
+    *Outliers.* Training rows far from the bulk may be anomalies. Their distances in R's features are bounded from below
+    (`outlier_iqr`), and the other views do not learn from them.
+
+    *Threshold.* Rows that are held out set it, and are then added to the memory banks: more rows raise no score, so the
+    target false-alarm rate holds, and p-values are slightly too large rather than too small.
 
     *Reasons.* ``reconstruct`` is x - σ̂ ε̂: the corruption that R predicts is removed, except for the jitter that every
     training row has. On images ``explain`` is |σ̂ ε̂|.
 
-    *Cost.* A training step takes one pass of R and one of G over a batch for each of the two. Scoring takes one pass of
-    R and a search among at most `memory_bank_size` rows. benchmarks/results/ablation.md shows what each part
-    contributes, benchmarks/README.md where the method fails.
+    *Privacy.* With ``keep_rows=0`` the model holds no rows, and views that compare a row's columns with those of normal
+    rows are left out.
 
     References
     ----------
     The method is this package's own. Vincent: A connection between score matching and denoising autoencoders. Neural
     Computation 23 (2011). Loftsgaarden, Quesenberry: A nonparametric estimate of a multivariate density function.
-    Annals of Mathematical Statistics 36 (1965).
+    Annals of Mathematical Statistics 36 (1965). Wilson: The harmonic mean p-value for combining dependent tests. PNAS
+    116 (2019). Li, Zhao, Hu, Botta, Ionescu, Chen: ECOD, arXiv:2201.00382 (tails of columns).
 
     Examples
     --------
@@ -133,8 +223,8 @@ class DenoisingGAN(Detector):
     >>> detector = DenoisingGAN(steps=20, width=8, target_fpr=0.1, random_state=0).fit(X)
     >>> detector.anomaly_score(X[:3]).shape
     (3,)
-    >>> detector.components_
-    ('distance', 'level', 'noise')
+    >>> detector.components_["view"].tolist()[:3]
+    ['distance', 'level', 'nearest']
     """
 
     name = "denoising_gan"
@@ -149,7 +239,7 @@ class DenoisingGAN(Detector):
     )
     jitter: float = param(0.7, at_least(0.0), help="Noise added to every training row, in bandwidths.")
     embedding_dim: int = param(64, at_least(1), help="Principal components of the features that are compared.")
-    memory_bank_size: int = param(4096, at_least(2), help="Largest number of normal rows in the memory bank.")
+    memory_bank_size: int = param(16384, at_least(2), help="Largest number of normal rows in the memory bank.")
     outlier_iqr: float | None = param(
         1.0,
         at_least(0.0, optional=True),
@@ -161,16 +251,16 @@ class DenoisingGAN(Detector):
     )
 
     @property
-    def components_(self) -> tuple[str, ...]:
-        """Names of the entries that `components` returns."""
+    def components_(self) -> pd.DataFrame:
+        """The views of rows, with the weights that they have in this model's score."""
         check_is_fitted(self)
-        return COMPONENTS
+        return cast(DenoisingGANModule, self.module_).summary()
 
     def components(self, X: Any) -> dict[str, np.ndarray]:
-        """Return the critic's outputs for each sample, by name: float64 ``(n,)`` each, higher = more unusual.
+        """Return what each view says of each sample, by the names of `components_`: float64 ``(n,)`` each.
 
-        ``distance`` is the score. ``level`` is the predicted level of corruption, in bandwidths. ``noise`` is the root
-        mean square of the predicted corruption, in units of its standard deviation; about 1 for a corrupted row.
+        For rows these are -log p, where p is the share of normal rows that are at least as unusual for this view, and
+        zero for views without weight; for images, the distance.
 
         Raises
         ------
@@ -179,8 +269,8 @@ class DenoisingGAN(Detector):
         """
         samples = self._samples(X)
         module = cast(DenoisingGANModule, self.module_)
-        parts = [module.components(x) for x in self.fitted_state.inference.batches(samples)]
-        return {name: torch.cat([part[name].mean(0) for part in parts]).cpu().double().numpy() for name in COMPONENTS}
+        parts = torch.cat([module.evidence(x) for x in self.fitted_state.inference.batches(samples)], dim=1)
+        return dict(zip(self.components_["view"], parts.cpu().double().numpy(), strict=True))
 
     def build(self, backbone: Backbone) -> GANModule:
         return DenoisingGANModule(
@@ -190,4 +280,5 @@ class DenoisingGAN(Detector):
             level_weight=self.level_weight,
             jitter=self.jitter,
             scorer=NearestNeighbourScorer(self.memory_bank_size, self.embedding_dim, self.outlier_iqr),
+            keeps_rows=self.keep_rows > 0,
         )

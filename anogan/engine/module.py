@@ -100,6 +100,9 @@ class GANModule(nn.Module, ABC):
     expects_equilibrium: ClassVar[bool] = True
     """Whether training should keep the critic from winning: a critic that is always right gives no useful gradient."""
 
+    folds: int = 0
+    """If not 0, member k trains without the rows k, k + folds, k + 2 folds, ...; see `engine.folds`."""
+
     conditioned: bool = False
     """Whether the last entry of x along axis 2 is the condition, which is given rather than scored."""
 

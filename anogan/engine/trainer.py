@@ -27,6 +27,7 @@ from .checkpoint import (
     unpack_optimizer,
     write_checkpoint,
 )
+from .folds import outside, rows_outside
 from .history import History
 from .likeness import ranking_accuracy
 from .module import GANModule, Phase, Stage
@@ -224,7 +225,8 @@ class _StageRun:
             self.step += 1
             for network in self.stage.growing:
                 grow(network, self._growth())
-            terms = self._train_step(self.trainer.expand(batch), log=self.step == 1 or self.step % log_interval == 0)
+            x = self.trainer.expand(batch) if not self.module.folds else self._of_members(batch)
+            terms = self._train_step(x, log=self.step == 1 or self.step % log_interval == 0)
             if terms is not None:
                 history_of.append(self.trainer.history, name, self.step, terms)
             if self.step % check_interval == 0 or self.step == total:
@@ -251,10 +253,13 @@ class _StageRun:
     def _batches(self, done: int) -> Iterator[Tensor]:
         """Yield the batches of the steps after ``done``, which follow from seed, stage and step: training can resume.
 
-        The rows are an endless stream of shuffled epochs, which is cut into batches of equal size.
+        The rows are an endless stream of shuffled epochs, which is cut into batches of equal size. With folds, batches
+        hold the rows of one member after those of another.
         """
-        n = len(self.train)
+        folds = self.module.folds
+        n = rows_outside(len(self.train), folds) if folds else len(self.train)
         size = min(self.settings.batch_size, n)
+        members = range(self.trainer.members)
 
         def rows(epoch: int) -> np.ndarray:
             return np.random.default_rng([self.trainer.seed, self.number, epoch]).permutation(n)
@@ -269,9 +274,13 @@ class _StageRun:
                     epoch, start = epoch + 1, start - n
                     order = rows(epoch)
                     chosen = np.concatenate([chosen, order[:start]])
-                yield chosen
+                yield np.concatenate([outside(chosen, k, folds) for k in members]) if folds else chosen
 
         return self.train.batches(indices())
+
+    def _of_members(self, batch: Tensor) -> Tensor:
+        """Return the rows of all members ``(K * B, *shape)`` as ``(K, B, *shape)`` on the device."""
+        return batch.to(self.trainer.device, non_blocking=True).unflatten(0, (self.trainer.members, -1))
 
     def _train_step(self, x: Tensor, *, log: bool) -> dict[str, float] | None:
         """Run the phases of one training iteration on a batch; return the logged terms if asked for."""

@@ -31,6 +31,8 @@ class Geometry(ABC):
 
     has_patches: ClassVar[bool]
     """Whether a sample consists of many patches, whose features a pretrained network can extract."""
+    has_columns: ClassVar[bool]
+    """Whether each value of a sample has a meaning of its own."""
     augmentations: ClassVar[tuple[Operation, ...]]
     """Differentiable augmentations of such samples; empty if none are known."""
 
@@ -65,6 +67,7 @@ class VectorGeometry(Geometry):
     """Vectors: columns have no neighbours, and a one-hot group is one unit."""
 
     has_patches = False
+    has_columns = True
     augmentations = ()
 
     def masks(self) -> Tensor:
@@ -97,6 +100,7 @@ class ImageGeometry(Geometry):
     """Images: neighbouring pixels belong together."""
 
     has_patches = True
+    has_columns = False
     augmentations = OPERATIONS
 
     def masks(self) -> Tensor:

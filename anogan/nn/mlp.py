@@ -88,13 +88,15 @@ class MLPHourglass(Hourglass):
     def features(self, x: Tensor) -> Tensor:
         return self.down(x)  # (K, B, F)
 
+    def classify(self, features: Tensor) -> Tensor:
+        return features[..., :0] if self.head is None else self.head(features)
+
     def forward(self, x: Tensor, *noise: Tensor) -> HourglassOutput:
         features = self.features(torch.cat([x, *noise], dim=-1) if noise else x)
         h = features
         if self.bottleneck is not None:
             h = torch.cat([features, self.bottleneck(features)], dim=-1)  # (K, B, 2 F)
-        logits = features[..., :0] if self.head is None else self.head(features)
-        return HourglassOutput(self.range(self.out(self.up(h))), features, logits)
+        return HourglassOutput(self.range(self.out(self.up(h))), features, self.classify(features))
 
 
 class MLPPatchCritic(nn.Module):

@@ -47,6 +47,10 @@ class Hourglass(nn.Module, ABC):
     def features(self, x: Tensor) -> Tensor:
         """Return the features of `HourglassOutput` alone, at the cost of the encoder half: ``(K, B, F)``."""
 
+    @abstractmethod
+    def classify(self, features: Tensor) -> Tensor:
+        """Return the logits of `HourglassOutput` alone: ``(K, B, F)`` -> ``(K, B, classes)``."""
+
 
 def critique_both(
     critic: nn.Module,

@@ -51,6 +51,9 @@ class UNet(nn.Module):
     def features(self, x: Tensor) -> Tensor:
         return self.down(x).flatten(1)  # (B, F)
 
+    def classify(self, features: Tensor) -> Tensor:
+        return features[:, :0] if self.head is None else self.head(features)
+
     def forward(self, x: Tensor, *noise: Tensor) -> HourglassOutput:
         levels = self.down.levels(x)  # finest first
         features = levels[-1].flatten(1)  # (B, F)
@@ -61,8 +64,7 @@ class UNet(nn.Module):
         h = h.relu().unflatten(1, self.coarse)
         for up, level in zip(self.ups, levels[::-1], strict=True):
             h = up(torch.cat([h, level], dim=1))
-        logits = features[:, :0] if self.head is None else self.head(features)
-        return HourglassOutput(self.range(h), features, logits)
+        return HourglassOutput(self.range(h), features, self.classify(features))
 
 
 class UNets(Hourglass, Members):
@@ -70,3 +72,6 @@ class UNets(Hourglass, Members):
 
     def features(self, x: Tensor) -> Tensor:
         return torch.stack([cast(UNet, net).features(x[k]) for k, net in enumerate(self.nets)])
+
+    def classify(self, features: Tensor) -> Tensor:
+        return torch.stack([cast(UNet, net).classify(features[k]) for k, net in enumerate(self.nets)])

@@ -55,28 +55,35 @@ def kept_data(detector: Any) -> dict[str, int]:
     """Return what a fitted detector, and so its model file, holds of the training data.
 
     ``training_rows``: rows that others are compared with; ``marginals``: numbers of each column in their place
-    (``keep_rows=0``); ``memory_bank``: training rows or patches in a network's features, from which they can be
+    (``keep_rows=0``); ``compared_rows``: training rows that views of `DenoisingGAN` compare others with, none with
+    ``keep_rows=0``; ``memory_bank``: training rows or patches in a network's features, from which they can be
     reconstructed approximately, and those of `FeatureGAN` on vectors exactly; ``row_digests``: digests, by which
     somebody who has a row can test whether it was trained on; ``calibration_scores``: scores of normal rows;
     ``categories``: values of category columns; ``quantiles``: values of number columns, up to 17 of each (with
-    ``keep_rows=0`` the middle of two), and with ``scaling="quantile"`` up to 1,000. Beside these it holds the centre
-    (median or mean), the scale and the range of each number column (with ``keep_rows=0`` rounded outwards), the range
-    of pixels, and means.
+    ``keep_rows=0`` the middle of two), with ``scaling="quantile"`` up to 1,000, and of `DenoisingGAN` up to 4,096.
+    Beside these it holds the centre (median or mean), the scale and the range of each number column (with
+    ``keep_rows=0`` rounded outwards), the range of pixels, and means.
     """
     state = detector.fitted_state
     rows = 0 if state.background is None else len(state.background)
     keeps = bool(state.parameters["keep_rows"])
     columns = state.preprocessor.columns_ if state.preprocessor.kind == "table" else []
     scaler = getattr(getattr(state.preprocessor, "inner", state.preprocessor), "scaler_", None)
-    banks = [t for name, t in state.module.state_dict().items() if name.split(".")[-1] == "memory_bank"]
+    buffers = {"memory_bank": 0, "rows": 0, "ordered": 0}
+    for name, tensor in state.module.state_dict().items():
+        if (kind := name.split(".")[-1]) in buffers and tensor.dim() > 1:
+            buffers[kind] += tensor.numel() if kind == "ordered" else tensor.shape[:-1].numel()
     return {
         "training_rows": rows if keeps else 0,
         "marginals": 0 if keeps else rows,
-        "memory_bank": sum(bank.shape[:-1].numel() for bank in banks if bank.dim() > 1),
+        "compared_rows": buffers["rows"],
+        "memory_bank": buffers["memory_bank"],
         "row_digests": 0 if state.digests is None else len(state.digests.values),
         "calibration_scores": len(state.calibration.scores),
         "categories": sum(len(column.categories) for column in columns if column.kind == "category"),
-        "quantiles": len(getattr(scaler, "knots_", ())) + sum(len(getattr(column, "known", ())) for column in columns),
+        "quantiles": len(getattr(scaler, "knots_", ()))
+        + sum(len(getattr(column, "known", ())) for column in columns)
+        + buffers["ordered"],
     }
 
 
@@ -85,6 +92,7 @@ def kept_words(kept: dict[str, int]) -> str:
     parts = {
         "training_rows": "training rows",
         "marginals": "numbers of each column in place of rows",
+        "compared_rows": "training rows that views compare others with",
         "memory_bank": "rows or patches as features of a network",
         "row_digests": "digests of rows",
         "calibration_scores": "scores of normal rows",

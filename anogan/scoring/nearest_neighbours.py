@@ -7,6 +7,7 @@ from torch import Tensor
 
 from .feature_distance import LearnedBuffers, nearest_distances, side_by_side
 from .principal import principal_components
+from .search import NearestRows
 
 FEW_ROWS = 500
 NEIGHBOURS = (1, 2, 4)
@@ -15,6 +16,7 @@ SOFTENING = 0.01  # of the typical distance; tables contain equal rows, whose di
 OUTLIER_QUANTILE = 0.99  # of the inliers' scores
 CLUSTER = 20  # clustered anomalies are treated as outliers up to a share of one in so many rows
 FEWEST_ROWS_FOR_OUTLIERS = 20
+MOST_REMOTENESS = 4096  # rows by which outliers are found
 
 
 class NearestNeighbourScorer(LearnedBuffers):
@@ -64,6 +66,7 @@ class NearestNeighbourScorer(LearnedBuffers):
         self.size = size
         self.dimensions = dimensions
         self.outlier_iqr = outlier_iqr
+        self._search: NearestRows | None = None
 
     def fit(self, features: Tensor) -> None:
         """Learn embedding and memory bank from normal rows' features ``(K, n, F)``."""
@@ -79,7 +82,7 @@ class NearestNeighbourScorer(LearnedBuffers):
         )
         # Every row of the memory bank is its own nearest neighbour, hence one more.
         ranks = self.neighbours.clamp(max=len(rows) - 1)
-        nearest = nearest_distances(rows, rows, int(ranks[-1]) + 1)[:, ranks]
+        nearest = self._nearest(rows, int(ranks[-1]) + 1)[:, ranks]
         spread = rows.square().sum(-1).mean().sqrt()
         # The last two terms avoid the logarithm of zero for equal rows.
         self.softening = SOFTENING * nearest.median(0).values + 1e-6 * spread + torch.finfo(rows.dtype).tiny
@@ -112,18 +115,26 @@ class NearestNeighbourScorer(LearnedBuffers):
         A row does not count as its own neighbour: a nearest row that is no farther than the softening is skipped.
         """
         most = min(int(self.neighbours[-1]) + 1, len(self.memory_bank))
-        nearest = nearest_distances(self.embed(features), self.memory_bank, most, self.least)
+        nearest = self._nearest(self.embed(features), most)
         itself = (nearest[:, :1] <= self.softening[0]).long()
         return self._mean(nearest.gather(1, (self.neighbours - 1 + itself).clamp(max=most - 1))).unsqueeze(0)
+
+    def _nearest(self, rows: Tensor, k: int) -> Tensor:
+        """Return the distances to the k nearest rows: ``(B, q)`` -> ``(B, k)``, ascending."""
+        if self._search is None or self._search.rows is not self.memory_bank or self._search.least is not self.least:
+            self._search = NearestRows(self.memory_bank, self.least)
+        return self._search(rows, k)
 
     def _mean(self, nearest: Tensor) -> Tensor:
         """Return the geometric mean: ``(B, number of neighbours)`` -> ``(B,)``."""
         return (nearest + self.softening).log().mean(-1).exp()
 
     def _remoteness(self, rows: Tensor) -> Tensor:
-        """Return the log distance to the (m / `CLUSTER`)-th nearest row, at least the 5th: ``(B, q)`` -> ``(B,)``.
+        """Return the log distance to the (m / `CLUSTER`)-th nearest of m rows, at least the 5th: ``(B, q)``.
 
-        The rank is one higher because of the row itself; for rows that are added later it is slightly too high.
+        The rank is one higher because of the row itself; for rows that are added later it is slightly too high. The
+        first `MOST_REMOTENESS` rows represent a larger memory bank.
         """
-        neighbours = min(max(len(self.memory_bank) // CLUSTER, 5) + 1, len(self.memory_bank))
-        return nearest_distances(rows, self.memory_bank, neighbours)[:, -1].log()
+        some = self.memory_bank[:MOST_REMOTENESS]
+        neighbours = min(max(len(some) // CLUSTER, 5) + 1, len(some))
+        return nearest_distances(rows, some, neighbours)[:, -1].log()

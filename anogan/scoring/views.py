@@ -1,0 +1,169 @@
+"""Views of a table's rows that need no network: distances to normal rows on several scales, and tail probabilities."""
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from ..data.spec import SampleSpec
+from .feature_distance import LearnedBuffers
+from .principal import LARGEST_COVARIANCE
+from .search import NearestRows
+
+VIEWS = {
+    "nearest": "distance to the nearest normal row",
+    "categories": "the same, where columns of at most 20 values are equal or not",
+    "ranks": "distance to the third nearest normal row, each column by its ranks",
+    "whitened ranks": "the same, relative to how the columns vary together",
+    "tails": "how far out each value lies in its own column, on either side",
+    "low tails": "how low each value is in its own column",
+    "high tails": "how high each value is in its own column",
+}
+"""Names of the views, and what they look at."""
+DISTANCES = tuple(VIEWS)[:4]
+FEW_VALUES = 20  # a column with at most so many is also compared as a category
+RANK_NEIGHBOURS = 3
+MOST_RANKED = 4096  # rows by which values are ranked
+MOST_VALUES = 2**23  # numbers in the memory bank
+SAME = 1e-5  # of the typical distance; a nearest row at most that far is the row itself
+
+
+class RowViews(LearnedBuffers):
+    """Scores of encoded rows by `VIEWS`, from normal rows. A row does not count as its own neighbour.
+
+    *Ranks* are normal scores, and beyond the training range they keep growing with the value; *whitened ranks* are
+    divided by the root of their Ledoit-Wolf covariance. *Tails* is the sum over columns of -log of the value's
+    two-sided tail probability; *low tails* and *high tails* have one side alone.
+
+    Parameters
+    ----------
+    size : int
+        Largest number of rows that are compared with.
+    spec : SampleSpec
+        Of the rows.
+    keeps_rows : bool
+        Without rows there are tails alone, and the values by which they rank are blurred.
+    """
+
+    learned: ClassVar = {
+        "rows": ("m", "d"),
+        "ordered": ("d", "n"),
+        "few": ("q",),
+        "values": ("q",),
+        "others": ("o",),
+        "centre": ("d",),
+        "whitening": ("d", "d"),
+        "same": (len(DISTANCES),),
+    }
+    rows: Tensor
+    ordered: Tensor  # ascending
+    few: Tensor  # int64, columns of few values, once for each value
+    values: Tensor  # that value
+    others: Tensor  # int64, the other columns
+    centre: Tensor
+    whitening: Tensor
+    same: Tensor  # the distance of each view at which a row is the same row
+
+    def __init__(self, size: int, spec: SampleSpec, *, keeps_rows: bool) -> None:
+        super().__init__()
+        self.few, self.others = torch.zeros(0, dtype=torch.int64), torch.zeros(0, dtype=torch.int64)
+        self.size = min(size, max(MOST_VALUES // spec.shape[0], 2))
+        self.one_hot = {j for start, stop in spec.spans for j in range(start, stop)}
+        self.keeps_rows = keeps_rows
+        self._searches: dict[str, tuple[Tensor, NearestRows]] = {}  # with the rows that each one is made of
+
+    def available(self) -> list[bool]:
+        """Return which of `VIEWS` can be computed."""
+        kept = len(self.rows) > 0
+        return [kept and (name != "whitened ranks" or len(self.whitening) > 0) for name in DISTANCES] + [True] * 3
+
+    def fit(self, rows: Tensor) -> None:
+        """Learn from normal rows ``(n, d)`` in random order."""
+        ordered = rows[:MOST_RANKED].T.contiguous().sort(dim=1).values
+        if not self.keeps_rows:
+            self.ordered = _blurred(ordered)
+            return
+        self.ordered = ordered
+        self.rows = rows[: self.size].clone()
+        few = {j: own for j, column in enumerate(ordered) if len(own := column.unique()) <= FEW_VALUES}
+        few = {j: own for j, own in few.items() if j not in self.one_hot}
+        self.few = torch.tensor([j for j, own in few.items() for _ in own], dtype=torch.int64, device=rows.device)
+        self.values = torch.cat([*few.values(), rows.new_zeros(0)])
+        others = [j for j in range(rows.shape[1]) if j not in few]
+        self.others = torch.tensor(others, dtype=torch.int64, device=rows.device)
+        if rows.shape[1] <= LARGEST_COVARIANCE:
+            self._whiten(self._space("ranks", rows[:MOST_RANKED]))
+        sizes = [self._space(name, self.rows).var(0, unbiased=False).sum().sqrt() for name in DISTANCES]
+        self.same = SAME * torch.stack(sizes) + torch.finfo(rows.dtype).tiny
+
+    def extend(self, rows: Tensor) -> None:
+        """Add normal rows ``(n, d)``, up to the size. No score rises through it: ranks and tails are those of `fit`."""
+        if self.keeps_rows:
+            self.rows = torch.cat([self.rows, rows[: max(self.size - len(self.rows), 0)]])
+
+    def forward(self, x: Tensor, wanted: list[bool], own: Tensor | None = None) -> Tensor:
+        """``(B, d)`` -> ``(len(VIEWS), B)``; views that are not wanted are zero.
+
+        ``own (B,)`` tells the rows from which `fit` learned; tails compare each with the others alone.
+        """
+        scores = x.new_zeros(len(VIEWS), len(x))
+        below, at_most = self._counts(x)
+        for number, name in enumerate(DISTANCES):
+            if wanted[number]:
+                k = RANK_NEIGHBOURS if "ranks" in name else 1
+                scores[number] = self._distance(name, self._space(name, x, below, at_most), k)
+        n: Tensor | int = self.ordered.shape[1]
+        if own is not None:
+            itself = (own & (at_most > below)).to(x)
+            at_most, n = at_most - itself, n - itself
+        low, high = (at_most + 0.5) / (n + 1), (n - below + 0.5) / (n + 1)
+        for number, tail in enumerate((2 * torch.minimum(low, high), low, high), len(DISTANCES)):
+            if wanted[number]:
+                scores[number] = -tail.clamp_max(1).log().sum(0)
+        return scores
+
+    def _counts(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Count the ranked values below each value, and those that are at most as large: ``(B, d)`` -> ``(d, B)``."""
+        columns = x.T.contiguous()
+        below, at_most = (torch.searchsorted(self.ordered, columns, side=side).to(x) for side in ("left", "right"))
+        return below, at_most
+
+    def _ranks(self, x: Tensor, below: Tensor, at_most: Tensor) -> Tensor:
+        """Map each column to normal scores: ``(B, d)`` -> same. Equal values share the middle of their ranks."""
+        n = self.ordered.shape[1]
+        middle = torch.special.ndtri(((below + at_most) / 2).clamp(0.5, n - 0.5) / n)
+        beyond = (x.T - self.ordered[:, -1:]).clamp_min(0) - (self.ordered[:, :1] - x.T).clamp_min(0)
+        return (middle + beyond).T
+
+    def _whiten(self, ranks: Tensor) -> None:
+        from sklearn.covariance import LedoitWolf  # imported here, since it loads a large part of scikit-learn
+
+        fitted = LedoitWolf().fit(torch.cat([ranks, ranks])[: max(len(ranks), 2)].cpu().double().numpy())
+        values, vectors = torch.linalg.eigh(torch.as_tensor(fitted.precision_))
+        self.centre = torch.as_tensor(fitted.location_).to(ranks)
+        self.whitening = (vectors * values.clamp_min(0).sqrt()).to(ranks).contiguous()  # as in a model file
+
+    def _space(self, name: str, x: Tensor, *counts: Tensor) -> Tensor:
+        """Return rows ``(B, d)`` as a view of distances compares them, given their `_counts` or not."""
+        if name == "nearest" or (name == "categories" and not len(self.few)):
+            return x
+        if name == "categories":
+            return torch.cat([x[:, self.others], (x[:, self.few] == self.values).to(x)], dim=1)
+        ranks = self._ranks(x, *(counts or self._counts(x)))
+        return ranks if name == "ranks" or not len(self.whitening) else (ranks - self.centre) @ self.whitening
+
+    def _distance(self, name: str, x: Tensor, k: int) -> Tensor:
+        """Return the distance to the k-th nearest row, in the space of a view: ``(B, q)`` -> ``(B,)``."""
+        rows, search = self._searches.get(name, (None, None))
+        if search is None or rows is not self.rows:
+            search = NearestRows(self._space(name, self.rows))
+            self._searches[name] = self.rows, search
+        most = min(k + 1, len(self.rows))
+        nearest = search(x, most)
+        itself = (nearest[:, :1] <= self.same[DISTANCES.index(name)]).long()
+        return nearest.gather(1, (k - 1 + itself).clamp(max=most - 1)).squeeze(1)
+
+
+def _blurred(ordered: Tensor) -> Tensor:
+    """Return the middles of successive values, in place of these: ``(d, n)`` -> ``(d, max(n - 1, 1))``."""
+    return (ordered[:, 1:] + ordered[:, :-1]) / 2 if ordered.shape[1] > 1 else ordered

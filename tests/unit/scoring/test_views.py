@@ -1,0 +1,174 @@
+"""Views of rows, synthetic anomalies, and the fusion of p-values."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import norm
+from sklearn.neighbors import NearestNeighbors
+from torch.testing import assert_close
+
+from anogan.data.spec import SampleSpec
+from anogan.scoring.fusion import Fusion
+from anogan.scoring.probes import probes
+from anogan.scoring.views import DISTANCES, VIEWS, RowViews
+
+RNG = np.random.default_rng(0)
+ROWS = torch.from_numpy(np.c_[RNG.normal(size=(300, 3)), RNG.integers(0, 3, 300)])
+NEW = torch.from_numpy(np.c_[RNG.normal(size=(20, 3)) * 3, RNG.integers(0, 4, 20)])
+ALL = [True] * len(VIEWS)
+
+
+def fitted(rows=ROWS, size=1000, spec=None, **changes):
+    views = RowViews(size, spec or SampleSpec((rows.shape[1],)), **{"keeps_rows": True} | changes)
+    views.fit(rows)
+    return views
+
+
+def scores(views, x=NEW):
+    return dict(zip(VIEWS, views(x, ALL).numpy(), strict=True))
+
+
+def test_distances_are_those_of_scikit_learn():
+    found = scores(fitted())
+    nearest = NearestNeighbors(n_neighbors=1).fit(ROWS).kneighbors(NEW)[0][:, 0]
+    np.testing.assert_allclose(found["nearest"], nearest)
+
+    def one_hot(x):
+        return np.c_[x[:, :3], x[:, 3:] == [0, 1, 2]]
+
+    nearest = NearestNeighbors(n_neighbors=1).fit(one_hot(ROWS.numpy())).kneighbors(one_hot(NEW.numpy()))[0][:, 0]
+    np.testing.assert_allclose(found["categories"], nearest)
+
+
+def test_ranks_are_normal_scores_that_go_on_beyond_the_range():
+    views = fitted(ROWS[:, :1])
+    x = torch.tensor([[-9.0], [0.0], [9.0]], dtype=torch.float64)
+    ordered = np.sort(ROWS[:, 0].numpy())
+    expected = [
+        norm.ppf(0.5 / 300) - 9 - ordered[0],
+        norm.ppf((ordered < 0).mean()),
+        norm.ppf(1 - 0.5 / 300) + 9 - ordered[-1],
+    ]
+    np.testing.assert_allclose(views._space("ranks", x)[:, 0], expected)
+
+
+def test_whitened_ranks_have_unit_covariance():
+    mixed = ROWS[:, :3] @ torch.tensor([[1.0, 0.5, 0.0], [0.0, 1.0, 0.5], [0.0, 0.0, 1.0]], dtype=torch.float64)
+    covariance = torch.cov(fitted(mixed)._space("whitened ranks", mixed).T)
+    assert_close(covariance, torch.eye(3, dtype=torch.float64), atol=0.1, rtol=0)
+
+
+def test_tails_are_low_where_most_values_lie():
+    views = fitted(ROWS[:, :1])
+    found = scores(views, torch.tensor([[-9.0], [0.0], [9.0]], dtype=torch.float64))
+    assert found["tails"][1] < 0.2 < 5 < min(found["tails"][[0, 2]])
+    assert found["low tails"][0] > 5 > found["low tails"][1] > found["low tails"][2]
+    assert found["high tails"][2] > 5 > found["high tails"][1] > found["high tails"][0]
+
+
+def test_a_row_of_the_fit_scores_as_if_it_were_not_in_it():
+    views = fitted(ROWS)
+    own = torch.ones(300, dtype=torch.bool)
+    found = dict(zip(VIEWS, views(ROWS, ALL, own), strict=True))
+    for row in (0, 7):
+        rest = ROWS[torch.arange(300) != row]
+        without = scores(fitted(rest), ROWS[[row]])
+        for name in ("nearest", "categories", "tails", "low tails", "high tails"):
+            assert_close(found[name][row].item(), without[name][0], rtol=1e-9, atol=0), name
+
+
+def test_views_that_are_not_wanted_are_zero_and_others_the_same():
+    views = fitted()
+    for number in range(len(VIEWS)):
+        found = views(NEW, [other == number for other in range(len(VIEWS))])
+        assert torch.equal(found[number], views(NEW, ALL)[number])
+        assert not found[torch.arange(len(VIEWS)) != number].any()
+
+
+def test_more_rows_raise_no_score():
+    views = fitted(ROWS[:200], size=250)
+    before = views(NEW, ALL)
+    views.extend(torch.cat([NEW[:5], ROWS[200:]]))
+    assert len(views.rows) == 250
+    assert (views(NEW, ALL) <= before).all()
+
+
+def test_without_rows_there_are_tails_of_blurred_values():
+    views = fitted(keeps_rows=False)
+    assert views.available() == [name not in DISTANCES for name in VIEWS]
+    assert not len(views.rows)
+    assert not np.isin(ROWS[:, :3].numpy(), views.ordered.numpy()).any()
+    wanted = views.available()
+    assert_close(views(NEW, wanted)[4:], fitted()(NEW, wanted)[4:], rtol=0.1, atol=0.05)
+
+
+def test_the_harmonic_mean_of_p_values():
+    fusion = Fusion()
+    normal = torch.arange(99.0).expand(2, 99).contiguous()
+    fusion.fit(normal, [torch.tensor([[200.0, 300.0], [49.0, 49.0]])], torch.tensor([True, True]))
+    assert_close(fusion.probe_auroc, torch.tensor([1.0, 0.5]))
+    weights = np.exp([10.0, 5.0]) / np.exp([10.0, 5.0]).sum()
+    # The second view has less than one per cent.
+    assert weights[1] < 0.01
+    assert_close(fusion.weights, torch.tensor([1.0, 0.0]))
+    assert_close(fusion(torch.tensor([[89.0], [1e9]])), torch.tensor([100 / 11]).log())
+    fusion.weights = torch.tensor([0.5, 0.5])
+    p = [11 / 100, 51 / 100]
+    assert_close(fusion(torch.tensor([[89.0], [49.0]])), torch.tensor([np.log(0.5 / p[0] + 0.5 / p[1])]).float())
+
+
+def test_p_values_are_continuous_in_the_score_despite_ties():
+    fusion = Fusion()
+    normal = torch.tensor([[1.0] * 5 + [2.0] * 3 + [4.0]])
+    fusion.fit(normal, [normal], torch.tensor([True]))
+    at = torch.tensor([[0.0, 1.0, 1.5, 2.0, 3.0, 4.0]])
+    p = torch.tensor([10, 10, 7.5, 5, 3.5, 2]) / 10
+    assert_close(fusion(at), -p.log())
+    for near in (at * (1 + 1e-6), at * (1 - 1e-6)):
+        assert_close(fusion(near), -p.log(), rtol=1e-4, atol=1e-4)
+
+
+def test_far_rows_have_different_scores():
+    fusion = Fusion()
+    normal = torch.full((1, 50), 3.0)
+    fusion.fit(normal, [normal], torch.tensor([True]))
+    found = fusion(torch.tensor([[3.0, 10.0, 1e6, 1e30]]))
+    assert found[0] == 0
+    assert (found.diff() > 0).all()
+    assert found.isfinite().all()
+
+
+def test_views_that_are_not_available_get_no_weight():
+    fusion = Fusion()
+    fusion.fit(torch.rand(3, 40), [torch.rand(3, 10) + 1], torch.tensor([True, False, True]))
+    assert_close(fusion.weights, torch.tensor([0.5, 0.0, 0.5]))
+
+
+def test_synthetic_anomalies_swap_and_mix_categories_as_a_whole():
+    """A number with an indicator of missing values, a category of three values, and a plain number."""
+    spec = SampleSpec((6,), spans=((2, 5),), columns=((0, 2), (2, 5), (5, 6)))
+    category = np.eye(3)[RNG.integers(0, 3, 200)]
+    rows = torch.from_numpy(np.c_[RNG.normal(size=200), RNG.integers(0, 2, 200), category, RNG.normal(size=200)])
+    between, swapped, beyond = probes(rows, spec, torch.Generator().manual_seed(0))
+    for made in (between, swapped, beyond):
+        assert ((made[:, 2:5] == 0) | (made[:, 2:5] == 1)).all()
+        assert (made[:, 2:5].sum(1) == 1).all()
+        assert ((made[:, 1] == 0) | (made[:, 1] == 1)).all()
+        assert torch.isin(made[:, 0], rows[:, 0]).all()
+    assert torch.isin(between[:, 5], rows[:, 5]).double().mean() < 0.02  # rows that are mixed with themselves
+    changed = torch.stack([(swapped != rows)[:, start:stop].any(1) for start, stop in spec.columns]).sum(0)
+    assert changed.max() == 1
+    assert (beyond[:, 5] != rows[:, 5]).all()
+    assert (beyond[:, 5].abs() > 1.5).all()
+
+
+@pytest.mark.parametrize("rows", [1, 2])
+def test_synthetic_anomalies_of_few_rows(rows):
+    for made in probes(ROWS[:rows], SampleSpec((4,)), torch.Generator().manual_seed(0)):
+        assert made.shape == (rows, 4)
+        assert made.isfinite().all()
+
+
+def test_a_table_of_categories_alone_has_no_values_beyond():
+    spec = SampleSpec((2,), spans=((0, 2),), columns=((0, 2),))
+    assert len(probes(torch.eye(2), spec, torch.Generator().manual_seed(0))) == 2
