@@ -14,6 +14,9 @@ from .module import GANModule, Prediction
 
 VALUES_PER_BATCH = 2**20  # numbers in a scored batch, over all members
 FEWEST_ROWS_PER_BATCH, MOST_ROWS_PER_BATCH = 16, 8192
+ROWS_PER_BLOCK = 64
+"""Rows are scored in multiples of this many. Matrix products round the last rows of other batches differently, and few
+rows throughout, so that a row's score would depend on how many rows are scored with it."""
 
 
 class ArrayPrediction(NamedTuple):
@@ -69,7 +72,15 @@ class Inference:
     @torch.no_grad()
     def score(self, samples: Samples) -> np.ndarray:
         """Return the score of each sample by each member: float64 ``(K, n)``, or ``(1, n)`` if they score jointly."""
-        return np.concatenate([_array(self.module.score(x)) for x in self.batches(samples)], axis=1)
+        return np.concatenate([_array(self.scores(x)) for x in self.batches(samples)], axis=1)
+
+    def scores(self, x: Tensor) -> Tensor:
+        """Return the scores of a batch ``(K, B, *shape)`` on the module's device, which do not depend on the batch."""
+        count = x.shape[1]
+        missing = -count % ROWS_PER_BLOCK if x.ndim == 3 else 0  # a picture is a product of many rows by itself
+        if missing:
+            x = torch.cat([x, x[:, -1:].expand(-1, missing, -1)], dim=1)
+        return self.module.score(x)[:, :count]
 
     @torch.no_grad()
     def mean(self, samples: Samples, function: Callable[[Tensor], Tensor]) -> np.ndarray:

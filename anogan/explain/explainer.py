@@ -104,7 +104,7 @@ class Explainer:
         return describe(self.preprocessor.columns_, table, normal, order, shares, np.concatenate(nearest), whose)
 
     def _combined_score(self, rows: Tensor) -> Tensor:
-        member_scores = self.inference.module.score(self.inference.expand(rows)).cpu().double().numpy()
+        member_scores = self.inference.scores(self.inference.expand(rows)).cpu().double().numpy()
         return torch.from_numpy(self.calibration.combine(member_scores)).to(rows)
 
     @staticmethod

@@ -4,11 +4,15 @@ import math
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import pad
 from torch.nn.utils import parametrize
 
 from ..data.spec import SampleSpec
 
 SLOPE = 0.2  # of every leaky ReLU, as in DCGAN
+COLUMNS_PER_BLOCK = 8
+"""In eval mode a product has a multiple of this many columns. Others are rounded differently in odd and even rows, so
+that a row's score would depend on its place among the others."""
 
 
 class BatchedLinear(nn.Module):
@@ -24,7 +28,12 @@ class BatchedLinear(nn.Module):
         self.bias = nn.Parameter(torch.empty(members, 1, out_dim).uniform_(-bound, bound))
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.baddbmm(self.bias, x, self.weight)
+        weight, bias = self.weight, self.bias
+        width = weight.shape[-1]
+        if self.training or width % COLUMNS_PER_BLOCK == 0:
+            return torch.baddbmm(bias, x, weight)
+        zeros = (0, -width % COLUMNS_PER_BLOCK)
+        return torch.baddbmm(pad(bias, zeros), x, pad(weight, zeros))[..., :width]
 
 
 class BatchedSpectralNorm(nn.Module):
