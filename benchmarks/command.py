@@ -32,6 +32,7 @@ from .scale import Scale
 from .speed import Speed
 from .startup import Startup
 from .tabular import Tabular
+from .throughput import Throughput
 from .unlabelled import Unlabelled
 
 RESULTS = Path(__file__).parent / "results"
@@ -54,6 +55,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         PictureHealth(),
         Samples(),
         Speed(),
+        Throughput(),
         Scale(),
         Startup(),
     )

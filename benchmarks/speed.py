@@ -197,18 +197,16 @@ def measure(name: str, params: dict[str, Any], threads: int) -> dict[str, Any]:
         ``rows_per_s``, ``score_share``, ``rows`` scored a pass; ``step_ms`` and ``step_share`` per stage.
     """
     torch.set_num_threads(threads)
-    rng = np.random.default_rng(0)
-    X = rng.normal(size=(ROWS, 10)) @ rng.normal(size=(10, COLUMNS)) + 0.3 * rng.normal(size=(ROWS, COLUMNS))
+    X = random_rows(ROWS, COLUMNS)
     clock = StepClock()
     detector = anogan.detector_class(name)(**FIT | params, random_state=0).fit(X, callbacks=[clock])
     steps = {stage: median(blocks) / BLOCK for stage, blocks in clock.block_seconds.items()}
     products = {stage: recorder.bare_seconds() / BLOCK for stage, recorder in clock.recorders.items()}
 
-    detector.anomaly_score(X[:1000])
-    rows = int(np.clip(PASS_SECONDS / _scoring_seconds(detector, X[:1000]) * 1000, 1000, ROWS))
+    rows = rows_of_a_pass(detector.anomaly_score, X)
     with ProductRecorder() as recorder:  # also warms up
         detector.anomaly_score(X[:rows])
-    seconds = median(_scoring_seconds(detector, X[:rows]) for _ in range(3))
+    seconds = median(seconds_of(detector.anomaly_score, X[:rows]) for _ in range(3))
     return {
         "threads": threads,
         "rows": rows,
@@ -219,7 +217,20 @@ def measure(name: str, params: dict[str, Any], threads: int) -> dict[str, Any]:
     }
 
 
-def _scoring_seconds(detector: Any, X: np.ndarray) -> float:
+def random_rows(n: int, columns: int) -> np.ndarray:
+    """Return rows (n, columns) of rank 10 plus noise."""
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(n, 10)) @ rng.normal(size=(10, columns)) + 0.3 * rng.normal(size=(n, columns))
+
+
+def rows_of_a_pass(score: Callable[[np.ndarray], object], X: np.ndarray) -> int:
+    """Return how many rows of X are scored in about `PASS_SECONDS`, at least 1,000; the first 1,000 are, twice."""
+    score(X[:1000])
+    return int(np.clip(PASS_SECONDS / seconds_of(score, X[:1000]) * 1000, 1000, len(X)))
+
+
+def seconds_of(score: Callable[[np.ndarray], object], X: np.ndarray) -> float:
+    """Return the time of scoring rows X."""
     began = time.perf_counter()
-    detector.anomaly_score(X)
+    score(X)
     return time.perf_counter() - began
