@@ -72,8 +72,14 @@ RULES: dict[str, Rule] = {
 }
 
 
-def _datasets(data_dir: Path) -> dict[str, oddbench.Dataset]:
+def labelled_tables(data_dir: Path) -> dict[str, oddbench.Dataset]:
+    """Return OddBench's and ADBench's tables, by name."""
     return oddbench.tables(data_dir) | adbench.tables(data_dir)
+
+
+def tables_option() -> Axis:
+    """Return the axis of these tables, which can be chosen by name or by protocol."""
+    return oddbench.tables_axis(labelled_tables, (*oddbench.HALVES, "semi"))
 
 
 class Fusion(Experiment):
@@ -81,14 +87,11 @@ class Fusion(Experiment):
 
     name = "fusion"
     help = "Views of OddBench's and ADBench's tables, and fusions of them without labels."
-    axes: ClassVar[tuple[Axis, ...]] = (
-        numbers("seed", "0"),
-        oddbench.tables_axis(_datasets, (*oddbench.HALVES, "semi")),
-    )
+    axes: ClassVar[tuple[Axis, ...]] = (numbers("seed", "0"), tables_option())
 
     def measure(self, cell: Cell, data_dir: Path) -> Record:
         torch.set_num_threads(1)
-        dataset = _datasets(data_dir)[cell["dataset"]]
+        dataset = labelled_tables(data_dir)[cell["dataset"]]
         rng = np.random.default_rng(cell["seed"])
         split = limited(dataset.load(data_dir, rng, {"max_rows": MAX_ROWS}), {"max_train": MAX_TRAIN}, rng)
         scores = fused(split.train, split.test, cell["seed"])
