@@ -34,6 +34,7 @@ CASES = AS_IS, CONSTANT, FAST_CRITIC, SHORT = (
 )
 PARAMETERS: dict[str, dict[str, Any]] = {AS_IS: {}, CONSTANT: {"steps": 500}, FAST_CRITIC: {"steps": 500}}
 FEW = 3  # steps, or as many as lead to the first step of the generator
+CRITIC_STEPS = 5  # the default on tables of detectors whose default depends on the data
 ISSUES = ("mode collapse", "critic won", "critic at chance", "diverged", "under-trained")
 GENERATORS = ("generator", "decoder", "corruptor")
 
@@ -130,7 +131,7 @@ class Health(Experiment):
 def measure(cls: type[anogan.Detector], case: str, normal: np.ndarray) -> Record:
     """Return the verdict on one training, without a second attempt; for an ordinary one also the diagnosis' cost."""
     critic_steps = cls.parameters().get("critic_steps")
-    few = max(FEW, critic_steps.default if critic_steps else 0)
+    few = max(FEW, (critic_steps.default or CRITIC_STEPS) if critic_steps else 0)
     detector = cls(random_state=0, device="cpu", **PARAMETERS.get(case, {"steps": few}))
     watch, began = Stopwatch(), time.perf_counter()
     try:

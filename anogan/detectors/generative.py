@@ -1,5 +1,7 @@
 """The training of a generator against a critic that AnoGAN, f-AnoGAN and WGAN-GP share."""
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -68,15 +70,16 @@ class GenerativeModule(GANModule):
 
     def adversarial_stage(self) -> Stage:
         """Return the stage that trains critic and generator."""
-        clip = self.objective.weight_clip
-        critic = Phase("critic", (self.critic,), self.critic_loss, weight_clip=clip)
-        r1 = Phase("r1", (self.critic,), self.r1_loss, every=R1_EVERY, weight_clip=clip, lazy=True)
-        generator = Phase("generator", (self.generator,), self.generator_loss, every=self.critic_steps)
+        clip, rate = self.objective.weight_clip, self.objective.critic_rate
+        critic = Phase("critic", (self.critic,), self.critic_loss, weight_clip=clip, rate=rate)
+        r1 = replace(critic, name="r1", loss=self.r1_loss, every=R1_EVERY, lazy=True)
+        rate = self.objective.generator_rate
+        generator = Phase("generator", (self.generator,), self.generator_loss, every=self.critic_steps, rate=rate)
         return Stage(
             "gan",
             (critic, r1, generator) if self.r1_weight else (critic, generator),
             monitor=self.sample_distance,
-            betas=(0.0, 0.9) if self.objective.penalised else (0.5, 0.999),
+            betas=self.objective.betas,
             growing=(self.generator, self.critic) if self.growing else (),
         )
 

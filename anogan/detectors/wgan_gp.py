@@ -77,7 +77,11 @@ class WGANGP(Detector):
 
     latent_dim: int = param(32, at_least(1), help="Size of the latent z.")
     penalty_weight: float = param(10.0, at_least(0.0), help="Lambda of the gradient penalty.")
-    critic_steps: int = param(5, at_least(1), help="Critic steps for each generator step.")
+    critic_steps: int | None = param(
+        None,
+        at_least(1, optional=True),
+        help="Critic steps for each generator step (default: 5 on tables, 1 on pictures).",
+    )
     distance: str = param("mahalanobis", one_of("neighbours", "mahalanobis"), help="Distance between features.")
     neighbours: int = param(5, at_least(1), help="Number of nearest neighbours, k.")
     memory_bank_size: int = param(5000, at_least(2), help="Largest number of normal rows in the memory bank.")
@@ -87,7 +91,7 @@ class WGANGP(Detector):
             backbone,
             latent_dim=self.latent_dim,
             penalty_weight=self.penalty_weight,
-            critic_steps=self.critic_steps,
+            critic_steps=self.critic_steps or backbone.default_critic_steps,
             scorer=FeatureDistance(self.distance, self.neighbours),
             memory_bank_size=self.memory_bank_size,
         )

@@ -47,6 +47,8 @@ class Phase:
     lazy : bool
         Whether this is a regulariser that is applied rarely. A lazy phase also runs at the first iteration, so that it
         runs at least once in a training of any length.
+    rate : float
+        Learning rate as a multiple of the training's; equal for phases with the same networks.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Phase:
     every: int = 1
     weight_clip: float | None = None
     lazy: bool = False
+    rate: float = 1.0
 
     def runs_at(self, step: int) -> bool:
         """Return whether the phase runs at iteration ``step``, counted from 1."""

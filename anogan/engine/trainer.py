@@ -195,8 +195,10 @@ class _StageRun:
         self._train_mode()
         self.weights = [[w for net in phase.networks for w in net.parameters()] for phase in stage.phases]
         self.optimizers = {
-            networks: torch.optim.Adam(weights, lr=self.settings.learning_rate, betas=stage.betas, fused=True)
-            for networks, weights in {p.networks: w for p, w in zip(stage.phases, self.weights, strict=True)}.items()
+            phase.networks: torch.optim.Adam(
+                weights, lr=phase.rate * self.settings.learning_rate, betas=stage.betas, fused=True
+            )
+            for phase, weights in zip(stage.phases, self.weights, strict=True)
         }
         self.average = _Average(module, self.settings.ema_decay) if self.settings.ema_decay else None
         self.step = 0

@@ -21,12 +21,19 @@ class Objective:
         Bound that every weight of the critic is clipped to after its step (original WGAN).
     penalised : bool
         Whether the critic needs the gradient penalty of WGAN-GP.
+    betas : (float, float)
+        Adam's coefficients.
+    generator_rate, critic_rate : float
+        Learning rates, as multiples of the training's.
     """
 
     critic: Callable[[Tensor, Tensor], Tensor]
     generator: Callable[[Tensor], Tensor]
     weight_clip: float | None = None
     penalised: bool = False
+    betas: tuple[float, float] = (0.5, 0.999)
+    generator_rate: float = 1.0
+    critic_rate: float = 1.0
 
 
 def cross_entropy_critic(real_logit: Tensor, fake_logit: Tensor) -> Tensor:
@@ -75,5 +82,5 @@ OBJECTIVES: dict[str, Objective] = {
     "least_squares": Objective(least_squares_critic, least_squares_generator),
     "hinge": Objective(hinge_critic, wasserstein_generator),
     "wasserstein": Objective(wasserstein_critic, wasserstein_generator, weight_clip=0.01),
-    "wasserstein_gp": Objective(wasserstein_critic, wasserstein_generator, penalised=True),
+    "wasserstein_gp": Objective(wasserstein_critic, wasserstein_generator, penalised=True, betas=(0.0, 0.9)),
 }

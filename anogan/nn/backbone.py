@@ -1,6 +1,7 @@
 """The interface between detectors and backbones, and the registered backbones."""
 
 import importlib
+import math
 import pkgutil
 from abc import ABC, abstractmethod
 from typing import ClassVar
@@ -31,13 +32,13 @@ class Decoder(nn.Module):
         """Map ``(K, B, latent_dim)`` to samples ``(K, B, *shape)``."""
         return self(w)
 
-    def search_start(self, z: Tensor) -> Tensor:
-        """Return where the search for a w starts, given some z ``(K, 1, latent_dim)``. The default is its w."""
-        return self.mapping(z)
+    def centre(self) -> Tensor | float:
+        """Return the mean of the w, ``(K, 1, latent_dim)``; the default is that of z ~ N(0, I)."""
+        return 0.0
 
-    def confined(self, w: Tensor) -> Tensor:
-        """Project w ``(K, B, latent_dim)`` onto the region that a search may visit. The default is everywhere."""
-        return w
+    def radius(self, latent_dim: int) -> Tensor | float:
+        """Return the root mean square distance of the w from their mean, ``(K, 1, 1)``; the default is that of z."""
+        return math.sqrt(latent_dim)
 
 
 class Backbone(ABC):
@@ -57,6 +58,10 @@ class Backbone(ABC):
     default_members: ClassVar[int]
     default_width: ClassVar[int]
     default_r1_weight: ClassVar[float] = 0.0
+    default_objective: ClassVar[str] = "non_saturating"
+    """Adversarial loss of AnoGAN."""
+    default_critic_steps: ClassVar[int] = 1
+    """Critic steps for each generator step of a Wasserstein GAN with gradient penalty."""
     vector_units: ClassVar[int] = 1
     """Hidden units of this backbone's networks for plain vectors such as latents, as a multiple of the width."""
     patch_units: ClassVar[int] = 1

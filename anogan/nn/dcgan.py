@@ -132,6 +132,7 @@ class DCGAN(Backbone):
     name = "dcgan"
     default_members = 1  # convolutions of k members take k times as long
     default_width = 16
+    default_objective = "wasserstein_gp"
     vector_units = MOST_CHANNELS
     patch_units = 16
 

@@ -169,15 +169,11 @@ class StyleDecoder(Decoder):
             noise = [randn(*w.shape[:2], 1, *size, dtype=w.dtype, device=w.device) for size in layers]
         return self.painters(w, *noise)
 
-    def search_start(self, z: Tensor) -> Tensor:
-        """Return the mean w, as in the paper's projection (appendix D)."""
+    def centre(self) -> Tensor:
         return self.running_mean
 
-    def confined(self, w: Tensor) -> Tensor:
-        """Confine w to the root mean square distance of mapped w from their mean; images beyond it are arbitrary."""
-        away = w - self.running_mean
-        radius = self.running_var.sqrt()
-        return self.running_mean + away * (radius / away.norm(dim=-1, keepdim=True).clamp(min=1e-12)).clamp(max=1)
+    def radius(self, latent_dim: int) -> Tensor:
+        return self.running_var.sqrt()
 
 
 class MinibatchDeviation(nn.Module):
@@ -271,6 +267,7 @@ class Style(DCGAN):
     """
 
     name = "style"
+    default_objective = "non_saturating"
     default_r1_weight = 1.0
 
     def decoder(self, latent_dim: int, *, growing: bool = False) -> Decoder:

@@ -1,5 +1,7 @@
 """Training of a generator against a critic: lazy R1, and W space in search and encoder."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -95,3 +97,35 @@ def test_search_and_encoder_work_in_w(x):
         assert module.reconstruct(x).shape == x.shape
     searching.search_steps = 0
     assert_close(searching.search(x), torch.zeros(1, 8, 4).double())  # the mean w, before any training
+
+
+@pytest.mark.parametrize("name", ["dcgan", "style"])
+def test_the_search_stays_within_the_truncated_prior(name, x):
+    torch.manual_seed(0)
+    changes = {"search_steps": 30, "search_learning_rate": 1.0, "truncation": 0.25}
+    module = anogan.AnoGAN(**anogan.AnoGAN.tiny | changes).build(backbone_for(name, SPEC, 1, 4)).double().eval()
+    module.requires_grad_(False)
+    w = module.search(x)
+    assert_close(w.norm(dim=-1).max(), torch.tensor(0.25 * 4**0.5).double())  # latents of 4 numbers: usually |z| = 2
+    assert_close(module.search(x[:, 2:3]), w[:, 2:3])  # whatever the other rows are
+
+
+def test_scores_of_images_are_relative_and_those_of_rows_are_not(x):
+    of_images = anogan.FAnoGAN(**anogan.FAnoGAN.tiny).build(backbone_for("dcgan", SPEC, 1, 4))
+    assert of_images.relative is not None
+    assert anogan.FAnoGAN(**anogan.FAnoGAN.tiny).build(backbone_for("mlp", SampleSpec((5,)), 1, 4)).relative is None
+
+
+@pytest.mark.parametrize("cls", [anogan.FAnoGAN, anogan.WGANGP])
+def test_the_default_number_of_critic_steps_is_the_backbone_s(cls):
+    for name, spec, steps in (("mlp", SampleSpec((5,)), 5), ("dcgan", SPEC, 1)):
+        assert cls().build(backbone_for(name, spec, 1, 4)).critic_steps == steps
+        assert cls(critic_steps=3).build(backbone_for(name, spec, 1, 4)).critic_steps == 3
+
+
+def test_rates_and_betas_are_the_objective_s():
+    module = make()
+    module.objective = replace(module.objective, betas=(0.1, 0.8), generator_rate=0.5, critic_rate=0.25)
+    stage = module.adversarial_stage()
+    assert stage.betas == (0.1, 0.8)
+    assert {phase.name: phase.rate for phase in stage.phases} == {"critic": 0.25, "generator": 0.5}

@@ -77,39 +77,26 @@ def test_a_sample_is_made_by_way_of_w(decoder):
     assert torch.equal(decoder.synthesis(w), decoder(z))
 
 
-def test_the_search_starts_at_the_mean_w(decoder):
-    start = torch.randn(2, 1, 3).double()
+def test_centre_and_radius_are_those_of_the_mapped_w(decoder):
     for _ in range(500):
         decoder.mapping(torch.randn(2, 64, 3).double())
-    mean = decoder.eval().mapping(torch.randn(2, 20_000, 3).double()).mean(1, keepdim=True)
-    assert_close(decoder.search_start(start), mean, rtol=0, atol=0.05)
+    w = decoder.eval().mapping(torch.randn(2, 20_000, 3).double())
+    assert_close(decoder.centre(), w.mean(1, keepdim=True), rtol=0, atol=0.05)
+    radius = (w - decoder.centre()).square().sum(-1, keepdim=True).mean(1, keepdim=True).sqrt()
+    assert_close(decoder.radius(3), radius, rtol=0.05, atol=0.05)
     before = decoder.running_mean.clone()
-    decoder.mapping(start + 100)
+    decoder.mapping(torch.randn(2, 1, 3).double() + 100)
     assert torch.equal(decoder.running_mean, before)  # eval mode learns nothing
 
 
-def test_the_search_stays_where_w_usually_lie(decoder):
-    for _ in range(500):
-        decoder.mapping(torch.randn(2, 64, 3).double())
-    decoder.eval()
-    mean, w = decoder.running_mean, decoder.mapping(torch.randn(2, 20_000, 3).double())
-    radius = (w - mean).square().sum(-1, keepdim=True).mean(1, keepdim=True).sqrt()
-    inside, outside = mean + 0.5 * torch.eye(3).double()[:1] * radius, mean + 40 * torch.eye(3).double()[:1] * radius
-    assert_close(decoder.confined(inside), inside)
-    assert_close(decoder.confined(outside), mean + torch.eye(3).double()[:1] * radius, rtol=0.05, atol=0.05)
-    assert torch.equal(decoder.confined(mean), mean)
-    alone = decoder.confined(w[:, :5])
-    assert torch.equal(alone, decoder.confined(w)[:, :5])
-
-
 @pytest.mark.parametrize("name", ["mlp", "dcgan"])
-def test_a_plain_decoder_has_w_equal_z_and_starts_where_it_is_asked_to(name):
+def test_a_plain_decoder_has_w_equal_z(name):
     plain = backbone_for(name, SampleSpec((5,)) if name == "mlp" else SPEC, 2, 4).decoder(3).eval()
     assert isinstance(plain, Decoder)
     z = torch.randn(2, 1, 3)
     assert plain.mapping(z) is z
-    assert plain.search_start(z) is z
-    assert plain.confined(z) is z
+    assert plain.centre() == 0
+    assert plain.radius(4) == 2
     assert torch.equal(plain.synthesis(z), plain(z))
 
 
