@@ -1,4 +1,4 @@
-"""Detectors on images: digits of MNIST, and folders in the layout of MVTec AD."""
+"""Detectors on images: digits of MNIST, classes of CIFAR-10, and folders in the layout of MVTec AD."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -14,6 +14,9 @@ from .datasets import Dataset, Generator, Limits, Split, at_hand, limited
 from .experiment import names, numbers
 
 MNIST = "images/mnist.npz"
+CIFAR10 = ("images/cifar10_train_1.npz", "images/cifar10_test.npz")
+CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+ERASED = 9  # pixels of the side of the square that is erased
 
 
 def _load_digit(digit: int, data_dir: Path, rng: Generator, limits: Limits) -> Split:
@@ -21,6 +24,30 @@ def _load_digit(digit: int, data_dir: Path, rng: Generator, limits: Limits) -> S
         train = content["X_train"][content["y_train"] == digit]
         test, labels = content["X_test"], content["y_test"] != digit
     return limited(Split(train[:, None], test[:, None], labels), limits, rng)  # (n, 1, 28, 28)
+
+
+def _load_negative(digit: int, data_dir: Path, rng: Generator, limits: Limits) -> Split:
+    split = _load_digit(digit, data_dir, rng, limits)
+    return Split(255 - split.train, 255 - split.test, split.labels)
+
+
+def _load_erased(digit: int, data_dir: Path, rng: Generator, limits: Limits) -> Split:
+    """Return images of one digit; half of the test images lack the strokes within a square around one of their own."""
+    with np.load(data_dir / MNIST, allow_pickle=False) as content:
+        train, test = (content[f"X_{part}"][content[f"y_{part}"] == digit] for part in ("train", "test"))
+    labels = np.arange(len(test)) % 2 == 1
+    for image in (test[i] for i in np.flatnonzero(labels)):  # views
+        y, x = rng.choice(np.argwhere(image > 127)) - ERASED // 2
+        image[max(y, 0) : y + ERASED, max(x, 0) : x + ERASED] = 0
+    return limited(Split(train[:, None], test[:, None], labels), limits, rng)
+
+
+def _load_class(number: int, data_dir: Path, rng: Generator, limits: Limits) -> Split:
+    with np.load(data_dir / CIFAR10[0], allow_pickle=False) as content:
+        train = content["X_train"][content["y_train"] == number]
+    with np.load(data_dir / CIFAR10[1], allow_pickle=False) as content:
+        test, labels = content["X_test"], content["y_test"] != number
+    return limited(Split(train.transpose(0, 3, 1, 2), test.transpose(0, 3, 1, 2), labels), limits, rng)
 
 
 def _load_mvtec(folder: str, data_dir: Path, rng: Generator, limits: Limits) -> Split:
@@ -36,6 +63,11 @@ def _masks(folder: str, data_dir: Path, split: Split) -> Iterator[np.ndarray | N
 
 
 DIGITS = tuple(Dataset(f"mnist-{n}", (MNIST,), "one-versus-rest", partial(_load_digit, n)) for n in range(10))
+NEGATIVES = tuple(Dataset(f"mnist-negative-{n}", (MNIST,), "negatives", partial(_load_negative, n)) for n in range(10))
+ERASED_DIGITS = tuple(Dataset(f"mnist-erased-{n}", (MNIST,), "erased", partial(_load_erased, n)) for n in range(10))
+CIFAR10_CLASSES = tuple(
+    Dataset(f"cifar10-{name}", CIFAR10, "cifar10", partial(_load_class, n)) for n, name in enumerate(CLASSES)
+)
 
 
 def mvtec_folders(data_dir: Path) -> dict[str, Path]:
@@ -44,7 +76,7 @@ def mvtec_folders(data_dir: Path) -> dict[str, Path]:
 
 
 def datasets(data_dir: Path) -> dict[str, Dataset]:
-    """Return the digits, and every folder in MVTec layout, by name."""
+    """Return the digits, the classes, and every folder in MVTec layout, by name."""
     folders = []
     for name, folder in mvtec_folders(data_dir).items():
         files = tuple(
@@ -55,14 +87,14 @@ def datasets(data_dir: Path) -> dict[str, Dataset]:
         )
         place = f"images/{name}"
         folders.append(Dataset(name, files, "mvtec", partial(_load_mvtec, place), partial(_masks, place)))
-    return at_hand([*DIGITS, *folders], data_dir)
+    return at_hand([*DIGITS, *NEGATIVES, *ERASED_DIGITS, *CIFAR10_CLASSES, *folders], data_dir)
 
 
 class Images(Comparison):
     """Small images of one kind."""
 
     name = "images"
-    help = "Detectors on images: digits of MNIST, and folders in the layout of MVTec AD."
+    help = "Detectors on images: digits of MNIST, classes of CIFAR-10, and folders in the layout of MVTec AD."
     axes = (numbers("seed", "0"), names("dataset", lambda data: list(datasets(data))), detectors())
     options = (changes_option, *limit_options())
     limits = ("max_train", "max_test")
@@ -71,6 +103,14 @@ class Images(Comparison):
 Training uses the training images of one digit; the test set has test images of all digits, mixed as they
 come; at most `max_train` and `max_test` random ones, drawn per seed. Published mean AUROC, with other
 budgets and splits: AnoGAN 0.937, OCGAN 0.975.""",
+        "negatives": """\
+As one-versus-rest, with dark digits on a bright background.""",
+        "erased": """\
+Training uses the training images of one digit; half of the digit's test images lack the strokes within a square of
+9x9 pixels around one of their own: less ink is the defect.""",
+        "cifar10": """\
+As one-versus-rest, with classes of CIFAR-10 at 32x32 pixels, 1,000 training images each. Published mean AUROC over
+ten classes: AnoGAN 0.618.""",
         "mvtec": """\
 Training uses `train/good`, the test set is all of `test`, at 64x64 pixels. Pixel metrics: maps resized to
 the size of the masks, which are those of the original images; AUPRO up to a false-positive rate of 0.3. The

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from anogan.evaluation.protocol import Split
-from benchmarks import adbench, oddbench
+from benchmarks import adbench, images, oddbench
 from benchmarks.datasets import limited
 from benchmarks.intrusion import gan_papers
 
@@ -70,3 +70,23 @@ def test_oddbench_keeps_the_published_split_and_has_two_halves(tmp_path: Path) -
     assert set(chosen.parse(None, tmp_path)) == set(found)
     with pytest.raises(click.UsageError, match="'Nothing' is not one of development, final"):
         chosen.parse("Nothing", tmp_path)
+
+
+def test_images_have_negatives_and_images_that_lack_strokes(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    X = np.zeros((40, 28, 28), dtype=np.uint8)
+    X[:, 4:24, 12:16] = 200
+    y = np.arange(40) % 2
+    np.savez(tmp_path / "images/mnist.npz", X_train=X, y_train=y, X_test=X, y_test=y)
+    found = images.datasets(tmp_path)
+    plain, negative, erased = (
+        found[name].load(tmp_path, np.random.default_rng(0), {})
+        for name in ("mnist-1", "mnist-negative-1", "mnist-erased-1")
+    )
+    assert np.array_equal(negative.test, 255 - plain.test)
+    assert np.array_equal(negative.labels, plain.labels)
+    assert plain.labels.mean() == 0.5
+    ink = erased.test.astype(int).sum((1, 2, 3))
+    assert len(ink) == 20  # digits of the one kind
+    assert (ink[~erased.labels] == X[0].astype(int).sum()).all()
+    assert (ink[erased.labels] < X[0].astype(int).sum()).all()
