@@ -75,6 +75,18 @@ class ImageSize(click.ParamType):
     help="Resize pictures to this size.  [default: feature_gan 384, cycle_gan 256, others 64]",
 )
 @click.option(
+    "--roi",
+    metavar="MASK.png",
+    help="A picture that is white where pictures are compared; the model ignores the rest (feature_gan).",
+)
+@click.option(
+    "--tile",
+    type=click.IntRange(1),
+    metavar="PIXELS",
+    help="Score pictures in overlapping tiles of so many of their own pixels, each resized to --image-size, so that "
+    "small defects in large pictures count.",
+)
+@click.option(
     "--unlabeled",
     metavar="DATA",
     help="An unlabelled set that is mostly normal, for detectors that also learn from unlabelled data (cycle_gan).",
@@ -115,6 +127,8 @@ def command(
     dialect: Any,
     unlabeled: str | None,
     image_size: int | tuple[int, int] | None,
+    roi: str | None,
+    tile: int | None,
     checkpoint: str | None,
     restarts: int,
     strip: str | None,
@@ -153,9 +167,16 @@ def command(
         )
     if image_size is not None and not isinstance(source, PictureSource):
         raise InputError(f"--image-size is for folders of pictures, but {data} is not one.")
+    for option, value in (("--roi", roi), ("--tile", tile)):
+        if value is not None and not isinstance(source, PictureSource):
+            raise InputError(f"{option} is for folders of pictures, but {data} is not one.")
+    if roi is not None and Path(roi).is_dir():
+        raise InputError(f"--roi takes one mask for all pictures, but '{roi}' is a folder.")
     if strip is not None and not isinstance(source, PictureSource):
         raise InputError(f"--strip is for folders of pictures, but {data} is not one.")
     X = _read(source, label, normal, detector, skip=on_error == "skip")
+    if roi is not None or tile is not None:
+        X = X.compared_in(masks=roi, tile=tile)
     normal_rows = X.keep if isinstance(X, TableFile) else None
     if holdout_by is not None and holdout_last is None:
         raise InputError(f"--holdout-by {holdout_by} needs --holdout-last SHARE.")

@@ -17,6 +17,7 @@ from .samples import FolderSamples, Samples, TensorSamples
 from .scaling import inverse_symlog, symlog
 from .spec import SampleSpec
 from .state import State, StateReader
+from .tiles import TiledSamples
 
 _RANGE_SAMPLED = 2000
 _RANGES = {"uint8": 255.0, "uint16": 65535.0}
@@ -41,6 +42,8 @@ class ImagePreprocessor(Preprocessor):
         The dtype of the array it was fitted on, or "folder".
     low_, high_ : float
         Values that become -1 and 1, as fractions of the full range of an integer type.
+    tile_ : int or None
+        Side of the tiles that pictures of a folder are scored in, see `ImageFolder`.
     """
 
     kind = "image"
@@ -53,7 +56,9 @@ class ImagePreprocessor(Preprocessor):
     def fit(self, X: Any, *, rows: np.ndarray | None = None, sampled: int | None = None) -> Self:
         """Learn shape and value range of pictures (n, C, H, W) or an ImageFolder."""
         self.low_, self.high_ = 0.0, 1.0
+        self.tile_ = None
         if isinstance(X, ImageFolder):
+            self.tile_ = X.tile
             self.shape_ = list(X.shape)
             self.source_ = _FOLDER
             if X.is_wide():
@@ -88,21 +93,22 @@ class ImagePreprocessor(Preprocessor):
                     f"The model was fitted on an array of {self.source_}; the value range of files in a "
                     "folder does not compare to it. Give it an array, or fit on an ImageFolder."
                 )
-            folder = X.resized(shape)
+            if X.tile not in (None, self.tile_):
+                raise InputError(f"X has tiles of {X.tile} pixels, and the model was fitted with tile={self.tile_}.")
+            folder = X.resized(shape, tile=self.tile_)
+            every = np.arange(len(folder))
+            if folder.tile is not None:
+                return TiledSamples(folder, self._from_pixels, every, dtype)
+            read = folder.decode if folder.masks is None else folder.masked
 
             def decode(index: int) -> np.ndarray:
-                pixels = folder.decode(index)
+                pixels = read(index)
                 self._check_depth(pixels, str(folder.files[index]))
                 return pixels
 
-            return FolderSamples(
-                decode,
-                lambda p: self._to_model(as_fraction(p)),
-                np.arange(len(folder)),
-                shape,
-                dtype,
-                folder.identity,
-            )
+            return FolderSamples(decode, self._from_pixels, every, shape, dtype, folder.identity)
+        if self.tile_ is not None:
+            raise InputError("The model scores pictures in tiles of their own pixels: give files, as an ImageFolder.")
         X = _checked(X)
         if X.shape[1:] != shape:
             raise InputError(
@@ -124,13 +130,15 @@ class ImagePreprocessor(Preprocessor):
         Raises
         ------
         InputError
-            If it is no such picture, or the model was fitted on an array of floats.
+            If it is no such picture, or the model was fitted on an array of floats or in tiles.
         """
         if self.source_ not in (_FOLDER, *_RANGES):
             raise InputError(
                 f"The model was fitted on an array of {self.source_}, whose range a picture does not share. Give such "
                 "an array to anomaly_score, or fit on an ImageFolder or an array of uint8."
             )
+        if self.tile_ is not None:
+            raise InputError("The model scores pictures in tiles of their own pixels: give files, as an ImageFolder.")
         channels, height, width = self.shape_
         pixels = frame_pixels(picture, (channels, height, width), bgr=bgr)
         self._check_depth(pixels, "The picture")
@@ -160,6 +168,7 @@ class ImagePreprocessor(Preprocessor):
             "source": self.source_,
             "low": self.low_,
             "high": self.high_,
+            "tile": self.tile_ or 0,
         }
 
     @classmethod
@@ -174,7 +183,11 @@ class ImagePreprocessor(Preprocessor):
         self.source_ = state.text("source", pattern=_SOURCES)
         self.low_ = state.number("low")
         self.high_ = state.number("high", low=self.low_)
+        self.tile_ = state.integer("tile", 0, _LONGEST_SIDE) or None
         return self
+
+    def _from_pixels(self, pixels: np.ndarray) -> np.ndarray:
+        return self._to_model(as_fraction(pixels))
 
     def _check_depth(self, pixels: np.ndarray, name: str) -> None:
         """Raise `InputError` if a picture's depth differs so that its values and those of training do not compare."""

@@ -16,6 +16,7 @@ from ..data.choose import preprocessor_for
 from ..data.condition import Conditioned
 from ..data.preprocessor import Preprocessor
 from ..data.samples import Samples
+from ..data.tiles import TiledSamples
 from ..engine.callbacks import Callback
 from ..engine.module import GANModule
 from ..errors import CalibrationWarning, InputError, RangeWarning, TrainingHealthWarning
@@ -82,6 +83,8 @@ class Detector(CommonParameters, ModelFileMixin, OutlierMixin, BaseEstimator):
     """Side length in pixels to which the command line resizes the pictures of a folder by default."""
     uses_unlabeled: ClassVar[bool] = False
     """Whether `fit` takes X_unlabeled."""
+    uses_masks: ClassVar[bool] = False
+    """Whether pixels outside of the masks of an ImageFolder are ignored."""
     uses_condition: ClassVar[bool] = False
     """Whether samples may come with a condition that is given rather than scored."""
 
@@ -177,6 +180,8 @@ class Detector(CommonParameters, ModelFileMixin, OutlierMixin, BaseEstimator):
         try:
             self._check_condition(X)
             self._check_condition(X_unlabeled)
+            self._check_masks(X)
+            self._check_masks(X_unlabeled)
             with lock:
                 prepared = prepare(self, X, X_unlabeled, callbacks=callbacks, checkpoint=directory)
                 for callback in callbacks:
@@ -430,7 +435,10 @@ class Detector(CommonParameters, ModelFileMixin, OutlierMixin, BaseEstimator):
         """
         X = as_frame(X)
         self._require("reconstruct")
-        made = self.fitted_state.inference.mean(self._samples(X), self.module_.reconstruct)
+        samples = self._samples(X)
+        if isinstance(samples, TiledSamples):
+            raise InputError("Pictures that are scored in tiles cannot be reconstructed.")
+        made = self.fitted_state.inference.mean(samples, self.module_.reconstruct)
         return _with_index_of(X, self.preprocessor_.inverse(made))
 
     def sample(self, n: int = 1, random_state: Any = None) -> "np.ndarray | pd.DataFrame":
@@ -518,6 +526,7 @@ class Detector(CommonParameters, ModelFileMixin, OutlierMixin, BaseEstimator):
         """Check X against the data of the fit and bring it to model space."""
         state = self.fitted_state
         self._check_condition(X)
+        self._check_masks(X)
         if isinstance(X, Conditioned) and not state.preprocessor.spec_.classes:
             raise InputError("X has a condition, but the model was fitted without one.")
         X = check_input(X, type(self).__name__, state.features)
@@ -528,6 +537,10 @@ class Detector(CommonParameters, ModelFileMixin, OutlierMixin, BaseEstimator):
         if isinstance(X, TableFile):
             return X.frames(self.preprocessor_.column_types())
         return X if isinstance(X, Iterator) else iter([X])
+
+    def _check_masks(self, X: Any) -> None:
+        if getattr(X, "masks", None) is not None and not self.uses_masks:
+            raise InputError(f"{type(self).__name__} takes no masks; {_detectors_with('uses_masks')} does.")
 
     def _check_condition(self, X: Any) -> None:
         if isinstance(X, Conditioned) and not self.uses_condition:

@@ -107,7 +107,7 @@ def map_peaks(inference: Inference, preprocessor: Preprocessor, samples: Samples
     """Return the largest error among the pixels of each picture ``(n,)``; empty for non-image data."""
     if not len(samples) or not preprocessor.spec_.is_image:
         return np.empty(0)
-    error = inference.mean(samples, lambda x: error_map(inference.module, x, baseline.to(x)))  # (n, C, H, W)
+    error = inference.mean_map(samples, lambda x: error_map(inference.module, x, baseline.to(x)))  # (n, C, H, W)
     return np.asarray(np.asarray(preprocessor.collapse(error)).sum(1).max((1, 2)))
 
 

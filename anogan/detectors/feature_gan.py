@@ -1,7 +1,9 @@
 """FeatureGAN: adversarial denoising of patches of a pretrained network's feature maps."""
 
-from typing import Any, ClassVar
+from collections.abc import Iterator
+from typing import Any, ClassVar, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -12,8 +14,9 @@ from ..nn.backbone import Backbone
 from ..nn.frozen import NETWORKS
 from ..parameters import at_least, between, one_of, param
 from ..scoring.feature_distance import side_by_side
+from ..scoring.framing import Framed, Framing, moved
 from ..scoring.patch_memory import Grid, PatchMemoryBank
-from ..scoring.patches import WhitenedPatches, most_unusual
+from ..scoring.patches import MOST_SAMPLES, SAMPLES_AT_ONCE, WhitenedPatches, most_unusual
 from ..scoring.principal import Projection
 from ..seeding import randperm
 from .base import Detector
@@ -23,6 +26,28 @@ MOST_PATCHES = 2**18  # that R and G are trained on
 PROJECTED_PATCHES = 2**14  # patches that the principal components are learned from
 BANDWIDTH = 0.07  # of whitened patches, which spread over one: levels from 0.1 to 2
 FEATURE_SHARE = 0.25  # share of R's features in a squared distance, relative to the whitened patch
+
+
+class ScoredPatches(NamedTuple):
+    """The patches of B samples.
+
+    Attributes
+    ----------
+    distances : (B, h * w) tensor
+        Score of each patch; zero for patches that are not inside.
+    inside : (B, h * w) bool tensor
+        Which patches were seen and belong to the region of interest.
+    white : (B, h * w, F) tensor
+    grid : (h, w)
+    shifts : (B, 2) int64 tensor
+        By how many pixels each picture was moved up and left.
+    """
+
+    distances: Tensor
+    inside: Tensor
+    white: Tensor
+    grid: Grid
+    shifts: Tensor
 
 
 class FeatureGANModule(DenoisingModule):
@@ -49,6 +74,7 @@ class FeatureGANModule(DenoisingModule):
             level_weight=level_weight,
             jitter=0.0,
         )
+        self.framing = Framing() if backbone.geometry.has_patches else None
         self.patches = WhitenedPatches(extractor)
         self.projection = projection
         self.memory_bank = memory_bank
@@ -62,7 +88,9 @@ class FeatureGANModule(DenoisingModule):
     @torch.no_grad()
     def before_training(self, normal: Samples) -> Samples:
         """Extract all patches once, learn what is usual at each place, and return whitened patches to train on."""
-        patches, grid = self._normal = self.patches.extract(normal, self._weight)
+        if self.framing is not None:
+            self.framing.fit(self._batches(normal))
+        patches, grid = self._normal = self._extract(normal)
         parts = []
         for part in self.patches.fit(patches, grid):
             rows = randperm(part[..., 0].numel())[: MOST_PATCHES * len(part) // len(patches)]
@@ -71,12 +99,12 @@ class FeatureGANModule(DenoisingModule):
 
     @torch.no_grad()
     def as_trained_on(self, held_out: Samples) -> Samples:
-        white = self.patches.whiten(*self.patches.extract(held_out, self._weight)).flatten(0, 1)
+        white = self.patches.whiten(*self._extract(held_out)).flatten(0, 1)
         return TensorSamples(white[randperm(len(white))])  # a validation check takes the first ones
 
     @torch.no_grad()
     def after_training(self, normal: Samples) -> None:
-        patches, grid = self._normal or self.patches.extract(normal, self._weight)
+        patches, grid = self._normal or self._extract(normal)
         self._normal = None
         white = self.patches.whiten(patches, grid)
         some = white.flatten(0, 1)[randperm(white[..., 0].numel())[:PROJECTED_PATCHES]]
@@ -92,26 +120,55 @@ class FeatureGANModule(DenoisingModule):
         """Concatenate whitened patches and R's features of them: ``(B, F)`` -> ``(B, E)``."""
         return torch.cat([patches, self.projection(self.features(patches))], dim=1)
 
-    def distances(self, x: Tensor) -> tuple[Tensor, Tensor, Grid]:
-        """Return score ``(B, h * w)`` and whitened form ``(B, h * w, F)`` of the patches of samples, and (h, w)."""
-        white, grid = self.patches(x)
+    def scored(self, x: Tensor) -> ScoredPatches:
+        """Return the patches of samples ``(B, *shape)`` with their scores."""
+        framed = self._framed(x)
+        white, grid = self.patches(framed.pictures)
         embedded = self.embed(white.flatten(0, 1)).unflatten(0, white.shape[:2])
-        return self.memory_bank(embedded, grid), white, grid
+        inside = framed.patches_inside(grid)
+        return ScoredPatches(self.memory_bank(embedded, grid) * inside, inside, white, grid, framed.shifts)
 
     def predict(self, x: Tensor, *, with_map: bool = False) -> Prediction:
-        distances, white, grid = self.distances(x[0])  # all members receive the same samples
-        score = most_unusual(distances).unsqueeze(0)
-        return Prediction(score, self.spread(distances, white, grid, x) if with_map else None)
+        found = self.scored(x[0])  # all members receive the same samples
+        score = most_unusual(found.distances, found.inside).unsqueeze(0)
+        return Prediction(score, self.spread(found, x) if with_map else None)
 
     def score(self, x: Tensor) -> Tensor:
         return self.predict(x).score
 
     def anomaly_map(self, x: Tensor) -> Tensor:
-        return self.spread(*self.distances(x[0]), x)
+        return self.spread(self.scored(x[0]), x)
 
-    def spread(self, distances: Tensor, white: Tensor, grid: Grid, x: Tensor) -> Tensor:
+    def spread(self, found: ScoredPatches, x: Tensor) -> Tensor:
         """Return the patches' distances at the size of the samples x: ``(K, B, *shape)``."""
-        return self.patches.spread(distances, white, grid, tuple(x.shape[2:])).expand_as(x)
+        maps = self.patches.spread(found.distances, found.white, found.grid, tuple(x.shape[2:]))
+        if found.shifts.any():
+            maps = moved(maps, -found.shifts, 0.0)
+        return maps.expand_as(x)
+
+    def _batches(self, samples: Samples) -> Iterator[Tensor]:
+        """Yield the first `MOST_SAMPLES` samples in batches, on the networks' device."""
+        rows = np.arange(min(len(samples), MOST_SAMPLES))
+        for batch in samples.batches(np.array_split(rows, -(-len(rows) // SAMPLES_AT_ONCE))):
+            yield batch.to(self._weight)
+
+    def _framed(self, x: Tensor) -> Framed:
+        return Framed.whole(x) if self.framing is None else self.framing(x)
+
+    def _extract(self, samples: Samples) -> tuple[Tensor, Grid]:
+        """Return patches ``(n, h * w, F)`` of the first samples; those not inside are the means at their places."""
+        parts, insides = [], []
+        for batch in self._batches(samples):
+            framed = self._framed(batch)
+            part, grid = self.patches.raw(framed.pictures)
+            parts.append(part)
+            insides.append(framed.patches_inside(grid))
+        patches, inside = torch.cat(parts), torch.cat(insides)
+        if not inside.all():
+            seen = inside[..., None].to(patches)
+            mean = (patches * seen).sum(0) / seen.sum(0).clamp_min(1)
+            patches[~inside] = mean.expand_as(patches)[~inside]
+        return patches, grid
 
 
 class FeatureGAN(Detector):
@@ -123,6 +180,10 @@ class FeatureGAN(Detector):
     -----
     *Idea.* GANs of pixels fail on real defects, since a change of light weighs more in pixels than a scratch. Features
     that a network learned from millions of images represent similarity better. Here a GAN is trained in that space.
+
+    *Light and position.* The brightness of a picture is scaled back into the range of the good ones. A picture is moved
+    to their position if they show one part in one position, so that known shifts of them can be recovered. What lies
+    beyond the border then does not count.
 
     *Patches.* The frozen network's maps of stride 8 and 16 give one vector for each place of the finer grid. It is
     whitened with the mean of its place and the covariance of its cell of 3x3 places, u = S^(-1/2) (f - m), because what
@@ -137,7 +198,7 @@ class FeatureGAN(Detector):
     vectors |u|.
 
     *Cost.* Scoring an image takes one pass of the frozen network, and distances to 256 patches for each place. The
-    model file holds the whitening and the memory bank: 80 MB for 384x384 pixels. The first 512 training samples (in
+    model file holds the whitening and the memory bank: 90 MB for 384x384 pixels. The first 512 training samples (in
     random order) are used.
 
     *Limits.* Training images score lower than new ones, since the whitening and the memory bank were fitted to them. A
@@ -164,10 +225,11 @@ class FeatureGAN(Detector):
 
     name = "feature_gan"
     image_size = 384
+    uses_masks = True
     tiny: ClassVar[dict[str, Any]] = {"width": 8, "steps": 3, "batch_size": 16, "latent_dim": 4, "memory_bank_size": 64}
 
     features: str = param(
-        "efficientnet_lite0", one_of(*NETWORKS), help="Frozen network that extracts features of pictures."
+        "efficientnet_lite2", one_of(*NETWORKS), help="Frozen network that extracts features of pictures."
     )
     latent_dim: int = param(32, at_least(1), help="Size of the noise z that the generator takes.")
     adversarial_share: float = param(

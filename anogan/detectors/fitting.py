@@ -19,6 +19,7 @@ from ..data.digests import RowDigests
 from ..data.preprocessor import Preprocessor
 from ..data.samples import Samples
 from ..data.spec import SampleSpec
+from ..data.tiles import TiledSamples, in_tiles
 from ..engine.callbacks import Callback
 from ..engine.checkpoint import read_checkpoint
 from ..engine.degenerate import column_issues, score_issues
@@ -384,11 +385,12 @@ def _train(detector: FittableDetector, prepared: Prepared, trainer: Trainer) -> 
     with OwnInitialisation():
         module = detector.build(backbone).to(device=prepared.device, dtype=torch_dtype(detector.precision))
     module.unlabeled = prepared.unlabeled
-    normal, monitored = samples.subset(split.training), samples.subset(split.monitoring)
+    normal, monitored = (in_tiles(samples.subset(rows)) for rows in (split.training, split.monitoring))
     trained_on = module.before_training(normal)
     history = trainer.fit(module, trained_on, module.as_trained_on(monitored) if len(monitored) else None)
     module.after_training(normal)
-    baseline = samples.batch(split.training[:BASELINE_ROWS]).mean(0)
+    first = samples.batch(split.training[:BASELINE_ROWS])
+    baseline = first.nanmean(0).nan_to_num() if first.isnan().any() else first.mean(0)  # NaN: outside of a mask
     inference = Inference(module, backbone.members, spec.shape)
     rows = samples.subset(split.calibration)
     calibration = calibrate(inference, prepared.preprocessor, rows, baseline, detector, held_out=split.held_out)
@@ -397,12 +399,13 @@ def _train(detector: FittableDetector, prepared: Prepared, trainer: Trainer) -> 
     assessed, others = (unseen, split.training) if len(unseen) else np.array_split(split.training, 2)
     diagnosis = diagnose_module(
         inference,
-        samples.subset(assessed),
-        samples.subset(others),
+        in_tiles(samples.subset(assessed)),
+        in_tiles(samples.subset(others)),
         spec,
         history=history,
         steps=detector.steps,
-        calibration=calibration,
+        # It holds scores of whole pictures, which scores of tiles do not compare with.
+        calibration=None if isinstance(samples, TiledSamples) else calibration,
         degenerate=column_issues(prepared.hidden, len(prepared.preprocessor.places_))
         | score_issues(calibration.scores, _different(rows, spec), calibration.threshold),
     )

