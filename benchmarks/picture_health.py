@@ -128,7 +128,7 @@ def _cifar_part(data_dir: Path, part: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _folder(folder: Path) -> Pictures:
-    layout = anogan.MVTecFolder(folder)
+    layout = anogan.LabelledFolder(folder)
     train, test = (
         np.stack([np.asarray(Image.open(file).convert("L").resize((SIZE, SIZE))) for file in part.files])[:, None]
         for part in (layout.train, layout.test)
