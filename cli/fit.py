@@ -102,8 +102,8 @@ class ImageSize(click.ParamType):
     default=1,
     show_default=True,
     metavar="N",
-    help="Repeat the training at most N times, each with another seed and 0.3 times the learning rate, if it diverged "
-    "or collapsed.",
+    help="Repeat the training at most N times if it diverged or collapsed, each with another seed and 0.3 times the "
+    "learning rate, after a collapse that of the generator alone.",
 )
 @click.option(
     "--strip",

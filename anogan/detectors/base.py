@@ -60,7 +60,8 @@ class Detector(CommonParameters, ModelFileMixin, OutlierMixin, BaseEstimator):
     diagnosis_ : Diagnosis
         How training went.
     attempts_ : list of dict
-        One entry per training: ``seed``, ``learning_rate``, ``verdict``, and whether it was ``kept``.
+        One entry per training: ``seed``, ``learning_rate``, ``generator_learning_rate``, ``verdict``, and whether it
+        was ``kept``.
     history_ : dict
         Training curves, ``stage -> term -> values``. The stage's name holds the loss terms and gradient norms of each
         phase; ``stage/held_out`` (``stage/training`` if no rows are held out) holds the monitor and the critic's
@@ -148,9 +149,10 @@ class Detector(CommonParameters, ModelFileMixin, OutlierMixin, BaseEstimator):
             result of an uninterrupted training (bit for bit on CPU). Only one fit at a time can use a directory.
         restarts : int
             How often training is repeated after it diverged or its generator collapsed, with another seed (derived
-            from `random_state`) and 0.3 times the learning rate. The attempt kept is one without divergence or
-            collapse; among several, the one with the fewest issues, then the one whose samples cover more of the
-            held-out rows. A warning and `attempts_` report all attempts.
+            from `random_state`) and 0.3 times the learning rate: that of the generator alone after a collapse, so that
+            the critic keeps up with it, and that of all networks after a divergence. The attempt kept is one without
+            divergence or collapse; among several, the one with the fewest issues, then the one whose samples cover
+            more of the held-out rows. A warning and `attempts_` report all attempts.
 
         Raises
         ------

@@ -24,7 +24,7 @@ from ..engine.callbacks import Callback
 from ..engine.checkpoint import read_checkpoint
 from ..engine.degenerate import column_issues, score_issues
 from ..engine.device import choose_device, torch_dtype
-from ..engine.diagnostics import Diagnosis
+from ..engine.diagnostics import DIVERGED, Diagnosis
 from ..engine.inference import Inference
 from ..engine.module import GANModule
 from ..engine.trainer import MONITOR_ROWS, Trainer, TrainerSettings
@@ -54,7 +54,7 @@ SAMPLED_VALUES = 2**25  # numbers in them, at most: files with more than 128 col
 CALIBRATION_ROWS = 100_000  # rows drawn from a file that calibrate, at most
 BASELINE_ROWS = 512  # training rows whose mean is the baseline, at most
 MARGINAL_ROWS = 10_000  # training rows whose marginals are kept if no row is, at most
-RESTART_RATE = 0.3  # factor of the learning rate at each further attempt
+RESTART_RATE = 0.3  # factor of the generator's learning rate, or of both, at each further attempt
 NOTED_VERSIONS = ("anogan", "torch", "numpy")
 
 
@@ -326,15 +326,17 @@ def fit_detector(
         Every attempt diverged.
     """
     run_key = "" if checkpoint is None else _run_key(prepared)
+    rate, generator_rate = prepared.parameters["learning_rate"], prepared.parameters["learning_rate"]
     attempts: list[dict[str, Any]] = []
     best: FittedState | None = None
     for number in range(1, restarts + 2):
         seed = prepared.seed if number == 1 else derived_seed(prepared.seed, number)
-        rate = prepared.parameters["learning_rate"] * RESTART_RATE ** (number - 1)
         for callback in callbacks:
             callback.on_attempt_begin(number, seed, rate)
         trainer = Trainer(
-            TrainerSettings(detector.steps, detector.batch_size, rate, detector.ema_decay, detector.patience),
+            TrainerSettings(
+                detector.steps, detector.batch_size, rate, detector.ema_decay, detector.patience, generator_rate / rate
+            ),
             seed=seed,
             members=prepared.backbone.members,
             device=prepared.device,
@@ -342,7 +344,12 @@ def fit_detector(
             checkpoint=checkpoint if checkpoint is None or number == 1 else checkpoint / f"attempt-{number}",
             run_key=run_key,
         )
-        attempt: dict[str, Any] = {"seed": seed, "learning_rate": rate, "kept": False}
+        attempt: dict[str, Any] = {
+            "seed": seed,
+            "learning_rate": rate,
+            "generator_learning_rate": generator_rate,
+            "kept": False,
+        }
         attempts.append(attempt)
         try:
             with seeded(seed):
@@ -352,6 +359,7 @@ def fit_detector(
             if best is None and number > restarts:
                 tried = f" {number} attempts did, the last at a rate of {rate:g}." if number > 1 else ""
                 raise TrainingDivergedError(f"{error}{tried}") from None
+            rate, generator_rate = RESTART_RATE * rate, RESTART_RATE * generator_rate
             continue
         attempt["verdict"] = state.diagnosis.verdict
         if best is None or state.diagnosis.better_than(best.diagnosis):
@@ -360,6 +368,9 @@ def fit_detector(
                 each["kept"] = each is attempt
         if not state.diagnosis.remediable:
             break
+        generator_rate *= RESTART_RATE
+        if DIVERGED in state.diagnosis.issues:  # a generator that collapses is too fast for its critic instead
+            rate *= RESTART_RATE
     assert best is not None
     if len(attempts) > 1 or not best.diagnosis.healthy:
         summary = _attempts_summary(attempts, best.diagnosis)
@@ -375,6 +386,8 @@ def _attempts_summary(attempts: list[dict[str, Any]], diagnosis: Diagnosis) -> s
     summary = attempts[0]["verdict"].rstrip(".") + "."
     for attempt in attempts[1:]:
         again = f"Trained again with seed {attempt['seed']} and a learning rate of {attempt['learning_rate']:g}"
+        if attempt["generator_learning_rate"] != attempt["learning_rate"]:
+            again += f", of the generator {attempt['generator_learning_rate']:g}"
         summary += f" {again}: {attempt['verdict'].rstrip('.')}{', kept' if attempt['kept'] else ''}."
     return f"{summary} {diagnosis.advice}".rstrip()
 

@@ -15,6 +15,7 @@ class Attempt(TypedDict):
 
     seed: Count
     learning_rate: float
+    generator_learning_rate: float
     kept: bool
     verdict: str
 

@@ -56,6 +56,8 @@ class TrainerSettings:
         Weights are averaged over the last ``1 / (1 - ema_decay)`` steps; 0 takes the last ones.
     patience : int
         Validation checks (`CHECKS` per stage) without improvement after which a stage stops; 0 never stops.
+    generator_rate : float
+        Learning rate of phases called ``generator``, relative to that of others.
     checkpoint_seconds : float
         Shortest time between two checkpoints.
     """
@@ -65,6 +67,7 @@ class TrainerSettings:
     learning_rate: float
     ema_decay: float
     patience: int
+    generator_rate: float = 1.0
     checkpoint_seconds: float = 5.0
 
 
@@ -195,9 +198,7 @@ class _StageRun:
         self._train_mode()
         self.weights = [[w for net in phase.networks for w in net.parameters()] for phase in stage.phases]
         self.optimizers = {
-            phase.networks: torch.optim.Adam(
-                weights, lr=phase.rate * self.settings.learning_rate, betas=stage.betas, fused=True
-            )
+            phase.networks: torch.optim.Adam(weights, lr=self._rate(phase), betas=stage.betas, fused=True)
             for phase, weights in zip(stage.phases, self.weights, strict=True)
         }
         self.average = _Average(module, self.settings.ema_decay) if self.settings.ema_decay else None
@@ -218,6 +219,11 @@ class _StageRun:
             self.module.load_state_dict(self.best)
         for callback in self.trainer.callbacks:
             callback.on_stage_end(name, self.step)
+
+    def _rate(self, phase: Phase) -> float:
+        """Return the learning rate of a phase."""
+        rate = phase.rate * self.settings.learning_rate
+        return rate * self.settings.generator_rate if phase.name == "generator" else rate
 
     def _train_steps(self) -> None:
         name, total = self.stage.name, self.settings.steps

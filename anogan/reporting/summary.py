@@ -135,6 +135,8 @@ def health_words(facts: dict[str, Any]) -> dict[str, str]:
     if len(facts["attempts"]) > 1:
         for number, attempt in enumerate(facts["attempts"], 1):
             how = f"seed {attempt['seed']}, learning rate {attempt['learning_rate']:g}"
+            if attempt["generator_learning_rate"] != attempt["learning_rate"]:
+                how += f", of the generator {attempt['generator_learning_rate']:g}"
             kept = ", kept" if attempt["kept"] else ""
             words[f"attempt {number}"] = f"{attempt['verdict']} ({how}{kept})"
     return words

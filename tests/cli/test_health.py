@@ -28,7 +28,7 @@ def test_a_second_attempt_is_told_of_by_fit_and_by_inspect(run, data, tmp_path):
         assert "diagnosis healthy" in words
         assert "attempt 1 mode collapse: all rows are equal (seed 0, learning rate 0.001)" in words
         assert "attempt 2 healthy (seed " in words
-        assert "learning rate 0.0003, kept)" in words
+        assert "learning rate 0.001, of the generator 0.0003, kept)" in words
     attempts = json.loads(run("inspect", model, "--json").stdout)["attempts"]
     assert [attempt["kept"] for attempt in attempts] == [False, True]
 

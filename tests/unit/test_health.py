@@ -125,7 +125,8 @@ def test_a_healthy_training_is_the_only_attempt():
         warnings.simplefilter("error", anogan.TrainingHealthWarning)
         detector = make(anogan.DenoisingGAN, steps=300).fit(benign())
     rate = detector.learning_rate
-    assert detector.attempts_ == [{"seed": SEED, "learning_rate": rate, "verdict": "healthy", "kept": True}]
+    rates = {"learning_rate": rate, "generator_learning_rate": rate}
+    assert detector.attempts_ == [{"seed": SEED, **rates, "verdict": "healthy", "kept": True}]
 
 
 SHORT = {"steps": 200, "critic_steps": 1, "n_members": 1, "width": 32, "patience": 0, "learning_rate": 3e-3}
@@ -141,7 +142,7 @@ def test_a_training_that_diverged_is_repeated_at_a_lower_rate_with_a_warning():
     assert first["verdict"].startswith("diverged: ")
     assert (first["seed"], first["learning_rate"], first["kept"]) == (SEED, detector.learning_rate, False)
     assert (second["seed"], second["kept"]) == (derived_seed(SEED, 2), True)
-    assert second["learning_rate"] == pytest.approx(WANTED_RATE)
+    assert second["learning_rate"] == second["generator_learning_rate"] == pytest.approx(WANTED_RATE)
     assert message.startswith("WGANGP: diverged: ")
     assert f"Trained again with seed {second['seed']} and a learning rate of {WANTED_RATE:g}" in message
     assert np.isfinite(detector.anomaly_score(benign())).all()
@@ -173,7 +174,10 @@ def test_a_collapse_that_another_seed_mends_is_mended(constant, tmp_path):
 
     constant(anogan.WGANGP, "generator", when=first_attempt)
     detector = fit(anogan.WGANGP, restarts=1, **FAST)
-    assert detector.attempts_[0]["verdict"].startswith("mode collapse")
+    first, second = detector.attempts_
+    assert first["verdict"].startswith("mode collapse")
+    assert second["learning_rate"] == FAST["learning_rate"]  # the critic is to keep up with the generator
+    assert second["generator_learning_rate"] == pytest.approx(0.3 * FAST["learning_rate"])
     assert [attempt["kept"] for attempt in detector.attempts_] == [False, True]
     assert "mode collapse" not in detector.diagnosis_.issues
     assert len(np.unique(detector.sample(10, random_state=0)[:, 0])) == 10  # by the second attempt's networks
@@ -184,6 +188,19 @@ def test_a_collapse_that_another_seed_mends_is_mended(constant, tmp_path):
     assert loaded.attempts_ == detector.attempts_
     assert loaded.diagnosis_ == detector.diagnosis_
     assert_array_equal(loaded.anomaly_score(benign()), detector.anomaly_score(benign()))
+
+
+def test_the_generator_of_a_second_attempt_learns_at_its_own_rate(constant):
+    rates = []
+
+    def note(optimizer):
+        rates.append(optimizer.param_groups[0]["lr"])
+
+    constant(anogan.WGANGP, "generator")
+    with at_each_step_of_an_optimiser(note):
+        fit(anogan.WGANGP, restarts=1, **SHORT)
+    steps, rate = len(rates) // 4, SHORT["learning_rate"]  # critic and generator in turn, in two attempts
+    assert rates == [rate, rate] * steps + [rate, pytest.approx(0.3 * rate)] * steps
 
 
 def test_a_worse_second_attempt_is_not_kept(monkeypatch):
