@@ -23,13 +23,12 @@ import anogan
 from anogan import metrics
 
 from .experiment import Cell, Experiment, Record, measured, names
-from .images import MNIST, mvtec_folders
+from .images import CIFAR10, MNIST, mvtec_folders
 from .report import table
 
 MAX_TRAIN, MAX_TEST = 2000, 500
 SIZE = 64  # pixels of images in folders
 NEIGHBOURS = 5
-CIFAR = {"train": "images/cifar10_train_1.npz", "test": "images/cifar10_test.npz"}
 CIFAR_CLASS = 1  # cars
 
 AS_IS, RATES, BAD = "at defaults", "at other rates", "made bad"
@@ -118,13 +117,12 @@ def _digits(digit: int | None, data_dir: Path) -> Pictures:
 
 
 def _cifar(data_dir: Path) -> Pictures:
-    (X, y), (X_test, y_test) = (_cifar_part(data_dir, part) for part in ("train", "test"))
+    parts = []
+    for part, file in zip(("train", "test"), CIFAR10, strict=True):
+        with np.load(data_dir / file, allow_pickle=False) as content:
+            parts.append((content[f"X_{part}"].transpose(0, 3, 1, 2), content[f"y_{part}"]))
+    (X, y), (X_test, y_test) = parts
     return X[y == CIFAR_CLASS][:MAX_TRAIN], X_test[:MAX_TEST], y_test[:MAX_TEST] != CIFAR_CLASS
-
-
-def _cifar_part(data_dir: Path, part: str) -> tuple[np.ndarray, np.ndarray]:
-    with np.load(data_dir / CIFAR[part], allow_pickle=False) as content:
-        return content[f"X_{part}"].transpose(0, 3, 1, 2), content[f"y_{part}"]
 
 
 def _folder(folder: Path) -> Pictures:
@@ -142,7 +140,7 @@ def datasets(data_dir: Path) -> dict[str, Callable[[], Pictures]]:
     if (data_dir / MNIST).is_file():
         found |= {f"digit {digit}": partial(_digits, digit, data_dir) for digit in (2, 8)}
         found["all digits"] = partial(_digits, None, data_dir)
-    if all((data_dir / file).is_file() for file in CIFAR.values()):
+    if all((data_dir / file).is_file() for file in CIFAR10):
         found["CIFAR-10 cars"] = partial(_cifar, data_dir)
     return found | {name: partial(_folder, folder) for name, folder in mvtec_folders(data_dir).items()}
 
