@@ -108,6 +108,13 @@ def _print(facts: dict[str, Any]) -> None:
     for name, value in facts["parameters"].items():
         parameters.add_row(name, str(value))
     console.print(parameters)
+    if "views" in facts:
+        console.print()
+        views = Table("view", "weight", "AUROC*", "looks at", box=None, pad_edge=False)
+        for view in facts["views"]:
+            views.add_row(view["view"], f"{view['weight']:.0%}", f"{view['probe_auroc']:.2f}", view["looks_at"])
+        console.print(views)
+        console.print("* of synthetic anomalies against normal rows, which sets the weight")
     for stage, curve in facts["training"].items():
         console.print()
         loss = Table(f"{stage}: {curve['steps']:,} steps", "first", "middle", "last", box=None, pad_edge=False)

@@ -162,7 +162,7 @@ class DenoisingGAN(Detector):
     -----
     *Idea.* No scaling and no distance is right for all tables, and nothing but labels says for certain which is right
     for one. What works without labels is to bring several views to one scale, that of p-values, and to let any view
-    speak that is confident. Two views come from a critic that is trained adversarially, seven need no network.
+    speak that is confident. Two views come from a critic that is trained adversarially, eight need no network.
 
     *Training.* A network that removes small corruption from normal rows has to learn in which directions these vary and
     in which they do not (its optimum is the gradient of the log density, Vincent 2011). The critic R receives
@@ -183,10 +183,10 @@ class DenoisingGAN(Detector):
     nearest normal rows (4th, 8th, 16th among at most 500). On tables hidden weights start as a random projection that
     keeps distances, so that the space starts as that of the columns. ``level``: R's expectation of σ.
 
-    *Views of the columns.* The distance to the nearest normal row: of the scaled columns (``nearest``), and with
-    columns of few values as categories (``categories``); to the third nearest one by ``ranks`` and by ``whitened
-    ranks``; the improbability of each value in its own column on either side (``tails``) or on one
-    (``low tails``, ``high tails``), summed over columns.
+    *Views of the columns.* The distance to the nearest normal row: of the scaled columns (``nearest``), with columns of
+    few values as categories (``categories``), of columns by ``ranks``, and of ``whitened ranks``; the distance to about
+    the √n-th nearest of n rows (``coarse ranks``); the improbability of each value in its own column on either side
+    (``tails``) or on one (``low tails``, ``high tails``), summed over columns.
 
     *Fusion.* The p-value of a view is the share of training rows that score at least as high; none of them counts as
     its own neighbour, and each member of the ensemble trains without a part of them, whose level it predicts (an

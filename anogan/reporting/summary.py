@@ -46,6 +46,8 @@ def model_summary(detector: Any) -> dict[str, Any]:
         "kept": kept_data(detector),
         "training": {stage: _curve(terms) for stage, terms in detector.history_.items()},
     }
+    if hasattr(detector, "components_") and len(detector.components_) > 1:
+        facts["views"] = detector.components_.to_dict("records")
     if preprocessor.kind == "table":
         facts["table"] = [_column(column) for column in preprocessor.columns_]
     return facts

@@ -41,6 +41,19 @@ class NearestRows:
         distances = torch.cat(found, dim=1) if len(found) > 1 else found[0]
         return distances.sort(dim=1).values[:, :k]
 
+    def kth(self, x: Tensor, k: int, same: Tensor) -> Tensor:
+        """Return the distance to the k-th nearest row, not counting a nearest one that is at most ``same`` away.
+
+        ``(B, q)`` -> ``(B,)``. Among fewer than k others it is the distance to the farthest.
+        """
+        most = len(self.rows)
+        distances = self(x, min(k, most))
+        itself = (distances[:, 0] <= same).nonzero().flatten()
+        result = distances[:, -1]
+        if len(itself) and most > k:  # few rows of new data are in the rows, and one neighbour is found faster than two
+            result = result.index_copy(0, itself, self(x[itself], k + 1)[:, -1])
+        return result
+
 
 class _Part:
     """The search among rows that are all treated alike."""

@@ -151,6 +151,15 @@ def test_inspect_says_whether_new_data_still_fit(run, data, table_model, tmp_pat
     assert "items (" in risen
 
 
+def test_inspect_says_which_views_the_score_trusts(run, data, tmp_path):
+    run("fit", data / "normal.csv", "-m", tmp_path / "m", *TINY, "--detector", "denoising_gan")
+    views = json.loads(run("inspect", tmp_path / "m", "--json").stdout)["views"]
+    assert sum(view["weight"] for view in views) == pytest.approx(1)
+    shown = run("inspect", tmp_path / "m").output
+    for view in views:
+        assert f"{view['view']} " in shown
+
+
 def test_scores_go_to_standard_output_and_words_do_not(run, data, table_model):
     result = run("score", data / "labelled.csv", "-m", table_model, "-o", "-", "--keep", "kind")
     lines = result.stdout.splitlines()

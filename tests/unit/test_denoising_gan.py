@@ -131,6 +131,22 @@ def test_components_are_the_views_evidence(fitted):
     np.testing.assert_allclose(fitted.anomaly_score(corrupted), np.log(mean_p), rtol=1e-4)
 
 
+def test_summary_and_page_name_the_views(fitted):
+    views = anogan.summary.model_summary(fitted)["views"]
+    assert views == fitted.components_.to_dict("records")
+    page = anogan.Report.from_estimator(fitted, related(50, 2), top=2).to_html()
+    for view in views:
+        assert view["looks_at"] in page.replace("&#39;", "'"), view
+
+
+def test_images_have_the_critics_view_alone():
+    X = np.random.default_rng(0).uniform(size=(12, 1, 8, 8))
+    detector = anogan.DenoisingGAN(**anogan.DenoisingGAN.tiny, random_state=0, device="cpu").fit(X)
+    assert detector.components_["weight"].tolist() == [1.0]
+    np.testing.assert_array_equal(detector.components(X)["distance"], detector.anomaly_score(X))
+    assert "views" not in anogan.summary.model_summary(detector)
+
+
 def test_views_that_see_the_dependency_get_the_weight(fitted):
     weight = fitted.components_.set_index("view")["weight"]
     assert weight["whitened ranks"] > 2 * weight["tails"]
