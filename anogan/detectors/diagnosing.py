@@ -1,5 +1,7 @@
 """What a trained module makes of normal samples that training has not seen, and the diagnosis that follows."""
 
+from math import prod
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -22,7 +24,10 @@ from ..nn.frozen import SHOWN_CHANNELS, pretrained
 from ..nn.probes import probes
 from ..scoring.calibration import Calibration
 
-DIAGNOSED_ROWS = 512
+DIAGNOSED_ROWS = 512  # at most
+DIAGNOSED_VALUES = (
+    2**25
+)  # numbers in them, at most: fewer large pictures are diagnosed, but no fewer than `FEWEST_ROWS`
 RECONSTRUCTED_ROWS = 64  # diagnosed rows that are reconstructed, and pictures that are turned into synthetic anomalies
 FEATURE_NETWORK = "efficientnet_lite0"  # its features compare generated pictures with real ones
 
@@ -56,12 +61,12 @@ def diagnose_module(
     degenerate : dict or None
         See `diagnose`.
     """
-    n = min(len(held_out), DIAGNOSED_ROWS)
+    n = min(len(held_out), DIAGNOSED_ROWS, max(DIAGNOSED_VALUES // prod(spec.shape), FEWEST_ROWS))
     module, entries = inference.module, spec.shape[0]  # without the class number, which is not a coordinate
     x = inference.expand(held_out.batch(np.arange(n)))
     reference = training.batch(np.arange(min(len(training), n))).to(x)[:, :entries]
     real = x[0, :, :entries]
-    different, chosen = np.unique(_rows(real), axis=0, return_index=True)
+    different, chosen = np.unique(real.flatten(1).cpu().numpy(), axis=0, return_index=True)
     measures: dict[str, float] = {}
     if len(different) >= FEWEST_ROWS:
         with torch.no_grad():

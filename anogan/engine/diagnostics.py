@@ -11,6 +11,7 @@ from .history import History
 FEWEST_ROWS = 30  # with fewer rows the measures are too coarse
 IN_FEATURES = "feature_"  # prefix of the coverage and the density of pictures
 ENOUGH = 0.5  # share of what real rows reach that generated or reconstructed ones need
+NARROW = 0.25  # diversity of samples below which they have collapsed; heavy tails alone can halve it
 COLLAPSED_DIVERSITY = 0.1  # diversity of reconstructions below which they have collapsed
 UNINFORMED = 0.1  # share of what chance, or the distance from the mean, leaves to be found that a score must find
 DOMINANT, CHANCE = 0.98, 0.6  # ranking accuracy of a critic that has won, and of one at chance
@@ -179,7 +180,7 @@ def _samples(measures: dict[str, float]) -> dict[str, str]:
     coverage, density, real_coverage, real_density = _coverage_and_density(measures)
     spread = measures.get("diversity", 1.0)
     covers, resembles = coverage >= ENOUGH * real_coverage, density >= ENOUGH * real_density
-    if spread >= ENOUGH and covers and resembles:
+    if spread >= NARROW and covers and resembles:
         return {}
     covered = f"cover {coverage:.0%} of the held-out rows (training rows {real_coverage:.0%})"
     if spread < ENOUGH or resembles:
