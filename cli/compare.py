@@ -15,13 +15,18 @@ from rich.console import Console
 from rich.table import Table
 
 import anogan
-from anogan import ArrayFile, InputError, TableFile, labels, writing
+from anogan import ArrayFile, InputError, PictureSource, TableFile, labels, writing
 
 from . import options
 from .output import reserve, to_json, warn
 from .progress import Reporter
 
-DETECTORS = "denoising_gan,wgan_gp,ganomaly,skip_ganomaly,knn,lof,iforest,ocsvm,ecod"
+CLASSICAL = "knn,lof,iforest,ocsvm,ecod"
+DETECTORS = {
+    "denoising_gan": f"denoising_gan,wgan_gp,ganomaly,skip_ganomaly,{CLASSICAL}",
+    "feature_gan": f"feature_gan,{CLASSICAL}",
+}
+"""Default detector of data of a kind -> what is compared by default."""
 METRICS = {"auroc": "AUROC", "aupr": "AUPR", "f1_at_count": "F1", "fpr95": "FPR95"}
 SECONDS = {"fit_s": "fit s", "score_s": "score s"}
 
@@ -30,6 +35,7 @@ SECONDS = {"fit_s": "fit s", "score_s": "score s"}
     epilog=options.examples(
         "anogan compare labelled.csv --label kind --normal ok",
         "anogan compare labelled.npz --normal 0 --detectors denoising_gan,knn,iforest --seeds 5",
+        "anogan compare pictures/ --normal OK",
     )
 )
 @options.data_argument
@@ -37,17 +43,16 @@ SECONDS = {"fit_s": "fit s", "score_s": "score s"}
 @click.option(
     "--normal",
     metavar="VALUE",
-    help="The label of normal rows; all other rows are anomalous.  [default: 0 or false, others 1 or true]",
+    help="The label of normal rows, or the name of the folders of normal pictures; all others are anomalous.  "
+    "[default: 0, false, or a folder's name such as good or OK]",
 )
 @click.option(
     "--detectors",
-    default=DETECTORS,
-    show_default=True,
     metavar="NAMES",
     shell_complete=options.complete_detectors,
     help="The detectors, separated by commas: names (see `anogan list` and `anogan list --baselines`), gans, fast "
     "(GANs and classical baselines), all, or import paths of PyOD or scikit-learn detectors such as "
-    "sklearn.svm.OneClassSVM.",
+    f"sklearn.svm.OneClassSVM.  [default: {DETECTORS['denoising_gan']}; for pictures {DETECTORS['feature_gan']}]",
 )
 @click.option(
     "--protocol",
@@ -86,7 +91,7 @@ def command(
     data: options.Data,
     label: str | None,
     normal: str | None,
-    detectors: str,
+    detectors: str | None,
     protocol_name: str,
     seeds: int,
     max_rows: int,
@@ -96,7 +101,10 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Compare detectors on labelled DATA: a table with a --label column, or a .npz file with X and y.
+    """Compare detectors on labelled DATA: a table with a --label column, a .npz file with X and y, or pictures.
+
+    Pictures lie in folders such as OK and NG. Each of this package's detectors reads them at its own size, and the
+    others get 64x64 pixels.
 
     Every detector is fitted on the same training rows and scores the same test rows, once per seed, with its
     default parameters. Detectors that do not preprocess their input get standardised numbers and one-hot
@@ -104,12 +112,13 @@ def command(
     fitted on at most 20,000 rows. The labels are used only for the split and for the metrics; no detector sees
     them. Networks use all cores, most other detectors use one.
     """
-    if "." in detectors:
+    if detectors is not None and "." in detectors:
         sys.path.append(os.getcwd())  # an import path may name a module in the working directory
-    names = anogan.baselines.chosen(detectors)
+    names = [] if detectors is None else anogan.baselines.chosen(detectors)
     if output is not None:
         reserve(output, data, table=True)
     X, anomalous = _read(data, label, normal, drop, dialect)
+    names = names or anogan.baselines.chosen(DETECTORS[anogan.default_detector(X)])
     anogan.protocol.warm_up(names)
     records = []
     with Reporter(quiet=quiet) as reporter:
@@ -123,6 +132,7 @@ def command(
                 reporter.advance()
     facts: dict[str, Any] = {
         "data": str(data),
+        "unit": "picture" if hasattr(X, "files") else "row",
         "rows": len(anomalous),
         "sampled": min(len(anomalous), max_rows),
         "protocol": protocol_name,
@@ -154,8 +164,12 @@ def _read(
         if drop:
             raise InputError(f"--drop names columns of a table, but {data} is not a table.")
         return source.read(), labels.anomalous_rows(source.labels, normal, str(data))
+    if isinstance(source, PictureSource):
+        if label is not None or drop:
+            raise InputError(f"--label and --drop name columns of a table, but {data} holds pictures.")
+        return source.with_normal(normal).layout.labelled_pictures()
     if not isinstance(source, TableFile):
-        raise InputError(f"{data} holds pictures, but compare needs a table or a .npz file.")
+        raise InputError(f"{data} is {source.description()}, but compare needs a table, a .npz file or pictures.")
     if label is None:
         raise InputError(f"--label COLUMN is needed: it says which rows of {data} are anomalous.")
     for column in (label, *drop):
@@ -226,7 +240,7 @@ def _print(facts: dict[str, Any], *, err: bool) -> None:
     console = Console(highlight=False, markup=False, stderr=err)
     several = facts["seeds"] > 1
     console.print(
-        f"{facts['rows']:,} rows"
+        f"{facts['rows']:,} {facts['unit']}s"
         + (f", of which {facts['sampled']:,} random ones are used" if facts["sampled"] < facts["rows"] else "")
         + f": {facts['n_train']:,} train, {facts['n_test']:,} test, {facts['anomalous']:,} of them anomalous"
         + (f"; {facts['seeds']} splits. Means in %, ± standard deviation over splits. " if several else ". In %. ")

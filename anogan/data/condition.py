@@ -198,6 +198,10 @@ class ConditionPreprocessor(Preprocessor):
         rest.insert(self._place, self.column, labels)
         return rest
 
+    def check_depth(self, pixels: np.ndarray, name: str) -> None:
+        """As the inner preprocessor."""
+        self.inner.check_depth(pixels, name)
+
     def hidden_columns(self, X: Any, rows: np.ndarray) -> list[str | int]:
         """As the inner preprocessor."""
         rest, _ = split_condition(X, self.column)

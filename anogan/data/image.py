@@ -103,7 +103,7 @@ class ImagePreprocessor(Preprocessor):
 
             def decode(index: int) -> np.ndarray:
                 pixels = read(index)
-                self._check_depth(pixels, str(folder.files[index]))
+                self.check_depth(pixels, str(folder.files[index]))
                 return pixels
 
             return FolderSamples(decode, self._from_pixels, every, shape, dtype, folder.identity)
@@ -141,7 +141,7 @@ class ImagePreprocessor(Preprocessor):
             raise InputError("The model scores pictures in tiles of their own pixels: give files, as an ImageFolder.")
         channels, height, width = self.shape_
         pixels = frame_pixels(picture, (channels, height, width), bgr=bgr)
-        self._check_depth(pixels, "The picture")
+        self.check_depth(pixels, "The picture")
         return TensorSamples(torch.from_numpy(self._to_model(as_fraction(pixels))).to(dtype)[None])
 
     def inverse(self, x: np.ndarray) -> np.ndarray:
@@ -189,8 +189,8 @@ class ImagePreprocessor(Preprocessor):
     def _from_pixels(self, pixels: np.ndarray) -> np.ndarray:
         return self._to_model(as_fraction(pixels))
 
-    def _check_depth(self, pixels: np.ndarray, name: str) -> None:
-        """Raise `InputError` if a picture's depth differs so that its values and those of training do not compare."""
+    def check_depth(self, pixels: np.ndarray, name: str) -> None:
+        """See `Preprocessor.check_depth`."""
         is_wide = pixels.dtype != np.uint8
         trained_wide = self.source_ == "uint16" or (self.low_, self.high_) != (0.0, 1.0)
         if is_wide and not trained_wide and self.source_ in (_FOLDER, "uint8") and 1 / 255 < pixels.max() < _HALF_DEPTH:

@@ -89,6 +89,12 @@ class Preprocessor(BaseEstimator, ABC):
     def collapse(self, error: np.ndarray) -> np.ndarray | pd.DataFrame:
         """(n, *shape) non-negative error map -> one number per user column, or per pixel."""
 
+    def check_depth(self, pixels: np.ndarray, name: str) -> None:
+        """Raise `InputError` if a picture's depth differs so that its values and those of training do not compare.
+
+        The message begins with the picture's name. Only pictures have a depth.
+        """
+
     def hidden_columns(self, X: Any, rows: np.ndarray) -> list[str | int]:
         """Return the number columns whose values in these rows of X nearly coincide after scaling, though they differ.
 

@@ -100,8 +100,10 @@ class ImageFolder(Sequence[np.ndarray]):
     @overload
     def __getitem__(self, index: int) -> np.ndarray: ...
     @overload
-    def __getitem__(self, index: slice) -> ImageFolder: ...
-    def __getitem__(self, index: int | slice) -> np.ndarray | ImageFolder:
+    def __getitem__(self, index: slice | np.ndarray) -> ImageFolder: ...
+    def __getitem__(self, index: int | slice | np.ndarray) -> np.ndarray | ImageFolder:
+        if isinstance(index, np.ndarray):
+            return self.only([self.files[number] for number in np.arange(len(self))[index]])
         if isinstance(index, slice):
             return self.only(self.files[index])
         return as_fraction(self.decode(index))
@@ -189,8 +191,13 @@ class ImageFolder(Sequence[np.ndarray]):
         """Return the names of the files and their sizes in bytes."""
         return repr([(file.name, file.stat().st_size) for file in self.files])
 
-    def readable(self) -> tuple[ImageFolder, dict[Path, str]]:
+    def readable(self, check: Callable[[np.ndarray, str], None] | None = None) -> tuple[ImageFolder, dict[Path, str]]:
         """Decode every file and return the folder of those that can be read, and the reason for each other file.
+
+        Parameters
+        ----------
+        check : function of (pixels (C, H, W), name), optional
+            Raises `InputError` for a picture that can be read but not used.
 
         Raises
         ------
@@ -201,7 +208,9 @@ class ImageFolder(Sequence[np.ndarray]):
 
         def attempt(index: int) -> str | None:
             try:
-                self.decode(index)
+                pixels = self.decode(index)
+                if check is not None:
+                    check(pixels, str(self.files[index]))
             except InputError as error:
                 return str(error)
             return None

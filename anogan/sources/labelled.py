@@ -101,6 +101,19 @@ class LabelledFolder:
         """Pictures to score, normal and defective: those of the test part if there is one."""
         return self.of_part("test")
 
+    def labelled_pictures(self) -> tuple[ImageFolder, np.ndarray]:
+        """Return the pictures of all parts that have a label, and which of them are anomalous: bool (n,).
+
+        Raises
+        ------
+        InputError
+            If it is not known which pictures are normal, or all are of one kind.
+        """
+        self.check_labelled()
+        labels = np.array([self.kind_of(file) for file in self.files])
+        inside = self.labelled(labels)
+        return self._pictures(self.files)[inside], self.anomalous(labels[inside])
+
     def of_part(self, part: str) -> ImageFolder:
         """Return all pictures of the part "train" or "test"; all of the folder if it is not divided."""
         is_divided = any(self._place(file)[0] == "train" for file in self.files)
@@ -180,10 +193,14 @@ class LabelledFolder:
         is_split = self._place(part[0])[0] == "train"
         if outside := sum(self._place(file)[0] is None or not is_split for file in set(self.files) - set(part)):
             notes.append(f"{self._name}: {outside:,} pictures outside of the training part are left out.")
-        left_out = self.left_out + Counter({"masks": 0 if is_split else self._masks_found})
-        if left_out:
-            notes.append(f"{self._name}: files that are not read as pictures: {left_out_words(left_out)}.")
-        return notes
+        return [*notes, *self.left_out_notes(masks=not is_split)]
+
+    def left_out_notes(self, *, masks: bool = False) -> list[str]:
+        """Return a sentence about files that are not read, if there are any, such as masks."""
+        left_out = self.left_out + Counter({"masks": self._masks_found * masks})
+        if not left_out:
+            return []
+        return [f"{self._name}: files that are not read as pictures: {left_out_words(left_out)}."]
 
     @property
     def _name(self) -> str:

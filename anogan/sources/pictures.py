@@ -128,7 +128,7 @@ class PictureSource(Source):
 
 def skip_reason(file: Path, reason: str) -> str:
     """Return why a picture was skipped, without the file name that the error message begins with."""
-    return reason.removeprefix(f"{file}: ").rstrip(".")
+    return reason.removeprefix(f"{file}: ").removeprefix(f"{file} ").rstrip(".")
 
 
 def skipped_message(skipped: dict[str, str]) -> str:

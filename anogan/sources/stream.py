@@ -241,6 +241,8 @@ class Stream:
     def notes(self) -> list[str]:
         """Return a sentence about pictures and rows that were skipped, and one for each column with unusual values."""
         skipped = [skipped_message(self.skipped)] if self.skipped else []
+        if isinstance(self.source, PictureSource):
+            skipped += self.source.layout.left_out_notes()
         if self.unscored.rows:
             skipped.append(f"{self.unscored}.")
         unseen = [_unseen_message(column, counts) for column, counts in self.unseen.items()]
@@ -401,7 +403,7 @@ class Stream:
         pictures = chunk.X.resized(tuple(self.detector.preprocessor_.spec_.shape))
         names = dict(zip(pictures.files, chunk.names or [], strict=True))
         try:
-            good, failures = pictures.readable()
+            good, failures = pictures.readable(self.detector.preprocessor_.check_depth)
         except InputError:  # no picture of this chunk can be read; those of others may be
             good, failures = pictures[:0], dict.fromkeys(pictures.files, "cannot be read")
         self.skipped.update({names[file]: skip_reason(file, reason) for file, reason in failures.items()})

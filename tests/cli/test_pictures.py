@@ -260,3 +260,50 @@ def test_pictures_of_another_depth_are_refused(tmp_path):
     with pytest.raises(InputError, match=r"8_bits\.png has 8 bits"):
         detector.anomaly_score(ImageFolder([tmp_path / "8_bits.png"]))
     assert detector.score_picture(files[0]).score == detector.anomaly_score(ImageFolder(files[:1]))[0]
+
+
+def test_pictures_in_folders_are_compared(run, parts, monkeypatch):
+    monkeypatch.setattr(anogan.GANomaly, "image_size", 16)
+    done = run("compare", parts, "--detectors", "knn,iforest", "--seeds", "1", "--json", "-q")
+    facts = json.loads(done.stdout)
+    assert (facts["rows"], facts["n_train"], facts["anomalous"], facts["unit"]) == (25, 10, 5, "picture")
+    assert facts["detectors"][0]["auroc"]["mean"] == 1.0
+
+
+def test_detectors_that_are_compared_by_default_follow_the_data(run, parts, monkeypatch):
+    chosen = []
+    monkeypatch.setattr(anogan.baselines, "chosen", lambda names: chosen.append(names) or ["knn"])
+    run("compare", parts, "--seeds", "1", "-q")
+    assert chosen == ["feature_gan,knn,lof,iforest,ocsvm,ecod"]
+
+
+def test_the_gallery_shows_first_what_needs_a_decision(fitted, parts):
+    detector = anogan.load(fitted[0])
+    with_labels = anogan.Report.from_estimator(detector, parts, top=4).facts["gallery"]
+    names = [group["name"] for group in with_labels]
+    assert names == [name for name in ("misses", "false_alarms", "borderline", "highest") if name in names]
+    shown = [entry["name"] for group in with_labels for entry in group["pictures"]]
+    assert len(shown) == len(set(shown))
+    scores = detector.anomaly_score(ImageFolder(parts))
+    files = [file.relative_to(parts).as_posix() for file in ImageFolder(parts).files]
+    flagged = {file for file, score in zip(files, scores, strict=True) if score > detector.calibration_.threshold}
+    for group in with_labels:
+        found = [entry["name"] for entry in group["pictures"]]
+        if group["name"] == "misses":
+            assert all(name.startswith("NG") and name not in flagged for name in found)
+        if group["name"] == "false_alarms":
+            assert all(name.startswith("OK") and name in flagged for name in found)
+    highest = {files[row] for row in np.argsort(-scores)[:4]}
+    assert highest <= set(shown)
+    page = anogan.Report.from_estimator(detector, parts, top=4).to_html()
+    assert f"\N{LESS-THAN OR EQUAL TO}\N{NO-BREAK SPACE}1/{1 + len(detector.calibration_.scores)}" in page
+
+
+def test_a_defect_that_is_missed_is_shown_whatever_its_score(fitted, parts, tmp_path):
+    for number in range(6):
+        save(tmp_path / "OK" / f"{number}.png", 200 + number)
+        save(tmp_path / "NG" / f"{number}.png", number)  # looks normal
+    detector = anogan.load(fitted[0])
+    gallery = anogan.Report.from_estimator(detector, tmp_path, top=2).facts["gallery"]
+    assert gallery[0]["name"] == "misses"
+    assert len(gallery[0]["pictures"]) == 2
