@@ -15,10 +15,14 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-INITIALISERS = {
-    *(torch.rand, torch.randn, torch.randint, torch.randperm, torch.normal, torch.bernoulli, torch.multinomial),
+FILLS = {
     *(Tensor.uniform_, Tensor.normal_, Tensor.random_, Tensor.bernoulli_, Tensor.exponential_, Tensor.log_normal_),
     *(torch.nn.init.uniform_, torch.nn.init.normal_, torch.nn.init.kaiming_uniform_),  # a mode sees these as a whole
+}
+"""Functions that draw the values of a tensor, their first argument."""
+INITIALISERS = {
+    *(torch.rand, torch.randn, torch.randint, torch.randperm, torch.normal, torch.bernoulli, torch.multinomial),
+    *FILLS,
 }
 
 

@@ -20,6 +20,18 @@ print(json.dumps([imported, scored]))
 """
 
 
+def test_reading_a_model_of_pictures_imports_no_compiler(tmp_path):
+    X = np.random.default_rng(0).random((12, 1, 32, 32))
+    anogan.FeatureGAN(**anogan.FeatureGAN.tiny, random_state=0, device="cpu").fit(X).save(tmp_path / "m.anogan")
+    script = (
+        "import sys, anogan; anogan.load(sys.argv[1]); print('torch._dynamo' in sys.modules, 'sympy' in sys.modules)"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", script, tmp_path / "m.anogan"], capture_output=True, check=True, text=True
+    )
+    assert run.stdout.split() == ["False", "False"]
+
+
 def test_importing_a_detector_and_scoring_an_array_import_nothing_slow(tmp_path):
     X = np.random.default_rng(0).normal(size=(30, 2))
     anogan.DenoisingGAN(**anogan.DenoisingGAN.tiny, random_state=0, device="cpu").fit(X).save(tmp_path / "m.anogan")

@@ -17,6 +17,7 @@ from ..engine.module import GANModule
 from ..errors import FormatError
 from ..layout import Layout, layout_of
 from ..scoring.feature_distance import LearnedBuffers
+from ..seeding import FILLS
 
 MODULE = "module."
 _FACTORIES = (torch.empty, torch.zeros, torch.ones, torch.full, torch.randn, torch.rand)
@@ -107,7 +108,10 @@ def check_scores(module: GANModule, members: int, sample: Tensor) -> None:
 
 
 class _Limited(TorchFunctionMode):
-    """Counts the tensors that are made, up to a limit."""
+    """Counts the tensors that are made, up to a limit, and draws no values for them.
+
+    A draw on the meta device makes torch import its compiler, which takes a second.
+    """
 
     def __init__(self, most: int) -> None:
         super().__init__()
@@ -117,4 +121,7 @@ class _Limited(TorchFunctionMode):
         self.left -= func in _FACTORIES
         if self.left < 0:
             raise FormatError("The manifest describes networks of more tensors than the file has.")
-        return func(*args, **(kwargs or {}))
+        kwargs = kwargs or {}
+        if func in FILLS:
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)

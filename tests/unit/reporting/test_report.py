@@ -79,11 +79,14 @@ def test_pictures_in_memory_and_in_folders_have_heatmaps(picture_detector, pictu
     for i, picture in enumerate(pictures):
         Image.fromarray((255 * picture[0]).astype(np.uint8)).save(tmp_path / f"{i:02d}.png")
     report = Report.from_estimator(picture_detector, pictures, top=4)
-    assert [entry["name"][:8] for entry in report.facts["gallery"]] == ["picture "] * 4
+    shown = [entry["name"] for group in report.facts["gallery"] for entry in group["pictures"]]
+    assert len(shown) >= 4
+    assert all(name.startswith("picture ") for name in shown)
     folder = anogan.GANomaly(**anogan.GANomaly.tiny, random_state=0).fit(ImageFolder(tmp_path, size=8))
     report = Report.from_estimator(folder, ImageFolder(tmp_path, size=8), np.arange(20) % 2, top=4)
-    assert report.facts["gallery"][0]["name"].endswith(".png")
-    assert report.facts["gallery"][0]["overlay"].startswith("data:image/webp;base64,")
+    first = report.facts["gallery"][0]["pictures"][0]
+    assert first["name"].endswith(".png")
+    assert first["overlay"].startswith("data:image/webp;base64,")
     assert report.facts["truth"]["anomalous"] == 10
 
 
@@ -114,7 +117,9 @@ def test_progress_is_told_in_stages(detector, picture_detector, pictures):
     calls: list[tuple] = []
     Report.from_estimator(picture_detector, pictures, top=3, progress=lambda *facts: calls.append(facts))
     assert calls[0] == ("scoring", 0, 20)
-    assert calls[-1] == ("explaining", 3, 3)
+    stage, done, total = calls[-1]
+    assert stage == "explaining"
+    assert done == total >= 3
 
 
 def test_the_model_file_is_stated_where_it_is_known(detector, tmp_path):
