@@ -239,7 +239,9 @@ def _extremes(values: np.ndarray) -> tuple[float, float]:
 def _checked(X: Any) -> np.ndarray:
     X = np.asarray(X)
     if X.ndim != 4:
-        raise InputError(f"Pictures must be an array (n, C, H, W), got shape {X.shape}.")
+        raise InputError(
+            f"Pictures must be an array (n, C, H, W), got shape {X.shape}; score_picture takes one picture (H, W, C)."
+        )
     if 0 in X.shape:
         raise InputError(f"Found array with 0 sample(s) or pixels (shape={X.shape}) while a minimum of 1 is required.")
     if X.dtype.kind not in "buif":

@@ -14,7 +14,7 @@ from .class_names import are_opposites, holds_masks, is_neutral, means_normal, p
 from .images import ImageFolder
 from .labels import closest
 from .masks import Masks, without_masks
-from .picture_files import find_pictures, left_out_words
+from .picture_files import FoundPictures, find_pictures, left_out_words
 from .writing import as_text
 
 OUTSIDE = "."
@@ -38,6 +38,8 @@ class LabelledFolder:
         other folders.
     size : int or (height, width), optional
         Size to which pictures are resized.
+    files : list of Path, optional
+        The pictures in the folder that count; by default all.
 
     Attributes
     ----------
@@ -55,11 +57,16 @@ class LabelledFolder:
     """
 
     def __init__(
-        self, path: str | os.PathLike[str], *, normal: str | None = None, size: int | tuple[int, int] | None = None
+        self,
+        path: str | os.PathLike[str],
+        *,
+        normal: str | None = None,
+        size: int | tuple[int, int] | None = None,
+        files: list[Path] | None = None,
     ) -> None:
         self.path, self._size, self.normal = Path(path), size, normal
         self.root = self.path.parent if self.path.is_file() else self.path
-        found = find_pictures(self.path)
+        found = find_pictures(self.path) if files is None else FoundPictures(files)
         self.left_out = found.left_out
         self.files, masks = without_masks(found.files, self.root)
         self._folders: dict[Path, tuple[str | None, tuple[str, ...]]] = {}

@@ -52,7 +52,11 @@ def find_pictures(path: Path) -> FoundPictures:
         return FoundPictures([path])
     found, left_out = [], Counter[str]()
     visited = {os.path.realpath(path)}
-    for folder, inner, names in os.walk(path, followlinks=True):
+
+    def note(_: OSError) -> None:
+        left_out["in a folder that cannot be opened"] += 1
+
+    for folder, inner, names in os.walk(path, onerror=note, followlinks=True):
         kept = []
         for name in sorted(inner):
             real = os.path.realpath(os.path.join(folder, name))
@@ -69,7 +73,7 @@ def find_pictures(path: Path) -> FoundPictures:
                 continue
             reason = why_not_read(name)
             if reason is None and not os.path.exists(os.path.join(folder, name)):
-                reason = "a link that leads nowhere"
+                reason = "by a link that leads nowhere"
             if reason is None:
                 found.append(os.path.join(folder, name))
             else:

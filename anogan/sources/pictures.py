@@ -31,6 +31,8 @@ class PictureSource(Source):
         Size to which pictures are resized.
     normal : str, optional
         The name of the folders of normal pictures, if their names do not say it.
+    files : list of Path, optional
+        The pictures in the folder that are read; by default all.
 
     Attributes
     ----------
@@ -53,10 +55,11 @@ class PictureSource(Source):
         part: str = "test",
         size: int | tuple[int, int] | None = None,
         normal: str | None = None,
+        files: list[Path] | None = None,
     ) -> None:
         self.path, self.name = Path(path), as_text(str(path))
-        self._part, self._size = part, size
-        self.layout = LabelledFolder(self.path, normal=normal, size=size)
+        self._part, self._size, self._files = part, size, files
+        self.layout = LabelledFolder(self.path, normal=normal, size=size, files=files)
 
     @classmethod
     def open(cls, path: Path, *, part: str, size: int | tuple[int, int] | None) -> Self:
@@ -66,7 +69,12 @@ class PictureSource(Source):
         """Return the same pictures, of which those in folders called `normal` are normal."""
         if normal in (None, self.layout.normal):
             return self
-        return PictureSource(self.path, part=self._part, size=self._size, normal=normal)
+        return PictureSource(self.path, part=self._part, size=self._size, normal=normal, files=self._files)
+
+    @property
+    def paths(self) -> list[Path]:
+        """The folder, or the pictures that were named one by one."""
+        return [self.path] if self._files is None else self._files
 
     @cached_property
     def root(self) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from pathlib import Path
 
 from ..errors import InputError
@@ -30,7 +31,7 @@ def open_source(
     Parameters
     ----------
     path : path, pattern or sequence of paths
-        "-" is standard input. Several files must be tables with the same columns.
+        "-" is standard input. Several files must be tables with the same columns, or pictures.
     part : {"train", "test"}
         Which pictures of a folder to read: normal ones to fit on, or those to score.
     size : int or (height, width), optional
@@ -58,13 +59,16 @@ def open_source(
     """
     import_formats()
     if path in ("-", ("-",), ["-"]):
-        copied, folder = standard_input()
+        copied, temporary = standard_input()
         source = open_source(copied, part=part, size=size, dialect=dialect)
-        source.name, source.folder = "standard input", folder  # the folder lives as long as the source
+        source.name, source.folder = "standard input", temporary  # the folder lives as long as the source
         return source
     paths = paths_of(path)
     for path in paths:
         _check_exists(path)
+    if len(paths) > 1 and all(PictureSource.reads(path) for path in paths):
+        folder = Path(os.path.commonpath([path.absolute().parent for path in paths]))
+        return PictureSource(folder, part=part, size=size, files=[path.absolute() for path in paths])
     if len(paths) > 1:
         return TableFile(paths, dialect=dialect)
     (path,) = paths

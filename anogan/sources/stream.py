@@ -242,7 +242,8 @@ class Stream:
         """Return a sentence about pictures and rows that were skipped, and one for each column with unusual values."""
         skipped = [skipped_message(self.skipped)] if self.skipped else []
         if isinstance(self.source, PictureSource):
-            skipped += self.source.layout.left_out_notes()
+            layout = self.source.layout
+            skipped += layout.doubts() if self.part == "train" else layout.left_out_notes()
         if self.unscored.rows:
             skipped.append(f"{self.unscored}.")
         unseen = [_unseen_message(column, counts) for column, counts in self.unseen.items()]

@@ -307,3 +307,17 @@ def test_a_defect_that_is_missed_is_shown_whatever_its_score(fitted, parts, tmp_
     gallery = anogan.Report.from_estimator(detector, tmp_path, top=2).facts["gallery"]
     assert gallery[0]["name"] == "misses"
     assert len(gallery[0]["pictures"]) == 2
+
+
+def test_several_pictures_are_scored_like_their_folder(run, fitted, parts):
+    whole = run("score", parts, "-m", fitted[0], "-o", "-").stdout.splitlines()
+    some = run(
+        "score", parts / "OK" / "00.png", parts / "NG" / "00.png", "-m", fitted[0], "-o", "-"
+    ).stdout.splitlines()
+    assert some[0] == whole[0]
+    assert set(some) < set(whole)
+    assert len(some) == 3
+    pattern = run("score", parts / "NG" / "*.png", "-m", fitted[0], "-o", "-").stdout.splitlines()
+    assert [line.partition(",")[0] for line in pattern[1:]] == [f'"0{n}.png"' for n in range(5)]
+    done = run("evaluate", parts / "OK" / "00.png", parts / "NG" / "00.png", "-m", fitted[0])
+    assert done.stdout.startswith("2 pictures, 1 anomalous")

@@ -173,7 +173,7 @@ def test_files_that_are_not_read_are_counted_by_reason(tmp_path):
     found = find_pictures(tmp_path)
     assert len(found.files) == 7
     assert [ImageFolder([file]).decode(0).shape for file in found.files] == [(1, 64, 64)] * 7
-    words = {"in a hidden folder": 2, "hidden": 1, ".txt": 1, "without a suffix": 1, "a link that leads nowhere": 1}
+    words = {"in a hidden folder": 2, "hidden": 1, ".txt": 1, "without a suffix": 1, "by a link that leads nowhere": 1}
     assert {reason: count for reason, count in found.left_out.items() if "must be converted" not in reason} == words
     assert sum(found.left_out.values()) == 8
     (note,) = LabelledFolder(tmp_path).doubts()
