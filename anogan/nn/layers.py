@@ -15,6 +15,12 @@ COLUMNS_PER_BLOCK = 8
 that a row's score would depend on its place among the others."""
 
 
+def product(x: Tensor, weight: Tensor) -> Tensor:
+    """Return ``x @ weight``, of which each row does not depend on its place: ``(..., B, in)`` -> ``(..., B, out)``."""
+    width = weight.shape[-1]
+    return (x @ pad(weight, (0, -width % COLUMNS_PER_BLOCK)))[..., :width]
+
+
 class BatchedLinear(nn.Module):
     """k affine maps in one ``baddbmm``: ``(K, B, in)`` -> ``(K, B, out)``.
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ..data.samples import Samples
+from ..nn.layers import COLUMNS_PER_BLOCK, product
 
 VALUES_AT_ONCE = 2**20  # numbers encoded at once, over all members
 ROWS_AT_ONCE = 1024  # bounds the (rows, memory bank) distance matrix
@@ -22,11 +23,14 @@ def nearest_distances(rows: Tensor, memory_bank: Tensor, neighbours: int, least:
     """
 
     def of(part: Tensor) -> Tensor:
-        distances = torch.cdist(part, memory_bank)
+        distances = torch.cdist(part, bank)[..., : memory_bank.shape[-2]]
         if least is not None:
             distances = distances.maximum(least)
         return least_values(distances, neighbours)
 
+    # The product behind the distances has a width that does not round rows by their place; see `product`.
+    missing = -memory_bank.shape[-2] % COLUMNS_PER_BLOCK
+    bank = torch.cat([memory_bank, memory_bank[..., :1, :].expand(*memory_bank.shape[:-2], missing, -1)], dim=-2)
     return torch.cat([of(part) for part in rows.split(ROWS_AT_ONCE, dim=-2)], dim=-2)
 
 
@@ -133,5 +137,5 @@ class FeatureDistance(LearnedBuffers):
     def forward(self, features: Tensor) -> Tensor:
         """``(K, B, F)`` -> ``(K, B)``, >= 0."""
         if self.distance == "mahalanobis":
-            return torch.linalg.vector_norm((features - self.centre) @ self.whitening, dim=-1)
+            return torch.linalg.vector_norm(product(features - self.centre, self.whitening), dim=-1)
         return nearest_distances(features, self.memory_bank, min(self.neighbours, self.memory_bank.shape[1])).mean(-1)

@@ -5,6 +5,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from ..nn.layers import product
 from .feature_distance import LearnedBuffers, nearest_distances, side_by_side
 from .principal import principal_components
 from .search import NearestRows
@@ -107,7 +108,7 @@ class NearestNeighbourScorer(LearnedBuffers):
 
     def embed(self, features: Tensor) -> Tensor:
         """``(K, B, F)`` -> ``(B, q)``."""
-        return (side_by_side(features) - self.centre) @ self.directions
+        return product(side_by_side(features) - self.centre, self.directions)
 
     def forward(self, features: Tensor) -> Tensor:
         """``(K, B, F)`` -> ``(1, B)``, > 0: one score of all members.

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ..data.spec import SampleSpec
+from ..nn.layers import product
 from .feature_distance import LearnedBuffers
 from .principal import LARGEST_COVARIANCE
 from .search import NearestRows
@@ -167,7 +168,9 @@ class RowViews(LearnedBuffers):
         if name == "categories":
             return torch.cat([x[:, self.others], (x[:, self.few] == self.values).to(x)], dim=1)
         ranks = self._ranks(x, *(counts or self._counts(x)))
-        return (ranks - self.centre) @ self.whitening if name == "whitened ranks" and len(self.whitening) else ranks
+        if name != "whitened ranks" or not len(self.whitening):
+            return ranks
+        return product((ranks - self.centre).contiguous(), self.whitening)
 
     def _distance(self, name: str, x: Tensor) -> Tensor:
         """Return a view's distance, given rows in its space: ``(B, q)`` -> ``(B,)``."""
