@@ -66,7 +66,7 @@ class TrainingHealthWarning(AnoganWarning):
 
 
 class ColumnWarning(AnoganWarning):
-    """A column is read in a way that its user should know, is not learned, or is unlike that of training."""
+    """A column, or a folder of pictures, is read in a way that its user should know, or is unlike that of training."""
 
 
 class RangeWarning(ColumnWarning):

@@ -13,6 +13,7 @@ import pandas as pd
 import torch
 
 from ..errors import FormatError, InputError
+from ..sources.notes import Note
 from .account import Account, missing_value, unknown_class
 from .columns import CategoryColumn, Column, ColumnNote, column_from_state, learn_category
 from .columns.dtypes import CATEGORY, OBJECT, dtype_name
@@ -140,7 +141,7 @@ class ConditionPreprocessor(Preprocessor):
         return dict(self.inner.ignored_)
 
     @property
-    def notes_(self) -> list[ColumnNote]:  # type: ignore[override]
+    def notes_(self) -> list[Note]:  # type: ignore[override]
         """As the inner preprocessor."""
         return list(self.inner.notes_)
 

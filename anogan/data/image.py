@@ -11,6 +11,7 @@ import torch
 from ..errors import InputError
 from ..sources.camera import frame_pixels
 from ..sources.images import ImageFolder, as_fraction, evenly_spaced
+from ..sources.notes import FileNote
 from ..sources.threads import ordered_map
 from .preprocessor import Preprocessor
 from .samples import FolderSamples, Samples, TensorSamples
@@ -24,6 +25,7 @@ _RANGES = {"uint8": 255.0, "uint16": 65535.0}
 _FOLDER = "folder"
 _SOURCES = rf"{_FOLDER}|bool|u?int(8|16|32|64)|float(16|32|64|128)|[<>][iuf](2|4|8)"
 _LONGEST_SIDE = 2**20
+_MUCH_REDUCED = 4  # times: more is said
 _HALF_DEPTH = 1 / 8  # share of the range: pictures that use less have fewer bits than their files
 
 
@@ -53,12 +55,16 @@ class ImagePreprocessor(Preprocessor):
         channels, height, width = self.shape_
         return SampleSpec((channels, height, width), bounded=True)
 
+    def __init__(self) -> None:
+        self.notes_: list[FileNote] = []
+
     def fit(self, X: Any, *, rows: np.ndarray | None = None, sampled: int | None = None) -> Self:
         """Learn shape and value range of pictures (n, C, H, W) or an ImageFolder."""
         self.low_, self.high_ = 0.0, 1.0
         self.tile_ = None
         if isinstance(X, ImageFolder):
             self.tile_ = X.tile
+            self.notes_ = [] if X.tile else _reduction_notes(X)
             self.shape_ = list(X.shape)
             self.source_ = _FOLDER
             if X.is_wide():
@@ -230,6 +236,19 @@ class ImagePreprocessor(Preprocessor):
 
     def _to_model(self, fraction: np.ndarray) -> np.ndarray:
         return symlog((fraction - self.low_) / self._span() * 2.0 - 1.0)
+
+
+def _reduction_notes(folder: ImageFolder) -> list[FileNote]:
+    side, reduced = folder.typical_side(), max(folder.size)
+    if side <= _MUCH_REDUCED * reduced:
+        return []
+    seen = (
+        f"Pictures are reduced from {side:,.0f} to {reduced} pixels, so that what is smaller than "
+        f"{side / reduced:.0f} of their pixels does not fill one pixel."
+    )
+    ways = "{} scores them in tiles, and {} at a larger size."
+    python = ways.format("ImageFolder(tile=...)", "ImageFolder(size=...)")
+    return [FileNote(seen, python, ways.format("--tile", "--image-size"))]
 
 
 def _extremes(values: np.ndarray) -> tuple[float, float]:

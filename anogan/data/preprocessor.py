@@ -13,6 +13,7 @@ import torch
 from sklearn.base import BaseEstimator
 
 from ..errors import InputError
+from ..sources.notes import Note
 from .account import Account
 from .columns import Column, ColumnNote
 from .columns.ranges import Beyond, RangeCounter
@@ -37,8 +38,8 @@ class Preprocessor(BaseEstimator, ABC):
     """The names of all columns of the training data in their order; images have none."""
     ignored_: Mapping[str | int, str] = MappingProxyType({})
     """The columns that are not learned, and why."""
-    notes_: Sequence[ColumnNote] = ()
-    """What the last fit saw in the columns that the user should know."""
+    notes_: Sequence[Note] = ()
+    """What the last fit saw in the data that the user should know."""
 
     @property
     def places_(self) -> list[slice]:

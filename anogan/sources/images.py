@@ -224,6 +224,10 @@ class ImageFolder(Sequence[np.ndarray]):
             raise InputError(f"None of {len(self)} files can be read. {next(iter(reasons.values()), '')}")
         return self.only([file for file in self.files if file not in reasons]), reasons
 
+    def typical_side(self) -> float:
+        """Return the median of the longer sides of up to 100 evenly spaced pictures in their own size, in pixels."""
+        return float(np.median([max(size) for size in self._headers(_upright_size)] or [0]))
+
     def is_wide(self) -> bool:
         """Return whether any of up to 100 evenly spaced files has more than 8 bits per channel."""
         return any(mode in (*_WIDE_MODES, "F") for mode in self._headers(lambda picture: picture.mode))

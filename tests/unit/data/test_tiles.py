@@ -103,3 +103,14 @@ def test_a_picture_that_is_no_larger_than_a_tile_is_scored_whole(folder):
 def test_what_cannot_be_is_refused(folder, given, message):
     with pytest.raises(anogan.InputError, match=message):
         anogan.ImageFolder(folder, size=SIZE, **given)
+
+
+def test_much_reduced_pictures_are_said(folder):
+    with pytest.warns(anogan.ColumnWarning, match="reduced from 220 to 32 pixels, so that what is smaller than 7 of"):
+        anogan.FeatureGAN(**FAST).fit(anogan.ImageFolder(folder, size=32))
+
+
+def test_slightly_reduced_pictures_and_tiles_are_not_mentioned(folder, recwarn):
+    for given in ({"size": 64}, {"size": SIZE, "tile": 64}):
+        anogan.FeatureGAN(**FAST).fit(anogan.ImageFolder(folder, **given))
+    assert not [warning for warning in recwarn if "reduced" in str(warning.message)]
