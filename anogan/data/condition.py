@@ -189,11 +189,33 @@ class ConditionPreprocessor(Preprocessor):
         unseen = samples.unseen if samples.unseen is None else np.insert(samples.unseen, self._place, False, axis=1)
         return ConditionedSamples(samples, self.condition_.places(labels), unseen)
 
+    @property
+    def value_columns_(self) -> list[Column]:
+        """See `Preprocessor.value_columns_`."""
+        return self.columns_ if self.kind == "table" else [*self.inner.columns_, self.condition_]
+
+    def values(self, X: Any) -> np.ndarray:
+        """See `Preprocessor.values`; the condition of other data than tables is the last column."""
+        rest, labels = split_condition(X, self.column)
+        self._check_known(labels)
+        return np.insert(self.inner.values(rest), self._value_place, self.condition_.values(labels), axis=1)
+
+    def restore(self, values: np.ndarray) -> Any:
+        """See `Preprocessor.restore`."""
+        labels = self.condition_.restore(values[:, self._value_place])
+        return self._with_labels(self.inner.restore(np.delete(values, self._value_place, axis=1)), labels)
+
+    @property
+    def _value_place(self) -> int:
+        return self._place if self.kind == "table" else len(self.inner.columns_)
+
     def inverse(self, x: np.ndarray) -> Any:
         """(n, C + 1, ...) in model space -> a table with its condition, or a `Conditioned`."""
         rest = self.inner.inverse(x[:, :-1])
         places = np.rint(x[:, -1].reshape(len(x), -1)[:, 0]).astype(np.int64)
-        labels = self.condition_.decode(np.eye(len(self.condition_.categories))[places], None)
+        return self._with_labels(rest, self.condition_.restore(places))
+
+    def _with_labels(self, rest: Any, labels: pd.Series) -> Any:
         if not isinstance(rest, pd.DataFrame):
             return Conditioned(rest, labels)
         rest.insert(self._place, self.column, labels)

@@ -96,6 +96,22 @@ class Preprocessor(BaseEstimator, ABC):
         The message begins with the picture's name. Only pictures have a depth.
         """
 
+    @property
+    def value_columns_(self) -> list[Column]:
+        """The columns of `values`, which are `columns_` and the condition, if there is one."""
+        return self.columns_
+
+    def values(self, X: Any) -> np.ndarray:
+        """Return one number for each row and learned column of a table or array: (n, D) float64, NaN = missing.
+
+        Numbers are in the user's unit, dates in seconds since 1970, and categories are numbered.
+        """
+        raise NotImplementedError
+
+    def restore(self, values: np.ndarray) -> Any:
+        """(n, D) as `values` returns them -> the user's units and columns, exactly."""
+        raise NotImplementedError
+
     def hidden_columns(self, X: Any, rows: np.ndarray) -> list[str | int]:
         """Return the number columns whose values in these rows of X nearly coincide after scaling, though they differ.
 

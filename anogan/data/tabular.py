@@ -129,10 +129,22 @@ class TablePreprocessor(Preprocessor):
         X = X.iloc[rows]
         return [c.name for c in numbers if self.scaler_.hides(c.channel, c.values(X[c.name]))]
 
+    def values(self, X: pd.DataFrame) -> np.ndarray:
+        """See `Preprocessor.values`."""
+        X = self._checked(X)
+        return np.column_stack([column.values(X.iloc[:, j]) for j, column in enumerate(self.columns_)])
+
+    def restore(self, values: np.ndarray) -> pd.DataFrame:
+        """See `Preprocessor.restore`."""
+        return self._frame([column.restore(values[:, j]) for j, column in enumerate(self.columns_)])
+
     def inverse(self, x: np.ndarray) -> pd.DataFrame:
         """(n, d) in model space -> DataFrame with the user's columns, order and dtypes."""
         x = np.asarray(x, dtype=np.float64)
-        series = [column.decode(code, self.scaler_) for column, code in zip(self.columns_, self._codes(x), strict=True)]
+        codes = zip(self.columns_, self._codes(x), strict=True)
+        return self._frame([column.decode(code, self.scaler_) for column, code in codes])
+
+    def _frame(self, series: list[pd.Series]) -> pd.DataFrame:
         frame = pd.concat(series, axis=1)
         frame.columns = pd.Index([column.name for column in self.columns_])
         return frame

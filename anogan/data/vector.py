@@ -69,6 +69,14 @@ class VectorPreprocessor(Preprocessor):
             out[:, j] = torch.from_numpy(self.scaler_.column(j, X[:, j]))
         return TensorSamples(out)
 
+    def values(self, X: Any) -> np.ndarray:
+        """See `Preprocessor.values`."""
+        return _checked(X)
+
+    def restore(self, values: np.ndarray) -> np.ndarray:
+        """See `Preprocessor.restore`."""
+        return values
+
     def hidden_columns(self, X: Any, rows: np.ndarray) -> list[str | int]:
         """See `Preprocessor.hidden_columns`."""
         return [j for j in range(self.n_features_in_) if self.scaler_.hides(j, X[rows, j])]

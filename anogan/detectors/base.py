@@ -36,6 +36,7 @@ from .inputs import check_input
 from .model_file import ModelFileMixin, load_detector
 from .monitoring import drift, equal_scores, recalibrated
 from .registry import find_classes, register
+from .row_sampler import Drafts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -446,6 +447,13 @@ class Detector(CommonParameters, ModelFileMixin, OutlierMixin, BaseEstimator):
     def sample(self, n: int = 1, random_state: Any = None) -> "np.ndarray | pd.DataFrame":
         """Return ``n`` synthetic normal samples in the units of the training data.
 
+        Rows of tables and arrays have values that their columns can have: exact zeros and other frequent values,
+        decimals and whole numbers as in training, known categories and missing values at their rates, and nothing
+        beyond the range of training. The generator's row decides what a row is like, and a decoder
+        (`anogan.nn.autoregressive.RowDecoder`) draws its values given this and each other. ``diagnosis_`` tells how
+        synthetic rows compare with real ones. They are not private: nothing keeps them from being close to training
+        rows.
+
         Raises
         ------
         InputError
@@ -454,8 +462,10 @@ class Detector(CommonParameters, ModelFileMixin, OutlierMixin, BaseEstimator):
         self._require("sample")
         if n < 1:
             raise InputError(f"n must be at least 1, got {n}.")
-        each = -(-n // self.n_members_)
+        state, each = self.fitted_state, -(-n // self.n_members_)
         with seeded(draw_seed(random_state)), torch.no_grad():
+            if state.rows is not None:
+                return self.preprocessor_.restore(state.rows.sample(Drafts(state.module, self.n_members_), n))
             fake = self.module_.sample(each)  # (K, each, *shape)
         rows = fake.transpose(0, 1).flatten(0, 1)[:n]  # each member contributes its share
         return self.preprocessor_.inverse(rows.cpu().double().numpy())

@@ -29,6 +29,7 @@ from ..scoring.unseen import with_farthest_known
 from .calibrating import rounding
 from .inputs import Features
 from .manifest import checked_manifest
+from .row_sampler import RowSampler, rows_from_tensors, rows_layout
 from .tensors import (
     MODULE,
     calibration_layout,
@@ -81,6 +82,8 @@ class FittedState:
         Training rows that others are compared with, or `marginals` if ``keep_rows`` is 0; None for pictures.
     digests : RowDigests or None
         Recognises the rows of the fit.
+    rows : RowSampler or None
+        Draws synthetic rows; None for pictures and for modules that cannot sample.
     """
 
     parameters: dict[str, Any]
@@ -96,6 +99,7 @@ class FittedState:
     baseline: Tensor
     background: Tensor | None
     digests: RowDigests | None = None
+    rows: RowSampler | None = None
 
     @property
     def seed(self) -> int:
@@ -174,6 +178,7 @@ class FittedState:
             "background_rows": 0 if self.background is None else len(self.background),
             "digests": 0 if self.digests is None else len(self.digests.values),
             "digests_of": 0 if self.digests is None else self.digests.rows,
+            "samples_rows": self.rows is not None,
         }
         weights = {f"{MODULE}{name}": weight.cpu() for name, weight in self.module.state_dict().items()}
         weights["baseline"] = self.baseline
@@ -181,6 +186,8 @@ class FittedState:
         weights |= {f"calibration.{name}": torch.from_numpy(getattr(calibration, name)) for name in arrays}
         if self.background is not None:
             weights["background"] = self.background
+        if self.rows is not None:
+            weights |= self.rows.tensors()
         if self.digests is not None:
             weights["digests"] = torch.from_numpy(self.digests.values)
         return ModelFile(manifest, weights, self.preprocessor)
@@ -213,6 +220,8 @@ class FittedState:
             module = build(backbone_for(network.name, spec, network.members, network.width)).to(dtype)
         layout |= calibration_layout(manifest, 1 if module.joint else network.members)
         layout |= digests_layout(manifest) | module_layout(module, file.weights)
+        if manifest["samples_rows"]:
+            layout |= rows_layout(file.weights, dtype)
         check_unknown(file.weights, layout)
         check_layout(file.weights, layout)
         weights = file.values()
@@ -221,6 +230,7 @@ class FittedState:
         module.load_state_dict(own, assign=True)
         module.requires_grad_(False).eval()
         check_scores(module, network.members, weights["baseline"])
+        columns = 0 if spec.is_image else len(file.preprocessor.value_columns_)
         return cls(
             parameters=manifest["parameters"],
             features=features,
@@ -235,6 +245,7 @@ class FittedState:
             baseline=weights["baseline"],
             background=weights.get("background"),
             digests=_digests(manifest, weights),
+            rows=rows_from_tensors(weights, columns, device) if manifest["samples_rows"] else None,
         )
 
 

@@ -46,6 +46,7 @@ from .calibrating import ThresholdParameters, calibrate, too_few_rows
 from .diagnosing import diagnose_module
 from .fitted import FittedState, NetworkConfig, plain
 from .inputs import Features, check_input, check_training_input
+from .synthetic_rows import KnownRows, known_rows, with_row_sampler
 
 MONITORED_FRACTION = 0.1  # of the rows, at most MONITOR_ROWS, held out for early stopping
 FEWEST_ROWS_TO_HOLD_OUT = 10
@@ -117,6 +118,8 @@ class Prepared:
     device : torch.device
     hidden : list of column names
         See `Preprocessor.hidden_columns`.
+    known : KnownRows or None
+        Rows that a sampler of rows learns from and is compared with; None for pictures.
     fitted_on : dict
         See `Detector.fitted_on_`.
     """
@@ -131,6 +134,7 @@ class Prepared:
     backbone: Backbone
     device: torch.device
     hidden: list[str | int]
+    known: KnownRows | None
     fitted_on: dict[str, Any]
 
 
@@ -190,6 +194,14 @@ def prepare(
         backbone=backbone_for(detector.backbone, preprocessor.spec_, detector.n_members, detector.width),
         device=choose_device(detector.device, detector.precision),
         hidden=preprocessor.hidden_columns(X, split.training),
+        known=known_rows(
+            preprocessor,
+            X,
+            samples,
+            split.training,
+            split.monitoring,
+            split.calibration if split.held_out else split.calibration[:0],
+        ),
         fitted_on={
             "samples": total or len(X),
             "training": len(split.training),
@@ -372,6 +384,10 @@ def fit_detector(
         if DIVERGED in state.diagnosis.issues:  # a generator that collapses is too fast for its critic instead
             rate *= RESTART_RATE
     assert best is not None
+    if prepared.known is not None and best.module.can("sample"):
+        best = with_row_sampler(
+            best, prepared.known, detector, callbacks=callbacks, checkpoint=checkpoint, run_key=run_key
+        )
     if len(attempts) > 1 or not best.diagnosis.healthy:
         summary = _attempts_summary(attempts, best.diagnosis)
         warnings.warn(f"{type(detector).__name__}: {summary}", TrainingHealthWarning, stacklevel=3)

@@ -60,6 +60,7 @@ class DiagnosisValues(TypedDict):
     measures: dict[str, float | None]
     issues: list[str]
     advice: str
+    columns: dict[str, float]
 
 
 class Manifest(TypedDict):
@@ -81,6 +82,7 @@ class Manifest(TypedDict):
     background_rows: Count
     digests: Count
     digests_of: Count
+    samples_rows: bool
 
 
 def checked_manifest(values: Any) -> dict[str, Any]:

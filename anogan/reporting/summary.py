@@ -62,7 +62,8 @@ def kept_data(detector: Any) -> dict[str, int]:
     reconstructed approximately, and those of `FeatureGAN` on vectors exactly; ``row_digests``: digests, by which
     somebody who has a row can test whether it was trained on; ``calibration_scores``: scores of normal rows;
     ``categories``: values of category columns; ``quantiles``: values of number columns, up to 17 of each (with
-    ``keep_rows=0`` the middle of two), with ``scaling="quantile"`` up to 1,000, and of `DenoisingGAN` up to 4,096.
+    ``keep_rows=0`` the middle of two), with ``scaling="quantile"`` up to 1,000, of `DenoisingGAN` up to 4,096, and of
+    detectors that draw synthetic rows those that values are drawn from (with ``keep_rows=0`` means of at least five).
     Beside these it holds the centre (median or mean), the scale and the range of each number column (with
     ``keep_rows=0`` rounded outwards), the range of pixels, and means.
     """
@@ -85,7 +86,8 @@ def kept_data(detector: Any) -> dict[str, int]:
         "categories": sum(len(column.categories) for column in columns if column.kind == "category"),
         "quantiles": len(getattr(scaler, "knots_", ()))
         + sum(len(getattr(column, "known", ())) for column in columns)
-        + buffers["ordered"],
+        + buffers["ordered"]
+        + (0 if state.rows is None else len(state.rows.bins.knots)),
     }
 
 

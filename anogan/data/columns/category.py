@@ -84,6 +84,14 @@ class CategoryColumn:
         codes, values = distinct_values(series)
         return self._slots(values)[codes]
 
+    def values(self, series: pd.Series) -> np.ndarray:
+        """(n,) float64: the place of each value in the one-hot group, -1 for unseen ones."""
+        return self.places(series).astype(np.float64)
+
+    def restore(self, values: np.ndarray) -> pd.Series:
+        """(n,) as `values` returns them, none of them unseen -> the column in the user's dtype."""
+        return self._restored(values.astype(np.int64))
+
     def decode(self, code: np.ndarray, scaler: NumericScaler | None) -> pd.Series:
         """(n, width) -> the most probable category of each row, in the user's dtype."""
         return self._restored(code.argmax(axis=1))

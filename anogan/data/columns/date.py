@@ -136,12 +136,15 @@ class DateColumn:
             if "week" in phases:
                 days += (np.rint(phases["week"] * 7) - days + 3) % 7 - 3
         seconds = days * DAY + clock
+        if self.missing:
+            seconds[code[:, int(self.trend)] > 0.5] = np.nan
+        return self.restore(seconds)
+
+    def restore(self, seconds: np.ndarray) -> pd.Series:
+        """(n,) as `values` returns them -> the column in the user's dtype."""
         low, high = _NANOSECOND_RANGE if "[ns" in self.dtype else _CALENDAR_RANGE
         micro = np.rint(np.clip(np.nan_to_num(seconds), low, high) * 1e6).astype(np.int64)
-        gone = np.isnan(seconds)
-        if self.missing:
-            gone |= code[:, int(self.trend)] > 0.5
-        return self._restored(pd.Series(micro.view("datetime64[us]")).mask(gone))
+        return self._restored(pd.Series(micro.view("datetime64[us]")).mask(np.isnan(seconds)))
 
     def _phase_in(self, code: np.ndarray, number: int) -> np.ndarray:
         at = self.trend + self.missing + 2 * number

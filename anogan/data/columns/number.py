@@ -87,9 +87,14 @@ class NumberColumn:
     def decode(self, code: np.ndarray, scaler: NumericScaler) -> pd.Series:
         """(n, width) -> the column in the user's unit and dtype."""
         x = scaler.inverse_column(self.channel, code[:, 0])
+        gone = code[:, 1] > 0.5 if self.missing else np.zeros(len(x), dtype=bool)
+        return self.restore(np.where(gone, np.nan, x))
+
+    def restore(self, x: np.ndarray) -> pd.Series:
+        """(n,) as `values` returns them -> the column in the user's dtype."""
+        gone = np.isnan(x)
         if self.integer:
             x = np.rint(x)
-        gone = code[:, 1] > 0.5 if self.missing else np.zeros(len(x), dtype=bool)
         if self.dtype == OBJECT:
             values = _to_integers(x, np.dtype(np.int64)) if self.integer else x
             return pd.Series(values).astype(object).mask(gone, None)
@@ -99,7 +104,7 @@ class NumberColumn:
             exact = _to_integers(x, numpy_dtype)
             return pd.Series(exact).astype(dtype).mask(gone)
         with np.errstate(over="ignore"):
-            return pd.Series(np.where(gone, np.nan, x)).astype(dtype)
+            return pd.Series(x).astype(dtype)
 
     def to_state(self) -> State:
         """What `from_state` reads."""

@@ -1,0 +1,154 @@
+"""The part of a fit that learns to draw synthetic rows, and measures how they compare with real ones."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from ..data.bins import ColumnBins
+from ..data.condition import Conditioned
+from ..data.preprocessor import Preprocessor
+from ..data.samples import Samples, TensorSamples
+from ..engine.callbacks import Callback
+from ..engine.diagnostics import FEWEST_ROWS
+from ..engine.synthetic import (
+    Rows,
+    column_distances,
+    correlation_error,
+    false_alarms,
+    nearest_ratio,
+    real_vs_synthetic,
+)
+from ..engine.trainer import Trainer, TrainerSettings
+from ..seeding import OwnInitialisation, derived_seed, seeded
+from .fitted import FittedState
+from .row_sampler import Drafts, RowModule, RowSampler, decoder_for
+
+LEARNING_RATE = 3e-3  # of the decoder; likelihood is not a game, so that one rate suits all data
+TRAINING_ROWS = 2**14  # rows that the decoder learns from, at most
+MONITORED_ROWS = 512  # rows that stop its training, at most
+COMPARED_ROWS = 1024  # real rows that synthetic ones are compared with, at most
+
+
+class SamplingDetector(Protocol):
+    """The parameters of a detector on which its sampler of rows depends."""
+
+    steps: int
+    batch_size: int
+    ema_decay: float
+    patience: int
+    keep_rows: int
+
+
+@dataclass(frozen=True)
+class KnownRows:
+    """Rows of a fit in the user's values and in model space, in three parts.
+
+    Attributes
+    ----------
+    training, monitoring, unseen : Rows
+        Rows that train the networks, that stop training, and that no training sees; the latter two may be empty.
+    categorical : (D,) bool
+    names : list of str
+        Of the columns.
+    """
+
+    training: Rows
+    monitoring: Rows
+    unseen: Rows
+    categorical: np.ndarray
+    names: list[str]
+
+
+def known_rows(
+    preprocessor: Preprocessor,
+    X: Any,
+    samples: Samples,
+    training: np.ndarray,
+    monitoring: np.ndarray,
+    unseen: np.ndarray,
+) -> KnownRows | None:
+    """Return some rows of X of each part, whose indices are given; None for pictures."""
+    if preprocessor.spec_.is_image:
+        return None
+
+    def rows(chosen: np.ndarray) -> Rows:
+        codes = samples.batch(chosen).double().numpy()
+        columns = len(preprocessor.value_columns_)
+        return Rows(preprocessor.values(_taken(X, chosen)) if len(chosen) else np.empty((0, columns)), codes)
+
+    return KnownRows(
+        training=rows(training[:TRAINING_ROWS]),
+        monitoring=rows(monitoring[:MONITORED_ROWS]),
+        unseen=rows(unseen[:COMPARED_ROWS]),
+        categorical=np.array([column.kind in ("category", "boolean") for column in preprocessor.value_columns_]),
+        names=[str(column.name) for column in preprocessor.value_columns_],
+    )
+
+
+def with_row_sampler(
+    state: FittedState,
+    known: KnownRows,
+    detector: SamplingDetector,
+    *,
+    callbacks: Sequence[Callback],
+    checkpoint: Path | None,
+    run_key: str,
+) -> FittedState:
+    """Return a state whose generator can draw rows, with measures of these in its diagnosis."""
+    seed, weight = derived_seed(state.seed, 0), state.inference.weight
+    bins = ColumnBins.fit(known.training.values, known.categorical, single_values=detector.keep_rows > 0)
+    drafts = Drafts(state.module, state.network.members)
+
+    def samples(rows: Rows) -> TensorSamples:
+        both = np.concatenate([bins.tokens(rows.values), rows.codes], axis=1)
+        return TensorSamples(torch.from_numpy(both).to(weight.dtype))
+
+    trainer = Trainer(
+        TrainerSettings(detector.steps, detector.batch_size, LEARNING_RATE, detector.ema_decay, detector.patience),
+        seed=seed,
+        members=1,
+        device=weight.device,
+        callbacks=callbacks,
+        checkpoint=None if checkpoint is None else checkpoint / "rows",
+        run_key=run_key,
+    )
+    with seeded(seed):
+        with OwnInitialisation():
+            decoder = decoder_for(bins, known.training.codes.shape[1])
+        module = RowModule(drafts, decoder.to(weight))
+        held_out = samples(known.monitoring) if len(known.monitoring.values) else None
+        history = trainer.fit(module, samples(known.training), held_out)
+        sampler = RowSampler(bins, decoder)
+        values = sampler.sample(drafts, 2 * COMPARED_ROWS)
+    codes = state.preprocessor.transform(state.preprocessor.restore(values), weight.dtype)
+    fake = Rows(values, codes.batch(np.arange(len(values))).double().numpy())
+    measures, columns = _compared(known, fake)
+    diagnosis = replace(state.diagnosis, measures=state.diagnosis.measures | measures, columns=columns)
+    return replace(state, rows=sampler, history=state.history | history, diagnosis=diagnosis)
+
+
+def _compared(known: KnownRows, fake: Rows) -> tuple[dict[str, float], dict[str, float]]:
+    """Return measures of synthetic rows and the distance of each column, see `Diagnosis`; none with too few rows."""
+    real = known.unseen
+    if len(real.values) < FEWEST_ROWS:
+        return {}, {}
+    distances = column_distances(real.values, fake.values, known.categorical)
+    measures = {
+        "column_distance": float(distances.mean()),
+        "correlation_error": correlation_error(real.values, fake.values, known.categorical),
+        "real_vs_synthetic": real_vs_synthetic(real.values, fake.values),
+        "false_alarms_of_synthetic": false_alarms(real.codes, fake.codes),
+        "nearest_ratio": nearest_ratio(known.training.codes, real.codes, fake.codes),
+    }
+    return measures, dict(zip(known.names, distances.tolist(), strict=True))
+
+
+def _taken(X: Any, rows: np.ndarray) -> Any:
+    """Some rows of a table, of an array, or of either with a condition."""
+    if isinstance(X, Conditioned):
+        return Conditioned(X.X[rows], X.labels.iloc[rows])
+    return X.iloc[rows] if hasattr(X, "iloc") else X[rows]
