@@ -41,6 +41,7 @@ from .evaluation import baselines as baselines
 from .evaluation import metrics as metrics
 from .evaluation import protocol as protocol
 from .evaluation.evaluate import evaluate as evaluate
+from .evaluation.synthetic import compare_rows as compare_rows
 from .nn.frozen import pretrained as pretrained
 from .pyod import from_pyod as from_pyod
 from .reporting import pictures as pictures

@@ -14,14 +14,7 @@ from ..data.preprocessor import Preprocessor
 from ..data.samples import Samples, TensorSamples
 from ..engine.callbacks import Callback
 from ..engine.diagnostics import FEWEST_ROWS
-from ..engine.synthetic import (
-    Rows,
-    column_distances,
-    correlation_error,
-    false_alarms,
-    nearest_ratio,
-    real_vs_synthetic,
-)
+from ..engine.synthetic import Rows, compare
 from ..engine.trainer import Trainer, TrainerSettings
 from ..seeding import OwnInitialisation, derived_seed, seeded
 from .fitted import FittedState
@@ -126,25 +119,12 @@ def with_row_sampler(
         values = sampler.sample(drafts, 2 * COMPARED_ROWS)
     codes = state.preprocessor.transform(state.preprocessor.restore(values), weight.dtype)
     fake = Rows(values, codes.batch(np.arange(len(values))).double().numpy())
-    measures, columns = _compared(known, fake)
+    measures: dict[str, float] = {}
+    columns: dict[str, float] = {}
+    if len(known.unseen.values) >= FEWEST_ROWS:
+        measures, columns = compare(known.unseen, fake, known.training.codes, known.categorical, known.names)
     diagnosis = replace(state.diagnosis, measures=state.diagnosis.measures | measures, columns=columns)
     return replace(state, rows=sampler, history=state.history | history, diagnosis=diagnosis)
-
-
-def _compared(known: KnownRows, fake: Rows) -> tuple[dict[str, float], dict[str, float]]:
-    """Return measures of synthetic rows and the distance of each column, see `Diagnosis`; none with too few rows."""
-    real = known.unseen
-    if len(real.values) < FEWEST_ROWS:
-        return {}, {}
-    distances = column_distances(real.values, fake.values, known.categorical)
-    measures = {
-        "column_distance": float(distances.mean()),
-        "correlation_error": correlation_error(real.values, fake.values, known.categorical),
-        "real_vs_synthetic": real_vs_synthetic(real.values, fake.values),
-        "false_alarms_of_synthetic": false_alarms(real.codes, fake.codes),
-        "nearest_ratio": nearest_ratio(known.training.codes, real.codes, fake.codes),
-    }
-    return measures, dict(zip(known.names, distances.tolist(), strict=True))
 
 
 def _taken(X: Any, rows: np.ndarray) -> Any:

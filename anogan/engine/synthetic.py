@@ -1,5 +1,6 @@
 """How synthetic rows compare with real ones that no training has seen."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -25,6 +26,31 @@ class Rows(NamedTuple):
 
     values: np.ndarray
     codes: np.ndarray
+
+
+def compare(
+    real: Rows, fake: Rows, training: np.ndarray, categorical: np.ndarray, names: Sequence[str]
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Return the measures of synthetic rows that `Diagnosis` describes, and the distance of each column.
+
+    Parameters
+    ----------
+    real, fake : Rows
+        ``real`` are rows that the generator has not seen.
+    training : (r, d) float64
+        Codes of rows that it has seen.
+    categorical : (D,) bool
+    names : sequence of D str
+    """
+    distances = column_distances(real.values, fake.values, categorical)
+    measures = {
+        "column_distance": float(distances.mean()),
+        "correlation_error": correlation_error(real.values, fake.values, categorical),
+        "real_vs_synthetic": real_vs_synthetic(real.values, fake.values),
+        "false_alarms_of_synthetic": false_alarms(real.codes, fake.codes),
+        "nearest_ratio": nearest_ratio(training, real.codes, fake.codes),
+    }
+    return measures, dict(zip(names, distances.tolist(), strict=True))
 
 
 def column_distances(real: np.ndarray, fake: np.ndarray, categorical: np.ndarray) -> np.ndarray:

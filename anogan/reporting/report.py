@@ -68,11 +68,11 @@ _MEASURES = {
     "real_explained_variance": "Share of it that the nearest training samples explain.",
     "probe_accuracy": "How often a synthetic anomaly scores above a held-out picture: 0.5 by chance.",
     "mean_probe_accuracy": "How often a synthetic anomaly lies farther from the mean picture: a good score is above.",
-    "column_distance": "Mean distance between synthetic and real distributions of a column: 0 for equal ones, 1 at most.",
+    "column_distance": "Mean distance between the synthetic and the real distribution of a column, in [0, 1].",
     "correlation_error": "Mean difference between synthetic and real rank correlations of two columns: 0 is best.",
     "real_vs_synthetic": "AUROC with which gradient boosting tells synthetic rows from real ones: 0.5 is best.",
     "false_alarms_of_synthetic": "False alarms of nearest neighbours trained on synthetic rows, at a target of 1 %.",
-    "nearest_ratio": "How close synthetic rows are to training rows, relative to new real rows: below 1, they are closer.",
+    "nearest_ratio": "How far synthetic rows are from training rows, relative to new real rows: low for copies.",
 }
 
 

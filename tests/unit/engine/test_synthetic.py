@@ -1,8 +1,10 @@
 """Measures of synthetic rows: 0 or chance for equal distributions, and worse where they differ."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
+import anogan
 from anogan.engine.synthetic import (
     column_distances,
     correlation_error,
@@ -71,3 +73,13 @@ def test_edges():
     assert real_vs_synthetic(same, same) == 0.5
     assert correlation_error(same[:, :1], same[:, :1], numbers[:1]) == 0
     assert nearest_ratio(same, same, same) == 1
+
+
+def test_tables_are_compared_by_their_names():
+    real, fake, training = (pd.DataFrame(rows(seed), columns=["a", "b", "c"]).astype({"c": str}) for seed in range(3))
+    found = anogan.compare_rows(real, fake, training)
+    assert list(found["columns"]) == ["a", "b", "c"]
+    assert found["real_vs_synthetic"] == pytest.approx(0.5, abs=0.05)
+    with pytest.raises(anogan.InputError, match="feature names"):
+        anogan.compare_rows(real, fake.rename(columns={"a": "other"}), training)
+    assert anogan.compare_rows(*(rows(seed)[:, :2] for seed in range(3)))["nearest_ratio"] == pytest.approx(1, abs=0.2)
