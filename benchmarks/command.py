@@ -31,6 +31,7 @@ from .samples import Samples
 from .scale import Scale
 from .speed import Speed
 from .startup import Startup
+from .synthetic import Synthetic
 from .tabular import Tabular
 from .throughput import Throughput
 from .unlabelled import Unlabelled
@@ -54,6 +55,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         Health(),
         PictureHealth(),
         Samples(),
+        Synthetic(),
         Speed(),
         Throughput(),
         Scale(),
