@@ -10,13 +10,16 @@ from ..seeding import rand
 from .layers import SLOPE, BatchedLinear
 
 IMPOSSIBLE = -1e9  # logit of a token that a column does not have
+ROUGHNESS = 0.1  # share of an embedding that is not a function of the token's place, at the start
+OUT_SCALE = 0.5
 
 
 class RowDecoder(nn.Module):
     """p(row | context) as a product over columns of p(token | tokens of earlier columns, context).
 
     The neural autoregressive estimator of Larochelle & Murray (AISTATS 2011): the input of a column's layers is the sum
-    of the embeddings of all earlier tokens. In training all columns are computed at once.
+    of the embeddings of all earlier tokens. In training all columns are computed at once. Tokens are in the order of
+    their values, so that weights start as smooth functions of a token's place: neighbours start alike.
 
     Parameters
     ----------
@@ -39,9 +42,21 @@ class RowDecoder(nn.Module):
         self.hidden = BatchedLinear(columns, width, width)
         self.out = BatchedLinear(columns, width, most)
         size = torch.tensor(sizes)[:, None]
+        number = torch.arange(most)
         self.register_buffer("offsets", size.cumsum(0)[:, 0] - size[:, 0], persistent=False)
-        self.register_buffer("possible", torch.arange(most) < size, persistent=False)  # (D, most)
-        nn.init.normal_(self.embedding.weight, std=len(sizes) ** -0.5)  # the sum of all has a variance of about 1
+        self.register_buffer("possible", number < size, persistent=False)  # (D, most)
+        place = (2 * number / (size - 1).clamp_min(1) - 1) * 3**0.5  # (D, most), of variance 1
+        self._start(torch.where(self.possible, place, 0.0), sizes)
+
+    @torch.no_grad()
+    def _start(self, place: Tensor, sizes: Sequence[int]) -> None:
+        """Draw embeddings whose sum has a variance of about 1, and the weights of the output."""
+        columns, _, width = self.first.shape
+        slope, rough = torch.randn(columns, 1, width), torch.randn(*self.embedding.weight.shape)
+        smooth = torch.cat([rows[:size] for rows, size in zip(slope * place[..., None], sizes, strict=True)])
+        self.embedding.weight.copy_((smooth + ROUGHNESS * rough) * columns**-0.5)
+        slope, bend = torch.randn(2, columns, width, 1)
+        self.out.weight.copy_((slope * place[:, None] + bend * (place**2 - 1)[:, None]) * OUT_SCALE * width**-0.5)
 
     def log_likelihood(self, tokens: Tensor, context: Tensor) -> Tensor:
         """Return log p(row | context): ``(B, D) int64, (B, C)`` -> ``(B,)``."""
