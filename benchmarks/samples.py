@@ -124,13 +124,13 @@ def classifier(X: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> SVC:
     count = len(learned) // 10
     same = np.concatenate([rng.choice(np.flatnonzero(y == digit), (count // 10, AVERAGED)) for digit in range(10)])
     clear = X[rng.choice(learned, count)].astype(float)
-    spoilt = [
+    anomalies = [
         X[same].mean(1),
         X[rng.choice(learned, (count, AVERAGED))].mean(1),
         uniform_filter(clear, (0, BLUR, BLUR)),
         np.clip(clear + rng.normal(0, NOISE, clear.shape), 0, 255),
     ]
-    pictures = np.concatenate([X[learned], *spoilt])
+    pictures = np.concatenate([X[learned], *anomalies])
     digits = np.concatenate([y[learned], np.full(len(pictures) - len(learned), NO_DIGIT)])
     return SVC(C=10).fit(_rows(pictures), digits)
 

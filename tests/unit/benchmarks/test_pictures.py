@@ -68,5 +68,5 @@ def test_the_classifier_takes_ghosts_blurs_and_noise_for_no_digit():
     assert (reader.predict(samples._rows(new)) == labels).mean() > 0.85
     ghosts = np.stack([new[rng.choice(len(new), 4)].mean(0) for _ in range(50)])
     noisy = np.clip(new[:50] + rng.normal(0, 64, new[:50].shape), 0, 255)
-    for spoilt in (ghosts, noisy):
-        assert (reader.predict(samples._rows(spoilt)) == samples.NO_DIGIT).mean() > 0.75
+    for anomalies in (ghosts, noisy):
+        assert (reader.predict(samples._rows(anomalies)) == samples.NO_DIGIT).mean() > 0.75

@@ -107,7 +107,7 @@ def test_a_few_samples_over_and_over_have_collapsed(kind):
 
 @pytest.mark.parametrize("kind", ["digits", "photographs"])
 @pytest.mark.parametrize(
-    "spoil",
+    "to_anomalous",
     [
         lambda real: gaussian_filter(real, (0, 0, 2, 2)),
         lambda real: sum(np.roll(real, i, 0) for i in range(6)) / 6,
@@ -116,8 +116,8 @@ def test_a_few_samples_over_and_over_have_collapsed(kind):
     ],
     ids=["blurs", "ghosts", "noisy", "noise"],
 )
-def test_pictures_unlike_any_real_one_are_noticed(kind, spoil):
-    diagnosis = diagnosed(Drawer(spoil(KINDS[kind][2 * ROWS :])), kind)
+def test_pictures_unlike_any_real_one_are_noticed(kind, to_anomalous):
+    diagnosis = diagnosed(Drawer(to_anomalous(KINDS[kind][2 * ROWS :])), kind)
     assert {"low fidelity", "mode collapse"} & set(diagnosis.issues), diagnosis.measures
 
 
