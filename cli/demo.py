@@ -209,7 +209,7 @@ def _draw_strip(figure: Any, part: Part) -> None:
     axes = figure.subplots(2, _STRIP)
     for column, (row, picture, values) in enumerate(zip(rows, shown, maps, strict=True)):
         axes[0, column].imshow(picture[0], cmap="gray", vmin=0, vmax=1)
-        anogan.AnomalyMapDisplay(picture, values, threshold=detector.calibration_.map_threshold).plot(axes[1, column])
+        anogan.AnomalyMapDisplay(picture, values).plot(axes[1, column])
         axes[0, column].set_title(f"{part.scores[name][row]:.3g}" + ("" if part.split.labels[row] else " (normal)"))
         axes[0, column].set(xticks=[], yticks=[])
     figure.suptitle(f"Highest scores of {name}, and where the error lies")

@@ -19,7 +19,7 @@ from ..sources.threads import decoder_threads
 from ..sources.writing import check_target, locked, written_whole
 from .pictures import as_bytes, original
 
-_FULL_COLOUR = 1.5  # times the threshold of pixels: the error of the last colour
+_FULL_COLOUR = 2.0  # times the threshold of pixels: the error of the last colour
 _RAW_RANGE = 16.0  # times the threshold of pixels: where raw maps of 16 bits saturate
 _OPACITY = 0.75
 _FIRST, _LAST = np.array([1.0, 0.85, 0.1], np.float32), np.array([0.85, 0.0, 0.1], np.float32)  # yellow to red
@@ -30,7 +30,7 @@ _CONTOUR_SHARE = 1 / 256  # of the shorter side: the contour's thickness
 class MapWriter:
     """Writes ``NAME_overlay.png`` and the raw map per picture, both at the picture's own size.
 
-    Colours begin at an error that nine of ten normal pictures reach nowhere, and end at 1.5 times the threshold of
+    Colours begin at an error that nine of ten normal pictures reach nowhere, and end at twice the threshold of
     pixels. Both are the model's, so a picture looks the same in every run, and a normal one keeps its own colours.
     A contour is drawn around pixels above the threshold, which are part of a defect. Pictures are drawn in
     threads while the caller computes the next maps; use the writer as a context manager, which keeps other runs from
