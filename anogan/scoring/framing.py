@@ -196,16 +196,17 @@ class Alignment(LearnedBuffers):
 def moved(x: Tensor, shifts: Tensor, beyond: float | None = None) -> Tensor:
     """Move pictures ``(B, C, H, W)`` up and left by shifts ``(B, 2)`` of whole pixels.
 
-    What comes in from beyond the border is ``beyond``, or the pixels at the border.
+    What comes in from beyond the border is ``beyond``, or what lies inside, mirrored.
     """
     result = []
     for picture, shift in zip(x, shifts, strict=True):
         for axis, by in zip((-2, -1), shift, strict=True):
-            place = torch.arange(picture.shape[axis], device=x.device) + by
-            at = place.clamp(0, picture.shape[axis] - 1)
-            picture = picture.index_select(axis, at)
+            side = picture.shape[axis]
+            place = torch.arange(side, device=x.device) + by
+            mirrored = torch.where(place < 0, -1 - place, torch.where(place < side, place, 2 * side - 1 - place))
+            picture = picture.index_select(axis, mirrored.clamp(0, side - 1))
             if beyond is not None:
-                picture = picture.transpose(axis, -1).masked_fill(place != at, beyond).transpose(axis, -1)
+                picture = picture.transpose(axis, -1).masked_fill(place != mirrored, beyond).transpose(axis, -1)
         result.append(picture)
     return torch.stack(result)
 

@@ -29,7 +29,7 @@ def framing():
     return fitted
 
 
-def test_a_picture_moves_with_its_border_repeated():
+def test_a_picture_moves_and_is_mirrored_at_its_border():
     x = torch.arange(12.0).view(1, 1, 3, 4)
     assert moved(x, torch.tensor([[1, -1]])).squeeze().tolist() == [[4, 4, 5, 6], [8, 8, 9, 10], [8, 8, 9, 10]]
     assert moved(x, torch.tensor([[1, -1]]), 0.0).squeeze().tolist() == [[0, 4, 5, 6], [0, 8, 9, 10], [0, 0, 0, 0]]

@@ -1,0 +1,66 @@
+"""FeatureGAN compares parts where they are and as light as the good ones were."""
+
+import numpy as np
+import pytest
+import torch
+
+import anogan
+from anogan.scoring.framing import moved
+
+SIDE = 96
+QUICK = {
+    "features": "efficientnet_lite0",
+    "steps": 5,
+    "width": 4,
+    "batch_size": 128,
+    "memory_bank_size": 64,
+    "target_fpr": 0.1,
+    "random_state": 0,
+}
+
+
+def parts(n, *, seed, defective=False):
+    """Return uint8 pictures ``(n, 1, SIDE, SIDE)`` of one part, with a scratch if it is defective."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:SIDE, :SIDE]
+    part = ((y - 44) ** 2 + (x - 50) ** 2 < 24**2) + 0.5 * (np.abs(y - 50) + np.abs(x - 42) < 10)
+    pictures = 70 + 80 * part + rng.normal(0, 3, (n, 1, SIDE, SIDE))
+    if defective:
+        pictures[:, :, 40:44, 46:62] = 40
+    return (pictures * rng.uniform(0.97, 1.03, (n, 1, 1, 1))).clip(0, 255).astype(np.uint8)
+
+
+def shifted(X):
+    return moved(torch.from_numpy(X), torch.tensor([[8, -8]]).expand(len(X), 2)).numpy()
+
+
+def brighter(X):
+    return (X * 1.25).clip(0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def detector():
+    return anogan.FeatureGAN(**QUICK).fit(parts(48, seed=0))
+
+
+@pytest.mark.parametrize("change", [shifted, brighter])
+def test_defects_are_found_and_good_parts_are_not_flagged_after_a_change(detector, change):
+    good, defective = parts(20, seed=1), parts(20, seed=2, defective=True)
+    usual = detector.anomaly_score(good)
+    changed, bad = detector.anomaly_score(change(good)), detector.anomaly_score(change(defective))
+    assert np.median(changed) < 1.25 * np.median(usual)
+    assert bad.min() > changed.max()
+
+
+def test_the_map_lies_where_the_shifted_defect_is(detector):
+    good, bad = (detector.explain(shifted(parts(4, seed=3, defective=defect))) for defect in (False, True))
+    rows, columns = zip(*(np.unravel_index(m[0].argmax(), (SIDE, SIDE)) for m in bad - good), strict=True)
+    assert np.abs(np.array(rows) - 34).max() < 12
+    assert np.abs(np.array(columns) - 62).max() < 16
+
+
+def test_a_picture_at_float64_is_framed_as_at_float32():
+    X = parts(24, seed=0)
+    single, double = (anogan.FeatureGAN(**QUICK, precision=precision).fit(X) for precision in ("float32", "float64"))
+    new = shifted(parts(4, seed=1))
+    np.testing.assert_allclose(single.anomaly_score(new), double.anomaly_score(new), rtol=0.3)
