@@ -124,8 +124,9 @@ def test_bad_input_gets_one_line(run, labelled, file, options, words):
     assert output.count("\n") == 1
 
 
-def test_pictures_are_refused(run, data):
-    assert "compare needs a table" in run("compare", data / "parts", "--label", "x", code=2).output
+def test_pictures_have_no_column_of_labels(run, data):
+    assert "but" in (output := run("compare", data / "parts", "--label", "x", code=2).output)
+    assert "holds pictures" in output
 
 
 def test_the_baselines_are_listed(run):
