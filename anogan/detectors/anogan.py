@@ -136,16 +136,18 @@ class AnoGAN(Detector):
     critic_steps: int = param(1, at_least(1), help="Critic steps for each generator step.")
     search_steps: int = param(40, at_least(1), help="Gradient steps of the latent search.")
     search_learning_rate: float = param(0.1, above(0.0), help="Learning rate of the latent search.")
-    truncation: float = param(
-        0.5,
-        above(0.0),
-        help="Largest distance of a latent from the mean of the prior, as a multiple of the usual one.",
+    truncation: float | None = param(
+        None,
+        Constraint(float, low=0.0, open_low=True, optional=True),
+        help="Largest distance of a latent from the mean of the prior, as a multiple of the usual one (default: 0.35 "
+        "on pictures, 0.5 on tables).",
     )
     residual_share: float = param(0.5, between(0.0, 1.0), help="Share of the residual in the score.")
     r1_weight: float | None = param(
         None,
         at_least(0.0, optional=True),
-        help="Gamma of the R1 penalty on the critic at real samples (default: 1 with backbone style, else 0).",
+        help="Gamma of the R1 penalty on the critic at real samples (default: 1 on pictures, but 0 with a gradient "
+        "penalty or clipping; 0 on tables).",
     )
     growing: bool = param(False, boolean(), help="Start with coarse pictures and fade finer resolutions in.")
     augment: float | str = param(
@@ -155,17 +157,19 @@ class AnoGAN(Detector):
     )
 
     def build(self, backbone: Backbone) -> GANModule:
+        objective = OBJECTIVES[self.objective or backbone.default_objective]
+        default_r1_weight = 0.0 if objective.constrained else backbone.default_r1_weight
         return AnoGANModule(
             backbone,
             latent_dim=self.latent_dim,
-            objective=OBJECTIVES[self.objective or backbone.default_objective],
+            objective=objective,
             penalty_weight=self.penalty_weight,
             critic_steps=self.critic_steps,
-            r1_weight=backbone.default_r1_weight if self.r1_weight is None else self.r1_weight,
+            r1_weight=default_r1_weight if self.r1_weight is None else self.r1_weight,
             growing=self.growing,
             augment=self.augment,
             search_steps=self.search_steps,
             search_learning_rate=self.search_learning_rate,
-            truncation=self.truncation,
+            truncation=backbone.default_truncation if self.truncation is None else self.truncation,
             residual_share=self.residual_share,
         )

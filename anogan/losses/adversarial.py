@@ -35,6 +35,11 @@ class Objective:
     generator_rate: float = 1.0
     critic_rate: float = 1.0
 
+    @property
+    def constrained(self) -> bool:
+        """Whether the critic's gradients are bounded by the objective itself, so that it needs no R1 penalty."""
+        return self.penalised or self.weight_clip is not None
+
 
 def cross_entropy_critic(real_logit: Tensor, fake_logit: Tensor) -> Tensor:
     """-log D(real) - log(1 - D(fake)), Goodfellow 2014 (arXiv:1406.2661), eq. 1."""

@@ -133,6 +133,7 @@ class DCGAN(Backbone):
     default_members = 1  # convolutions of k members take k times as long
     default_width = 16
     default_objective = "wasserstein_gp"
+    default_r1_weight = 1.0
     vector_units = MOST_CHANNELS
     patch_units = 16
 

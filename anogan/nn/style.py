@@ -268,7 +268,6 @@ class Style(DCGAN):
 
     name = "style"
     default_objective = "non_saturating"
-    default_r1_weight = 1.0
 
     def decoder(self, latent_dim: int, *, growing: bool = False) -> Decoder:
         # The skip outputs make growing possible without further layers.

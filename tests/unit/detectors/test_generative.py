@@ -60,8 +60,8 @@ def test_r1_is_lazy_and_weighs_as_much_more(x):
 def test_the_default_weight_of_r1_is_the_backbone_s():
     X = np.random.default_rng(0).uniform(size=(12, 1, 8, 8))
     fixed = {"random_state": 0, "device": "cpu", "patience": 0} | anogan.AnoGAN.tiny
-    for backbone, weight in (("dcgan", 0.0), ("style", 1.0)):
-        detector = anogan.AnoGAN(backbone=backbone, **fixed)
+    for backbone, objective, weight in (("dcgan", None, 0.0), ("dcgan", "hinge", 1.0), ("style", None, 1.0)):
+        detector = anogan.AnoGAN(backbone=backbone, objective=objective, **fixed)
         with pytest.warns(UserWarning, match="smallest rate"):
             detector.fit(X)
         assert detector.module_.r1_weight == weight
