@@ -93,8 +93,16 @@ class AnoGAN(Detector):
     batch; the generator's weights are averaged over steps; the weights with the smallest energy distance between
     samples and held-out normal rows are kept.
 
-    With ``backbone="style"`` the search is for w, from the mean w. R1 is lazy: it is applied at every 16th step with
-    16 times the weight. ``growing`` takes the first half of the steps, and early stopping monitors the second half.
+    R1 is lazy: it is applied at every 16th step with 16 times the weight. Losses without a gradient penalty or clipping
+    need it on images, where the critic would otherwise be right from the first steps on, and minimax and hinge draw
+    nothing within 400 steps.
+
+    With ``backbone="style"`` the search is for w, from the mean w. A step takes three times as long as one of the plain
+    networks, and does not pay at 28 pixels: before the search was bounded, 400 steps had a mean AUROC of 0.76 on three
+    digits of MNIST, the plain networks 0.88.
+    ``growing`` takes the first half of the steps, and early stopping monitors the second half. It did not pay
+    either: 0.80 over ten digits with 400 steps, without growing 0.85. ``augment`` is meant for sets of a few
+    hundred images; what it gains there was not measured.
 
     References
     ----------
