@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 VALUES_AT_ONCE = 2**22  # bounds the distance matrix of a search by torch
+ROWS_AT_ONCE = 4096  # rows that are searched at once, which fit into a processor's cache
 
 
 class NearestRows:
@@ -26,18 +27,17 @@ class NearestRows:
     def __init__(self, rows: Tensor, least: Tensor | None = None) -> None:
         self.rows = rows
         self.least = least
-        parts = [rows] if least is None or not (least > 0).any() else [rows[least == 0], rows[least > 0]]
-        self._parts = [_Part(part) for part in parts if len(part)]
-        self._floor = None if len(parts) == 1 or least is None else least.max()
+        near, far = (rows, rows[:0]) if least is None else (rows[least == 0], rows[least > 0])
+        self._near, self._far = ([_Part(part) for part in own.split(ROWS_AT_ONCE) if len(part)] for own in (near, far))
+        self._floor = rows.new_zeros(1) if least is None else least.max()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.rows, self.least)
 
     def __call__(self, x: Tensor, k: int) -> Tensor:
         """Return the distances to the k nearest rows, k <= m, ascending: ``(B, q)`` -> ``(B, k)``."""
-        found = [part(x, min(k, len(part.rows))) for part in self._parts]
-        if self._floor is not None:
-            found[-1] = found[-1].maximum(self._floor)
+        found = [part(x, min(k, len(part.rows))) for part in self._near]
+        found += [part(x, min(k, len(part.rows))).maximum(self._floor) for part in self._far]
         distances = torch.cat(found, dim=1) if len(found) > 1 else found[0]
         return distances.sort(dim=1).values[:, :k]
 
@@ -56,7 +56,7 @@ class NearestRows:
 
 
 class _Part:
-    """The search among rows that are all treated alike."""
+    """The search among rows that are searched at once."""
 
     def __init__(self, rows: Tensor) -> None:
         self.rows = rows

@@ -77,7 +77,7 @@ class RowViews(LearnedBuffers):
     def __init__(self, size: int, spec: SampleSpec, *, keeps_rows: bool) -> None:
         super().__init__()
         self.few, self.others = torch.zeros(0, dtype=torch.int64), torch.zeros(0, dtype=torch.int64)
-        self.size = min(size, max(MOST_VALUES // spec.shape[0], 2))
+        self.size = size
         self.one_hot = {j for start, stop in spec.spans for j in range(start, stop)}
         self.keeps_rows = keeps_rows
         self._searches: dict[str, tuple[Tensor, list[NearestRows]]] = {}  # with the rows that each one is made of
@@ -90,20 +90,22 @@ class RowViews(LearnedBuffers):
 
     def fit(self, rows: Tensor) -> None:
         """Learn from normal rows ``(n, d)`` in random order."""
-        ordered = rows[:MOST_RANKED].T.contiguous().sort(dim=1).values
+        some = rows[: min(MOST_RANKED, max(MOST_VALUES // rows.shape[1], 2))]
+        ordered = some.T.contiguous().sort(dim=1).values
         if not self.keeps_rows:
             self.ordered = _blurred(ordered)
             return
         self.ordered = ordered
-        self.rows = rows[: self.size].clone()
         few = {j: own for j, column in enumerate(ordered) if len(own := column.unique()) <= FEW_VALUES}
         few = {j: own for j, own in few.items() if j not in self.one_hot}
         self.few = torch.tensor([j for j, own in few.items() for _ in own], dtype=torch.int64, device=rows.device)
         self.values = torch.cat([*few.values(), rows.new_zeros(0)])
         others = [j for j in range(rows.shape[1]) if j not in few]
         self.others = torch.tensor(others, dtype=torch.int64, device=rows.device)
+        self.size = min(self.size, max(MOST_VALUES // (len(self.few) + len(others)), 2))
+        self.rows = rows[: self.size].clone()
         if rows.shape[1] <= LARGEST_COVARIANCE:
-            self._whiten(self._space("ranks", rows[:MOST_RANKED]))
+            self._whiten(self._space("ranks", some))
         sizes = [self._space(name, self.rows).var(0, unbiased=False).sum().sqrt() for name in DISTANCES]
         self.same = SAME * torch.stack(sizes) + torch.finfo(rows.dtype).tiny
 
