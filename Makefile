@@ -1,6 +1,7 @@
 # make demo       install into .venv, then see the tool work on real data
 # make test       install into .venv, then format, lint, types, the fast tests and the examples in docstrings
 # make test-slow  the tests that take longer
+# make test-cluster  install Spark and Ray (0.6 GB) too, then their tests; Java 17 is needed
 # make fuzz       read 100,000 mutated files for up to 30 minutes, and write the page with the figures
 # make chaos      end fits and scorings at random moments, resume them, and count equal results
 # make generate   rewrite what is generated: the index of detectors, their types, the tables in README.md
@@ -12,7 +13,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow fuzz chaos generate clean
+.PHONY: help demo test test-slow test-cluster fuzz chaos generate clean
 
 help:
 	@sed -n 's/^# //p; /^$$/q' Makefile
@@ -24,10 +25,14 @@ test: $(INSTALLED)
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -m "not slow" -n 2 --dist worksteal --doctest-modules anogan tests -W ignore::UserWarning
+	$(BIN)/python -m pytest -m "not slow and not cluster" -n 2 --dist worksteal --doctest-modules anogan tests -W ignore::UserWarning
 
 test-slow: $(INSTALLED)
 	$(BIN)/python -m pytest -m slow -n 2 --timeout 3600
+
+test-cluster: $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation --editable ".[spark,ray]"
+	$(BIN)/python -m pytest -m cluster --timeout 600 tests/cluster
 
 fuzz: $(INSTALLED)
 	PYTHONPATH=tests $(BIN)/python -m fuzz --page tests/fuzz/README.md

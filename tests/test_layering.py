@@ -24,6 +24,7 @@ LAYERS = (
     ("evaluation", "testing"),
     ("reporting",),
     ("batch",),
+    ("spark", "ray"),
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 OUTSIDE = ("cli", "benchmarks")

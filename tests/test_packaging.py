@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -106,7 +107,8 @@ def test_what_the_code_imports_is_declared_and_the_reverse() -> None:
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
                 used.add(node.module.partition(".")[0])
     used -= sys.stdlib_module_names | {"anogan"}
-    extras = {r.partition(">=")[0] for r in PYPROJECT["project"]["optional-dependencies"]["excel"]}
+    optional = PYPROJECT["project"]["optional-dependencies"]
+    extras = {re.split(r"\[|>=", r)[0] for name in ("excel", "spark", "ray") for r in optional[name]}
     extras |= {"pytest"}  # imported by anogan.testing.parametrize_with_checks, which is called in a test run
     assert used - declared - extras == set(), "imported, not declared"
     assert declared - used - UNNAMED == set(), "declared, not imported"
@@ -117,8 +119,8 @@ def test_constraints_pin_every_dependency_and_no_local_build() -> None:
     pins = dict(line.split("==") for line in lines if not line.startswith("#"))
     project = PYPROJECT["project"]
     groups = [project["dependencies"], *project["optional-dependencies"].values()]
-    names = {requirement.partition(">=")[0].lower() for group in groups for requirement in group}
-    needed = {name for name in names if not name.startswith("anogan[")}  # an extra that names another one
+    names = {re.split(r"\[|>=", requirement)[0].lower() for group in groups for requirement in group}
+    needed = names - {"anogan"}  # an extra that names another one
     assert needed <= {name.lower() for name in pins}
     assert not [pin for pin in pins.values() if "+" in pin]
 

@@ -456,7 +456,7 @@ class TableFile(Source):
         return {} if self.label is None else {self.label: pa.string()}
 
     def _wanted(self, types: Mapping[Any, str]) -> dict[str, pa.DataType]:
-        wanted = {str(name): _TYPES[kind] for name, kind in types.items()}
+        wanted = arrow_types(types)
         for name in wanted:
             if name not in self.names:
                 raise InputError(f"{self.path} has no column '{name}', which the model needs.")
@@ -469,6 +469,11 @@ class TableFile(Source):
 
     def _explained(self, where: Callable[[], str] = lambda: "") -> contextlib.AbstractContextManager[None]:
         return explained(self.path, where=where)
+
+
+def arrow_types(types: Mapping[Any, str]) -> dict[str, pa.DataType]:
+    """Return the Arrow types of columns whose types are named as in `Preprocessor.column_types`."""
+    return {str(name): _TYPES[kind] for name, kind in types.items()}
 
 
 def _regroup(batches: Iterator[pa.Table], rows: int) -> Iterator[pa.Table]:

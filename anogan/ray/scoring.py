@@ -1,0 +1,180 @@
+"""Scoring the rows or pictures of a Ray Dataset in a pool of actors."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from ..batch.worker import OUTPUT, Work, loaded
+from ..detectors.base import Detector
+from ..errors import InputError
+
+if TYPE_CHECKING:
+    from ray.data import Dataset
+
+Model = str | os.PathLike[str] | Detector
+ROWS_AT_ONCE, PICTURES_AT_ONCE = 8192, 64
+
+
+class Scorer:
+    """Adds the scores of a fitted model to batches of Arrow; a class for ``Dataset.map_batches``.
+
+    `score` uses it with a pool of the right size. By hand: ``ds.map_batches(anogan.ray.Scorer, batch_format="pyarrow",
+    fn_constructor_args=(path,), concurrency=4)``.
+
+    Parameters
+    ----------
+    model : path, or content of a model file
+        A path that all nodes see.
+    output, keep, reasons, on_gap
+        See `score`.
+    column : str, optional
+        See `score_images`.
+    """
+
+    def __init__(
+        self,
+        model: str | os.PathLike[str] | bytes,
+        *,
+        output: Sequence[str] = OUTPUT,
+        keep: Sequence[str] | None = None,
+        reasons: int = 0,
+        on_gap: str = "score",
+        column: str | None = None,
+    ) -> None:
+        if isinstance(model, bytes):
+            with tempfile.TemporaryDirectory(prefix="anogan-") as folder:
+                path = Path(folder) / "model.anogan"
+                path.write_bytes(model)
+                self.detector = loaded(str(path))
+        else:
+            self.detector = loaded(os.fspath(model))
+        self.work = Work(tuple(output), reasons, on_gap, column)
+        self.keep = keep
+
+    def __call__(self, batch: pa.Table) -> pa.Table:
+        """Return the kept columns of a batch and its scores."""
+        kept = batch.column_names if self.keep is None else list(self.keep)
+        self.work.check(self.detector, batch.schema, kept)
+        result = batch.select(kept)
+        added = self.work.added(self.detector, batch)
+        for field, values in zip(self.work.schema(self.detector), added, strict=True):
+            result = result.append_column(field, values)
+        return result
+
+
+def score(
+    ds: Dataset,
+    model: Model,
+    *,
+    output: Sequence[str] = OUTPUT,
+    keep: Sequence[str] | None = None,
+    reasons: int = 0,
+    on_gap: str = "score",
+    actors: int | None = None,
+) -> Dataset:
+    """Add the scores of a fitted model to the rows of a Ray Dataset.
+
+    Scores do not depend on the blocks or the order of the rows, and equal those of `anogan score` bit for bit on nodes
+    of the same kind.
+
+    Parameters
+    ----------
+    ds : ray.data.Dataset
+        With the columns of the training table, in types that hold the same kind of values.
+    model : path or fitted Detector
+        A model file on the driver; Ray sends its content to the actors, each of which loads it once.
+    output, keep, reasons, on_gap
+        See `anogan.spark.score`.
+    actors : int, optional
+        Number of actors, each with one CPU; by default one fewer than the cluster has CPUs.
+
+    Returns
+    -------
+    ray.data.Dataset
+
+    Raises
+    ------
+    InputError
+        The columns do not suit the model, an argument cannot be used, or the actors would take all CPUs, so that no
+        task could read data for them and the run would never end.
+    """
+    return _mapped(ds, model, Work(tuple(output), reasons, on_gap), keep, actors, batch_size=ROWS_AT_ONCE)
+
+
+def score_images(
+    ds: Dataset,
+    model: Model,
+    column: str = "bytes",
+    *,
+    output: Sequence[str] = OUTPUT,
+    keep: Sequence[str] | None = None,
+    actors: int | None = None,
+) -> Dataset:
+    """Add the scores of a fitted model to the pictures of a Ray Dataset.
+
+    Parameters
+    ----------
+    ds : ray.data.Dataset
+        Such as ``ray.data.read_binary_files(folder, include_paths=True)``. `ray.data.read_images` decodes pictures
+        itself, and not as they were read in training.
+    model : path or fitted Detector
+    column : str
+        Column with the content of each file, or with its path, which all nodes can read.
+    output, keep, actors
+        See `score`. The contents need not be kept: ``keep=["path"]``.
+
+    Returns
+    -------
+    ray.data.Dataset
+
+    Raises
+    ------
+    InputError
+        The model was fitted on a table, or an argument cannot be used.
+    """
+    return _mapped(ds, model, Work(tuple(output), column=column), keep, actors, batch_size=PICTURES_AT_ONCE)
+
+
+def _mapped(
+    ds: Dataset, model: Model, work: Work, keep: Sequence[str] | None, actors: int | None, *, batch_size: int
+) -> Dataset:
+    import ray
+
+    with tempfile.TemporaryDirectory(prefix="anogan-") as folder:
+        path = Path(folder) / "model.anogan"
+        if isinstance(model, Detector):
+            model.save(path)
+        else:
+            path = Path(model)
+        detector, content = Detector.load(path, device="cpu"), path.read_bytes()
+    schema: Any = ds.schema()
+    if schema is None:
+        raise InputError("The data has no rows and no columns.")
+    arrow = pa.schema(list(zip(schema.names, schema.types, strict=True)))
+    for name in keep or ():
+        if name not in arrow.names:
+            raise InputError(f"keep: the data has no column '{name}'.")
+    work.check(detector, arrow, arrow.names if keep is None else keep)
+    cpus = int(ray.cluster_resources().get("CPU", 0))
+    number = max(cpus - 1, 1) if actors is None else actors
+    if not 1 <= number < cpus:
+        raise InputError(
+            f"{number} actors need more than {number} CPUs, since tasks that read the data need one too, but Ray has "
+            f"{cpus}. Give fewer actors, or start Ray with more CPUs."
+        )
+    given = {"output": work.output, "keep": keep, "reasons": work.reasons, "on_gap": work.on_gap, "column": work.column}
+    return ds.map_batches(
+        Scorer,
+        fn_constructor_args=(content,),
+        fn_constructor_kwargs=given,
+        batch_format="pyarrow",
+        batch_size=batch_size,
+        num_cpus=1,
+        compute=ray.data.ActorPoolStrategy(size=number),
+    )
