@@ -40,6 +40,7 @@ def diagnose_module(
     *,
     history: History,
     steps: int,
+    drawn: np.ndarray | None = None,
     calibration: Calibration | None = None,
     degenerate: dict[str, str] | None = None,
 ) -> Diagnosis:
@@ -56,6 +57,8 @@ def diagnose_module(
         Curves of the training.
     steps : int
         Budget of each stage.
+    drawn : (m, d) or None
+        Synthetic rows in model space, if others than the generator's own are drawn.
     calibration : Calibration or None
         Scores of held-out samples, which those of synthetic anomalies are compared with.
     degenerate : dict or None
@@ -73,6 +76,9 @@ def diagnose_module(
             # A row among copies of itself has a neighbourhood of radius 0, which no sample falls into.
             if module.can("sample"):
                 measures |= _of_samples(real[chosen], reference, module.sample(n)[:, :, :entries], spec)
+                if drawn is not None:
+                    measures |= {f"generator_{name}": measures[name] for name in ("coverage", "density")}
+                    measures |= likeness(_rows(real[chosen]), _rows(reference), [drawn[:n, :entries]])
             if module.can("reconstruct"):
                 made = module.reconstruct(x[:, :RECONSTRUCTED_ROWS])[:, :, :entries]
                 measures |= _of_reconstructions(real[:RECONSTRUCTED_ROWS], reference, made)

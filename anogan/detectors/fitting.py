@@ -46,7 +46,7 @@ from .calibrating import ThresholdParameters, calibrate, too_few_rows
 from .diagnosing import diagnose_module
 from .fitted import FittedState, NetworkConfig, plain
 from .inputs import Features, check_input, check_training_input
-from .synthetic_rows import KnownRows, known_rows, with_row_sampler
+from .synthetic_rows import KnownRows, SyntheticRows, known_rows, learn_to_draw_rows
 
 MONITORED_FRACTION = 0.1  # of the rows, at most MONITOR_ROWS, held out for early stopping
 FEWEST_ROWS_TO_HOLD_OUT = 10
@@ -384,10 +384,6 @@ def fit_detector(
         if DIVERGED in state.diagnosis.issues:  # a generator that collapses is too fast for its critic instead
             rate *= RESTART_RATE
     assert best is not None
-    if prepared.known is not None and best.module.can("sample"):
-        best = with_row_sampler(
-            best, prepared.known, detector, callbacks=callbacks, checkpoint=checkpoint, run_key=run_key
-        )
     if len(attempts) > 1 or not best.diagnosis.healthy:
         summary = _attempts_summary(attempts, best.diagnosis)
         warnings.warn(f"{type(detector).__name__}: {summary}", TrainingHealthWarning, stacklevel=3)
@@ -426,6 +422,13 @@ def _train(detector: FittableDetector, prepared: Prepared, trainer: Trainer) -> 
     unseen = np.concatenate([split.monitoring, split.calibration]) if split.held_out else split.monitoring
     # Without unseen rows, those of training are compared with each other.
     assessed, others = (unseen, split.training) if len(unseen) else np.array_split(split.training, 2)
+    synthetic: SyntheticRows | None = None
+    compared: dict[str, float] = {}
+    distances: dict[str, float] = {}
+    if prepared.known is not None and module.can("sample"):
+        own_seed = derived_seed(prepared.seed, 0)
+        synthetic = learn_to_draw_rows(inference, prepared.preprocessor, prepared.known, detector, own_seed, trainer)
+        compared, distances = synthetic.compared(prepared.known)
     diagnosis = diagnose_module(
         inference,
         in_tiles(samples.subset(assessed)),
@@ -433,6 +436,7 @@ def _train(detector: FittableDetector, prepared: Prepared, trainer: Trainer) -> 
         spec,
         history=history,
         steps=detector.steps,
+        drawn=None if synthetic is None else synthetic.drawn.codes,
         # It holds scores of whole pictures, which scores of tiles do not compare with.
         calibration=None if isinstance(samples, TiledSamples) else calibration,
         degenerate=column_issues(prepared.hidden, len(prepared.preprocessor.places_))
@@ -450,12 +454,13 @@ def _train(detector: FittableDetector, prepared: Prepared, trainer: Trainer) -> 
         module=module,
         preprocessor=prepared.preprocessor,
         calibration=calibration,
-        diagnosis=diagnosis,
-        history=history,
+        diagnosis=replace(diagnosis, measures=diagnosis.measures | compared, columns=distances),
+        history=history if synthetic is None else history | synthetic.history,
         attempts=[],
         fitted_on=prepared.fitted_on,
         baseline=baseline,
         background=None if spec.is_image else _background(normal, prepared.preprocessor, detector.keep_rows),
+        rows=None if synthetic is None else synthetic.sampler,
     )
 
 

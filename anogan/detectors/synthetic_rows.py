@@ -1,8 +1,6 @@
 """The part of a fit that learns to draw synthetic rows, and measures how they compare with real ones."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,12 +10,12 @@ from ..data.bins import ColumnBins
 from ..data.condition import Conditioned
 from ..data.preprocessor import Preprocessor
 from ..data.samples import Samples, TensorSamples
-from ..engine.callbacks import Callback
 from ..engine.diagnostics import FEWEST_ROWS
+from ..engine.history import History
+from ..engine.inference import Inference
 from ..engine.synthetic import Rows, compare
 from ..engine.trainer import Trainer, TrainerSettings
-from ..seeding import OwnInitialisation, derived_seed, seeded
-from .fitted import FittedState
+from ..seeding import OwnInitialisation, seeded
 from .row_sampler import Drafts, RowModule, RowSampler, decoder_for
 
 LEARNING_RATE = 3e-3  # of the decoder; likelihood is not a game, so that one rate suits all data
@@ -82,19 +80,53 @@ def known_rows(
     )
 
 
-def with_row_sampler(
-    state: FittedState,
+@dataclass(frozen=True)
+class SyntheticRows:
+    """A sampler of rows, the curves of its training, and rows that it has drawn.
+
+    Attributes
+    ----------
+    sampler : RowSampler
+    history : History
+    drawn : Rows
+    """
+
+    sampler: RowSampler
+    history: History
+    drawn: Rows
+
+    def compared(self, known: KnownRows) -> tuple[dict[str, float], dict[str, float]]:
+        """Return measures and distances of columns, see `Diagnosis`; none with too few rows to compare with."""
+        if len(known.unseen.values) < FEWEST_ROWS:
+            return {}, {}
+        return compare(known.unseen, self.drawn, known.training.codes, known.categorical, known.names)
+
+
+def learn_to_draw_rows(
+    inference: Inference,
+    preprocessor: Preprocessor,
     known: KnownRows,
     detector: SamplingDetector,
-    *,
-    callbacks: Sequence[Callback],
-    checkpoint: Path | None,
-    run_key: str,
-) -> FittedState:
-    """Return a state whose generator can draw rows, with measures of these in its diagnosis."""
-    seed, weight = derived_seed(state.seed, 0), state.inference.weight
+    seed: int,
+    of: Trainer,
+) -> SyntheticRows:
+    """Train a decoder of the rows that a trained generator makes.
+
+    Parameters
+    ----------
+    inference : Inference
+        Of the generator's module.
+    preprocessor : Preprocessor
+        Fitted.
+    known : KnownRows
+    detector : SamplingDetector
+    seed : int
+    of : Trainer
+        The one that trained the generator.
+    """
+    weight = inference.weight
     bins = ColumnBins.fit(known.training.values, known.categorical, single_values=detector.keep_rows > 0)
-    drafts = Drafts(state.module, state.network.members)
+    drafts = Drafts(inference.module, inference.members)
 
     def samples(rows: Rows) -> TensorSamples:
         both = np.concatenate([bins.tokens(rows.values), rows.codes], axis=1)
@@ -105,9 +137,9 @@ def with_row_sampler(
         seed=seed,
         members=1,
         device=weight.device,
-        callbacks=callbacks,
-        checkpoint=None if checkpoint is None else checkpoint / "rows",
-        run_key=run_key,
+        callbacks=of.callbacks,
+        checkpoint=None if of.checkpoint is None else of.checkpoint / "rows",
+        run_key=of.run_key,
     )
     with seeded(seed):
         with OwnInitialisation():
@@ -117,14 +149,8 @@ def with_row_sampler(
         history = trainer.fit(module, samples(known.training), held_out)
         sampler = RowSampler(bins, decoder)
         values = sampler.sample(drafts, 2 * COMPARED_ROWS)
-    codes = state.preprocessor.transform(state.preprocessor.restore(values), weight.dtype)
-    fake = Rows(values, codes.batch(np.arange(len(values))).double().numpy())
-    measures: dict[str, float] = {}
-    columns: dict[str, float] = {}
-    if len(known.unseen.values) >= FEWEST_ROWS:
-        measures, columns = compare(known.unseen, fake, known.training.codes, known.categorical, known.names)
-    diagnosis = replace(state.diagnosis, measures=state.diagnosis.measures | measures, columns=columns)
-    return replace(state, rows=sampler, history=state.history | history, diagnosis=diagnosis)
+    codes = preprocessor.transform(preprocessor.restore(values), weight.dtype)
+    return SyntheticRows(sampler, history, Rows(values, codes.batch(np.arange(len(values))).double().numpy()))
 
 
 def _taken(X: Any, rows: np.ndarray) -> Any:

@@ -62,8 +62,9 @@ class Diagnosis:
         Of generated samples: ``coverage``: share of held-out normal rows with a generated row within the distance of
         their own k-th neighbour, in [0, 1] (Naeem 2020, arXiv:2002.09797, eq. 4); ``density``: how many real
         neighbourhoods a generated row falls into; both averaged over members. Training rows in place of generated
-        ones have ``real_coverage`` and ``real_density``. ``diversity``: mean distance between generated rows relative
-        to that between real ones, for the least diverse member.
+        ones have ``real_coverage`` and ``real_density``, and rows of tables as the generator makes them, before values
+        are drawn, ``generator_coverage`` and ``generator_density``. ``diversity``: mean distance between generated rows
+        relative to that between real ones, for the least diverse member.
 
         Of generated pictures, in the features of a pretrained network averaged over places: ``feature_coverage`` and
         ``feature_density`` in place of the former, ``frechet_distance`` (0 for equal distributions), and those of
@@ -252,7 +253,8 @@ def _imbalance(measures: dict[str, float], checks: History, expects_equilibrium:
     else:
         return {}
     evidence = f"it tells real from generated rows in {accuracy:.0%} of pairs"
-    if _samples(measures) | _reconstructions(measures):
+    own = {name: measures.get(f"generator_{name}", measures.get(name, 1.0)) for name in ("coverage", "density")}
+    if _samples(measures | own) | _reconstructions(measures):
         return {issue: evidence}
     judged = "explained_variance" in measures or _coverage_and_density(measures) != (1.0, 1.0, 1.0, 1.0)
     if not judged and (gain := improvement(monitor)) < IMPROVED:

@@ -53,6 +53,8 @@ _MEASURES = {
     "coverage": "Share of held-out normal samples with a generated one close by: best is that of training samples, "
     "and less than half of it is mode collapse or low fidelity.",
     "real_coverage": "Share of held-out normal samples with a training sample close by.",
+    "generator_coverage": "Coverage of rows as the generator makes them, before values are drawn.",
+    "generator_density": "Density of rows as the generator makes them, before values are drawn.",
     "density": "How many neighbourhoods of real samples a generated one falls into: about 1 for a perfect generator.",
     "real_density": "How many neighbourhoods of held-out samples a training sample falls into.",
     "diversity": "How far generated samples lie apart, relative to real ones: near 0 they are all the same.",

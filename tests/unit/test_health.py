@@ -79,9 +79,9 @@ def at_each_step_of_an_optimiser(change):
 
 
 def set_to_nan_if_fast(optimizer):
-    """Set weights to NaN if the learning rate is that of a first attempt."""
+    """Set weights to NaN if the learning rate is that of a first attempt at WGAN-GP, whose first beta is 0."""
     group = optimizer.param_groups[0]
-    if group["lr"] > 2e-3:
+    if group["lr"] > 2e-3 and group["betas"][0] == 0:
         group["params"][0].data.fill_(torch.nan)
 
 
