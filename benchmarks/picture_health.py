@@ -51,6 +51,7 @@ EVERY = ("f_anogan", "anogan", "wgan_gp", "ganomaly", "skip_ganomaly", "pix2pix_
 SHORT = {"steps": 400}
 CASES = {
     "as it is": Case(AS_IS, EVERY),
+    "in pixels": Case(AS_IS, ("cycle_gan",), {"features": "pixels"}),
     "hinge loss, 400 steps": Case(BAD, ("anogan",), SHORT | {"objective": "hinge"}),
     "100 steps": Case(BAD, (*GENERATIVE, "ganomaly"), {"steps": 100}),
     "constant generator": Case(BAD, (*GENERATIVE, "ganomaly"), SHORT, constant=True),
