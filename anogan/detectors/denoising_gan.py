@@ -15,7 +15,7 @@ from ..engine.module import GANModule, Prediction
 from ..nn.backbone import Backbone
 from ..parameters import at_least, between, one_of, param
 from ..scoring.feature_distance import VALUES_AT_ONCE, features_of, nearest_distances
-from ..scoring.fusion import Fusion
+from ..scoring.fusion import Fusion, separation
 from ..scoring.nearest_neighbours import NearestNeighbourScorer
 from ..scoring.probes import probes
 from ..scoring.views import VIEWS, RowViews
@@ -26,7 +26,9 @@ MEASURED_ROWS = 2048  # rows whose distances determine the bandwidth, at most
 MEASURED_VALUES = 2**24  # numbers in them, at most
 LEAST_BANDWIDTH = 0.02  # of rows that are (nearly) all equal
 CALIBRATED_ROWS = 4096  # training rows whose scores turn those of others into p-values, at most
-PROBED_ROWS = 2048  # training rows of which synthetic anomalies are made, at most
+FOLDS = 4  # parts of the rows, of which one at a time is left out where synthetic anomalies are made
+PROBED_ROWS = 1024  # rows of which synthetic anomalies are made, about
+FEWEST_PROBED = 8  # rows of which some are made
 CRITIC_VIEWS = {
     "distance": "distance to the nearest normal rows in the critics' features",
     "level": "how much corruption the critics see",
@@ -61,19 +63,44 @@ class DenoisingGANModule(DenoisingModule):
     @torch.no_grad()
     def after_training(self, normal: Samples) -> None:
         # The rows come in random order.
-        self.scorer.fit(features_of(self.critic, normal, self.scorer.size, self.members))
+        features = features_of(self.critic, normal, self.scorer.size, self.members)
         if not self.has_columns:
+            self.scorer.fit(features)
             return
-        known = normal.batch(np.arange(min(len(normal), self.scorer.size))).to(self.bandwidth)
-        inside = self.scorer.least == 0  # a row near an outlier is not normal for that reason
-        self.views.fit(known[inside])
+        known = normal.batch(np.arange(features.shape[1])).to(self.bandwidth)
+        fold = torch.arange(len(known), device=known.device) % max(self.folds, FOLDS)
+        probe_auroc = self._probe_auroc(known, features, fold)
+        inside = self._learn(known, features)
         rows = known[:CALIBRATED_ROWS]
-        fold = torch.arange(len(rows), device=rows.device) % max(self.folds, 1)
         available = torch.tensor([True, self.folds > 0, *self.views.available()], device=rows.device)
-        self.fusion.weights = available.to(rows)  # all that there are, for the scores that set the weights
-        normal_scores = self._scores(rows, fold, inside[: len(rows)])
-        made = probes(rows[:PROBED_ROWS], self.spec, torch.Generator().manual_seed(0))
-        self.fusion.fit(normal_scores, [self._scores(probe) for probe in made], available)
+        self.fusion.fit(self._scores(rows, fold[: len(rows)], inside[: len(rows)]), probe_auroc, available)
+
+    def _learn(self, rows: Tensor, features: Tensor) -> Tensor:
+        """Let all views learn from rows ``(n, d)`` and their features; return which rows are no outliers: ``(n,)``."""
+        self.scorer.fit(features)
+        inside = self.scorer.least == 0  # a row near an outlier is not normal for that reason
+        self.views.fit(rows[inside])
+        self.fusion.weights = rows.new_ones(len(CRITIC_VIEWS) + len(VIEWS))  # all views, for the scores that weigh them
+        return inside
+
+    def _probe_auroc(self, rows: Tensor, features: Tensor, fold: Tensor) -> Tensor:
+        """Return the AUROC with which each view separates synthetic anomalies from normal rows: ``(views,)``.
+
+        Anomalies are made of rows that the views have not learned from, since a distance would otherwise find the very
+        row that an anomaly is made of. Small tables take each fold in turn, larger ones as many as are needed.
+        """
+        if len(rows) < FEWEST_PROBED:
+            return rows.new_full((len(CRITIC_VIEWS) + len(VIEWS),), 0.5)
+        number = int(fold.max()) + 1
+        found = []
+        for part in range(min(number, -(-PROBED_ROWS * number // len(rows)))):
+            new = fold == part
+            self._learn(rows[~new], features[:, ~new])
+            fresh, its_fold = rows[new][:PROBED_ROWS], fold[new][:PROBED_ROWS]
+            made = probes(fresh, self.spec, torch.Generator().manual_seed(part))
+            normal = self._scores(fresh, its_fold)
+            found += [separation(normal, self._scores(probe, its_fold)) for probe in made]
+        return torch.stack(found).mean(0)
 
     @torch.no_grad()
     def after_calibration(self, held_out: Samples) -> None:

@@ -43,15 +43,15 @@ class Fusion(LearnedBuffers):
     probe_auroc: Tensor
     weights: Tensor
 
-    def fit(self, normal: Tensor, probes: list[Tensor], available: Tensor) -> None:
+    def fit(self, normal: Tensor, probe_auroc: Tensor, available: Tensor) -> None:
         """Learn p-values and weights.
 
         Parameters
         ----------
         normal : (views, n)
             Scores of normal rows.
-        probes : list of (views, m)
-            Scores of synthetic anomalies, by recipe.
+        probe_auroc : (views,)
+            How well each view separates normal rows from synthetic anomalies, in [0, 1].
         available : (views,) bool
             Views that may get a weight.
         """
@@ -62,7 +62,7 @@ class Fusion(LearnedBuffers):
         over = (self.normal - knee).clamp_min(0)
         mean = over.sum(1, keepdim=True) / (over > 0).sum(1, keepdim=True).clamp_min(1)
         self.excess = torch.where(mean > 0, mean, top.abs().clamp_min(1.0))
-        self.probe_auroc = torch.stack([self._auroc(scores) for scores in probes]).mean(0)
+        self.probe_auroc = probe_auroc
         weights = (SHARPNESS * self.probe_auroc).masked_fill(~available, -torch.inf).softmax(0)
         self.weights = weights.masked_fill(weights < LEAST_WEIGHT, 0.0)
         self.weights /= self.weights.sum()
@@ -86,7 +86,10 @@ class Fusion(LearnedBuffers):
         """Count the normal rows that score less: ``(views, B)`` -> int64, same."""
         return torch.searchsorted(self.normal, scores.contiguous(), side="left")
 
-    def _auroc(self, scores: Tensor) -> Tensor:
-        """Return the AUROC of synthetic anomalies' scores ``(views, m)`` against normal rows: ``(views,)``."""
-        tie = TIE * (scores.abs() + self.excess)
-        return (self._less(scores - tie) + self._less(scores + tie)).to(scores).mean(1) / (2 * self.normal.shape[1])
+
+def separation(normal: Tensor, anomalous: Tensor) -> Tensor:
+    """Return the AUROC of each view's scores of anomalies ``(views, m)`` against normal rows ``(views, n)``."""
+    ordered = normal.sort(dim=1).values
+    tie = TIE * (anomalous.abs() + normal.std(1, correction=0, keepdim=True))
+    less = [torch.searchsorted(ordered, (anomalous + shift).contiguous()) for shift in (-tie, tie)]
+    return (less[0] + less[1]).to(normal).mean(1) / (2 * normal.shape[1])
