@@ -72,8 +72,10 @@ class DenoisingGANModule(DenoisingModule):
         probe_auroc = self._probe_auroc(known, features, fold)
         inside = self._learn(known, features)
         rows = known[:CALIBRATED_ROWS]
-        available = torch.tensor([True, self.folds > 0, *self.views.available()], device=rows.device)
-        self.fusion.fit(self._scores(rows, fold[: len(rows)], inside[: len(rows)]), probe_auroc, available)
+        critics = torch.tensor([True, self.folds > 0], device=rows.device).to(rows)
+        columns = torch.tensor(self.views.available(), device=rows.device).to(rows)
+        prior = torch.cat([critics / critics.sum(), columns / columns.sum()])  # half of it to the critics' views
+        self.fusion.fit(self._scores(rows, fold[: len(rows)], inside[: len(rows)]), probe_auroc, prior)
 
     def _learn(self, rows: Tensor, features: Tensor) -> Tensor:
         """Let all views learn from rows ``(n, d)`` and their features; return which rows are no outliers: ``(n,)``."""
@@ -218,9 +220,10 @@ class DenoisingGAN(Detector):
     *Fusion.* The p-value of a view is the share of training rows that score at least as high; none of them counts as
     its own neighbour, and each member of the ensemble trains without a part of them, whose level it predicts (an
     ensemble of one has no such part, and no ``level``).
-    The harmonic mean is dominated by the smallest p-values. A view's weight is proportional to exp(10 a), a its mean
-    AUROC on three kinds of synthetic anomalies: mixtures of two rows, one column swapped, some values just beyond
-    their range. Fixed recipes do so as well as what generators make (benchmarks/results/fusion.md).
+    The harmonic mean is dominated by the smallest p-values. Before any evidence R's views have half of the weight, and
+    those of the columns share the other half. This is multiplied by exp(10 a), a the view's mean AUROC on three kinds of
+    synthetic anomalies: mixtures of two rows, one column swapped, some values just beyond their range. They are made of
+    rows that the views have not learned from. Fixed recipes do so as well as what generators make (benchmarks/results/fusion.md).
 
     *Outliers.* Training rows far from the bulk may be anomalies. Their distances in R's features are bounded from below
     (`outlier_iqr`), and the other views do not learn from them.

@@ -22,7 +22,7 @@ class Fusion(LearnedBuffers):
     mean of their logarithms needs most views to agree. Beyond the highest normal score p falls on, with the inverse of
     the distance, so that far rows have different scores.
 
-    The weight of a view is proportional to exp(10 a), where a is the mean AUROC with which it separates normal rows
+    The weight of a view is proportional to its prior weight times exp(10 a), where a is the mean AUROC with which it separates normal rows
     from synthetic anomalies. Views that would get less than 1 % get nothing, so that they need not be computed.
 
     References
@@ -43,7 +43,7 @@ class Fusion(LearnedBuffers):
     probe_auroc: Tensor
     weights: Tensor
 
-    def fit(self, normal: Tensor, probe_auroc: Tensor, available: Tensor) -> None:
+    def fit(self, normal: Tensor, probe_auroc: Tensor, prior: Tensor) -> None:
         """Learn p-values and weights.
 
         Parameters
@@ -52,8 +52,8 @@ class Fusion(LearnedBuffers):
             Scores of normal rows.
         probe_auroc : (views,)
             How well each view separates normal rows from synthetic anomalies, in [0, 1].
-        available : (views,) bool
-            Views that may get a weight.
+        prior : (views,)
+            Weights of views that separate them equally well, >= 0; a view with 0 gets none.
         """
         n = normal.shape[1]
         self.normal = normal.sort(dim=1).values
@@ -63,7 +63,7 @@ class Fusion(LearnedBuffers):
         mean = over.sum(1, keepdim=True) / (over > 0).sum(1, keepdim=True).clamp_min(1)
         self.excess = torch.where(mean > 0, mean, top.abs().clamp_min(1.0))
         self.probe_auroc = probe_auroc
-        weights = (SHARPNESS * self.probe_auroc).masked_fill(~available, -torch.inf).softmax(0)
+        weights = (SHARPNESS * self.probe_auroc + prior.log()).softmax(0)
         self.weights = weights.masked_fill(weights < LEAST_WEIGHT, 0.0)
         self.weights /= self.weights.sum()
 
