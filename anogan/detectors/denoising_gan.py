@@ -68,24 +68,27 @@ class DenoisingGANModule(DenoisingModule):
             self.scorer.fit(features)
             return
         known = normal.batch(np.arange(features.shape[1])).to(self.bandwidth)
-        fold = torch.arange(len(known), device=known.device) % max(self.folds, FOLDS)
-        probe_auroc = self._probe_auroc(known, features, fold)
+        probe_auroc = self._probe_auroc(known, features)
         inside = self._learn(known, features)
         rows = known[:CALIBRATED_ROWS]
-        critics = torch.tensor([True, self.folds > 0], device=rows.device).to(rows)
-        columns = torch.tensor(self.views.available(), device=rows.device).to(rows)
-        prior = torch.cat([critics / critics.sum(), columns / columns.sum()])  # half of it to the critics' views
-        self.fusion.fit(self._scores(rows, fold[: len(rows)], inside[: len(rows)]), probe_auroc, prior)
+        of_critics, of_columns = self.fusion.weights.split([len(CRITIC_VIEWS), len(VIEWS)])
+        prior = torch.cat([of_critics / of_critics.sum(), of_columns / of_columns.sum()])  # half to the critics' views
+        self.fusion.fit(self._scores(rows, self._new_to(rows), inside[: len(rows)]), probe_auroc, prior)
+
+    def _new_to(self, rows: Tensor) -> Tensor:
+        """Return the member that each of the first training rows ``(n, d)`` is new to, if there is one: ``(n,)``."""
+        return torch.arange(len(rows), device=rows.device) % max(self.folds, 1)
 
     def _learn(self, rows: Tensor, features: Tensor) -> Tensor:
         """Let all views learn from rows ``(n, d)`` and their features; return which rows are no outliers: ``(n,)``."""
         self.scorer.fit(features)
         inside = self.scorer.least == 0  # a row near an outlier is not normal for that reason
         self.views.fit(rows[inside])
-        self.fusion.weights = rows.new_ones(len(CRITIC_VIEWS) + len(VIEWS))  # all views, for the scores that weigh them
+        available = [True, self.folds > 0, *self.views.available()]
+        self.fusion.weights = torch.tensor(available, device=rows.device).to(rows)  # for the scores that weigh them
         return inside
 
-    def _probe_auroc(self, rows: Tensor, features: Tensor, fold: Tensor) -> Tensor:
+    def _probe_auroc(self, rows: Tensor, features: Tensor) -> Tensor:
         """Return the AUROC with which each view separates synthetic anomalies from normal rows: ``(views,)``.
 
         Anomalies are made of rows that the views have not learned from, since a distance would otherwise find the very
@@ -93,15 +96,16 @@ class DenoisingGANModule(DenoisingModule):
         """
         if len(rows) < FEWEST_PROBED:
             return rows.new_full((len(CRITIC_VIEWS) + len(VIEWS),), 0.5)
-        number = int(fold.max()) + 1
+        number = self.folds or FOLDS
+        fold, member = torch.arange(len(rows), device=rows.device) % number, self._new_to(rows)
         found = []
         for part in range(min(number, -(-PROBED_ROWS * number // len(rows)))):
             new = fold == part
             self._learn(rows[~new], features[:, ~new])
-            fresh, its_fold = rows[new][:PROBED_ROWS], fold[new][:PROBED_ROWS]
+            fresh, its_member = rows[new][:PROBED_ROWS], member[new][:PROBED_ROWS]
             made = probes(fresh, self.spec, torch.Generator().manual_seed(part))
-            normal = self._scores(fresh, its_fold)
-            found += [separation(normal, self._scores(probe, its_fold)) for probe in made]
+            normal = self._scores(fresh, its_member)
+            found += [separation(normal, self._scores(probe, its_member)) for probe in made]
         return torch.stack(found).mean(0)
 
     @torch.no_grad()
@@ -220,10 +224,11 @@ class DenoisingGAN(Detector):
     *Fusion.* The p-value of a view is the share of training rows that score at least as high; none of them counts as
     its own neighbour, and each member of the ensemble trains without a part of them, whose level it predicts (an
     ensemble of one has no such part, and no ``level``).
-    The harmonic mean is dominated by the smallest p-values. Before any evidence R's views have half of the weight, and
-    those of the columns share the other half. This is multiplied by exp(10 a), a the view's mean AUROC on three kinds of
-    synthetic anomalies: mixtures of two rows, one column swapped, some values just beyond their range. They are made of
-    rows that the views have not learned from. Fixed recipes do so as well as what generators make (benchmarks/results/fusion.md).
+    The harmonic mean is dominated by the smallest p-values. Before any evidence R's views have half of the weight,
+    and those of the columns share the other half. This is multiplied by exp(10 a), a the view's mean AUROC on three
+    kinds of synthetic anomalies: mixtures of two rows, one column swapped, some values just beyond their range. They
+    are made of rows that the views have not learned from. Fixed recipes do so as well as what generators make
+    (benchmarks/results/fusion.md).
 
     *Outliers.* Training rows far from the bulk may be anomalies. Their distances in R's features are bounded from below
     (`outlier_iqr`), and the other views do not learn from them.

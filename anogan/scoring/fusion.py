@@ -22,8 +22,9 @@ class Fusion(LearnedBuffers):
     mean of their logarithms needs most views to agree. Beyond the highest normal score p falls on, with the inverse of
     the distance, so that far rows have different scores.
 
-    The weight of a view is proportional to its prior weight times exp(10 a), where a is the mean AUROC with which it separates normal rows
-    from synthetic anomalies. Views that would get less than 1 % get nothing, so that they need not be computed.
+    The weight of a view is proportional to its prior weight times exp(10 a), where a is the mean AUROC with which it
+    separates normal rows from synthetic anomalies. Views that would get less than 1 % get nothing, so that they need
+    not be computed.
 
     References
     ----------

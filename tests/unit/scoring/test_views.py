@@ -8,7 +8,7 @@ from sklearn.neighbors import NearestNeighbors
 from torch.testing import assert_close
 
 from anogan.data.spec import SampleSpec
-from anogan.scoring.fusion import Fusion
+from anogan.scoring.fusion import Fusion, separation
 from anogan.scoring.probes import probes
 from anogan.scoring.views import DISTANCES, VIEWS, RowViews
 
@@ -114,8 +114,9 @@ def test_without_rows_there_are_tails_of_blurred_values():
 def test_the_harmonic_mean_of_p_values():
     fusion = Fusion()
     normal = torch.arange(99.0).expand(2, 99).contiguous()
-    fusion.fit(normal, [torch.tensor([[200.0, 300.0], [49.0, 49.0]])], torch.tensor([True, True]))
-    assert_close(fusion.probe_auroc, torch.tensor([1.0, 0.5]))
+    areas = separation(normal, torch.tensor([[200.0, 300.0], [49.0, 49.0]]))
+    assert_close(areas, torch.tensor([1.0, 0.5]))
+    fusion.fit(normal, areas, torch.tensor([0.5, 0.5]))
     weights = np.exp([10.0, 5.0]) / np.exp([10.0, 5.0]).sum()
     # The second view has less than one per cent.
     assert weights[1] < 0.01
@@ -129,7 +130,7 @@ def test_the_harmonic_mean_of_p_values():
 def test_p_values_are_continuous_in_the_score_despite_ties():
     fusion = Fusion()
     normal = torch.tensor([[1.0] * 5 + [2.0] * 3 + [4.0]])
-    fusion.fit(normal, [normal], torch.tensor([True]))
+    fusion.fit(normal, torch.tensor([0.5]), torch.tensor([1.0]))
     at = torch.tensor([[0.0, 1.0, 1.5, 2.0, 3.0, 4.0]])
     p = torch.tensor([10, 10, 7.5, 5, 3.5, 2]) / 10
     assert_close(fusion(at), -p.log())
@@ -140,17 +141,17 @@ def test_p_values_are_continuous_in_the_score_despite_ties():
 def test_far_rows_have_different_scores():
     fusion = Fusion()
     normal = torch.full((1, 50), 3.0)
-    fusion.fit(normal, [normal], torch.tensor([True]))
+    fusion.fit(normal, torch.tensor([0.5]), torch.tensor([1.0]))
     found = fusion(torch.tensor([[3.0, 10.0, 1e6, 1e30]]))
     assert found[0] == 0
     assert (found.diff() > 0).all()
     assert found.isfinite().all()
 
 
-def test_views_that_are_not_available_get_no_weight():
+def test_views_that_separate_alike_get_their_prior_weights():
     fusion = Fusion()
-    fusion.fit(torch.rand(3, 40), [torch.rand(3, 10) + 1], torch.tensor([True, False, True]))
-    assert_close(fusion.weights, torch.tensor([0.5, 0.0, 0.5]))
+    fusion.fit(torch.rand(3, 40), torch.full((3,), 0.9), torch.tensor([0.75, 0.0, 0.25]))
+    assert_close(fusion.weights, torch.tensor([0.75, 0.0, 0.25]))
 
 
 def test_synthetic_anomalies_swap_and_mix_categories_as_a_whole():
