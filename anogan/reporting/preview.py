@@ -121,7 +121,7 @@ def _preview(name: str | int, known: pd.Series, role: Any, sampled: int | None) 
         periods = ", ".join(_PERIODS[part] for part in column.parts)
         facts["how"] = " ".join(filter(None, [column.format, periods, "and the time itself" * column.trend]))
     if kind in ("number", "date") and len(series.dropna()):
-        values = column.values(series) if column is not None and kind == "number" else None  # type: ignore[union-attr]
+        values = column.values(series) if column is not None and kind == "number" else None
         low, high = (series.dropna().min(), series.dropna().max()) if values is None else _ends(values)
         if isinstance(column, DateColumn):
             low, high = (str(np.datetime64(round(seconds), "s")).replace("T", " ") for seconds in _ends_of(column))
