@@ -88,9 +88,14 @@ def fused(detector: Any, X: np.ndarray) -> dict[str, np.ndarray]:
     finally:
         module.fusion.weights = weights
 
-    def fuse(chosen: np.ndarray, areas: np.ndarray = own_areas, sharpness: float = SHARPNESS) -> np.ndarray:
-        own = softmax(np.where(chosen, sharpness * areas, -np.inf))
-        found: np.ndarray = logsumexp(evidence[chosen], axis=0, b=own[chosen, None])
+    critic = np.isin(views, CRITICS)
+    prior = available / np.where(critic, (available & critic).sum(), (available & ~critic).sum())  # half to each kind
+
+    def fuse(
+        chosen: np.ndarray, areas: np.ndarray = own_areas, sharpness: float = SHARPNESS, prior: np.ndarray = prior
+    ) -> np.ndarray:
+        own = softmax(sharpness * areas[chosen] + np.log(prior[chosen]))
+        found: np.ndarray = logsumexp(evidence[chosen], axis=0, b=own[:, None])
         return found
 
     def without(*names: str) -> np.ndarray:
@@ -98,14 +103,15 @@ def fused(detector: Any, X: np.ndarray) -> dict[str, np.ndarray]:
 
     found = {f"only {name}": evidence[i] for i, name in enumerate(views) if available[i]}
     found |= {f"without {name}": without(name) for i, name in enumerate(views) if available[i]}
-    own = softmax(np.where(available, SHARPNESS * own_areas, -np.inf))
+    own = softmax(SHARPNESS * own_areas[available] + np.log(prior[available]))
     return found | {
         ALL_VIEWS: fuse(available),
         "without the critics' views": without(*CRITICS),
         "the critics' views alone": fuse(available & np.isin(views, CRITICS)),
         "without one-sided tails": without(*SIDES),
-        "geometric instead of harmonic mean": own @ evidence,
-        **{f"sharpness {s:g}" + " (equal weights)" * (s == 0): fuse(available, sharpness=s) for s in SHARPNESSES},
+        "geometric instead of harmonic mean": own @ evidence[available],
+        "the same prior weight for all views": fuse(available, prior=np.ones(len(views))),
+        **{f"sharpness {s:g}" + " (prior weights)" * (s == 0): fuse(available, sharpness=s) for s in SHARPNESSES},
         "shuffled probes": fuse(available, np.mean([areas[name] for name in SHUFFLED], axis=0)),
         "one kind of near probes each: between": fuse(available, areas["between"]),
         "one kind of near probes each: one swapped": fuse(available, areas["one swapped"]),
