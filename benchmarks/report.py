@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from statistics import fmean, median, stdev
+from typing import Any
 
 from anogan import baselines
 
@@ -17,10 +18,13 @@ IDENTITY = ("protocol", "dataset", "detector", "seed", "params", "limits", "conf
 """Fields that identify a record of a comparison."""
 PUBLISHED: dict[str, Record] = {
     "tabular": {"protocol": "semi", "limits": {"max_rows": 5000}},
+    "oddbench": {"protocol": "final", "limits": {}},
     "intrusion": {"protocol": "published-split", "limits": {}},
 }
 """Experiments in the README's table, and which of their records."""
-SHOWN = 8
+SHOWN_WITH: dict[str, dict[str, Any]] = {"knn": {"n_neighbors": 3}}
+"""Parameters other than the defaults with which a detector has a row of its own in the README's table."""
+SHOWN = 12
 """Number of baselines in the README's table, besides PyOD's GANs."""
 PIXEL_METRICS = {"pixel_auroc": "pixel AUROC", "aupro": "AUPRO"}
 MIN_SECONDS = 0.001  # times in records are rounded to this
@@ -55,36 +59,47 @@ def comparison_report(records: list[Record], protocols: Mapping[str, str], folde
 
 
 def summary(folder: Path) -> str:
-    """Return the README's table: AUROC at the defaults on tables, best first, of the cells that have a record.
+    """Return the README's table: detectors at the defaults on tables, best first, of the cells that have a record.
 
     It has all GANs, ours and PyOD's, and the `SHOWN` best of the others.
     """
     records: dict[str, list[Record]] = {}
     for name, published in PUBLISHED.items():
         everything, _ = current(read_records(folder / f"{name}.jsonl"), IDENTITY)
-        records[name] = [r for r in everything if not r["params"] and published.items() <= r.items()]
+        chosen = (r for r in everything if not r["params"] or r["params"] == SHOWN_WITH.get(r["detector"]))
+        records[name] = [r for r in chosen if published.items() <= r.items()]
     found = {experiment: grouped(r for r in chosen if "error" not in r) for experiment, chosen in records.items()}
-    tables = found["tabular"]
-    complete = _ranking(records["tabular"], "auroc")
+    rankings = {experiment: _ranking(chosen, "auroc") for experiment, chosen in records.items()}
+    tables, complete = found["tabular"], rankings["tabular"]
     left_out = [name for name in tables if name not in complete.values]
-    ranks = complete.mean_ranks
-    ordered = sorted(ranks.index, key=lambda name: -complete.values[name].mean())
+    ordered = sorted(complete.values.columns, key=lambda name: -complete.values[name].mean())
     others = [name for name in ordered if _kind(name) in ("classical", "deep")][:SHOWN]
+
+    def quality(experiment: str, name: str) -> list[str]:
+        if name not in rankings[experiment].values:
+            return ["", "", ""]
+        own = found[experiment][name]
+        return [_percent(own), f"{100 * _mean(own, 'aupr'):.1f}", f"{rankings[experiment].mean_ranks[name]:.1f}"]
+
     rows = [
         [
             name if baselines.is_ours(name) else f"*{name}*",
-            *(_percent(found[experiment].get(name)) for experiment in PUBLISHED),
-            f"{ranks[name]:.1f}",
+            *quality("tabular", name),
+            *quality("oddbench", name),
+            _percent(found["intrusion"].get(name)),
             f"{_seconds(tables[name], 'fit_s'):.1f}",
         ]
         for name in ordered
         if name in others or _kind(name) not in ("classical", "deep")
     ]
+    sizes = {experiment: ranking.values.shape for experiment, ranking in rankings.items()}
     seeds = {len(seeds) for name in ordered for seeds in tables[name].values()}
-    head = ["detector", f"ADBench, {len(complete.values)} tables", "NSL-KDD", "mean rank", "fit, s"]
+    head = ["detector", f"ADBench ({sizes['tabular'][0]} tables)", "AUPR", "rank"]
+    head += [f"OddBench ({sizes['oddbench'][0]} tables)", "AUPR", "rank", "NSL-KDD", "fit, s"]
     caption = f"""\
-Mean AUROC in %, ± its standard deviation over seeds ({_range_of(seeds)} on ADBench; each with its own split).
-Mean rank on ADBench among {len(ranks)} detectors. Fitting time on ADBench, on one thread. *In italics: not of this
+Mean AUROC in %, ± its standard deviation over seeds ({_range_of(seeds)} on ADBench; each with its own split); mean
+AUPR; mean rank by AUROC among {sizes["tabular"][1]} detectors on ADBench, and among {sizes["oddbench"][1]} on the
+half of OddBench on which nothing was chosen. Fitting time on ADBench, on one thread. *In italics: not of this
 package*; of those the {SHOWN} best and PyOD's GANs.{_left_out(left_out)}"""
     return f"{table(head, rows)}\n\n{caption}"
 
@@ -115,8 +130,9 @@ def label(record: Record) -> str:
 def _quality_tables(records: list[Record]) -> list[str]:
     groups = grouped(r for r in records if "error" not in r)
     datasets = list(dict.fromkeys(r["dataset"] for r in records if "error" not in r))
-    complete = _ranking(records, "auroc")
-    by_aupr = _ranking(records, "aupr").mean_ranks
+    default = [r for r in records if not r["params"]]
+    complete = _ranking(default, "auroc")
+    by_aupr = _ranking(default, "aupr").mean_ranks
     rows = []
     for name, tables in groups.items():
         everything = [r for seeds in tables.values() for r in seeds]
@@ -187,9 +203,9 @@ def _without_empty(head: list[str], rows: list[list[str]]) -> tuple[list[str], l
 
 
 def _ranking(records: list[Record], metric: str) -> Ranking:
-    """Rank the detectors at their defaults; a data set on which any seed failed is missing."""
-    failed = {(r["detector"], r["dataset"]) for r in records if "error" in r}
-    groups = grouped(r for r in records if "error" not in r and not r["params"])
+    """Rank the detectors; a data set on which any seed failed is missing."""
+    failed = {(label(r), r["dataset"]) for r in records if "error" in r}
+    groups = grouped(r for r in records if "error" not in r)
     means = {
         name: {d: fmean(r[metric] for r in seeds) for d, seeds in tables.items() if (name, d) not in failed}
         for name, tables in groups.items()
@@ -205,7 +221,7 @@ def _kind(name: str) -> str:
 
 def _figures(records: list[Record], folder: Path, stem: str) -> list[str]:
     """Draw the figures that there is enough data for; return the links to them."""
-    complete = _ranking(records, "auroc")
+    complete = _ranking([r for r in records if not r["params"]], "auroc")
     if not complete.testable:
         return []
     groups = grouped(r for r in records if "error" not in r)
