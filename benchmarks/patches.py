@@ -21,6 +21,7 @@ from .report import table
 
 SIZE = 384
 FEATURES = "efficientnet_lite2"
+FORMER_FEATURES = "efficientnet_lite0"  # of records that do not name theirs
 COVARIANCE_SHRINKAGE = 0.01  # PaDiM's epsilon, on standardised features
 CANDIDATES, CORESET = 100_000, 4096  # patches that PatchCore's memory bank is chosen from, and that it keeps
 AT_ONCE = 32  # images
@@ -80,7 +81,7 @@ class Patches(Experiment):
             maps = maps.sum(axis=1)
         seconds = time.perf_counter() - fitted
         found: Record = {"fit_s": round(fitted - began, 1), "images_per_s": round(len(labels) / seconds, 1)}
-        found |= {"auroc": round(metrics.auroc(labels, scores), 4)}
+        found |= {"auroc": round(metrics.auroc(labels, scores), 4), "features": FEATURES}
         if cell["method"] == "FeatureGAN":
             found["changed"] = changed(detector, layout, labels)
         return found | pixel_quality(map(layout.mask_of, layout.test.files), maps, kinds)
@@ -149,8 +150,9 @@ def report(records: list[Record], made_by: str) -> str:
             means_of_kinds = ", ".join(f"{kind} {100 * np.mean([c[kind] for c in by_kind]):.1f}" for kind in by_kind[0])
             kinds.append(f"- {dataset}, {method}: {means_of_kinds}")
     head = ["data", "method", "seeds", "AUROC", "pixel AUROC", "AUPRO", "fit s", "images/s"]
+    networks = " and ".join(dict.fromkeys(r.get("features", FORMER_FEATURES) for r in records))
     introduction = fill(
-        f"{made_by} EfficientNet-Lite2, strides 8 and 16, images of {SIZE}x{SIZE} pixels. An image's score is the "
+        f"{made_by} Features of {networks}, strides 8 and 16, images of {SIZE}x{SIZE} pixels. An image's score is the "
         "mean of its most unusual 1 % of patches for every method. Images per second of the two distances leave the "
         "frozen network out; those of FeatureGAN are score and map together, from the file.",
         width=119,

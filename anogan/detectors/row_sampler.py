@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..data.bins import ColumnBins
 from ..engine.module import GANModule, Phase, Stage
+from ..errors import FormatError
 from ..layout import Layout, check_layout
 from ..nn.autoregressive import RowDecoder
 from ..seeding import rand
@@ -150,13 +151,17 @@ def rows_from_tensors(weights: dict[str, Tensor], columns: int, device: torch.de
     FormatError
         Shapes or bins do not fit each other.
     """
-    bins = ColumnBins.checked({name: weights[f"{BINS}{name}"].numpy() for name in _BIN_TYPES}, columns)
+    try:
+        bins = ColumnBins.checked({name: weights[f"{BINS}{name}"].numpy() for name in _BIN_TYPES}, columns)
+    except FormatError as error:
+        raise FormatError(f"{error} They are {', '.join(f'{BINS}{name}' for name in _BIN_TYPES)}.") from None
     entries, width = weights[f"{DECODER}context.weight"].shape[-2:]
     with torch.device("meta"):
         expected = RowDecoder(bins.sizes.tolist(), entries, width).state_dict()
     own = {name.removeprefix(DECODER): tensor for name, tensor in weights.items() if name.startswith(DECODER)}
     dtype = own["first"].dtype
-    check_layout(own, {name: (dtype, tuple(tensor.shape)) for name, tensor in expected.items()})
+    layout = {f"{DECODER}{name}": (dtype, tuple(tensor.shape)) for name, tensor in expected.items()}
+    check_layout({f"{DECODER}{name}": tensor for name, tensor in own.items()}, layout)
     decoder = RowDecoder(bins.sizes.tolist(), entries, width).to(device=device, dtype=dtype)
     decoder.load_state_dict(own)
     return RowSampler(bins, decoder.requires_grad_(False).eval())

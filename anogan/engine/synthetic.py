@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.stats import ks_2samp, rankdata
-from sklearn.neighbors import NearestNeighbors
 
 DUMMIES = 10  # most frequent categories of a column that have correlations, at most
 NEIGHBOURS = 5
@@ -129,6 +128,8 @@ def false_alarms(real: np.ndarray, fake: np.ndarray) -> float:
     its threshold.
     """
     half = len(fake) // 2
+    from sklearn.neighbors import NearestNeighbors  # imported here, since it loads a large part of scikit-learn
+
     index = NearestNeighbors(n_neighbors=min(NEIGHBOURS, half)).fit(fake[:half])
     threshold = np.quantile(index.kneighbors(fake[half:])[0].mean(1), 1 - TARGET_FPR)
     return float((index.kneighbors(real)[0].mean(1) > threshold).mean())
@@ -140,6 +141,8 @@ def nearest_ratio(training: np.ndarray, real: np.ndarray, fake: np.ndarray) -> f
     Below 1, synthetic rows are closer to training rows than new real rows are: the generator repeats what it has seen.
     If half of the real rows are equal to training rows, it is the ratio of the mean distances.
     """
+    from sklearn.neighbors import NearestNeighbors
+
     index = NearestNeighbors(n_neighbors=1).fit(training)
     near = [index.kneighbors(rows)[0][:, 0] for rows in (real, fake)]
     of_real, of_fake = (float(np.median(d)) for d in near)

@@ -24,6 +24,7 @@ ALLOWED_GRADIENTS = {
     ("detectors/anogan.py", "step"): "the latent search moves z, never weights",
     ("detectors/anogan.py", "requires_grad_"): "the latent search differentiates by z",
     ("detectors/fitted.py", "requires_grad_"): "switches gradients off in a loaded module",
+    ("detectors/row_sampler.py", "requires_grad_"): "switches gradients off in a loaded decoder",
     ("losses/penalties.py", "grad"): "a penalty of the critic's input gradient",
     ("losses/penalties.py", "requires_grad_"): "a penalty of the critic's input gradient",
     ("testing/training.py", "backward"): "the contract computes each phase's gradients",
