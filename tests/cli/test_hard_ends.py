@@ -34,7 +34,7 @@ def test_a_signal_keeps_what_was_scored_and_says_so(run, table_model, tmp_path, 
     mixed_table(6000).to_parquet(tmp_path / "many.parquet", index=False)
     args = ["score", tmp_path / "many.parquet", "-m", table_model, "-o", tmp_path / "s.csv", "--chunk-rows", "40"]
     part = tmp_path / "s.csv.part"
-    process = killed(args, part, least_bytes=40_000, by=number)
+    process = killed(args, part, least_bytes=4_000, by=number)
     assert process.returncode == code
     assert process.stderr.splitlines()[-1].startswith(word)
     assert "--resume" in process.stderr
