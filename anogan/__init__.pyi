@@ -1,6 +1,9 @@
 from .batch.score_file import ScoredFile as ScoredFile
 from .batch.score_file import score_file as score_file
 from .data.condition import Conditioned as Conditioned
+from .demo.data import load_coins as load_coins
+from .demo.data import load_hawks as load_hawks
+from .demo.story import demonstrate as demonstrate
 from .detectors.alad import ALAD as ALAD
 from .detectors.anogan import AnoGAN as AnoGAN
 from .detectors.base import Detector as Detector

@@ -27,7 +27,7 @@ import anogan
 
 # The short help texts are here so that `anogan --help` imports no subcommand and no torch.
 COMMANDS = {
-    "demo": "Fit, score and compare on real data that ships with scikit-learn.",
+    "demo": "Fit, score, compare and explain on real data, and write a page.",
     "fit": "Fit a detector on normal data and save it.",
     "columns": "Show how each column of a table will be read.",
     "score": "Score new data: anomaly score, p-value and flag per row or picture.",

@@ -23,7 +23,7 @@ LAYERS = (
     ("detectors",),
     ("evaluation", "testing"),
     ("reporting",),
-    ("batch",),
+    ("batch", "demo"),
     ("spark", "ray"),
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

@@ -10,15 +10,15 @@ from .charts import number, percent
 _ASSETS = resources.files(__package__) / "assets"
 
 
-def render(facts: dict[str, Any]) -> str:
-    """Fill the template ``assets/report.html`` and put style and script into the page.
+def render(facts: dict[str, Any], template: str = "report") -> str:
+    """Fill the template ``assets/TEMPLATE.html`` and put style and script into the page.
 
     Everything in `facts` stays text: the template escapes it, and the JSON is escaped for a script element. The page's
     content security policy names the digests of its style and its script; the browser uses no others and loads nothing.
     """
     from jinja2 import Environment, StrictUndefined
 
-    style, script, template = (_asset(f"report.{kind}") for kind in ("css", "js", "html"))
+    style, script, page = _asset("report.css"), _asset("report.js"), _asset(f"{template}.html")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"number": number, "percent": percent}
     environment.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
@@ -26,7 +26,7 @@ def render(facts: dict[str, Any]) -> str:
         f"default-src 'none'; img-src data:; style-src {_digest(style)}; script-src {_digest(script)}; "
         "base-uri 'none'; form-action 'none'"
     )
-    return environment.from_string(template).render(facts | {"style": style, "script": script, "policy": policy})
+    return environment.from_string(page).render(facts | {"style": style, "script": script, "policy": policy})
 
 
 def _asset(name: str) -> str:

@@ -395,8 +395,8 @@ def _entry(detector: Any, chunk: Chunk, score: float, count: int) -> dict[str, A
         "label": None if chunk.labels is None else str(chunk.labels[0]),
         "score": score,
         "p": _p_text(calibration, score),
-        "picture": _encoded(as_bytes(picture), 2 * count),
-        "overlay": _encoded(as_bytes(overlay.transpose(2, 0, 1)), 2 * count),
+        "picture": encoded(as_bytes(picture), 2 * count),
+        "overlay": encoded(as_bytes(overlay.transpose(2, 0, 1)), 2 * count),
     }
 
 
@@ -410,7 +410,7 @@ def _name(chunk: Chunk) -> str:
     return f"picture {chunk.first}" if chunk.names is None else chunk.names[0]
 
 
-def _encoded(pixels: np.ndarray, count: int) -> str:
+def encoded(pixels: np.ndarray, count: int) -> str:
     """Return a picture (C, H, W) uint8 as a data URI, small enough that `count` such pictures fit on the page."""
     grey_or_colour = pixels.transpose(1, 2, 0) if len(pixels) == 3 else pixels.mean(0).astype(np.uint8)
     picture = Image.fromarray(grey_or_colour)
@@ -449,9 +449,9 @@ def _pictures(detector: Any, lowest: list[tuple[Chunk, float]]) -> dict[str, Any
     real = [as_bytes(original(chunk, 0, _LONGEST // 2)) for chunk, _ in lowest]
     return {
         "real": [
-            {"name": _name(chunk), "picture": _encoded(p, 200)} for (chunk, _), p in zip(lowest, real, strict=True)
+            {"name": _name(chunk), "picture": encoded(p, 200)} for (chunk, _), p in zip(lowest, real, strict=True)
         ],
-        "made": [_encoded(picture, 200) for picture in made],
+        "made": [encoded(picture, 200) for picture in made],
     }
 
 
