@@ -178,7 +178,9 @@ def warm_up(names: list[str]) -> None:
     fitted += ["auto_encoder"] * (len(fitted) < len(kinds))
     toy = np.random.default_rng(0).normal(size=(64, 3))
     for name in fitted:
-        run(baselines.build(name, {}, n_features=3, seed=0), toy, toy, 0)
+        # A process that has used CUDA cannot be forked into one that uses it.
+        params = {"device": "cpu"} if name == "auto_encoder" else {}
+        run(baselines.build(name, params, n_features=3, seed=0), toy, toy, 0)
 
 
 def quality(labels: Labels, scores: np.ndarray) -> dict[str, float]:
