@@ -38,7 +38,8 @@ def command(model_path: str, count: int, output: str, random_state: int | None, 
 
     Tables are written to .csv, .tsv or .parquet, arrays also to .npy. Pictures are written to .npy, to one .png file
     that shows them side by side, or to a folder with one PNG file each. The detector of the model must be able to
-    generate, such as wgan_gp; denoising_gan, the default of `anogan fit`, cannot.
+    generate, such as wgan_gp; denoising_gan, the default of `anogan fit`, cannot. How samples of the model compare
+    with real rows that its training has not seen is printed.
     """
     detector = anogan.load(model_path)
     kind = detector.preprocessor_.kind
@@ -58,6 +59,8 @@ def command(model_path: str, count: int, output: str, random_state: int | None, 
     if not quiet:
         what = "pictures" if kind == "image" else "rows"
         click.echo(f"{count:,} synthetic {what} written to {output}", err=output == "-")
+        for name, value in anogan.summary.sample_words(detector.diagnosis_).items():
+            click.echo(f"{name:<13} {value}", err=output == "-")
 
 
 def _check_output(output: str, kind: str) -> bool:

@@ -77,7 +77,7 @@ def diagnose_module(
             if module.can("sample"):
                 measures |= _of_samples(real[chosen], reference, module.sample(n)[:, :, :entries], spec)
                 if drawn is not None:
-                    measures |= {f"generator_{name}": measures[name] for name in ("coverage", "density")}
+                    measures |= {f"generator_{name}": measures[name] for name in ("coverage", "precision")}
                     measures |= likeness(_rows(real[chosen]), _rows(reference), [drawn[:n, :entries]])
             if module.can("reconstruct"):
                 made = module.reconstruct(x[:, :RECONSTRUCTED_ROWS])[:, :, :entries]
@@ -129,18 +129,20 @@ def _of_reconstructions(real: Tensor, reference: Tensor, made: Tensor) -> dict[s
 def _of_scores(
     inference: Inference, x: Tensor, reference: Tensor, calibration: Calibration, spec: SampleSpec
 ) -> dict[str, float]:
-    """Measure how well scores, and distances from the mean picture, rank synthetic anomalies above pictures."""
+    """Measure how well scores, and distances from training pictures and from their mean, find synthetic anomalies."""
     entries = spec.shape[0]
     made = torch.cat([probes(x[:, :entries]), x[:, entries:]], dim=1)
     scores = calibration.combine(inference.score(TensorSamples(made.cpu())))
-    mean = reference.mean(0)
+    ranked = [pictures[:, :entries].flatten(1) for pictures in (made, x)]
 
-    def distances(pictures: Tensor) -> Tensor:
-        return (pictures[:, :entries] - mean).square().flatten(1).sum(1)
+    def by_distance(others: Tensor) -> float:
+        """Rank by the distance to the nearest one of the other pictures."""
+        return ranking_accuracy(*(torch.cdist(each, others.flatten(1)).amin(1)[None] for each in ranked))
 
     return {
         "probe_accuracy": ranking_accuracy(torch.from_numpy(scores)[None], torch.from_numpy(calibration.scores)[None]),
-        "mean_probe_accuracy": ranking_accuracy(distances(made)[None], distances(x)[None]),
+        "mean_probe_accuracy": by_distance(reference.mean(0, keepdim=True)),
+        "real_probe_accuracy": by_distance(reference),
     }
 
 

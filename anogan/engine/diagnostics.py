@@ -9,11 +9,10 @@ from .degenerate import CONSTANT, EXTREME, HIDDEN
 from .history import History
 
 FEWEST_ROWS = 30  # with fewer rows the measures are too coarse
-IN_FEATURES = "feature_"  # prefix of the coverage and the density of pictures
-ENOUGH = 0.5  # share of what real rows reach that generated or reconstructed ones need
+IN_FEATURES = "feature_"  # prefix of the coverage and the precision of pictures
+ENOUGH = 0.5  # share of what real rows reach that generated or reconstructed ones, and scores, need
 NARROW = 0.25  # diversity of samples below which they have collapsed; heavy tails alone can halve it
 COLLAPSED_DIVERSITY = 0.1  # diversity of reconstructions below which they have collapsed
-UNINFORMED = 0.1  # share of what chance, or the distance from the mean, leaves to be found that a score must find
 DOMINANT, CHANCE = 0.98, 0.6  # ranking accuracy of a critic that has won, and of one at chance
 IMPROVED = 0.1  # relative fall of the monitor below which training has achieved little
 RISEN = 1.5  # mean of the critic's loss, relative to its start, above which training has diverged
@@ -60,14 +59,15 @@ class Diagnosis:
         ``"healthy"``, or the issues with the numbers that show them.
     measures : dict of str to float
         Of generated samples: ``coverage``: share of held-out normal rows with a generated row within the distance of
-        their own k-th neighbour, in [0, 1] (Naeem 2020, arXiv:2002.09797, eq. 4); ``density``: how many real
-        neighbourhoods a generated row falls into; both averaged over members. Training rows in place of generated
-        ones have ``real_coverage`` and ``real_density``, and rows of tables as the generator makes them, before values
-        are drawn, ``generator_coverage`` and ``generator_density``. ``diversity``: mean distance between generated rows
-        relative to that between real ones, for the least diverse member.
+        their own k-th neighbour, in [0, 1] (Naeem 2020, arXiv:2002.09797, eq. 4); ``precision``: share of generated
+        rows within such a distance of a held-out row (Kynkäänniemi 2019, arXiv:1904.06991, eq. 1; for rows far from all
+        others it is no larger than for three quarters of the rows); both averaged over members. Training rows in place
+        of generated ones have ``real_coverage`` and ``real_precision``, and rows of tables as the generator makes them,
+        before values are drawn, ``generator_coverage`` and ``generator_precision``. ``diversity``: mean distance
+        between generated rows relative to that between real ones, for the least diverse member.
 
         Of generated pictures, in the features of a pretrained network averaged over places: ``feature_coverage`` and
-        ``feature_density`` in place of the former, ``frechet_distance`` (0 for equal distributions), and those of
+        ``feature_precision`` in place of the former, ``frechet_distance`` (0 for equal distributions), and those of
         training pictures with the prefix ``real_``. The Fréchet distance is biased upwards with few pictures. It
         differs from the FID, which is defined on another network, and compares models of the same data.
         ``sharpness``: how much neighbouring pixels differ, relative to real pictures.
@@ -85,7 +85,8 @@ class Diagnosis:
 
         ``critic_accuracy``: probability that the critic ranks a real row above a generated one, 0.5 at equilibrium.
         ``probe_accuracy``: probability that a score ranks a synthetic anomaly above a held-out picture, 0.5 by chance;
-        ``mean_probe_accuracy``: that of the distance from the mean picture.
+        ``mean_probe_accuracy``: that of the distance from the mean picture; ``real_probe_accuracy``: that of the
+        distance to the nearest one of as many training pictures.
     issues : list of str
         Names of the issues: ``"mode collapse"``, ``"low fidelity"``, ``"poor reconstructions"``,
         ``"uninformative scores"``, ``"critic won"``, ``"critic at chance"``, ``"diverged"``, ``"under-trained"``; of
@@ -189,25 +190,25 @@ def _samples(measures: dict[str, float]) -> dict[str, str]:
 
     What counts as few is measured by what as many training rows reach, so that no limit depends on the kind of data.
     """
-    coverage, density, real_coverage, real_density = _coverage_and_density(measures)
+    coverage, precision, real_coverage, real_precision = _coverage_and_precision(measures)
     spread = measures.get("diversity", 1.0)
-    covers, resembles = coverage >= ENOUGH * real_coverage, density >= ENOUGH * real_density
+    covers, resembles = coverage >= ENOUGH * real_coverage, precision >= ENOUGH * real_precision
     if spread >= NARROW and covers and resembles:
         return {}
     covered = f"cover {coverage:.0%} of the held-out rows (training rows {real_coverage:.0%})"
     if spread < ENOUGH or resembles:
         return {COLLAPSE: f"samples {covered} and spread {spread:.0%} as wide"}
     sharp = f" and are {measures['sharpness']:.0%} as sharp" if "sharpness" in measures else ""
-    nearby = f"density {density:.2f}, training rows {real_density:.2f}"
-    return {UNLIKE: f"few samples resemble a held-out row ({nearby}); they {covered}{sharp}"}
+    few = f"{precision:.0%} of the samples resemble a held-out row ({real_precision:.0%} of training rows)"
+    return {UNLIKE: f"{few}; they {covered}{sharp}"}
 
 
-def _coverage_and_density(measures: dict[str, float]) -> tuple[float, float, float, float]:
-    """Return coverage and density of samples, then of training rows; in features where these are known."""
+def _coverage_and_precision(measures: dict[str, float]) -> tuple[float, float, float, float]:
+    """Return coverage and precision of samples, then of training rows; in features where these are known."""
     prefix = IN_FEATURES if f"{IN_FEATURES}coverage" in measures else ""
-    names = (f"{of}{prefix}{name}" for of in ("", "real_") for name in ("coverage", "density"))
-    coverage, density, real_coverage, real_density = (measures.get(name, 1.0) for name in names)
-    return coverage, density, real_coverage, real_density
+    names = (f"{of}{prefix}{name}" for of in ("", "real_") for name in ("coverage", "precision"))
+    coverage, precision, real_coverage, real_precision = (measures.get(name, 1.0) for name in names)
+    return coverage, precision, real_coverage, real_precision
 
 
 def _reconstructions(measures: dict[str, float]) -> dict[str, str]:
@@ -225,14 +226,18 @@ def _reconstructions(measures: dict[str, float]) -> dict[str, str]:
 
 
 def _scores(measures: dict[str, float]) -> dict[str, str]:
-    """Find a score that ranks synthetic anomalies no better than chance, or than the distance from the mean does."""
+    """Find a score that ranks synthetic anomalies hardly better than chance, or than the distance from the mean does.
+
+    What can be found is what the distance to the nearest training picture finds: some synthetic anomalies, such as
+    halves of two pictures that fit together, are nearly normal.
+    """
     found, by_mean = measures.get("probe_accuracy", 1.0), measures.get("mean_probe_accuracy", 0.0)
-    baseline = max(0.5, by_mean)
-    if found >= baseline + UNINFORMED * (1 - baseline):
+    findable, baseline = measures.get("real_probe_accuracy", 1.0), max(0.5, by_mean)
+    if found >= baseline + ENOUGH * (findable - baseline):
         return {}
     return {
-        UNINFORMATIVE: f"synthetic anomalies score above held-out pictures in {found:.0%} of pairs, "
-        f"and lie farther from the mean picture in {by_mean:.0%}"
+        UNINFORMATIVE: f"synthetic anomalies score above held-out pictures in {found:.0%} of pairs; they lie farther "
+        f"from the mean picture in {by_mean:.0%}, and from the nearest training picture in {findable:.0%}"
     }
 
 
@@ -253,10 +258,10 @@ def _imbalance(measures: dict[str, float], checks: History, expects_equilibrium:
     else:
         return {}
     evidence = f"it tells real from generated rows in {accuracy:.0%} of pairs"
-    own = {name: measures.get(f"generator_{name}", measures.get(name, 1.0)) for name in ("coverage", "density")}
+    own = {name: measures.get(f"generator_{name}", measures.get(name, 1.0)) for name in ("coverage", "precision")}
     if _samples(measures | own) | _reconstructions(measures):
         return {issue: evidence}
-    judged = "explained_variance" in measures or _coverage_and_density(measures) != (1.0, 1.0, 1.0, 1.0)
+    judged = "explained_variance" in measures or _coverage_and_precision(measures) != (1.0, 1.0, 1.0, 1.0)
     if not judged and (gain := improvement(monitor)) < IMPROVED:
         return {issue: f"{evidence}, and the monitor fell by {gain:.0%} only"}
     return {}

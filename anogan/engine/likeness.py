@@ -8,45 +8,50 @@ from scipy.spatial.distance import cdist, pdist
 from torch import Tensor
 
 NEIGHBOURS = 5
+ORDINARY = 0.75  # share of the real rows whose neighbourhoods are as large as they are
 
 
 def likeness(real: np.ndarray, reference: np.ndarray, fake: Sequence[np.ndarray], prefix: str = "") -> dict[str, float]:
-    """Return ``coverage`` and ``density`` of generated rows, averaged over members, and those of other real rows.
+    """Return ``coverage`` and ``precision`` of generated rows, averaged over members, and those of other real rows.
 
     Parameters
     ----------
     real : (n, d)
         Different held-out rows.
     reference : (r, d)
-        Other real rows: no more can be asked for than what they reach, ``real_coverage`` and ``real_density``.
+        Other real rows: no more can be asked for than what they reach, ``real_coverage`` and ``real_precision``.
     fake : K times (m, d)
         Generated rows of each member.
     prefix : str
         What the names of the measures start with, after ``real_``.
     """
-    coverage, density = np.mean([coverage_and_density(real, rows) for rows in fake], axis=0).tolist()
-    real_coverage, real_density = coverage_and_density(real, reference)
+    coverage, precision = np.mean([coverage_and_precision(real, rows) for rows in fake], axis=0).tolist()
+    real_coverage, real_precision = coverage_and_precision(real, reference)
     return {
         f"{prefix}coverage": coverage,
-        f"{prefix}density": density,
+        f"{prefix}precision": precision,
         f"real_{prefix}coverage": real_coverage,
-        f"real_{prefix}density": real_density,
+        f"real_{prefix}precision": real_precision,
     }
 
 
-def coverage_and_density(real: np.ndarray, fake: np.ndarray, k: int = NEIGHBOURS) -> tuple[float, float]:
-    """Return coverage in [0, 1] and density >= 0 of generated rows ``(m, d)`` against real rows ``(n, d)``, n > k."""
+def coverage_and_precision(real: np.ndarray, fake: np.ndarray, k: int = NEIGHBOURS) -> tuple[float, float]:
+    """Return coverage and precision of generated rows ``(m, d)`` against real rows ``(n, d)``, n > k: both in [0, 1].
+
+    Coverage is the share of real rows with a generated row within the distance of their k-th neighbour (Naeem 2020,
+    arXiv:2002.09797, eq. 4), and precision the share of generated rows within such a distance of a real row
+    (Kynkäänniemi 2019, arXiv:1904.06991, eq. 1). Rows far from all others have such large neighbourhoods that blurs
+    fall into them; for the precision no neighbourhood is larger than those of a share of `ORDINARY` of the rows.
+    """
     from sklearn.neighbors import NearestNeighbors  # imported here, since it loads a large part of scikit-learn
 
     k = min(k, len(real) - 1)
     index = NearestNeighbors().fit(real)
     radius = index.kneighbors(real, k + 1)[0][:, -1]  # each row is its own first neighbour
     nearest_fake = NearestNeighbors(n_neighbors=1).fit(fake).kneighbors(real)[0][:, 0]
-    distance = np.sqrt(
-        np.maximum((real**2).sum(1)[:, None] + (fake**2).sum(1)[None] - 2 * real @ fake.T, 0.0)
-    )  # (n, m)
-    inside = (distance <= radius[:, None]).sum(0)  # real neighbourhoods around each generated row
-    return float((nearest_fake <= radius).mean()), float(inside.mean() / k)
+    ordinary = np.minimum(radius, np.quantile(radius, ORDINARY))
+    resembles = (cdist(real, fake) <= ordinary[:, None]).any(0)
+    return float((nearest_fake <= radius).mean()), float(resembles.mean())
 
 
 def frechet_distance(real: np.ndarray, fake: np.ndarray) -> float:

@@ -11,9 +11,13 @@ import numpy as np
 import pandas as pd
 
 from ..data.condition import Conditioned
+from ..engine.diagnostics import IN_FEATURES, Diagnosis
+from ..engine.synthetic import TARGET_FPR
 from ..persistence import FORMAT_VERSION, open_model
 from ..sources.labels import column_label
 from ..sources.source import Chunk
+
+FARTHEST_COLUMNS = 3  # columns that are named whose synthetic values differ most
 
 
 def model_summary(detector: Any) -> dict[str, Any]:
@@ -143,6 +147,32 @@ def health_words(facts: dict[str, Any]) -> dict[str, str]:
                 how += f", of the generator {attempt['generator_learning_rate']:g}"
             kept = ", kept" if attempt["kept"] else ""
             words[f"attempt {number}"] = f"{attempt['verdict']} ({how}{kept})"
+    return words
+
+
+def sample_words(diagnosis: Diagnosis) -> dict[str, str]:
+    """Return how samples of a detector compare with real ones that its training has not seen; empty if not known."""
+    known, words = diagnosis.measures, {}
+    prefix = IN_FEATURES if f"{IN_FEATURES}coverage" in known else ""
+    if f"{prefix}coverage" in known:
+        measures = (f"{of}{prefix}{name}" for name in ("precision", "coverage") for of in ("", "real_"))
+        precise, at_best, covered, at_most = (f"{known[name]:.0%}" for name in measures)
+        words["likeness"] = f"{precise} lie near an unseen real one; of training ones {at_best}"
+        words["variety"] = f"{covered} of unseen real ones have one nearby; with training ones {at_most}"
+    if "sharpness" in known:
+        words["sharpness"] = f"{known['sharpness']:.0%} of that of real ones"
+    if "real_vs_synthetic" in known:
+        farthest = sorted(diagnosis.columns.items(), key=lambda column: -column[1])[:FARTHEST_COLUMNS]
+        named = ", ".join(f"{name} {distance:.3f}" for name, distance in farthest)
+        words |= {
+            "columns": f"{known['column_distance']:.3f} from the real distribution on average, of 1 (largest: {named})",
+            "correlations": f"{known['correlation_error']:.3f} from those of real rows on average",
+            "classifier": f"tells them from real rows with an AUROC of {known['real_vs_synthetic']:.2f}; 0.5 is best",
+            "detector": f"trained on them (nearest neighbours) flags {known['false_alarms_of_synthetic']:.1%} of real "
+            f"rows; {TARGET_FPR:.0%} is intended",
+            "distance": f"to the nearest training row {known['nearest_ratio']:.2f} times that of a real row; far below "
+            "1 they are copies",
+        }
     return words
 
 

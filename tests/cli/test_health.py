@@ -2,8 +2,11 @@
 
 import json
 
+import numpy as np
+import pandas as pd
 import pytest
 
+import anogan
 from anogan.engine.diagnostics import Diagnosis
 
 from .conftest import TINY
@@ -57,3 +60,18 @@ def test_a_log_dir_that_is_a_file_is_refused(run, data, tmp_path):
     said = run("fit", data / "normal.csv", "-m", tmp_path / "m.anogan", "--log-dir", tmp_path / "logs", *TINY, code=2)
     assert "logs" in said.stderr
     assert not (tmp_path / "m.anogan").exists()
+
+
+def test_sampling_says_how_like_real_rows_the_samples_are(run, tmp_path):
+    X = np.random.default_rng(0).normal(size=(400, 3))
+    pd.DataFrame(X, columns=["a", "b", "c"]).assign(c=X[:, 0] + X[:, 1]).to_csv(tmp_path / "X.csv", index=False)
+    run("fit", tmp_path / "X.csv", "-m", tmp_path / "m", "--detector", "anogan", *TINY[2:])
+    measures = anogan.load(tmp_path / "m").diagnosis_.measures
+    result = run("sample", "-m", tmp_path / "m", "-n", 5, "-o", "-")
+    assert len(result.stdout.splitlines()) == 6  # only rows
+    lines = dict(line.split(maxsplit=1) for line in result.stderr.splitlines()[1:])
+    assert list(lines) == ["likeness", "variety", "columns", "correlations", "classifier", "detector", "distance"]
+    assert f"AUROC of {measures['real_vs_synthetic']:.2f};" in lines["classifier"]
+    assert f"flags {measures['false_alarms_of_synthetic']:.1%} of" in lines["detector"]
+    assert {name in lines["columns"] for name in "abc"} == {True}
+    assert not run("sample", "-m", tmp_path / "m", "-n", 5, "-o", tmp_path / "s.csv", "-q").output

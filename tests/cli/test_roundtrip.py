@@ -40,6 +40,7 @@ def test_every_detector_goes_from_a_mixed_table_to_reasons(run, data, tmp_path, 
     result = run("sample", "-m", model, "-n", 5, "-o", tmp_path / "made.csv", code=None)
     if result.exit_code == 0:
         assert list(pd.read_csv(tmp_path / "made.csv").columns) == list(mixed_table(1).columns)
+        assert "tells them from real rows with an AUROC of " in result.output
     else:
         assert "cannot sample" in result.output
     assert detector_name in run("inspect", model).output
@@ -267,7 +268,8 @@ def test_each_kind_of_defect_has_its_own_pixel_auroc(run, data, picture_model, t
 def test_pictures_can_be_sampled_as_files(run, data, tmp_path):
     options = ["--detector", "wgan_gp", "--image-size", "8x12", *tiny_options("wgan_gp")]
     run("fit", data / "parts", "-m", tmp_path / "m", *options, "-q")
-    run("sample", "-m", tmp_path / "m", "-n", 3, "-o", tmp_path / "made")
+    said = run("sample", "-m", tmp_path / "m", "-n", 3, "-o", tmp_path / "made").output
+    assert said.startswith("3 synthetic pictures written to ")
     files = sorted((tmp_path / "made").iterdir())
     assert len(files) == 3
     with Image.open(files[0]) as picture:

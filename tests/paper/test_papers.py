@@ -6,7 +6,7 @@ import torch
 
 import anogan
 from anogan.detectors.diagnosing import diagnose_module
-from anogan.engine.likeness import coverage_and_density
+from anogan.engine.likeness import coverage_and_precision
 
 pytestmark = pytest.mark.slow
 
@@ -50,9 +50,9 @@ def gan():
 
 def test_a_gan_learns_a_mixture_of_gaussians(gan):
     drawn, fresh = gan.sample(1000, random_state=0), mixture(1000, 1)
-    coverage, density = coverage_and_density(fresh, drawn)
+    coverage, precision = coverage_and_precision(fresh, drawn)
     assert coverage > 0.8
-    assert density > 0.5
+    assert precision > 0.5
     nearest = np.linalg.norm(drawn[:, None] - CENTRES, axis=-1).argmin(1)
     assert np.bincount(nearest, minlength=5).min() > 0.05 * len(drawn)  # no mode is forgotten
     assert gan.diagnosis_.healthy, gan.diagnosis_.verdict

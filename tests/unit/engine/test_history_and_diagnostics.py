@@ -10,7 +10,7 @@ from anogan.engine.callbacks import Callback
 from anogan.engine.diagnostics import Diagnosis, diagnose
 from anogan.engine.history import append
 from anogan.engine.likeness import (
-    coverage_and_density,
+    coverage_and_precision,
     diversity,
     explained_variance,
     frechet_distance,
@@ -62,18 +62,18 @@ REAL = RNG.normal(size=(300, 2))
 
 
 def test_samples_of_the_same_distribution_cover_it():
-    coverage, density = coverage_and_density(REAL, RNG.normal(size=(300, 2)))
+    coverage, precision = coverage_and_precision(REAL, RNG.normal(size=(300, 2)))
     assert coverage > 0.9
-    assert density == pytest.approx(1.0, abs=0.2)
+    assert precision > 0.9
 
 
 def test_a_single_point_covers_nearly_nothing():
-    coverage, _ = coverage_and_density(REAL, np.zeros((300, 2)))
+    coverage, _ = coverage_and_precision(REAL, np.zeros((300, 2)))
     assert coverage < 0.1
 
 
 def test_far_away_samples_cover_nothing():
-    assert coverage_and_density(REAL, REAL + 100) == (0.0, 0.0)
+    assert coverage_and_precision(REAL, REAL + 100) == (0.0, 0.0)
 
 
 def test_coverage_is_its_definition():
@@ -82,9 +82,15 @@ def test_coverage_is_its_definition():
     between = np.linalg.norm(real[:, None] - real[None], axis=-1)
     radius = np.sort(between, axis=1)[:, k]  # position 0 is the row itself
     across = np.linalg.norm(real[:, None] - fake[None], axis=-1)
-    coverage, density = coverage_and_density(real, fake, k)
+    coverage, precision = coverage_and_precision(real, fake, k)
     assert coverage == pytest.approx((across.min(1) <= radius).mean())
-    assert density == pytest.approx((across <= radius[:, None]).sum(0).mean() / k)
+    radius = np.minimum(radius, np.quantile(radius, 0.75))
+    assert precision == pytest.approx((across <= radius[:, None]).any(0).mean())
+
+
+def test_a_real_row_far_from_all_others_does_not_make_blurs_precise():
+    real = np.concatenate([REAL, [[30.0, 30.0], [-30.0, 30.0]]])
+    assert coverage_and_precision(real, REAL[:50] + 15)[1] == 0
 
 
 def test_the_frechet_distance_of_normal_rows_is_its_closed_form():
@@ -179,23 +185,23 @@ def test_a_few_rows_over_and_over_are_a_mode_collapse():
 def test_samples_that_are_as_wide_as_the_rows_but_elsewhere_are_unlike_them():
     diagnosis = diagnosed(fake=REAL + 100)
     assert diagnosis.issues == ["low fidelity"]
-    assert "few samples resemble a held-out row (density 0.00, training rows " in diagnosis.verdict
+    assert diagnosis.verdict.startswith("low fidelity: 0% of the samples resemble a held-out row (9")
     assert not diagnosis.remediable
 
 
 def test_samples_of_which_most_are_unlike_any_row_are_noticed_though_the_rest_covers():
     fake = np.concatenate([OTHERS[:100], OTHERS[100:] * 30])
-    assert coverage_and_density(REAL, fake)[0] > 0.5
+    assert coverage_and_precision(REAL, fake)[0] > 0.5
     assert diagnosed(fake=fake).issues == ["low fidelity"]
 
 
 def test_coverage_of_pictures_is_that_of_their_features():
-    features = {"feature_coverage": 0.0, "feature_density": 0.0, "real_feature_coverage": 0.9}
-    measures = features | {"real_feature_density": 1.0, "sharpness": 0.3}
+    features = {"feature_coverage": 0.0, "feature_precision": 0.0, "real_feature_coverage": 0.9}
+    measures = features | {"real_feature_precision": 0.9, "sharpness": 0.3}
     diagnosis = diagnosed(measures=measures)
     assert diagnosis.issues == ["low fidelity"]
     assert diagnosis.verdict.endswith(" and are 30% as sharp")
-    assert diagnosed(measures=features | {"feature_coverage": 0.5, "feature_density": 0.6, "diversity": 1.0}).healthy
+    assert diagnosed(measures=features | {"feature_coverage": 0.5, "feature_precision": 0.5, "diversity": 1.0}).healthy
 
 
 def test_reconstructions_that_are_all_equal_are_a_collapse():
@@ -217,13 +223,17 @@ def test_columns_of_noise_need_no_reconstruction_but_none_worse_than_the_mean():
 
 
 def test_a_score_that_ranks_synthetic_anomalies_like_the_distance_from_the_mean_is_no_news():
-    def with_accuracies(found, by_mean):
-        return diagnosed(measures={"probe_accuracy": found, "mean_probe_accuracy": by_mean})
+    def with_accuracies(found, by_mean, findable):
+        return diagnosed(
+            measures={"probe_accuracy": found, "mean_probe_accuracy": by_mean, "real_probe_accuracy": findable}
+        )
 
-    assert with_accuracies(0.7, 0.43).healthy
-    assert with_accuracies(0.42, 0.43).issues == ["uninformative scores"]
-    assert with_accuracies(0.6, 0.6).issues == ["uninformative scores"]
-    assert with_accuracies(0.98, 0.97).healthy  # there is no room above
+    assert with_accuracies(0.7, 0.43, 0.8).healthy
+    assert with_accuracies(0.42, 0.43, 0.8).issues == ["uninformative scores"]
+    assert with_accuracies(0.6, 0.6, 0.8).issues == ["uninformative scores"]
+    assert with_accuracies(0.67, 0.64, 0.68).healthy  # most synthetic anomalies are nearly normal, as of zeros of 8x8
+    assert with_accuracies(0.99, 0.97, 1.0).healthy  # there is no room above
+    assert with_accuracies(0.48, 0.4, 0.45).healthy  # neighbours find nothing either
 
 
 def test_a_critic_that_won_and_left_no_lesson_is_called_so():
