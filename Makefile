@@ -2,6 +2,9 @@
 # make test       install into .venv, then format, lint, types, the fast tests and the examples in docstrings
 # make test-slow  the tests that take longer
 # make test-cluster  install Spark and Ray (0.6 GB) too, then their tests; Java 17 is needed
+# make docs       build the site in docs/_build/html without network; warnings and dead links are errors
+# make test-docs  that, then pages in a browser, spelling, and alternative texts
+# make pictures   draw the pictures of the README from the demo and from the records
 # make fuzz       read 100,000 mutated files for up to 30 minutes, and write the page with the figures
 # make chaos      end fits and scorings at random moments, resume them, and count equal results
 # make generate   rewrite what is generated: the index of detectors, their types, the tables in README.md
@@ -13,7 +16,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-cluster fuzz chaos generate clean
+.PHONY: help demo test test-slow test-cluster docs test-docs pictures fuzz chaos generate clean
 
 help:
 	@sed -n 's/^# //p; /^$$/q' Makefile
@@ -25,7 +28,7 @@ test: $(INSTALLED)
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -m "not slow and not cluster" -n 2 --dist worksteal --doctest-modules anogan tests -W ignore::UserWarning
+	$(BIN)/python -m pytest -m "not slow and not cluster and not docs" -n 2 --dist worksteal --doctest-modules anogan tests -W ignore::UserWarning
 
 test-slow: $(INSTALLED)
 	$(BIN)/python -m pytest -m slow -n 2 --timeout 3600
@@ -33,6 +36,16 @@ test-slow: $(INSTALLED)
 test-cluster: $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation --editable ".[spark,ray]"
 	$(BIN)/python -m pytest -m cluster --timeout 600 tests/cluster
+
+docs: $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation --editable ".[docs]"
+	$(BIN)/python -m sphinx --builder html --fail-on-warning --keep-going --quiet docs docs/_build/html
+
+test-docs: docs
+	$(BIN)/python -m pytest -m docs --timeout 600 tests/docs
+
+pictures: demo
+	$(BIN)/python docs/pictures.py anogan-demo
 
 fuzz: $(INSTALLED)
 	PYTHONPATH=tests $(BIN)/python -m fuzz --page tests/fuzz/README.md
@@ -57,5 +70,5 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@touch $@
 
 clean:
-	rm -rf $(VENV) build dist anogan.egg-info anogan-demo .fuzz .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) docs/_build docs/generated build dist anogan.egg-info anogan-demo .fuzz .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

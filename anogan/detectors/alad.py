@@ -80,7 +80,9 @@ def _pair(a: Tensor, b: Tensor) -> Tensor:
 class ALAD(Detector):
     """BiGAN with cycle critics and spectral normalisation; scores in the features of the critic of (x, x') pairs.
 
-    Score: ``|f_xx(x, x) - f_xx(x, G(E(x)))|_1``.
+    Score:
+
+    .. math:: A(x) = |f_{xx}(x, x) - f_{xx}(x, G(E(x)))|_1
 
     Notes
     -----

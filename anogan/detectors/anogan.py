@@ -74,8 +74,11 @@ class AnoGANModule(ReconstructingModule):
 class AnoGAN(Detector):
     """Plain GAN; searches the latent space for each sample and scores what cannot be reconstructed.
 
-    Score: the final loss of the search, ``A = a |x - G(z)|^2 / n + (1 - a) |f(x) - f(G(z))|^2 / n_d``, with f the
-    features of the critic's last hidden layer. On images it is relative to what normal images have whose
+    Score: the final loss of the search,
+
+    .. math:: A(x) = a |x - G(z)|^2 / n + (1 - a) |f(x) - f(G(z))|^2 / n_d,
+
+    with f the features of the critic's last hidden layer. On images it is relative to what normal images have whose
     reconstructions have as much content: ``A / exp(b + c log |G(z) - m|^2)`` with m the mean normal image, and b and
     c >= 0 from a regression on training images. Otherwise images of few strokes or edges would look normal.
 

@@ -166,8 +166,11 @@ def _batches(samples: Samples, most: int) -> Iterator[Tensor]:
 class ConditionalGAN(Detector):
     """GAN given a condition; scores what is unusual in itself or unusual for its condition.
 
-    Score: the larger of two, ``log distance(f(x))`` to the nearest normal rows and ``-log p(c | x) / p(c)`` by the
-    critic's projection. From each its median on normal rows is subtracted, and the difference is divided by the
+    Score: the larger of two, the log distance of f(x) to the nearest normal rows and, by the critic's projection,
+
+    .. math:: -log [ p(c | x) / p(c) ].
+
+    From each its median on normal rows is subtracted, and the difference is divided by the
     distance between this median and the 95th percentile (at least 1). Without a condition the score is the distance.
 
     Notes

@@ -85,7 +85,10 @@ class CycleGAN(Detector):
     """Translates samples into normal ones, learned from an unlabelled set; scores the change needed.
 
     Score: of rows, and of images with ``features="pixels"``,
-    ``0.9 |x - G(x)|_1 / n + 0.1 |f(x) - f(G(x))|^2 / n_f``; G translates to normal, f are the features of the critic of
+
+    .. math:: A(x) = 0.9 |x - G(x)|_1 / n + 0.1 |f(x) - f(G(x))|^2 / n_f.
+
+    G translates to normal, f are the features of the critic of
     normal samples. Of images otherwise: mean of ``|u - G(u)|`` over the 1 % of the patches u (at least 4) that change
     most.
 
@@ -107,7 +110,7 @@ class CycleGAN(Detector):
     ``reconstruct``, because patches of features are no image; ``features="pixels"`` has one.
 
     *Most of an unlabelled set is normal*, and G would learn the identity. Training uses only the least usual 128th of
-    the patches v (by |u|, their Mahalanobis distance), and half of the patches u are the least usual 128th of theirs.
+    the patches v (by length, the Mahalanobis distance), and half of the patches u are the least usual 128th of theirs.
     The two sides then differ in the defects, while rare but normal patches occur in both and must be left unchanged.
     For rows and pixels, `choices` times as many samples are drawn as a batch needs, and those that have the patch with
     the lowest logit of the critic of normal samples are used.
@@ -116,7 +119,7 @@ class CycleGAN(Detector):
     image's, uniform in its logarithm) is replaced by a piece of another image, of changed brightness (CutPaste); in
     vectors up to half of the columns take the values of another row.
 
-    *Deviations from the paper*: the cycle of unlabelled samples, |y - F(G(y))|, is left out, because F cannot know
+    *Deviations from the paper*: the cycle of unlabelled samples, ``|y - F(G(y))|``, is left out, because F cannot know
     which normal sample was an anomaly before, and of what kind, so that with it G leaves everything unchanged;
     generators predict a change that is added to the sample; spectral norm instead of instance norm in the critics; no
     history of generated samples; averaged weights. Among patches also: F takes noise, since a sample can be defective

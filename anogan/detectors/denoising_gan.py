@@ -187,7 +187,11 @@ class DenoisingGANModule(DenoisingModule):
 class DenoisingGAN(Detector):
     """Adversarial denoising: several views of a row, among them a critic's, weighted by synthetic anomalies.
 
-    Score: -log of the weighted harmonic mean of the views' p-values; for images the distance in the critic's features.
+    Score: with p-values p_k of the views and weights w_k that add up to 1,
+
+    .. math:: A(x) = log ∑_k w_k / p_k(x),
+
+    which is -log of their weighted harmonic mean; for images the distance in the critic's features.
 
     Attributes
     ----------
@@ -206,7 +210,7 @@ class DenoisingGAN(Detector):
     in which they do not (its optimum is the gradient of the log density, Vincent 2011). The critic R receives
     x̃ = x + j ε₀ + σ δ and predicts the level of σ (one of 8, the first is zero) and what was added, in units of its
     standard deviation, ε = (x̃ - x) / sqrt(j² + σ²). δ is normal noise or, for half of the rows, the choice of a
-    generator: √d G(x, z) / |G(x, z)|, which is as long as noise. Both optimise one quantity::
+    generator: ``√d G(x, z) / |G(x, z)|``, which is as long as noise. Both optimise one quantity::
 
         min_R max_G  E |R_noise(x̃) - ε|² / d        and R also:  cross entropy of the level, with weight 0.3
 
@@ -243,7 +247,7 @@ class DenoisingGAN(Detector):
     target false-alarm rate holds, and p-values are slightly too large rather than too small.
 
     *Reasons.* ``reconstruct`` is x - σ̂ ε̂: the corruption that R predicts is removed, except for the jitter that every
-    training row has. On images ``explain`` is |σ̂ ε̂|.
+    training row has. On images ``explain`` is ``|σ̂ ε̂|``.
 
     *Privacy.* With ``keep_rows=0`` the model holds no rows, and views that compare a row's columns with those of normal
     rows are left out.

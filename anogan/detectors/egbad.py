@@ -101,7 +101,11 @@ class EGBADModule(BiGANModule):
 class EGBAD(Detector):
     """BiGAN, which trains an encoder with the generator; scores reconstruction and the loss of the joint critic.
 
-    Score: ``alpha |x - G(E(x))|_1 + (1 - alpha) L_D``; L_D is ``-log D(x, E(x))`` or
+    Score:
+
+    .. math:: A(x) = α |x - G(E(x))|_1 + (1 - α) L_D(x).
+
+    L_D is ``-log D(x, E(x))`` or
     ``|f(x, E(x)) - f(G(E(x)), E(x))|_1``.
 
     Notes

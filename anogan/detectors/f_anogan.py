@@ -64,10 +64,13 @@ class FAnoGANModule(ReconstructingModule):
 class FAnoGAN(Detector):
     """WGAN-GP with an encoder trained afterwards; scores reconstruction and critic-feature residuals.
 
-    Score: ``A = |x - G(E(x))|^2 / n + kappa |f(x) - f(G(E(x)))|^2 / n_d``, the loss of ``encoder_training="izi_f"``. On
-    images it is relative to what normal images have whose reconstructions have as much content:
-    ``A / exp(a + b log |G(E(x)) - m|^2)`` with m the mean normal image, and a and b >= 0 from a regression on training
-    images. Otherwise images of few strokes or edges would look normal.
+    Score:
+
+    .. math:: A(x) = |x - G(E(x))|^2 / n + κ |f(x) - f(G(E(x)))|^2 / n_d,
+
+    the loss of ``encoder_training="izi_f"``. On images it is relative to what normal images have whose reconstructions
+    have as much content: ``A / exp(a + b log |G(E(x)) - m|^2)`` with m the mean normal image, and a and b >= 0 from a
+    regression on training images. Otherwise images of few strokes or edges would look normal.
 
     Notes
     -----

@@ -174,7 +174,10 @@ class FeatureGANModule(DenoisingModule):
 class FeatureGAN(Detector):
     """Adversarial denoising of a pretrained network's patches; scores their distance to normal ones at their place.
 
-    Score: mean over the most unusual 1 % of the patches (at least 4) of the distance to the nearest normal patch.
+    Score: mean over the most unusual 1 % of the patches u (at least 4) of the distance to the nearest normal patch of
+    the places around, in the embedding e,
+
+    .. math:: d(u) = min_{v ∈ N(u)} |e(u) - e(v)|.
 
     Notes
     -----
@@ -195,7 +198,7 @@ class FeatureGAN(Detector):
     *Score.* Each patch is compared with the normal ones of its cell and the ring around it (256 of them, a greedy
     k-center coreset), in u concatenated with the 64 leading principal components of R's features, which have a quarter
     of u's weight in squared distances. ``explain`` is the map of these distances at the image's size, and for plain
-    vectors |u|.
+    vectors their length.
 
     *Cost.* Scoring an image takes one pass of the frozen network, and distances to 256 patches for each place. The
     model file holds the whitening and the memory bank: 90 MB for 384x384 pixels. The first 512 training samples (in

@@ -80,7 +80,9 @@ class GANomalyModule(GANModule):
 class GANomaly(Detector):
     """Encoder-decoder-encoder; scores how far the code of the reconstruction is from the code of the sample.
 
-    Score: ``|G_E(x) - E(G(x))|_1``.
+    Score:
+
+    .. math:: A(x) = |G_E(x) - E(G(x))|_1
 
     Notes
     -----

@@ -24,7 +24,11 @@ class MOGAALModule(GAALModule):
 class MOGAAL(Detector):
     """Generators of potential outliers for every level of the critic, so that together they surround the data.
 
-    Score: ``-log D(x)``, which ranks as the paper's ``1 - D(x)`` but does not round to 1 for all distant rows.
+    Score:
+
+    .. math:: A(x) = -log D(x),
+
+    which ranks as the paper's ``1 - D(x)`` but does not round to 1 for all distant rows.
 
     Notes
     -----

@@ -122,7 +122,11 @@ class Pix2PixInpaintingModule(GANModule):
 class Pix2PixInpainting(Detector):
     """U-Net and PatchGAN that fill in erased parts; scores values that the rest of a sample does not predict.
 
-    Score: the mean of ``|x - x̂|`` plus its largest local mean, where every value of x̂ was filled in while it was
+    Score: the mean of the residual plus its largest local mean,
+
+    .. math:: A(x) = mean |x - x̂| + max_W mean_W |x - x̂|,
+
+    where every value of x̂ was filled in while it was
     erased. A local mean is that of a window of an image, or that of the whole row.
 
     Notes

@@ -82,7 +82,11 @@ class SkipGANomalyModule(GANModule):
 class SkipGANomaly(Detector):
     """U-Net autoencoder against a critic; scores reconstruction and critic-feature residuals.
 
-    Score: ``0.9 R(x) + 0.1 L(x)``; R is the mean absolute residual, L the mean squared difference of the critic's
+    Score:
+
+    .. math:: A(x) = 0.9 R(x) + 0.1 L(x).
+
+    R is the mean absolute residual, L the mean squared difference of the critic's
     features.
 
     Notes

@@ -111,7 +111,11 @@ class GAALModule(GANModule):
 class SOGAAL(Detector):
     """A generator of potential outliers near the data, against a critic; scores the critic's loss.
 
-    Score: ``-log D(x)``, which ranks as the paper's ``1 - D(x)`` but does not round to 1 for all distant rows.
+    Score:
+
+    .. math:: A(x) = -log D(x),
+
+    which ranks as the paper's ``1 - D(x)`` but does not round to 1 for all distant rows.
 
     Notes
     -----

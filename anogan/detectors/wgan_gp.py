@@ -45,7 +45,9 @@ class WGANGPModule(GenerativeModule):
 class WGANGP(Detector):
     """Wasserstein GAN with gradient penalty; scores distances in the critic's feature space.
 
-    Score: distance of f(x) to the features of normal rows, by nearest neighbours or Mahalanobis.
+    Score: distance of the critic's features f(x) to those of normal rows N, by nearest neighbours or Mahalanobis,
+
+    .. math:: A(x) = min_{y ∈ N} |f(x) - f(y)|   or   A(x)^2 = (f(x) - m)^T S^{-1} (f(x) - m).
 
     Notes
     -----
