@@ -33,9 +33,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
 ALL_VIEWS = "all views"
 CRITICS = ("distance", "level")
 SIDES = ("low tails", "high tails")
-CRITICS_SHARE = 2 / 3
-SHARPNESS = 15.0  # of the detector's weights
-SHARPNESSES = (0.0, 5.0, 10.0, 20.0)
+SHARPNESS = 10.0  # of the detector's weights
+SHARPNESSES = (0.0, 5.0, 15.0, 20.0)
 PROBED_ROWS = 2048
 
 
@@ -90,8 +89,7 @@ def fused(detector: Any, X: np.ndarray) -> dict[str, np.ndarray]:
         module.fusion.weights = weights
 
     critic = np.isin(views, CRITICS)
-    share = np.where(critic, CRITICS_SHARE, 1 - CRITICS_SHARE)  # of the prior weight, as in the detector
-    prior = available * share / np.where(critic, (available & critic).sum(), (available & ~critic).sum())
+    prior = available / np.where(critic, (available & critic).sum(), (available & ~critic).sum())  # half to each kind
 
     def fuse(
         chosen: np.ndarray, areas: np.ndarray = own_areas, sharpness: float = SHARPNESS, prior: np.ndarray = prior

@@ -28,7 +28,6 @@ LEAST_BANDWIDTH = 0.02  # of rows that are (nearly) all equal
 CALIBRATED_ROWS = 4096  # training rows whose scores turn those of others into p-values, at most
 FOLDS = 4  # parts of the rows, of which one at a time is left out where synthetic anomalies are made
 PROBED_ROWS = 1024  # rows of which synthetic anomalies are made, about
-CRITICS_SHARE = 2 / 3  # of the prior weight, for the critics' views
 FEWEST_PROBED = 8  # rows of which some are made
 CRITIC_VIEWS = {
     "distance": "distance to the nearest normal rows in the critics' features",
@@ -73,8 +72,7 @@ class DenoisingGANModule(DenoisingModule):
         inside = self._learn(known, features)
         rows = known[:CALIBRATED_ROWS]
         of_critics, of_columns = self.fusion.weights.split([len(CRITIC_VIEWS), len(VIEWS)])
-        share = CRITICS_SHARE
-        prior = torch.cat([share * of_critics / of_critics.sum(), (1 - share) * of_columns / of_columns.sum()])
+        prior = torch.cat([of_critics / of_critics.sum(), of_columns / of_columns.sum()])  # half to the critics' views
         self.fusion.fit(self._scores(rows, self._new_to(rows), inside[: len(rows)]), probe_auroc, prior)
 
     def _new_to(self, rows: Tensor) -> Tensor:
@@ -95,8 +93,6 @@ class DenoisingGANModule(DenoisingModule):
 
         Anomalies are made of rows that the views have not learned from, since a distance would otherwise find the very
         row that an anomaly is made of. Small tables take each fold in turn, larger ones as many as are needed.
-        It is halfway between the mean over the kinds of anomalies and the kind that the view separates worst: a view
-        that is blind to one kind is trusted less.
         """
         if len(rows) < FEWEST_PROBED:
             return rows.new_full((len(CRITIC_VIEWS) + len(VIEWS),), 0.5)
@@ -109,9 +105,8 @@ class DenoisingGANModule(DenoisingModule):
             fresh, its_member = rows[new][:PROBED_ROWS], member[new][:PROBED_ROWS]
             made = probes(fresh, self.spec, torch.Generator().manual_seed(part))
             normal = self._scores(fresh, its_member)
-            found.append(torch.stack([separation(normal, self._scores(probe, its_member)) for probe in made]))
-        kinds = torch.stack(found).mean(0)  # (kinds, views)
-        return (kinds.mean(0) + kinds.amin(0)) / 2
+            found += [separation(normal, self._scores(probe, its_member)) for probe in made]
+        return torch.stack(found).mean(0)
 
     @torch.no_grad()
     def after_calibration(self, held_out: Samples) -> None:
@@ -197,8 +192,8 @@ class DenoisingGAN(Detector):
     ----------
     components_ : DataFrame
         One row for each view: ``view``, its name; ``probe_auroc``, how well it separates normal rows from synthetic
-        anomalies, halfway between the mean over their kinds and the kind that it separates worst; ``weight``, its share
-        in the score, zero if it is not computed; ``looks_at``, in words. Images have one view.
+        anomalies; ``weight``, its share in the score, zero if it is not computed; ``looks_at``, in words. Images have
+        one view.
 
     Notes
     -----
@@ -233,12 +228,11 @@ class DenoisingGAN(Detector):
     *Fusion.* The p-value of a view is the share of training rows that score at least as high; none of them counts as
     its own neighbour, and each member of the ensemble trains without a part of them, whose level it predicts (an
     ensemble of one has no such part, and no ``level``).
-    The harmonic mean is dominated by the smallest p-values. Before any evidence R's views have two thirds of the
-    weight, and those of the columns share the rest. This is multiplied by exp(15 a), where a is the view's AUROC on
-    three kinds of synthetic anomalies: mixtures of two rows, one column swapped, some values just beyond their range.
-    It is halfway between the mean of the three and the lowest, so that a view that is blind to one kind is trusted
-    less. The anomalies are made of rows that the views have not learned from. Fixed recipes do so as well as what
-    generators make (benchmarks/results/fusion.md).
+    The harmonic mean is dominated by the smallest p-values. Before any evidence R's views have half of the weight,
+    and those of the columns share the other half. This is multiplied by exp(10 a), a the view's mean AUROC on three
+    kinds of synthetic anomalies: mixtures of two rows, one column swapped, some values just beyond their range. They
+    are made of rows that the views have not learned from. Fixed recipes do so as well as what generators make
+    (benchmarks/results/fusion.md).
 
     *Outliers.* Training rows far from the bulk may be anomalies. Their distances in R's features are bounded from below
     (`outlier_iqr`), and the other views do not learn from them.

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from .feature_distance import LearnedBuffers
 
-SHARPNESS = 15.0  # of the weights
+SHARPNESS = 10.0  # of the weights
 LEAST_WEIGHT = 0.01  # views below it are not computed
 TIE = 1e-5  # scores that differ by less, relative to their size, are equal but for rounding
 TAIL = 0.1  # share of the normal rows whose scores give the unit of the distance beyond them all
@@ -22,7 +22,7 @@ class Fusion(LearnedBuffers):
     mean of their logarithms needs most views to agree. Beyond the highest normal score p falls on, with the inverse of
     the distance, so that far rows have different scores.
 
-    The weight of a view is proportional to its prior weight times exp(15 a), where a is the AUROC with which it
+    The weight of a view is proportional to its prior weight times exp(10 a), where a is the mean AUROC with which it
     separates normal rows from synthetic anomalies. Views that would get less than 1 % get nothing, so that they need
     not be computed.
 

@@ -4,7 +4,6 @@ import torch
 from torch import Tensor
 
 from ..data.spec import SampleSpec
-from .views import FEW_VALUES
 
 SHARES = (0.3, 0.7)  # of one row in a mixture of two
 QUANTILE = 0.01  # a value beyond this one, or one minus it, is unusual
@@ -17,8 +16,7 @@ def probes(rows: Tensor, spec: SampleSpec, generator: torch.Generator) -> list[T
 
     *Between*: a mixture of two rows. *One swapped*: a row with one column of another row. *Beyond*: a row with some
     values just beyond their usual range, at least one. A column that is encoded by several values, such as a category,
-    is swapped as a whole, never mixed and never moved; a column of few values, such as a count, is not mixed either,
-    since what lies between its values would give every mixture away.
+    is swapped as a whole, never mixed and never moved.
 
     Parameters
     ----------
@@ -32,7 +30,6 @@ def probes(rows: Tensor, spec: SampleSpec, generator: torch.Generator) -> list[T
     columns = spec.columns or tuple((j, j + 1) for j in range(d))
     column = torch.tensor([number for number, (start, stop) in enumerate(columns) for _ in range(start, stop)])
     single = torch.bincount(column)[column] == 1  # (d,)
-    mixed = single & torch.tensor([len(values.unique()) > FEW_VALUES for values in rows.cpu().T])
 
     def drawn(*shape: int) -> Tensor:
         return torch.rand(*shape, dtype=torch.float64, generator=generator)
@@ -46,7 +43,7 @@ def probes(rows: Tensor, spec: SampleSpec, generator: torch.Generator) -> list[T
     whole = (drawn(n, len(columns)) < share)[:, column]
     one = column == choice(len(columns))[:, None]
     made = [
-        torch.where(mixed, share * own + (1 - share) * other, torch.where(whole, own, other)),
+        torch.where(single, share * own + (1 - share) * other, torch.where(whole, own, other)),
         torch.where(one, other, own),
     ]
     places = single.nonzero().flatten()

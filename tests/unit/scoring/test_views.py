@@ -182,10 +182,3 @@ def test_synthetic_anomalies_of_few_rows(rows):
 def test_a_table_of_categories_alone_has_no_values_beyond():
     spec = SampleSpec((2,), spans=((0, 2),), columns=((0, 2),))
     assert len(probes(torch.eye(2), spec, torch.Generator().manual_seed(0))) == 2
-
-
-def test_columns_of_few_values_are_not_mixed():
-    rows = torch.from_numpy(np.c_[RNG.normal(size=100), RNG.integers(0, 5, 100)])
-    between, *_ = probes(rows, SampleSpec((2,)), torch.Generator().manual_seed(0))
-    assert torch.isin(between[:, 1], rows[:, 1]).all()
-    assert not torch.isin(between[:, 0], rows[:, 0]).all()
