@@ -8,18 +8,18 @@ import pytest
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = sorted(p for p in DOCS.rglob("*.md") if not {"generated", "_build"} & set(p.relative_to(DOCS).parts))
 EXAMPLES = sorted((DOCS / "gallery").glob("plot_*.py"))
-FENCES = re.compile(r"^(?P<fence>`{3,}|:{3,})(?P<what>.*?)\n(?P<body>.*?)^(?P=fence)$", re.MULTILINE | re.DOTALL)
+BLOCKS = re.compile(r"^(?P<marks>`{3,}|:{3,})(?P<what>.*?)\n(?P<body>.*?)^(?P=marks)$", re.MULTILINE | re.DOTALL)
 
 
-def fences(page: Path) -> list[tuple[str, str]]:
-    """Return the kind and the content of each fenced block of a page."""
-    return [(found["what"].strip(), found["body"]) for found in FENCES.finditer(page.read_text(encoding="utf-8"))]
+def blocks(page: Path) -> list[tuple[str, str]]:
+    """Return the kind and the content of each block in backticks or colons of a page."""
+    return [(found["what"].strip(), found["body"]) for found in BLOCKS.finditer(page.read_text(encoding="utf-8"))]
 
 
 def targets(page: Path) -> list[str]:
     """Return the pages that a page's toctrees lead to, relative to the folder of the sources."""
     found = []
-    for what, body in fences(page):
+    for what, body in blocks(page):
         if what == "{toctree}":
             lines = [line.strip() for line in body.splitlines() if line.strip() and not line.startswith(":")]
             entries = [re.sub(r".*<(.*)>", r"\1", line) for line in lines]
@@ -38,7 +38,7 @@ def test_every_page_is_in_a_table_of_contents():
 def test_every_block_of_code_is_executed_when_the_site_is_built(page):
     """What is only shown cannot be known to run; commands of `make` are run by CI."""
     kinds = {"{toctree}", "{image}", "{include}", "{eval-rst}", "{code-cell}", "{grid}", "{grid-item-card}"}
-    for what, body in fences(page):
+    for what, body in blocks(page):
         if what == "{code-block} shell":
             assert re.findall(r"^make \w+", body, re.MULTILINE), page
         else:
@@ -49,7 +49,7 @@ def test_every_block_of_code_is_executed_when_the_site_is_built(page):
 def test_images_have_alternative_texts_and_links_lead_somewhere(page):
     text = page.read_text(encoding="utf-8")
     assert not re.findall(r"!\[\]", text)
-    assert all(":alt:" in body for what, body in fences(page) if what.startswith("{image}"))
+    assert all(":alt:" in body for what, body in blocks(page) if what.startswith("{image}"))
     links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", text)
     for link in links:
         target = (page.parent / link).resolve()
