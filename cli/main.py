@@ -37,6 +37,7 @@ COMMANDS = {
     "explain": "Show what made the most anomalous rows or pictures anomalous.",
     "sample": "Write synthetic normal rows or pictures.",
     "recalibrate": "Compute the threshold and p-values of a model from other normal data.",
+    "export": "Write a model as an ONNX file, which other programs score with.",
     "inspect": "Show what a model file holds, and whether it still fits new data.",
     "list": "List the detectors.",
 }

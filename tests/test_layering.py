@@ -19,7 +19,7 @@ LAYERS = (
     ("engine",),
     ("scoring",),
     ("explain",),
-    ("persistence", "pyod"),
+    ("persistence", "export", "pyod"),
     ("detectors",),
     ("evaluation", "testing"),
     ("reporting",),

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from ..detectors.lookup import load
 from ..errors import InputError
 from ..reporting.maps import MapWriter
 from ..scoring.calibration import TAILS
@@ -114,7 +113,7 @@ def score_file(
     data : path, pattern or sequence of paths
         See `open_source`.
     model : path
-        A model file.
+        A model file, or an exported one whose name ends in .onnx.
     output : path
         A file ending in .csv, .tsv or .parquet, or "-" for standard output.
     fdr : float, optional
@@ -153,7 +152,7 @@ def score_file(
     with contextlib.ExitStack() as stack:
         if not is_device(output):
             stack.enter_context(locked(output))
-        detector = load(model)
+        detector = opened(model)
         stream = Stream(detector, data, drop, None, chunk_rows, on_error, strict, on_gap, keep=keep, dialect=dialect)
         _check(stream, output, fdr, tail, reasons, maps, map_format, resume=resume)
         writer = None
@@ -195,6 +194,17 @@ def score_file(
         notes=stream.notes(),
         scale=None if writer is None else writer.scale_note(),
     )
+
+
+def opened(model: str) -> Any:
+    """Return the detector of a model file, or that of an ONNX file, which is scored without torch."""
+    if model.lower().endswith(".onnx"):
+        from ..export.onnx_model import OnnxModel
+
+        return OnnxModel(model)
+    from ..detectors.lookup import load
+
+    return load(model)
 
 
 def _check(

@@ -14,8 +14,8 @@ import numpy as np
 import pyarrow as pa
 
 from ..detectors.base import Detector
-from ..detectors.row_scores import ON_GAP
 from ..errors import InputError, RangeWarning
+from ..scoring.row_scores import ON_GAP
 from ..sources.formats import cast_columns
 from ..sources.images import ImageFolder
 from ..sources.labels import closest

@@ -6,11 +6,10 @@ import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import tee
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
-import torch
 
 from ..errors import FormatError, InputError
 from ..sources.notes import Note
@@ -19,9 +18,13 @@ from .columns import CategoryColumn, Column, ColumnNote, column_from_state, lear
 from .columns.dtypes import CATEGORY, OBJECT, dtype_name
 from .columns.ranges import Beyond
 from .preprocessor import Preprocessor
-from .samples import Samples
 from .spec import SampleSpec
 from .state import State, StateReader
+
+if TYPE_CHECKING:
+    import torch
+
+    from .samples import Samples
 
 FOLDER = "folder"
 """The condition of pictures whose class is the name of the folder that they lie in."""
@@ -87,6 +90,8 @@ class ConditionedSamples:
 
     def batches(self, index_batches: Iterable[np.ndarray]) -> Iterator[torch.Tensor]:
         """One (B, C + 1, ...) tensor for each array of indices, in order."""
+        import torch  # imported here, since exported models are scored without it
+
         for_classes, for_samples = tee(index_batches)
         for indices, x in zip(for_classes, self._samples.batches(for_samples), strict=True):
             number = torch.as_tensor(self._classes[indices]).to(x).reshape(-1, *[1] * (x.dim() - 1))
@@ -146,7 +151,7 @@ class ConditionPreprocessor(Preprocessor):
         return list(self.inner.notes_)
 
     @property
-    def _place(self) -> int:
+    def place_(self) -> int:
         """Where the condition stands among the learned columns."""
         return sum(name not in self.inner.ignored_ for name in self.inner.names_[: self.position_])
 
@@ -155,7 +160,7 @@ class ConditionPreprocessor(Preprocessor):
         """The learned columns of a table with the condition among them; other data has no column for the condition."""
         columns: list[Column] = list(self.inner.columns_)
         if self.kind == "table":
-            columns.insert(self._place, self.condition_)
+            columns.insert(self.place_, self.condition_)
         return columns
 
     @property
@@ -163,7 +168,7 @@ class ConditionPreprocessor(Preprocessor):
         """See `Preprocessor.places_`; the number of the class follows the inner sample."""
         places: list[slice] = list(self.inner.places_)
         if self.kind == "table":
-            places.insert(self._place, slice(self.spec_.shape[0], self.spec_.shape[0] + 1))
+            places.insert(self.place_, slice(self.spec_.shape[0], self.spec_.shape[0] + 1))
         return places
 
     def fit(self, X: Any, *, rows: np.ndarray | None = None, sampled: int | None = None) -> Self:
@@ -186,7 +191,7 @@ class ConditionPreprocessor(Preprocessor):
         rest, labels = split_condition(X, self.column)
         self._check_known(labels)
         samples = self.inner.transform(rest, dtype)
-        unseen = samples.unseen if samples.unseen is None else np.insert(samples.unseen, self._place, False, axis=1)
+        unseen = samples.unseen if samples.unseen is None else np.insert(samples.unseen, self.place_, False, axis=1)
         return ConditionedSamples(samples, self.condition_.places(labels), unseen)
 
     @property
@@ -207,7 +212,7 @@ class ConditionPreprocessor(Preprocessor):
 
     @property
     def _value_place(self) -> int:
-        return self._place if self.kind == "table" else len(self.inner.columns_)
+        return self.place_ if self.kind == "table" else len(self.inner.columns_)
 
     def inverse(self, x: np.ndarray) -> Any:
         """(n, C + 1, ...) in model space -> a table with its condition, or a `Conditioned`."""
@@ -218,7 +223,7 @@ class ConditionPreprocessor(Preprocessor):
     def _with_labels(self, rest: Any, labels: pd.Series) -> Any:
         if not isinstance(rest, pd.DataFrame):
             return Conditioned(rest, labels)
-        rest.insert(self._place, self.column, labels)
+        rest.insert(self.place_, self.column, labels)
         return rest
 
     def check_depth(self, pixels: np.ndarray, name: str) -> None:
@@ -234,7 +239,7 @@ class ConditionPreprocessor(Preprocessor):
         """As the inner preprocessor; the error of the condition is 0, since it is given."""
         rest = self.inner.collapse(error[:, :-1])
         if isinstance(rest, pd.DataFrame):
-            rest.insert(self._place, self.column, 0.0)
+            rest.insert(self.place_, self.column, 0.0)
         return rest
 
     def account(self, X: Any) -> Account | None:
@@ -244,7 +249,7 @@ class ConditionPreprocessor(Preprocessor):
         if account is None:
             return None
         if self.kind == "table":
-            account = account.with_column(self._place, str(labels.name))
+            account = account.with_column(self.place_, str(labels.name))
         refused = dict(account.refused)
         name, whys = str(labels.name), {None: missing_value(str(labels.name))}
         for value in self.condition_.unseen(labels):
@@ -259,7 +264,7 @@ class ConditionPreprocessor(Preprocessor):
         """See `Preprocessor.known_codes`; there are none of the condition, which is never unseen."""
         codes: list[np.ndarray] = list(self.inner.known_codes())
         if self.kind == "table":
-            codes.insert(self._place, np.empty((0, 1)))
+            codes.insert(self.place_, np.empty((0, 1)))
         return codes
 
     def count_beyond(self, X: Any) -> dict[str | int, Beyond]:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-import torch
 
 from ..errors import InputError
 from ..sources.camera import frame_pixels
@@ -14,16 +13,20 @@ from ..sources.images import ImageFolder, as_fraction, evenly_spaced
 from ..sources.notes import FileNote
 from ..sources.threads import ordered_map
 from .preprocessor import Preprocessor
-from .samples import FolderSamples, Samples, TensorSamples
 from .scaling import inverse_symlog, symlog
 from .spec import SampleSpec
 from .state import State, StateReader
 from .tiles import TiledSamples
 
+if TYPE_CHECKING:
+    import torch
+
+    from .samples import Samples
+
 _RANGE_SAMPLED = 2000
-_RANGES = {"uint8": 255.0, "uint16": 65535.0}
-_FOLDER = "folder"
-_SOURCES = rf"{_FOLDER}|bool|u?int(8|16|32|64)|float(16|32|64|128)|[<>][iuf](2|4|8)"
+FULL_RANGE = {"uint8": 255.0, "uint16": 65535.0}
+FOLDER = "folder"
+_SOURCES = rf"{FOLDER}|bool|u?int(8|16|32|64)|float(16|32|64|128)|[<>][iuf](2|4|8)"
 _LONGEST_SIDE = 2**20
 _MUCH_REDUCED = 4  # times: more is said
 _HALF_DEPTH = 1 / 8  # share of the range: pictures that use less have fewer bits than their files
@@ -66,7 +69,7 @@ class ImagePreprocessor(Preprocessor):
             self.tile_ = X.tile
             self.notes_ = [] if X.tile else _reduction_notes(X)
             self.shape_ = list(X.shape)
-            self.source_ = _FOLDER
+            self.source_ = FOLDER
             if X.is_wide():
                 chosen = np.arange(len(X)) if rows is None else rows
                 chosen = chosen[evenly_spaced(len(chosen), _RANGE_SAMPLED)]
@@ -79,7 +82,7 @@ class ImagePreprocessor(Preprocessor):
         self.source_ = str(X.dtype)
         if self.source_ != "uint8":
             training = X if rows is None else X[rows]
-            full = _RANGES.get(self.source_, 1.0)
+            full = FULL_RANGE.get(self.source_, 1.0)
             self.low_, self.high_ = float(training.min()) / full, float(training.max()) / full
         return self
 
@@ -92,9 +95,13 @@ class ImagePreprocessor(Preprocessor):
             If an array has another shape, or NaN or infinity; if a folder meets a model fitted on arrays of
             floats, whose unit files do not have.
         """
+        import torch  # imported here, since exported models are scored without it
+
+        from .samples import FolderSamples, TensorSamples
+
         shape = tuple(self.shape_)
         if isinstance(X, ImageFolder):
-            if self.source_ not in (_FOLDER, *_RANGES):
+            if self.source_ not in (FOLDER, *FULL_RANGE):
                 raise InputError(
                     f"The model was fitted on an array of {self.source_}; the value range of files in a "
                     "folder does not compare to it. Give it an array, or fit on an ImageFolder."
@@ -124,7 +131,7 @@ class ImagePreprocessor(Preprocessor):
         self._check_unit(X)
         out = torch.empty(X.shape, dtype=dtype)
         # Arrays are in the unit of the fitted array; a folder's model takes any integer type by its range.
-        full = _RANGES.get(str(X.dtype) if self.source_ == _FOLDER else self.source_, 1.0)
+        full = FULL_RANGE.get(str(X.dtype) if self.source_ == FOLDER else self.source_, 1.0)
         for start in range(0, len(X), 256):  # a few pictures at a time: no float64 copy of everything
             part = X[start : start + 256].astype(np.float64) / full
             out[start : start + 256] = torch.from_numpy(self._to_model(part))
@@ -138,7 +145,11 @@ class ImagePreprocessor(Preprocessor):
         InputError
             If it is no such picture, or the model was fitted on an array of floats or in tiles.
         """
-        if self.source_ not in (_FOLDER, *_RANGES):
+        import torch
+
+        from .samples import TensorSamples
+
+        if self.source_ not in (FOLDER, *FULL_RANGE):
             raise InputError(
                 f"The model was fitted on an array of {self.source_}, whose range a picture does not share. Give such "
                 "an array to anomaly_score, or fit on an ImageFolder or an array of uint8."
@@ -150,13 +161,20 @@ class ImagePreprocessor(Preprocessor):
         self.check_depth(pixels, "The picture")
         return TensorSamples(torch.from_numpy(self._to_model(as_fraction(pixels))).to(dtype)[None])
 
+    def decoded(self, X: Any) -> np.ndarray:
+        """Pictures as an exported graph takes them: (n, H, W, C) integers of a folder, (n, C, H, W) of an array."""
+        if not isinstance(X, ImageFolder):
+            return _checked(X)
+        pixels = np.stack([X.resized(tuple(self.shape_)).decode(i) for i in range(len(X))]).transpose(0, 2, 3, 1)
+        return pixels if pixels.dtype == np.uint8 else np.rint(pixels * 65535).astype(np.uint16)
+
     def inverse(self, x: np.ndarray) -> np.ndarray:
         """(n, C, H, W) in model space -> pixels in the fitted array's dtype and unit; [0, 1] for a folder."""
         fraction = (inverse_symlog(np.asarray(x, dtype=np.float64)) + 1.0) / 2.0 * self._span() + self.low_
-        if self.source_ == _FOLDER:
+        if self.source_ == FOLDER:
             return np.clip(fraction, 0.0, 1.0).astype(np.float32)
         dtype = np.dtype(self.source_)
-        pixels = fraction * _RANGES.get(self.source_, 1.0)
+        pixels = fraction * FULL_RANGE.get(self.source_, 1.0)
         if dtype.kind in "iu":
             bounds = np.iinfo(dtype)
             return np.clip(np.rint(pixels), bounds.min, bounds.max).astype(dtype)
@@ -199,7 +217,7 @@ class ImagePreprocessor(Preprocessor):
         """See `Preprocessor.check_depth`."""
         is_wide = pixels.dtype != np.uint8
         trained_wide = self.source_ == "uint16" or (self.low_, self.high_) != (0.0, 1.0)
-        if is_wide and not trained_wide and self.source_ in (_FOLDER, "uint8") and 1 / 255 < pixels.max() < _HALF_DEPTH:
+        if is_wide and not trained_wide and self.source_ in (FOLDER, "uint8") and 1 / 255 < pixels.max() < _HALF_DEPTH:
             raise InputError(
                 f"{name} uses {pixels.max():.2%} of the range of its numbers, as a camera of 12 bits in files of 16 "
                 "does, and the model was fitted on pictures of 8 bits. Scale it to 8 bits, or fit on such pictures."
@@ -214,12 +232,12 @@ class ImagePreprocessor(Preprocessor):
         """Raise `InputError` if the values of an array are in another unit than those that the model was fitted on."""
         low, high = float(X.min()), float(X.max())
         said = f"X has {X.dtype} values from {low:.4g} to {high:.4g}, and the model was fitted on "
-        if self.source_ == _FOLDER:
+        if self.source_ == FOLDER:
             if X.dtype.kind == "f" and (high > 2 or low < -1):
                 raise InputError(f"{said}files, whose values are 0 to 1. Divide X by its full range, or give uint8.")
-            if X.dtype.kind in "iu" and str(X.dtype) not in _RANGES:
+            if X.dtype.kind in "iu" and str(X.dtype) not in FULL_RANGE:
                 raise InputError(f"{said}files. Give uint8, uint16, or floats from 0 to 1.")
-        elif (full := _RANGES.get(self.source_)) is not None:
+        elif (full := FULL_RANGE.get(self.source_)) is not None:
             if X.dtype.kind == "f" and 0 < high <= 1 and self.high_ * full > 1:
                 raise InputError(f"{said}{self.source_}. Multiply X by {full:g}.")
             if X.dtype.kind in "iu" and high > full:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
-import torch
 from sklearn.base import BaseEstimator
 
 from ..errors import InputError
@@ -17,9 +16,13 @@ from ..sources.notes import Note
 from .account import Account
 from .columns import Column, ColumnNote
 from .columns.ranges import Beyond, RangeCounter
-from .samples import Samples
 from .spec import SampleSpec
 from .state import State
+
+if TYPE_CHECKING:
+    import torch
+
+    from .samples import Samples
 
 
 class Preprocessor(BaseEstimator, ABC):

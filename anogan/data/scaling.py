@@ -31,8 +31,8 @@ FEWEST_VALUES = 3
 
 N_QUANTILES = 1000
 _LARGEST_EXPONENT = 1100  # of two: float64 spans 2**-1074 to 2**1024
-_LARGEST = 1e150  # values beyond this multiple of the training magnitude are clipped to it
-_CONSTANT_TOLERANCE = 2.0**-22  # relative; a constant that was rounded to float32 counts as unchanged
+LARGEST = 1e150  # values beyond this multiple of the training magnitude are clipped to it
+CONSTANT_TOLERANCE = 2.0**-22  # relative; a constant that was rounded to float32 counts as unchanged
 
 
 def symlog(z: np.ndarray) -> np.ndarray:
@@ -155,7 +155,7 @@ class NumericScaler(BaseEstimator):
             return np.where(np.isnan(y), y, 0.0)
         if self.constant_[j]:
             difference = y - self.center_[j]
-            changed = np.abs(difference) > _CONSTANT_TOLERANCE * abs(self.center_[j])
+            changed = np.abs(difference) > CONSTANT_TOLERANCE * abs(self.center_[j])
             return np.where(np.isnan(y), y, CONSTANT_STEP * np.sign(difference) * changed)
         u = (y - self.center_[j]) / self.scale_[j]
         if self.scaling == "standard":
@@ -212,7 +212,7 @@ class NumericScaler(BaseEstimator):
         """Divide by the training magnitude (a power of two, hence exact), so that no arithmetic overflows."""
         with np.errstate(over="ignore"):
             y = np.ldexp(np.asarray(x, dtype=np.float64), -self.exponent_[j])
-        return np.clip(y, -_LARGEST, _LARGEST)
+        return np.clip(y, -LARGEST, LARGEST)
 
     def _rank(self, j: int, v: np.ndarray) -> np.ndarray:
         knots, ranks = self._table(j)

@@ -6,11 +6,10 @@ import difflib
 import math
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
-import torch
 
 from ..errors import FormatError, InputError
 from .account import Account, account_of_table
@@ -19,10 +18,14 @@ from .columns.number import SPREAD
 from .columns.ranges import Beyond, count_beyond, range_notes
 from .columns.series import check_whole_characters
 from .preprocessor import Preprocessor
-from .samples import TensorSamples
 from .scaling import NumericScaler
 from .spec import SampleSpec
 from .state import State, StateReader
+
+if TYPE_CHECKING:
+    import torch
+
+    from .samples import TensorSamples
 
 _NAMES_LISTED = 5
 
@@ -115,7 +118,11 @@ class TablePreprocessor(Preprocessor):
         InputError
             If columns are missing, extra, in another order or of another type, or hold infinities.
         """
-        X = self._checked(X)
+        import torch  # imported here, since exported models are scored without it
+
+        from .samples import TensorSamples
+
+        X = self.checked(X)
         out = torch.zeros((len(X), self.starts_[-1]), dtype=dtype)
         view, unseen = out.numpy(), np.zeros((len(X), len(self.columns_)), dtype=bool)
         for position, column in enumerate(self.columns_):
@@ -131,7 +138,7 @@ class TablePreprocessor(Preprocessor):
 
     def values(self, X: pd.DataFrame) -> np.ndarray:
         """See `Preprocessor.values`."""
-        X = self._checked(X)
+        X = self.checked(X)
         return np.column_stack([column.values(X.iloc[:, j]) for j, column in enumerate(self.columns_)])
 
     def restore(self, values: np.ndarray) -> pd.DataFrame:
@@ -157,11 +164,11 @@ class TablePreprocessor(Preprocessor):
 
     def account(self, X: pd.DataFrame) -> Account:
         """See `Preprocessor.account`."""
-        return account_of_table(self.columns_, self._checked(X))
+        return account_of_table(self.columns_, self.checked(X))
 
     def count_beyond(self, X: pd.DataFrame) -> dict[str | int, Beyond]:
         """See `Preprocessor.count_beyond`."""
-        return count_beyond(self.columns_, self._checked(X))
+        return count_beyond(self.columns_, self.checked(X))
 
     def range_notes(self, counts: Mapping[str | int, Beyond]) -> list[ColumnNote]:
         """See `Preprocessor.range_notes`."""
@@ -238,7 +245,7 @@ class TablePreprocessor(Preprocessor):
     def _codes(self, x: np.ndarray) -> list[np.ndarray]:
         return [x[:, start:stop] for start, stop in zip(self.starts_, self.starts_[1:], strict=False)]
 
-    def _checked(self, X: Any) -> pd.DataFrame:
+    def checked(self, X: Any) -> pd.DataFrame:
         """The learned columns of X, which may have those that fit ignored too."""
         names = [column.name for column in self.columns_]
         if not isinstance(X, pd.DataFrame):

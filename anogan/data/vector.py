@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-import torch
 
 from ..errors import FormatError, InputError
 from .account import Account, account_of_array
 from .columns import Column, NumberColumn
 from .preprocessor import Preprocessor
-from .samples import TensorSamples
 from .scaling import NumericScaler
 from .spec import SampleSpec
 from .state import State, StateReader
+
+if TYPE_CHECKING:
+    import torch
+
+    from .samples import TensorSamples
 
 
 class VectorPreprocessor(Preprocessor):
@@ -59,6 +62,10 @@ class VectorPreprocessor(Preprocessor):
 
     def transform(self, X: Any, dtype: torch.dtype) -> TensorSamples:
         """(n, d) array -> n samples (d,); `InputError` for NaN, infinity or another number of columns."""
+        import torch  # imported here, since exported models are scored without it
+
+        from .samples import TensorSamples
+
         X = _checked(X)
         if X.shape[1] != self.n_features_in_:
             raise InputError(

@@ -18,6 +18,8 @@ from .reconstructing import ReconstructingModule
 class AnoGANModule(ReconstructingModule):
     """A GAN, and the search for the latent that reconstructs a sample best."""
 
+    searches = True
+
     def __init__(
         self,
         backbone: Backbone,

@@ -70,6 +70,8 @@ class Detector(CommonParameters, ModelFileMixin, OutlierMixin, BaseEstimator):
     fitted_on_ : dict
         Number of ``samples``, and how many of them were used for ``training``, ``watched`` for early stopping and used
         for ``calibration``; the ``versions`` of the packages.
+    roles_ : dict
+        The roles of columns that the fit was given, by name.
     n_members_ : int
         Number of networks in the ensemble.
     seed_ : int
@@ -331,7 +333,7 @@ class Detector(CommonParameters, ModelFileMixin, OutlierMixin, BaseEstimator):
         InputError
             X as a whole cannot be used, such as a table without one of the columns.
         """
-        from .row_scores import score_table
+        from ..scoring.row_scores import score_table
 
         return score_table(self, X, on_gap)
 

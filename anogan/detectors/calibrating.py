@@ -1,7 +1,7 @@
 """Thresholds and p-values from the scores of normal rows."""
 
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -11,11 +11,10 @@ from ..data.preprocessor import Preprocessor
 from ..data.samples import Samples
 from ..engine.inference import Inference
 from ..explain.attribution import error_map
-from ..scoring.calibration import Calibration, conformal_threshold, member_scales
+from ..scoring.calibration import Calibration, conformal_threshold, member_scales, rounding
 
 MAPPED_PICTURES = 256  # pictures whose error maps set the threshold of pixels, at most
 PLAIN_PICTURES = 0.9  # share of normal pictures whose maps have no colour
-ROUNDING_STEPS = 64  # in units of the number format's precision
 
 
 class ThresholdParameters(Protocol):
@@ -74,7 +73,7 @@ def with_levels(
     scores = np.sort(scores)
     threshold = _level(scores, parameters)
     # Rounding must not decide about a row that lies exactly at the threshold.
-    threshold += float(rounding(threshold, scores, dtype))
+    threshold += float(rounding(threshold, scores, torch.finfo(dtype).eps))
     map_threshold = map_start = None
     if len(peaks):
         map_threshold = _level(peaks, parameters)
@@ -87,20 +86,6 @@ def with_levels(
         map_start=map_start,
         reference=None,
     )
-
-
-def rounding(values: Any, scores: np.ndarray, dtype: torch.dtype) -> Any:
-    """Return how far a score like each of `values` may differ between batches, whose results are rounded differently.
-
-    Parameters
-    ----------
-    values : float or array
-    scores : (m,)
-        Scores of calibration rows, ascending.
-    dtype : torch.dtype
-        Number format that the scores were computed in.
-    """
-    return ROUNDING_STEPS * torch.finfo(dtype).eps * (np.abs(values) + float(np.ptp(scores)))
 
 
 def map_peaks(inference: Inference, preprocessor: Preprocessor, samples: Samples, baseline: Tensor) -> np.ndarray:

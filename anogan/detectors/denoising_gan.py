@@ -134,7 +134,9 @@ class DenoisingGANModule(DenoisingModule):
         For training rows, ``fold (B,)`` is the member to which the row is new, whose level counts instead of the mean
         over members, and ``own (B,)`` is that of `RowViews`.
         """
-        wanted = (self.fusion.weights > 0).tolist()
+        if not torch.compiler.is_exporting():  # a graph has no numbers before it runs; those of the last call hold
+            self._wanted = (self.fusion.weights > 0).tolist()
+        wanted = self._wanted
         features = self.critic.features(x)
         critics = x.new_zeros(len(CRITIC_VIEWS), x.shape[1])
         if wanted[0]:

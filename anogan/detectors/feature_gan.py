@@ -142,7 +142,7 @@ class FeatureGANModule(DenoisingModule):
     def spread(self, found: ScoredPatches, x: Tensor) -> Tensor:
         """Return the patches' distances at the size of the samples x: ``(K, B, *shape)``."""
         maps = self.patches.spread(found.distances, found.white, found.grid, tuple(x.shape[2:]))
-        if found.shifts.any():
+        if torch.compiler.is_exporting() or found.shifts.any():
             maps = moved(maps, -found.shifts, 0.0)
         return maps.expand_as(x)
 

@@ -24,9 +24,8 @@ from ..layout import check_layout, check_unknown
 from ..nn.backbone import Backbone, backbone_for
 from ..persistence import ModelFile
 from ..schema import quoted, with_nulls, without_nulls
-from ..scoring.calibration import Calibration
+from ..scoring.calibration import Calibration, rounding
 from ..scoring.unseen import with_farthest_known
-from .calibrating import rounding
 from .inputs import Features
 from .manifest import checked_manifest
 from .row_sampler import RowSampler, rows_from_tensors, rows_layout
@@ -106,6 +105,11 @@ class FittedState:
         """The seed of the fit."""
         return int(self.parameters["random_state"])
 
+    @property
+    def roles(self) -> dict[str, str]:
+        """The roles of columns that the fit was given."""
+        return self.parameters.get("columns") or {}
+
     @cached_property
     def inference(self) -> Inference:
         """The module, to be evaluated in batches."""
@@ -134,19 +138,22 @@ class FittedState:
         if samples.unseen is None:
             return scores
         # Known values may have been scored in another batch.
-        return scores + samples.unseen.sum(1) * rounding(scores, self.calibration.scores, self.inference.weight.dtype)
+        return scores + samples.unseen.sum(1) * rounding(scores, self.calibration.scores, self.inference.eps)
 
     def as_scored(self, samples: Samples) -> Samples:
         """Return the samples with the known value in place of each unseen one that gives the highest score."""
         if samples.unseen is None or not samples.unseen.any():
             return samples
         preprocessor = self.preprocessor
-        known = [torch.from_numpy(codes) for codes in preprocessor.known_codes()]
-        x = samples.batch(np.arange(len(samples)))
+        x = samples.batch(np.arange(len(samples))).numpy()
         x = with_farthest_known(
-            lambda rows: self._combined(TensorSamples(rows)), x, samples.unseen, preprocessor.places_, known
+            lambda rows: self._combined(TensorSamples(torch.from_numpy(rows))),
+            x,
+            samples.unseen,
+            preprocessor.places_,
+            preprocessor.known_codes(),
         )
-        return TensorSamples(x)
+        return TensorSamples(torch.from_numpy(x))
 
     def _combined(self, samples: Samples) -> np.ndarray:
         scores = self.calibration.combine(self.inference.score(samples))
@@ -294,6 +301,7 @@ class FittedAttributes:
     diagnosis_ = FittedAttribute(lambda state: state.diagnosis)
     attempts_ = FittedAttribute(lambda state: state.attempts)
     history_ = FittedAttribute(lambda state: state.history)
+    roles_ = FittedAttribute(lambda state: state.roles)
     fitted_on_ = FittedAttribute(lambda state: state.fitted_on)
     n_members_ = FittedAttribute(lambda state: state.network.members)
     seed_ = FittedAttribute(lambda state: state.seed)

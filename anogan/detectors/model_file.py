@@ -34,6 +34,31 @@ class ModelFileMixin(FittedAttributes, BaseEstimator):
         file = self.fitted_state.to_file()
         write_model(path, replace(file, manifest={"detector": self.name} | file.manifest))
 
+    def to_onnx(self, path: str | os.PathLike[str], *, with_map: bool = True) -> None:
+        """Write an ONNX file that scores with everything inside; `anogan.OnnxModel` and any ONNX runtime run it.
+
+        The graph leads from the user's rows or pictures to ``score``, ``p_value``, ``flag`` and, of pictures, ``map``:
+        preprocessing, all members, memory bank and calibration are part of it. The metadata "anogan.schema" says what
+        the inputs are. Rows come as float64 ``(n, d)``: a number as it is, NaN for a missing one, a date as seconds
+        since 1970, a category as its place in the schema's list. The score of a row with an unseen value is NaN.
+        Pictures come as uint8 ``(n, h, w, C)`` of any size if the detector was fitted on a folder.
+
+        Parameters
+        ----------
+        path : path
+            The file appears completely or not at all.
+        with_map : bool
+            Whether pictures get a map, where one pass of the networks gives one.
+
+        Raises
+        ------
+        InputError
+            The score takes a search in the latent space, or a package is missing.
+        """
+        from ..export.onnx_file import write_onnx
+
+        write_onnx(path, self.name, self.fitted_state, with_map=with_map)
+
     def __getstate__(self) -> dict[str, Any]:
         # torch does not pickle modules with parametrised weights (spectral norm), so the contents of a file stand in.
         state = dict(super().__getstate__())

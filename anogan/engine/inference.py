@@ -58,6 +58,11 @@ class Inference:
         """A weight of the module, which has its device and its type."""
         return next(self.module.parameters())
 
+    @property
+    def eps(self) -> float:
+        """The precision of the module's numbers."""
+        return torch.finfo(self.weight.dtype).eps
+
     def expand(self, batch: Tensor) -> Tensor:
         """Return ``(B, *shape)`` as ``(K, B, *shape)`` on the module's device."""
         return batch.to(self.weight.device).expand(self.members, *batch.shape)

@@ -105,6 +105,8 @@ class GANModule(nn.Module, ABC):
 
     folds: int = 0
     """If not 0, member k trains without the rows k, k + folds, k + 2 folds, ...; see `engine.folds`."""
+    searches: ClassVar[bool] = False
+    """Whether `score` searches the latent space by gradient steps, so that it needs more than one pass."""
 
     conditioned: bool = False
     """Whether the last entry of x along axis 2 is the condition, which is given rather than scored."""

@@ -50,6 +50,8 @@ class FeatureMaps(PatchFeatures):
         return torch.cat([maps.mean((2, 3)) for maps in self._parts(x)])
 
     def _parts(self, x: Tensor) -> Iterator[Tensor]:
+        if torch.compiler.is_exporting():  # a graph takes batches of any length, so they cannot be split here
+            return iter([self._of(x)])
         at_once = IMAGES_AT_ONCE_ON_CPU if x.device.type == "cpu" else IMAGES_AT_ONCE
         return (self._of(part) for part in x.split(at_once))
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -9,6 +10,8 @@ from .tail import FittedTail
 
 TAILS = ("empirical", "fitted")
 """How p-values of scores above most calibration scores are computed: by counting, or by a `FittedTail`."""
+
+ROUNDING_STEPS = 64  # in units of the number format's precision
 
 
 @dataclass(frozen=True)
@@ -151,3 +154,17 @@ def conformal_threshold(scores: np.ndarray, target_fpr: float) -> float:
     m = len(scores)
     rank = int(np.ceil((1 - target_fpr) * (m + 1)))
     return float(np.sort(scores)[min(rank, m) - 1])
+
+
+def rounding(values: Any, scores: np.ndarray, eps: float) -> Any:
+    """Return how far a score like each of `values` may differ between batches, whose results are rounded differently.
+
+    Parameters
+    ----------
+    values : float or array
+    scores : (m,)
+        Scores of calibration rows, ascending.
+    eps : float
+        Precision of the number format that the scores were computed in.
+    """
+    return ROUNDING_STEPS * eps * (np.abs(values) + float(np.ptp(scores)))

@@ -23,7 +23,9 @@ def nearest_distances(rows: Tensor, memory_bank: Tensor, neighbours: int, least:
     """
 
     def of(part: Tensor) -> Tensor:
-        distances = torch.cdist(part, bank)[..., : memory_bank.shape[-2]]
+        # By default cdist takes another way for few rows, which a graph cannot.
+        mode = f"use_mm_for_euclid_dist{'' if torch.compiler.is_exporting() else '_if_necessary'}"
+        distances = torch.cdist(part, bank, compute_mode=mode)[..., : memory_bank.shape[-2]]
         if least is not None:
             distances = distances.maximum(least)
         return least_values(distances, neighbours)
@@ -31,6 +33,8 @@ def nearest_distances(rows: Tensor, memory_bank: Tensor, neighbours: int, least:
     # The product behind the distances has a width that does not round rows by their place; see `product`.
     missing = -memory_bank.shape[-2] % COLUMNS_PER_BLOCK
     bank = torch.cat([memory_bank, memory_bank[..., :1, :].expand(*memory_bank.shape[:-2], missing, -1)], dim=-2)
+    if torch.compiler.is_exporting():  # a graph takes batches of any length, so they cannot be split here
+        return of(rows)
     return torch.cat([of(part) for part in rows.split(ROWS_AT_ONCE, dim=-2)], dim=-2)
 
 

@@ -46,7 +46,8 @@ class Framed(NamedTuple):
     @classmethod
     def whole(cls, x: Tensor) -> "Framed":
         """Return samples of any shape as they are."""
-        return cls(x, x.new_ones(len(x), 1, 1, 1), torch.zeros(len(x), 2, dtype=torch.int64, device=x.device))
+        samples = x.shape[0]
+        return cls(x, x.new_ones(samples, 1, 1, 1), torch.zeros(samples, 2, dtype=torch.int64, device=x.device))
 
     def patches_inside(self, grid: tuple[int, int]) -> Tensor:
         """Return which patches of a grid (h, w), with the patches around them, are inside: bool ``(B, h * w)``.
@@ -56,7 +57,7 @@ class Framed(NamedTuple):
         share = adaptive_avg_pool2d(self.inside, grid)
         eroded = (-max_pool2d(-share, 3, stride=1, padding=1)).flatten(1) > 0.99
         mostly = share.flatten(1) >= share.flatten(1).amax(1, keepdim=True).clamp(max=0.5)
-        return torch.where(eroded.any(1, keepdim=True), eroded, mostly)
+        return eroded | (mostly & ~eroded.any(1, keepdim=True))
 
 
 class Framing(nn.Module):
@@ -91,7 +92,7 @@ class Framing(nn.Module):
         inside = (~x.isnan().any(1, keepdim=True)).to(x.dtype)
         x = x.nan_to_num(0.0)
         shifts = self.alignment.shifts(x)
-        if shifts.any():
+        if torch.compiler.is_exporting() or shifts.any():
             x, inside = moved(x, shifts), moved(inside, shifts, 0.0)
         return Framed(x, inside, shifts)
 
@@ -129,8 +130,10 @@ class Light(LearnedBuffers):
         quantiles = brightness_quantiles(x)
         follows = (quantiles > UNSATURATED[0]) & (quantiles < UNSATURATED[1])
         gains = quantiles.clamp(self.least, self.greatest) / quantiles.clamp_min(UNSATURATED[0])
-        gains = torch.where(follows, gains, torch.nan).nanmedian(1).values.nan_to_num(1.0)
-        gains = gains.clamp(1 / GREATEST_GAIN, GREATEST_GAIN).view(-1, 1, 1, 1)
+        ordered = gains.masked_fill(~follows, torch.inf).sort(dim=1).values
+        count = follows.sum(1, keepdim=True)
+        median = ordered.gather(1, (count - 1).clamp_min(0) // 2)  # the lower one of an even number
+        gains = torch.where(count > 0, median, 1.0).clamp(1 / GREATEST_GAIN, GREATEST_GAIN).view(-1, 1, 1, 1)
         return torch.where(gains == 1, x, (x + 1) * gains - 1)
 
 
@@ -169,11 +172,14 @@ class Alignment(LearnedBuffers):
     def shifts(self, x: Tensor) -> Tensor:
         """Return by how many pixels each picture of ``(B, C, H, W)`` lies below and right: int64 ``(B, 2)``."""
         if not self.template.numel():
-            return torch.zeros(len(x), 2, dtype=torch.int64, device=x.device)
-        cross = torch.fft.fft2(grey(x, SIDE)) * torch.fft.fft2(self.template).conj()
-        cross = cross / cross.abs().clamp_min(torch.finfo(x.dtype).tiny)
+            return torch.zeros(x.shape[0], 2, dtype=torch.int64, device=x.device)
+        # Real numbers throughout, since a graph has no complex ones.
+        picture, template = fourier(grey(x, SIDE)), fourier(self.template)
+        real = picture[0] * template[0] + picture[1] * template[1]  # of the product with the conjugate
+        imaginary = picture[1] * template[0] - picture[0] * template[1]
+        size = (real.square() + imaginary.square()).sqrt().clamp_min(torch.finfo(x.dtype).tiny)
         offsets, waves = zip(*(_searched(side, x) for side in self.template.shape), strict=True)
-        correlation = (waves[0] @ cross @ waves[1].mT).real
+        correlation = transformed(real / size, *waves)[0] - transformed(imaginary / size, *waves)[1]
         peak = correlation.flatten(1).argmax(1)
         found = torch.stack([offsets[0][peak // len(offsets[1])], offsets[1][peak % len(offsets[1])]], dim=1)
         shares = found / found.new_tensor(self.template.shape)
@@ -198,17 +204,16 @@ def moved(x: Tensor, shifts: Tensor, beyond: float | None = None) -> Tensor:
 
     What comes in from beyond the border is ``beyond``, or what lies inside, mirrored.
     """
-    result = []
-    for picture, shift in zip(x, shifts, strict=True):
-        for axis, by in zip((-2, -1), shift, strict=True):
-            side = picture.shape[axis]
-            place = torch.arange(side, device=x.device) + by
-            mirrored = torch.where(place < 0, -1 - place, torch.where(place < side, place, 2 * side - 1 - place))
-            picture = picture.index_select(axis, mirrored.clamp(0, side - 1))
-            if beyond is not None:
-                picture = picture.transpose(axis, -1).masked_fill(place != mirrored, beyond).transpose(axis, -1)
-        result.append(picture)
-    return torch.stack(result)
+    for axis in (-2, -1):
+        side = x.shape[axis]
+        place = torch.arange(side, device=x.device) + shifts[:, axis, None]  # (B, side)
+        mirrored = torch.where(place < 0, -1 - place, torch.where(place < side, place, 2 * side - 1 - place))
+        inside = place == mirrored
+        chosen, inside = (each[:, None, :, None] if axis == -2 else each[:, None, None] for each in (mirrored, inside))
+        x = x.gather(axis, chosen.clamp(0, side - 1).expand_as(x))
+        if beyond is not None:
+            x = x.masked_fill(~inside, beyond)
+    return x
 
 
 def grey(x: Tensor, side: int) -> Tensor:
@@ -222,13 +227,42 @@ def brightness_quantiles(x: Tensor) -> Tensor:
     """Return the `QUANTILES` of the brightness, from 0 to 1, of pictures in [-1, 1] with NaN: ``(B, q)``."""
     step = max(1, round((x[0].numel() / PIXELS) ** 0.5))
     brightness = (x[..., ::step, ::step].flatten(1) + 1) / 2
-    return torch.nanquantile(brightness, brightness.new_tensor(QUANTILES), dim=1).mT
+    missing = brightness.isnan()
+    ordered = brightness.masked_fill(missing, torch.inf).sort(dim=1).values  # a graph has no quantiles
+    last = (~missing).sum(1, keepdim=True) - 1
+    rank = (brightness.new_tensor(QUANTILES) * last).clamp_min(0)
+    below, above = (ordered.gather(1, place.long()) for place in (rank.floor(), rank.ceil()))
+    return torch.where(last < 0, torch.nan, torch.lerp(below, above, rank - rank.floor()))
 
 
-def _searched(side: int, like: Tensor) -> tuple[Tensor, Tensor]:
+Waves = tuple[Tensor, Tensor]
+"""Cosines and sines."""
+
+
+def fourier(x: Tensor) -> Waves:
+    """Return the discrete Fourier transform of ``(..., h, w)``: its real and its imaginary part."""
+    waves = []
+    for side in x.shape[-2:]:
+        steps = torch.arange(side, device=x.device)
+        angles = (steps[:, None] * steps % side).to(x) * (2 * math.pi / side)
+        waves.append((angles.cos(), -angles.sin()))
+    return transformed(x, *waves)
+
+
+def transformed(x: Tensor, rows: Waves, columns: Waves) -> Waves:
+    """Return real and imaginary part of R x C', with complex matrices R and C: ``(..., h, w)`` -> ``(..., a, b)``."""
+    real, imaginary = (wave @ x for wave in rows)
+    return (
+        real @ columns[0].mT - imaginary @ columns[1].mT,
+        real @ columns[1].mT + imaginary @ columns[0].mT,
+    )
+
+
+def _searched(side: int, like: Tensor) -> tuple[Tensor, Waves]:
     """Return the searched shifts along a side of reduced pixels, and the weighted waves that they correspond to."""
     steps = math.floor(FARTHEST * side * STEPS)
     offsets = torch.arange(-steps, steps + 1, device=like.device, dtype=like.dtype) / STEPS
     frequencies = torch.fft.fftfreq(side, device=like.device, dtype=like.dtype)
-    weights = torch.exp(-((frequencies / SMOOTH) ** 2)).expand(len(offsets), -1)
-    return offsets, torch.polar(weights.contiguous(), 2 * math.pi * offsets[:, None] * frequencies)
+    weights = torch.exp(-((frequencies / SMOOTH) ** 2))
+    angles = 2 * math.pi * offsets[:, None] * frequencies
+    return offsets, (weights * angles.cos(), weights * angles.sin())

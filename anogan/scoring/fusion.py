@@ -5,6 +5,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from .counting import count_in_rows
 from .feature_distance import LearnedBuffers
 
 SHARPNESS = 10.0  # of the weights
@@ -85,7 +86,7 @@ class Fusion(LearnedBuffers):
 
     def _less(self, scores: Tensor) -> Tensor:
         """Count the normal rows that score less: ``(views, B)`` -> int64, same."""
-        return torch.searchsorted(self.normal, scores.contiguous(), side="left")
+        return count_in_rows(self.normal, scores, strictly=True)
 
 
 def separation(normal: Tensor, anomalous: Tensor) -> Tensor:

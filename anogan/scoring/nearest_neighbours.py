@@ -115,15 +115,21 @@ class NearestNeighbourScorer(LearnedBuffers):
 
         A row does not count as its own neighbour: a nearest row that is no farther than the softening is skipped.
         """
-        most = min(int(self.neighbours[-1]) + 1, len(self.memory_bank))
+        if not torch.compiler.is_exporting():  # a graph has no numbers before it runs; those of the last call hold
+            self._most = min(int(self.neighbours[-1]) + 1, len(self.memory_bank))
+        most = self._most
         nearest = self._nearest(self.embed(features), most)
         itself = (nearest[:, :1] <= self.softening[0]).long()
         return self._mean(nearest.gather(1, (self.neighbours - 1 + itself).clamp(max=most - 1))).unsqueeze(0)
 
     def _nearest(self, rows: Tensor, k: int) -> Tensor:
         """Return the distances to the k nearest rows: ``(B, q)`` -> ``(B, k)``, ascending."""
-        if self._search is None or self._search.rows is not self.memory_bank or self._search.least is not self.least:
+        search = self._search
+        if not torch.compiler.is_exporting() and (
+            search is None or search.rows is not self.memory_bank or search.least is not self.least
+        ):
             self._search = NearestRows(self.memory_bank, self.least)
+        assert self._search is not None
         return self._search(rows, k)
 
     def _mean(self, nearest: Tensor) -> Tensor:

@@ -32,6 +32,15 @@ def cells(grid: Grid, margin: int = 0) -> Tensor:
     return (rows[:, None, :, None] * width + columns[None, :, None, :]).flatten(2).flatten(0, 1)
 
 
+def by_place(values: Tensor, grid: Grid) -> Tensor:
+    """Put values of the places in `cells` in the order of places: ``(cells, B * 9, ...)`` -> ``(B, h * w, ...)``."""
+    places = cells(grid)
+    position = torch.empty(grid[0] * grid[1], dtype=torch.int64)
+    position[places.flatten()] = torch.arange(places.numel())
+    each = values.unflatten(1, (-1, places.shape[1])).transpose(0, 1).flatten(1, 2)
+    return each[:, position.to(values.device)]
+
+
 class LocalWhitening(LearnedBuffers):
     """Whitened patches: zero mean at each place, unit covariance in each cell.
 
@@ -72,9 +81,7 @@ class LocalWhitening(LearnedBuffers):
         standard = (patches - self.location) / self.scale - self.mean
         places = cells(grid).to(patches.device)
         white = standard[:, places].transpose(0, 1).flatten(1, 2) @ self.whitening  # (cells, B * 9, F)
-        result = torch.empty_like(standard)
-        result[:, places] = white.unflatten(1, (len(patches), -1)).transpose(0, 1)
-        return result
+        return by_place(white, grid)
 
 
 class PatchMemoryBank(LearnedBuffers):
@@ -114,10 +121,7 @@ class PatchMemoryBank(LearnedBuffers):
         nearest = nearest_distances(here, self.memory_bank, most)
         itself = (nearest[..., :1] <= self.tolerance).long()
         first, second = (nearest.gather(-1, (itself + rank).clamp(max=most - 1))[..., 0] for rank in (0, 1))
-        distances = first + TIE * second
-        result = patches.new_empty(patches.shape[:2])
-        result[:, places] = distances.unflatten(1, (len(patches), -1)).transpose(0, 1)
-        return result
+        return by_place(first + TIE * second, grid)
 
 
 def k_center_greedy(rows: Tensor, size: int) -> Tensor:

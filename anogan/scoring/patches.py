@@ -86,7 +86,7 @@ def most_unusual(distances: Tensor, inside: Tensor | None = None) -> Tensor:
     Only the patches that are ``inside (B, h * w)``, bool, count; the default is all.
     """
     patches = distances.shape[1]
-    if inside is None or inside.all():
+    if inside is None or (not torch.compiler.is_exporting() and inside.all()):  # a graph takes one way for all samples
         return distances.topk(min(max(LEAST_TOP, round(TOP_SHARE * patches)), patches)).values.mean(-1)
     counts = inside.sum(1)
     top = (TOP_SHARE * counts).round().clamp(min=LEAST_TOP).minimum(counts)

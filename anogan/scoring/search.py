@@ -48,6 +48,10 @@ class NearestRows:
         ``(B, q)`` -> ``(B,)``. Among fewer than k others it is the distance to the farthest.
         """
         most = len(self.rows)
+        if torch.compiler.is_exporting():  # a graph takes one way for all rows
+            nearest = self(x, min(k + 1, most))
+            itself = (nearest[:, :1] <= same).long()
+            return nearest.gather(1, (k - 1 + itself).clamp(max=nearest.shape[1] - 1))[:, 0]
         distances = self(x, min(k, most))
         itself = (distances[:, 0] <= same).nonzero().flatten()
         result = distances[:, -1]
@@ -69,6 +73,9 @@ class _Part:
 
     def search(self, x: Tensor, k: int) -> Tensor:
         """Return the positions of the nearest rows: ``(B, q)`` -> int64 ``(B, k)``."""
+        if torch.compiler.is_exporting():
+            rows = (self.rows - self.centre).float()
+            return (rows.square().sum(1) - 2 * x @ rows.mT).topk(k, dim=1, largest=False).indices
         if x.device.type != "cpu":
             rows = (self.rows - self.centre).float()
             at_once = max(VALUES_AT_ONCE // len(rows), 1)

@@ -4,21 +4,19 @@ import itertools
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
-import torch
-from torch import Tensor
 
 COMBINATIONS = 1024
 """Combinations of known values of several columns that are tried for a row at once, at most."""
 ROUNDS = 2  # where the columns of a row have more combinations than that
 _ROWS_AT_ONCE = 2**15
 
-Score = Callable[[Tensor], np.ndarray]
+Score = Callable[[np.ndarray], np.ndarray]
 """Returns the score of each row: ``(n, D)`` -> float64 ``(n,)``."""
 
 
 def with_farthest_known(
-    score: Score, x: Tensor, unseen: np.ndarray, places: Sequence[slice], known: Sequence[Tensor]
-) -> Tensor:
+    score: Score, x: np.ndarray, unseen: np.ndarray, places: Sequence[slice], known: Sequence[np.ndarray]
+) -> np.ndarray:
     """Replace each unseen value by the known value, or keep its own code, so that its row scores highest.
 
     All combinations are tried where there are at most `COMBINATIONS` of them. Otherwise the columns are taken in groups
@@ -34,7 +32,7 @@ def with_farthest_known(
         The unseen values.
     places : sequence of d slices
         Where the code of each column lies.
-    known : sequence of d tensors (k, width)
+    known : sequence of d arrays (k, width)
         The codes of the known values of each column.
 
     Returns
@@ -42,20 +40,20 @@ def with_farthest_known(
     (n, D)
         A copy; rows without unseen values are equal to those in `x`.
     """
-    x, affected = x.clone(), np.flatnonzero(unseen.any(1))
+    x, affected = x.copy(), np.flatnonzero(unseen.any(1))
     patterns, which = np.unique(unseen[affected], axis=0, return_inverse=True)
     for number, pattern in enumerate(patterns):
         columns = np.flatnonzero(pattern).tolist()
-        members = torch.from_numpy(affected[which == number])
-        rows, back = torch.unique(x[members], dim=0, return_inverse=True)
+        members = affected[which == number]
+        rows, back = np.unique(x[members], axis=0, return_inverse=True)
         # The code of an unseen value is the same in all rows.
-        choices = {c: torch.cat([rows[:1, places[c]], known[c].to(rows)]) for c in columns}
+        choices = {c: np.concatenate([rows[:1, places[c]], known[c]]) for c in columns}
         groups = list(_groups(columns, [len(choices[c]) for c in columns]))
         for group in groups * (ROUNDS if len(groups) > 1 else 1):
             options = list(itertools.product(*(choices[c] for c in group)))
-            codes = [torch.stack(of_column) for of_column in zip(*options, strict=True)]
+            codes = [np.stack(of_column) for of_column in zip(*options, strict=True)]
             rows = _best(score, rows, [places[c] for c in group], codes)
-        x[members] = rows[back]
+        x[members] = rows[back.ravel()]  # NumPy 2.0 gives an inverse of two axes
     return x
 
 
@@ -72,7 +70,7 @@ def _groups(columns: list[int], sizes: list[int]) -> Iterator[list[int]]:
     yield group
 
 
-def _best(score: Score, rows: Tensor, places: list[slice], options: list[Tensor]) -> Tensor:
+def _best(score: Score, rows: np.ndarray, places: list[slice], options: list[np.ndarray]) -> np.ndarray:
     """Return each row with the combination that gives the highest score.
 
     Parameters
@@ -84,14 +82,14 @@ def _best(score: Score, rows: Tensor, places: list[slice], options: list[Tensor]
     options : list of (o, width)
         The code of each column in each combination.
     """
-    best = rows.clone()
+    best = rows.copy()
     tried = len(options[0])
     step = max(_ROWS_AT_ONCE // tried, 1)
     for first in range(0, len(rows), step):
         part = rows[first : first + step]
-        versions = part[:, None].repeat(1, tried, 1)  # (b, o, D)
+        versions = part[:, None].repeat(tried, axis=1)  # (b, o, D)
         for place, codes in zip(places, options, strict=True):
             versions[:, :, place] = codes
-        chosen = score(versions.flatten(0, 1)).reshape(len(part), tried).argmax(1)
-        best[first : first + step] = versions[torch.arange(len(part)), torch.from_numpy(chosen)]
+        chosen = score(versions.reshape(-1, rows.shape[1])).reshape(len(part), tried).argmax(1)
+        best[first : first + step] = versions[np.arange(len(part)), chosen]
     return best

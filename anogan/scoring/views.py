@@ -1,5 +1,6 @@
 """Views of a table's rows that need no network: distances to normal rows on several scales, and tail probabilities."""
 
+from functools import lru_cache
 from typing import ClassVar
 
 import torch
@@ -7,6 +8,7 @@ from torch import Tensor
 
 from ..data.spec import SampleSpec
 from ..nn.layers import product
+from .counting import count_in_rows
 from .feature_distance import LearnedBuffers
 from .principal import LARGEST_COVARIANCE
 from .search import NearestRows
@@ -119,7 +121,7 @@ class RowViews(LearnedBuffers):
 
         ``own (B,)`` tells the rows from which `fit` learned; tails compare each with the others alone.
         """
-        scores = x.new_zeros(len(VIEWS), len(x))
+        scores = x.new_zeros(len(VIEWS), x.shape[0])
         below, at_most = self._counts(x)
         for number, name in enumerate(DISTANCES):
             if not wanted[number]:
@@ -140,10 +142,11 @@ class RowViews(LearnedBuffers):
 
     def _counts(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Count the ranked values below each value, and those that are at most as large: ``(B, d)`` -> ``(d, B)``."""
-        if self._ends is None or self._ends[0] is not self.ordered:
+        if not torch.compiler.is_exporting() and (self._ends is None or self._ends[0] is not self.ordered):
             self._ends = self.ordered, torch.searchsorted(self.ordered, self.ordered, side="right")
+        assert self._ends is not None
         columns = x.T.contiguous()
-        below = torch.searchsorted(self.ordered, columns, side="left")
+        below = count_in_rows(self.ordered, columns, strictly=True)
         found = below.clamp_max(self.ordered.shape[1] - 1)
         at_most = torch.where(self.ordered.gather(1, found) == columns, self._ends[1].gather(1, found), below)
         return below.to(x), at_most.to(x)
@@ -151,7 +154,7 @@ class RowViews(LearnedBuffers):
     def _ranks(self, x: Tensor, below: Tensor, at_most: Tensor) -> Tensor:
         """Map each column to normal scores: ``(B, d)`` -> same. Equal values share the middle of their ranks."""
         n = self.ordered.shape[1]
-        middle = torch.special.ndtri(((below + at_most) / 2).clamp(0.5, n - 0.5) / n)
+        middle = _normal_scores(n, x.dtype, x.device)[(below + at_most).long()]
         beyond = (x.T - self.ordered[:, -1:]).clamp_min(0) - (self.ordered[:, :1] - x.T).clamp_min(0)
         return (middle + beyond).T
 
@@ -177,7 +180,7 @@ class RowViews(LearnedBuffers):
     def _distance(self, name: str, x: Tensor) -> Tensor:
         """Return a view's distance, given rows in its space: ``(B, q)`` -> ``(B,)``."""
         own, searches = self._searches.get(name, (None, []))
-        if own is not self.rows:
+        if own is not self.rows and not torch.compiler.is_exporting():  # a graph keeps the searches of the last call
             searches = [NearestRows(part) for part in self._compared(name)]
             self._searches[name] = self.rows, searches
         k = max(round(len(searches[0].rows) / self.ordered.shape[1] ** 0.5), 3) if name == "coarse ranks" else 1
@@ -192,6 +195,13 @@ class RowViews(LearnedBuffers):
         rows = self._space(name, self.rows)
         parts = PARTS if name == "whitened ranks" and len(rows) > PARTS else 1
         return [rows[part::parts] for part in range(parts)]
+
+
+@lru_cache(maxsize=4)
+def _normal_scores(n: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Return the normal scores of the ranks 0, 1/2, 1, ..., n among n values: ``(2 n + 1,)``."""
+    ranks = torch.arange(2 * n + 1, dtype=dtype, device=device) / 2
+    return torch.special.ndtri(ranks.clamp(0.5, n - 0.5) / n)
 
 
 def _blurred(ordered: Tensor) -> Tensor:

@@ -295,7 +295,7 @@ class Stream:
         """
         if not isinstance(self.source, TableFile):
             return pa.schema([])
-        roles = self.detector.fitted_state.parameters.get("columns") or {}
+        roles = self.detector.roles_
         ids = [name for name in self.source.names if roles.get(name) == "id"]
         chosen = (*self.source.index, *ids, *self.keep, *(self.source.names if everything else ()))
         self.source = self.source.carrying(list(dict.fromkeys(chosen)))

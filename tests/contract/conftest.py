@@ -41,7 +41,7 @@ def _pretrained_features_are_cached():
         return network._checksum
 
     def lookup(network, x):
-        if x.requires_grad:
+        if x.requires_grad or torch.compiler.is_exporting():
             return forward(network, x)
         key = weights(network), x.shape, x.dtype, x.contiguous().numpy().tobytes()
         if key not in cached:

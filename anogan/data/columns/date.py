@@ -27,7 +27,7 @@ DATE_OBJECTS = ("date", "datetime", "datetime64")
 DAY = 86400.0
 """Seconds in a day."""
 
-_YEAR = 365.2425 * DAY
+YEAR = 365.2425 * DAY
 _COVERED = {"day": 0.95 * DAY, "week": 6 * DAY, "year": 354 * DAY}
 """Seconds from the first to the last date of training from which on a period counts as covered."""
 _NANOSECOND_RANGE = (-9.2e9, 9.2e9)  # seconds around 1970 that 64 bits of nanoseconds hold: 1678 to 2261
@@ -132,7 +132,7 @@ class DateColumn:
         else:
             days = np.full(len(code), np.floor((self.low + self.high) / 2 / DAY))
             if "year" in phases:
-                days += np.rint((phases["year"] - _phase(days * DAY, "year")) * _YEAR / DAY)
+                days += np.rint((phases["year"] - _phase(days * DAY, "year")) * YEAR / DAY)
             if "week" in phases:
                 days += (np.rint(phases["week"] * 7) - days + 3) % 7 - 3
         seconds = days * DAY + clock
@@ -311,4 +311,4 @@ def _phase(seconds: np.ndarray, part: str) -> np.ndarray:
         return (seconds % DAY) / DAY
     if part == "week":
         return (np.floor(seconds / DAY) % 7) / 7
-    return (seconds % _YEAR) / _YEAR
+    return (seconds % YEAR) / YEAR

@@ -9,8 +9,8 @@ from ..data.account import OK
 from ..data.condition import Conditioned
 from ..data.preprocessor import Preprocessor
 from ..errors import InputError
-from ..scoring.calibration import Calibration
 from ..sources.frames import as_frame
+from .calibration import Calibration
 
 ON_GAP = ("score", "skip")
 

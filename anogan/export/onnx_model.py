@@ -1,0 +1,205 @@
+"""Scoring with an exported ONNX file, without torch."""
+
+from __future__ import annotations
+
+import base64
+import importlib
+import json
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..data.choose import preprocessor_from_state
+from ..data.columns import CategoryColumn
+from ..data.preprocessor import Preprocessor
+from ..data.state import decode
+from ..errors import FormatError, InputError
+from ..scoring.calibration import Calibration, fdr_level, rounding
+from ..scoring.row_scores import score_table
+from ..scoring.unseen import with_farthest_known
+from ..sources.frames import as_frame
+from .feed import to_inputs
+from .names import FORMAT, OF_KNOWN, PREFIX, SCORES
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ROWS_AT_ONCE = 8192
+PICTURES_AT_ONCE = 16
+
+
+class OnnxModel:
+    """A detector in an ONNX file that `Detector.to_onnx` wrote, run by ONNX Runtime.
+
+    Its scores are those of the detector up to rounding. Importing and using it needs no torch.
+
+    Parameters
+    ----------
+    path : path
+    threads : int or None
+        Threads of ONNX Runtime; None takes all cores.
+
+    Attributes
+    ----------
+    name : str
+        The name of the detector.
+    preprocessor_ : Preprocessor
+    calibration_ : Calibration
+        Threshold and p-values.
+    roles_, fitted_on_
+        As those of the detector.
+
+    Raises
+    ------
+    FormatError
+        If the file is not one that anogan exported.
+    InputError
+        If the package onnxruntime is missing.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, threads: int | None = None) -> None:
+        try:
+            runtime: Any = importlib.import_module("onnxruntime")
+        except ImportError:
+            raise InputError(
+                "ONNX files need the package onnxruntime; install it with: pip install 'anogan[onnx]'."
+            ) from None
+        options = runtime.SessionOptions()
+        options.log_severity_level = 3
+        if threads is not None:
+            options.intra_op_num_threads = threads
+        data = Path(path).read_bytes()
+        try:
+            self.session = runtime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+            self._restore(self.session.get_modelmeta().custom_metadata_map)
+        except FormatError as error:
+            raise FormatError(f"{path}: {error}") from None
+        except Exception as error:  # ONNX Runtime's errors have no common type
+            raise FormatError(f"{path} is not an ONNX file of anogan: {_first_line(error)}") from None
+        self.path = Path(path)
+
+    def _restore(self, metadata: dict[str, str]) -> None:
+        known = {name.removeprefix(PREFIX): text for name, text in metadata.items() if name.startswith(PREFIX)}
+        if "format" not in known:
+            raise FormatError("the graph was not written by anogan.")
+        if known["format"] != str(FORMAT):
+            raise FormatError(f"the format is {known['format']}; this version of anogan reads {FORMAT}.")
+        from safetensors.numpy import load
+
+        arrays = load(base64.b64decode(known["arrays"], validate=True))
+        scores = arrays.pop(SCORES)
+        self.name, self.version = known["detector"], known["version"]
+        self.preprocessor_: Preprocessor = preprocessor_from_state(decode(known["preprocessor"].encode(), arrays))
+        self.roles_, self.fitted_on_ = json.loads(known["roles"]), json.loads(known["fitted_on"])
+        self.eps = float(known["eps"])
+        self.calibration_ = Calibration(
+            np.zeros(1), np.ones(1), scores, float(known["threshold"]), json.loads(known["map_threshold"])
+        )
+
+    # ---------------------------------------------------------------- scores
+
+    @property
+    def offset_(self) -> float:
+        """The negative threshold."""
+        return -self.calibration_.threshold
+
+    def anomaly_score(self, X: Any) -> np.ndarray:
+        """Return how unusual each sample is: float64 ``(n,)``; see `Detector.anomaly_score`."""
+        X = as_frame(X)
+        if self.preprocessor_.kind == "image":
+            return self._run(X, "score")
+        inputs, account = to_inputs(self.preprocessor_, X), self.preprocessor_.account(X)
+        assert account is not None
+        if account.refused:
+            raise InputError(account.refused[min(account.refused)])
+        condition = inputs.get("condition")
+        rows = inputs["rows"]
+        if not account.unseen.any():
+            return self._outputs(rows, condition, OF_KNOWN)
+        if condition is not None:  # one more column during the search
+            rows = np.column_stack([rows, condition])
+        width = inputs["rows"].shape[1]
+
+        def score(some: np.ndarray) -> np.ndarray:
+            classes = None if condition is None else some[:, -1].astype(np.int64)
+            return self._outputs(some[:, :width], classes, OF_KNOWN)
+
+        places = [slice(number, number + 1) for number in range(account.unseen.shape[1])]
+        scores = score(with_farthest_known(score, rows, account.unseen, places, self._known_values))
+        steps = account.unseen.sum(1)
+        return scores + steps * rounding(scores, self.calibration_.scores, self.eps)
+
+    def score_part(self, X: Any) -> np.ndarray:
+        """Return `anomaly_score` of one part of the data."""
+        return self.anomaly_score(X)
+
+    def predict_maps(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Return the scores ``(n,)`` and the maps ``(n, 1, H, W)`` of pictures; see `Detector.predict_maps`."""
+        return self.anomaly_score(X), self.maps(X)[:, None]
+
+    def reasons(self, X: Any, count: int) -> None:
+        """Raise `InputError`: reasons need the networks and training rows that the model file holds."""
+        text = "An exported ONNX file gives no reasons; score with the model file"
+        raise InputError(f"{text}.", f"{text}, or leave out --reasons.")
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Return -1 for flagged samples and +1 for others: int ``(n,)``."""
+        return np.where(self.anomaly_score(X) > self.calibration_.threshold, -1, 1)
+
+    def p_value(self, X: Any) -> np.ndarray:
+        """Return split-conformal p-values in (0, 1]: ``(n,)``; see `Detector.p_value`."""
+        return self.calibration_.p_value(self.anomaly_score(X))
+
+    def flag(self, X: Any, fdr: float = 0.05) -> np.ndarray:
+        """Flag samples at a false discovery rate: bool ``(n,)``; see `Detector.flag`."""
+        p = self.p_value(X)
+        return p <= fdr_level(p, len(p), fdr)
+
+    def score_table(self, X: Any, *, on_gap: str = "score") -> pd.DataFrame:
+        """Return the score of each row that can be scored, and why others cannot; see `Detector.score_table`."""
+        return score_table(self, X, on_gap)
+
+    def maps(self, X: Any) -> np.ndarray:
+        """Return the map of each picture: ``(n, H, W)``, >= 0.
+
+        Raises
+        ------
+        InputError
+            If X are not pictures, or the file has no maps.
+        """
+        if "map" not in [output.name for output in self.session.get_outputs()]:
+            raise InputError(f"{self.path} has no maps.")
+        return self._run(X, "map")
+
+    # ---------------------------------------------------------------- the graph
+
+    @cached_property
+    def _known_values(self) -> list[np.ndarray]:
+        """The inputs (k, 1) that stand for an unseen value of each column."""
+        found: list[Any] = [
+            np.arange(column.width, dtype=np.float64) if isinstance(column, CategoryColumn) else column.known
+            for column in self.preprocessor_.columns_
+        ]
+        return [np.asarray(values, dtype=np.float64).reshape(-1, 1) for values in found]
+
+    def _run(self, X: Any, output: str) -> np.ndarray:
+        parts = []
+        for first in range(0, len(X), PICTURES_AT_ONCE):
+            inputs = to_inputs(self.preprocessor_, X[first : first + PICTURES_AT_ONCE])
+            parts.append(self.session.run([output], inputs)[0])
+        return np.concatenate(parts)
+
+    def _outputs(self, rows: np.ndarray, condition: np.ndarray | None, output: str) -> np.ndarray:
+        parts = []
+        for first in range(0, len(rows), ROWS_AT_ONCE):
+            part = slice(first, first + ROWS_AT_ONCE)
+            inputs = {"rows": rows[part]} | ({} if condition is None else {"condition": condition[part]})
+            parts.append(self.session.run([output], inputs)[0])
+        return np.concatenate(parts)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

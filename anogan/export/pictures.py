@@ -1,0 +1,84 @@
+"""Pictures of any size as a graph that resizes and scales them like their preprocessor."""
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..data.image import FOLDER, FULL_RANGE, ImagePreprocessor
+from .scaling import symlog
+
+WEIGHT_STEPS = 2.0**22  # of Pillow's filters of 8-bit pictures
+
+
+class PicturesGraph(nn.Module):
+    """Encodes pictures like `ImagePreprocessor.transform`.
+
+    A model of a folder takes decoded pictures ``(n, h, w, C)`` of any size, uint8, or uint16 if it was fitted on files
+    of 16 bits. A model of an array takes pictures ``(n, C, H, W)`` of that array's type and size.
+
+    Parameters
+    ----------
+    preprocessor : ImagePreprocessor
+        Fitted.
+    """
+
+    def __init__(self, preprocessor: ImagePreprocessor) -> None:
+        super().__init__()
+        self.channels, self.height, self.width = preprocessor.shape_
+        self.low, self.high = preprocessor.low_, preprocessor.high_
+        self.of_folder = preprocessor.source_ == FOLDER
+        wide = (self.low, self.high) != (0.0, 1.0)
+        self.source = ("uint16" if wide else "uint8") if self.of_folder else preprocessor.source_
+        self.full = FULL_RANGE.get(self.source, 1.0)
+
+    @property
+    def example(self) -> Tensor:
+        """Two pictures of zeros."""
+        shape = (2, self.channels, self.height, self.width)
+        if self.of_folder:
+            shape = (2, self.height + 1, self.width + 1, self.channels)
+        return torch.from_numpy(np.zeros(shape, dtype=np.dtype(self.source)))
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Return pictures ``(n, C, H, W)`` in model space, float64."""
+        x = pictures
+        if self.of_folder:
+            x = self._resized(x.permute(0, 3, 1, 2).double())
+        fraction = x.double() / self.full
+        return symlog((fraction - self.low) / (self.high - self.low or 1.0) * 2.0 - 1.0)
+
+    def _resized(self, x: Tensor) -> Tensor:
+        """Resize like Pillow: area averages where both sides shrink, else an antialiased bilinear filter.
+
+        Pillow filters along one side after the other, and rounds 8-bit pictures after each. Here the rows are always
+        first; where Pillow begins with the columns, some pixels differ by one of 255 levels.
+        """
+        height, width = (torch.full((), side, dtype=torch.float64) for side in x.shape[2:])
+        shrinks = (height >= self.height) & (width >= self.width)
+        of_integers = self.source == "uint8"
+        rows = _weights(x.shape[2], height, self.height, shrinks, of_integers=of_integers)
+        columns = _weights(x.shape[3], width, self.width, shrinks, of_integers=of_integers)
+        return self._rounded(rows @ self._rounded(x @ columns.mT))
+
+    def _rounded(self, x: Tensor) -> Tensor:
+        return (x + 0.5).floor() if self.source == "uint8" else x
+
+
+def _weights(size: int, length: Tensor, wanted: int, shrinks: Tensor, *, of_integers: bool) -> Tensor:
+    """Return the weight of each of `size` pixels along a side for each of the `wanted` ones: ``(wanted, size)``.
+
+    ``length ()`` is `size` as a tensor, and ``shrinks ()`` tells which of Pillow's filters is taken, whose
+    weights for integers are rounded.
+    """
+    scale = length / wanted
+    spread = scale.clamp(min=1.0)
+    centre = ((torch.arange(wanted, dtype=torch.float64) + 0.5) * scale)[:, None]
+    place = torch.arange(size, dtype=torch.float64)
+    distance = (place + 0.5 - centre) * (1 / spread)  # not a quotient, since edges are compared exactly
+    box = ((distance > -0.5) & (distance <= 0.5)).double()
+    weights = torch.where(shrinks, box, (1 - distance.abs()).clamp(min=0))
+    reach = torch.where(shrinks, 0.5, 1.0) * spread
+    near = (place >= (centre - reach + 0.5).floor()) & (place < (centre + reach + 0.5).floor())
+    weights = weights * near
+    weights = weights / weights.sum(1, keepdim=True)
+    return (weights * WEIGHT_STEPS + 0.5).floor() / WEIGHT_STEPS if of_integers else weights

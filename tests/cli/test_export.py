@@ -1,0 +1,70 @@
+"""`anogan export`, and scoring with the file that it writes."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.datasets import load_breast_cancer
+
+from .conftest import TINY
+
+pytest.importorskip("onnxruntime")
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("export")
+    table = load_breast_cancer(as_frame=True).data.iloc[:, :6]
+    table["size"] = np.where(table["mean radius"] > 14, "large", "small")
+    table[:400].to_csv(folder / "normal.csv", index=False)
+    table[400:].replace({"size": {"large": "huge"}}).to_csv(folder / "new.csv", index=False)
+    return folder
+
+
+def test_an_exported_model_scores_a_file_like_the_model(run, files):
+    model, exported = files / "m.anogan", files / "m.onnx"
+    run("fit", files / "normal.csv", "-m", model, *TINY)
+    said = run("export", model, "-o", exported)
+    assert "ganomaly written to" in said.stdout
+    outputs = {}
+    for name in (model, exported):
+        outputs[name] = files / f"{name.suffix[1:]}.csv"
+        run("score", files / "new.csv", "-m", name, "-o", outputs[name])
+    expected, got = (pd.read_csv(output) for output in outputs.values())
+    assert got["unseen"].eq("size").any()
+    pd.testing.assert_frame_equal(got, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_scoring_with_an_exported_model_imports_no_torch(run, files):
+    script = "import sys; from anogan.cli.main import cli; cli(sys.argv[1:], standalone_mode=False); "
+    arguments = ["score", str(files / "new.csv"), "-m", str(files / "m.onnx"), "-o", str(files / "again.csv"), "-q"]
+    ran = subprocess.run(
+        [sys.executable, "-c", script + "print('torch' in sys.modules)", *arguments],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ran.stdout.split() == ["False"]
+
+
+def test_what_an_exported_model_cannot_do_is_said(run, files):
+    asked = run("score", files / "new.csv", "-m", files / "m.onnx", "-o", files / "r.csv", "--reasons", "2", code=2)
+    assert "gives no reasons" in asked.stderr
+    assert not (files / "r.csv").exists()
+
+
+def test_the_result_as_json(run, files):
+    facts = json.loads(run("export", files / "m.anogan", "-o", files / "j.onnx", "--json").stdout)
+    assert facts["detector"] == "ganomaly"
+    assert facts["bytes"] == (files / "j.onnx").stat().st_size
+
+
+@pytest.mark.parametrize("content", [b"", b"no model"])
+def test_a_file_that_is_no_model_is_refused(run, tmp_path, content):
+    (tmp_path / "bad.anogan").write_bytes(content)
+    refused = run("export", tmp_path / "bad.anogan", "-o", tmp_path / "bad.onnx", code=2)
+    assert len(refused.stderr.strip().splitlines()) == 1
+    assert not (tmp_path / "bad.onnx").exists()

@@ -1,0 +1,67 @@
+"""Exported graphs score like the detectors they come from."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.datasets import load_breast_cancer, load_digits
+
+import anogan
+from anogan.testing import Case
+
+from .conftest import DETECTORS
+
+pytest.importorskip("onnxruntime")
+
+SEARCHING = {"anogan"}
+"""Detectors that score by a search, which no graph can do."""
+FAST = {("ganomaly", "vector"), ("wgan_gp", "table"), ("feature_gan", "grey")}
+"""What the fast tests export; an export takes seconds."""
+ROWS, PICTURES = 200, 20
+
+
+def real_data(modality):
+    """Training samples and new ones of a real data set: an array, a mixed table with gaps, or pictures."""
+    if modality == "grey":
+        pictures = load_digits().images[:, None] / 16
+        return pictures[:200], pictures[200 : 200 + PICTURES]
+    table = load_breast_cancer(as_frame=True).data.iloc[:, :8]
+    if modality == "vector":
+        X = table.to_numpy()
+        return X[:300], X[300 : 300 + ROWS]
+    size = np.where(table["mean radius"] > 14, "large", "small").astype(object)
+    table = table.assign(size=size, smooth=table["mean smoothness"] < 0.1)
+    table.loc[::7, "mean texture"] = np.nan
+    return table[:300], table[300 : 300 + ROWS]
+
+
+CASES = [
+    pytest.param(name, modality, marks=[] if (name, modality) in FAST else pytest.mark.slow, id=f"{name}-{modality}")
+    for name in DETECTORS
+    if name not in SEARCHING
+    for modality in ("vector", "table", "grey")
+]
+
+
+@pytest.mark.parametrize(("name", "modality"), CASES)
+def test_an_exported_graph_scores_like_its_detector(name, modality, tmp_path):
+    normal, new = real_data(modality)
+    detector = Case(DETECTORS[name], modality).fit(normal, precision="float32", n_members=2, target_fpr=0.1)
+    detector.to_onnx(tmp_path / "model.onnx")
+    model = anogan.OnnxModel(tmp_path / "model.onnx", threads=1)
+    expected = detector.anomaly_score(new)
+    tolerance = 1e-4 * np.ptp(detector.calibration_.scores)
+    assert_allclose(model.anomaly_score(new), expected, rtol=1e-4, atol=tolerance)
+    clear = abs(expected - detector.calibration_.threshold) > tolerance
+    assert_array_equal(model.predict(new)[clear], detector.predict(new)[clear])
+    assert_allclose(model.anomaly_score(new[:1]), expected[:1], rtol=1e-4, atol=tolerance)  # another batch size
+    if modality == "grey" and (detector.module_.can("anomaly_map") or detector.module_.can("reconstruct")):
+        maps = detector.predict_maps(new)[1].sum(1)
+        assert_allclose(model.maps(new), maps, rtol=1e-3, atol=1e-4 * maps.max())
+
+
+@pytest.mark.parametrize("name", sorted(SEARCHING))
+def test_a_detector_that_searches_says_why_it_cannot_be_exported(name, tmp_path):
+    detector = Case(DETECTORS[name], "vector").fitted
+    with pytest.raises(anogan.InputError, match="searches the latent space"):
+        detector.to_onnx(tmp_path / "model.onnx")
+    assert not list(tmp_path.iterdir())

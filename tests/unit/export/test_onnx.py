@@ -1,0 +1,198 @@
+"""ONNX files: preprocessing inside the graph, unseen values, pictures of any size, what the file tells, bad files."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from numpy.testing import assert_allclose, assert_array_equal
+from PIL import Image
+
+import anogan
+from anogan.data.image import ImagePreprocessor
+from anogan.data.scaling import SCALINGS, NumericScaler
+from anogan.export.pictures import PicturesGraph
+from anogan.export.scaling import ScalerGraph
+from anogan.scoring.counting import count_at_most
+
+onnx = pytest.importorskip("onnx")
+onnxruntime = pytest.importorskip("onnxruntime")
+
+
+def mixed_table(rows=150):
+    rng = np.random.default_rng(0)
+    return pd.DataFrame(
+        {
+            "amount": np.where(rng.uniform(size=rows) < 0.1, np.nan, rng.lognormal(3, 2, rows)),
+            "count": rng.poisson(3, rows),
+            "shop": rng.choice(["a", "b", "ü"], rows),
+            "online": rng.uniform(size=rows) < 0.5,
+            "when": pd.Timestamp("2024-01-01") + pd.to_timedelta(rng.uniform(0, 500, rows), unit="D").round("s"),
+        }
+    )
+
+
+def fit(X, cls=anogan.GANomaly, **changes):
+    return cls(**cls.tiny | {"random_state": 0, "target_fpr": 0.1, "device": "cpu"} | changes).fit(X)
+
+
+def exported(detector, path, **options):
+    detector.to_onnx(path / "model.onnx", **options)
+    return anogan.OnnxModel(path / "model.onnx", threads=1)
+
+
+@pytest.mark.parametrize("scaling", SCALINGS)
+def test_the_scaler_of_the_graph_equals_the_one_that_it_was_made_from(scaling):
+    rng = np.random.default_rng(0)
+    columns = [
+        rng.normal(size=300),
+        rng.lognormal(0, 3, 300) * 1e200,
+        rng.integers(0, 3, 300).astype(float),
+        np.full(300, 7.25),
+        np.full(300, np.nan),
+        np.append(rng.normal(size=200) * 1e-300, [np.nan] * 100),
+    ]
+    scaler = NumericScaler(scaling).fit(columns)
+    extremes = np.array([0, -0.0, 1e308, -1e308, 5e-324, np.nan, 7.25, 7.3])
+    for values in (np.column_stack(columns), np.tile(extremes[:, None], (1, len(columns)))):
+        expected = np.where(np.isnan(values), scaler.fill_, scaler.transform(values))
+        assert_allclose(ScalerGraph(scaler)(torch.from_numpy(values)).numpy(), expected, rtol=1e-9, atol=1e-9)
+
+
+def test_counting_in_a_part_of_sorted_numbers():
+    values = torch.tensor([1.0, 2, 2, 3, 10, 20])
+    x = torch.tensor([0.0, 2, 2.5, 99, 10])
+    start, stop = torch.tensor([0, 0, 0, 0, 4]), torch.tensor([4, 4, 4, 4, 6])
+    assert count_at_most(values, start, stop, x).tolist() == [0, 3, 3, 4, 1]
+    assert count_at_most(values, start, stop, x, strictly=True).tolist() == [0, 1, 3, 4, 0]
+
+
+def test_a_mixed_table_with_unseen_values_scores_as_before(tmp_path):
+    table = mixed_table()
+    detector = fit(table)
+    model = exported(detector, tmp_path)
+    new = mixed_table(40).astype({"count": float})
+    new.loc[3, "shop"], new.loc[4, "count"], new.loc[5, "when"] = "zz", np.nan, pd.NaT
+    new.loc[6, ["shop", "amount"]] = ["zz", np.nan]
+    expected = detector.score_table(new)
+    got = model.score_table(new)
+    assert_allclose(got["score"], expected["score"], rtol=1e-4, atol=1e-5)
+    pd.testing.assert_frame_equal(got.drop(columns="score"), expected.drop(columns="score"), rtol=1e-4)
+    assert got["unseen"].notna().sum() == 4
+
+
+def test_the_graph_itself_gives_no_score_to_an_unseen_value(tmp_path):
+    model = exported(fit(mixed_table()), tmp_path)
+    rows = np.array([[1.0, 2.0, 0.0, 1.0, 0.0], [1.0, 2.0, -1.0, 1.0, 0.0], [1.0, np.nan, 0.0, 1.0, 0.0]])
+    score, p_value, flag = model.session.run(["score", "p_value", "flag"], {"rows": rows})
+    assert_array_equal(np.isnan(score), [False, True, True])
+    assert_array_equal(np.isnan(p_value), [False, True, True])
+    assert flag[1:].all()
+
+
+def test_the_schema_says_what_the_inputs_are(tmp_path):
+    fit(mixed_table()).to_onnx(tmp_path / "model.onnx")
+    metadata = {entry.key: entry.value for entry in onnx.load(tmp_path / "model.onnx").metadata_props}
+    schema = json.loads(metadata["anogan.schema"])
+    assert metadata["anogan.detector"] == "ganomaly"
+    assert metadata["anogan.version"] == anogan.__version__
+    assert [column["name"] for column in schema["columns"]] == ["amount", "count", "shop", "online", "when"]
+    assert schema["columns"][2] == {"name": "shop", "kind": "category", "missing": False, "categories": ["a", "b", "ü"]}
+
+
+def test_a_condition_is_an_input_or_a_column(tmp_path):
+    rng = np.random.default_rng(0)
+    X, labels = rng.normal(size=(80, 3)), rng.choice(["a", "b"], 80)
+    detector = fit(anogan.Conditioned(X, labels), anogan.ConditionalGAN)
+    model = exported(detector, tmp_path)
+    new = anogan.Conditioned(X[:9] + 1, labels[:9])
+    assert_allclose(model.anomaly_score(new), detector.anomaly_score(new), rtol=1e-4)
+    table = pd.DataFrame(X, columns=list("xyz")).assign(kind=labels)
+    detector = fit(table, anogan.ConditionalGAN, condition="kind")
+    assert_allclose(exported(detector, tmp_path).anomaly_score(table[:9]), detector.anomaly_score(table[:9]), rtol=1e-4)
+
+
+def test_frames_of_any_size_are_resized_inside_the_graph(tmp_path):
+    rng = np.random.default_rng(0)
+    folder = tmp_path / "good"
+    folder.mkdir()
+    sizes = [(40, 50), (16, 16), (12, 90), (33, 17)]
+    for number in range(24):
+        height, width = sizes[number % 4]
+        ramp = np.linspace(0, 200, width)[None, :, None] + rng.uniform(0, 55, (height, width, 3))
+        Image.fromarray(ramp.astype(np.uint8)).save(folder / f"{number:02}.png")
+    pictures = anogan.ImageFolder(folder, size=16)
+    detector = fit(pictures)
+    model = exported(detector, tmp_path)
+    expected = detector.anomaly_score(pictures)
+    assert_allclose(model.anomaly_score(pictures), expected, rtol=1e-4)
+    for number in range(4):
+        frame = np.asarray(Image.open(folder / f"{number:02}.png"))[None]
+        score, p_value = model.session.run(["score", "p_value"], {"pictures": frame})
+        assert_allclose(score, expected[number : number + 1], rtol=0.03)
+        assert 0 < p_value[0] <= 1
+    maps = model.maps(pictures)
+    assert_allclose(maps, np.asarray(detector.explain(pictures)).sum(1), rtol=1e-3, atol=1e-4 * maps.max())
+    assert "map" not in [output.name for output in exported(detector, tmp_path, with_map=False).session.get_outputs()]
+
+
+@pytest.mark.parametrize("size", [(40, 50), (16, 16), (12, 90), (33, 17), (8, 8), (300, 100)])
+def test_the_graph_resizes_like_pillow(size):
+    preprocessor = ImagePreprocessor()
+    preprocessor.shape_, preprocessor.source_, preprocessor.low_, preprocessor.high_ = [3, 16, 16], "folder", 0.0, 1.0
+    frame = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+    way = Image.Resampling.BOX if min(size) >= 16 else Image.Resampling.BILINEAR
+    expected = np.asarray(Image.fromarray(frame).resize((16, 16), way)).transpose(2, 0, 1)
+    got = (PicturesGraph(preprocessor)(torch.from_numpy(frame)[None])[0].numpy() + 1) * 127.5
+    # Pillow filters some pictures along the other side first, where one of 255 levels may differ.
+    assert abs(got - expected).max() < 1.001
+    assert (abs(got - expected) > 0.001).mean() < 0.1
+
+
+def test_scoring_with_a_file_imports_no_torch(tmp_path):
+    detector = fit(mixed_table())
+    detector.to_onnx(tmp_path / "model.onnx")
+    mixed_table(5).to_parquet(tmp_path / "new.parquet")
+    script = (
+        "import sys, pandas, anogan; model = anogan.OnnxModel(sys.argv[1]); "
+        "print(model.score_table(pandas.read_parquet(sys.argv[2])).score.notna().all(), 'torch' in sys.modules)"
+    )
+    paths = [str(tmp_path / "model.onnx"), str(tmp_path / "new.parquet")]
+    run = subprocess.run([sys.executable, "-c", script, *paths], capture_output=True, check=True, text=True)
+    assert run.stdout.split() == ["True", "False"]
+
+
+def test_bad_input_is_refused_as_by_the_detector(tmp_path):
+    detector = fit(mixed_table())
+    model = exported(detector, tmp_path)
+    for bad in (
+        mixed_table(5).drop(columns="shop"),
+        mixed_table(5).assign(count=np.inf),
+        mixed_table(5).assign(shop=1),
+    ):
+        with pytest.raises(anogan.InputError) as expected:
+            detector.anomaly_score(bad)
+        with pytest.raises(anogan.InputError) as got:
+            model.anomaly_score(bad)
+        assert str(got.value) == str(expected.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"no graph", b"PK\x03\x04"])
+def test_a_file_that_is_no_graph_is_refused(tmp_path, content):
+    (tmp_path / "bad.onnx").write_bytes(content)
+    with pytest.raises(anogan.FormatError, match=r"bad\.onnx is not an ONNX file of anogan"):
+        anogan.OnnxModel(tmp_path / "bad.onnx")
+
+
+def test_a_graph_of_another_program_is_refused(tmp_path):
+    helper, kind = onnx.helper, onnx.TensorProto.FLOAT
+    node = helper.make_node("Abs", ["x"], ["y"])
+    ends = [helper.make_tensor_value_info(name, kind, [None]) for name in "xy"]
+    graph = helper.make_graph([node], "g", ends[:1], ends[1:])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    onnx.save(model, tmp_path / "other.onnx")
+    with pytest.raises(anogan.FormatError, match="not written by anogan"):
+        anogan.OnnxModel(tmp_path / "other.onnx")
