@@ -50,6 +50,7 @@ from .nn.frozen import pretrained as pretrained
 from .pyod import from_pyod as from_pyod
 from .reporting import pictures as pictures
 from .reporting import summary as summary
+from .reporting.card import model_card as model_card
 from .reporting.displays import AnomalyMapDisplay as AnomalyMapDisplay
 from .reporting.displays import ScoreDisplay as ScoreDisplay
 from .reporting.displays import TrainingCurvesDisplay as TrainingCurvesDisplay
@@ -59,6 +60,8 @@ from .reporting.preview import preview_columns as preview_columns
 from .reporting.report import Report as Report
 from .scoring.calibration import fdr_level as fdr_level
 from .scoring.patch_memory import k_center_greedy as k_center_greedy
+from .serving.refusals import ServiceLimits as ServiceLimits
+from .serving.server import serve as serve
 from .sources import labels as labels
 from .sources import ordering as ordering
 from .sources import periods as periods

@@ -21,6 +21,7 @@ from .intrusion import Intrusion
 from .oddbench import OddBench
 from .patches import Patches
 from .picture_health import PictureHealth
+from .production import Production
 from .promises import Promises
 from .reasons import Reasons
 from .records import page, path_of, unfinished
@@ -59,6 +60,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         Speed(),
         Throughput(),
         Scale(),
+        Production(),
         Startup(),
     )
 }

@@ -38,6 +38,8 @@ COMMANDS = {
     "sample": "Write synthetic normal rows or pictures.",
     "recalibrate": "Compute the threshold and p-values of a model from other normal data.",
     "export": "Write a model as an ONNX file, which other programs score with.",
+    "card": "Write a model card in Markdown.",
+    "serve": "Score over HTTP: a service with a page, limits and metrics.",
     "inspect": "Show what a model file holds, and whether it still fits new data.",
     "list": "List the detectors.",
 }

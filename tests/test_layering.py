@@ -24,7 +24,7 @@ LAYERS = (
     ("evaluation", "testing"),
     ("reporting",),
     ("batch", "demo"),
-    ("spark", "ray"),
+    ("spark", "ray", "serving", "mlflow"),
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 OUTSIDE = ("cli", "benchmarks")

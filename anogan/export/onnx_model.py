@@ -176,6 +176,10 @@ class OnnxModel:
 
     # ---------------------------------------------------------------- the graph
 
+    def inputs(self, X: Any) -> dict[str, np.ndarray]:
+        """Return what the graph takes for samples, by the names of its inputs; other ONNX runtimes take the same."""
+        return to_inputs(self.preprocessor_, as_frame(X))
+
     @cached_property
     def _known_values(self) -> list[np.ndarray]:
         """The inputs (k, 1) that stand for an unseen value of each column."""

@@ -68,3 +68,12 @@ def test_a_file_that_is_no_model_is_refused(run, tmp_path, content):
     refused = run("export", tmp_path / "bad.anogan", "-o", tmp_path / "bad.onnx", code=2)
     assert len(refused.stderr.strip().splitlines()) == 1
     assert not (tmp_path / "bad.onnx").exists()
+
+
+def test_a_card_is_printed_or_written_whole(run, files, tmp_path):
+    printed = run("card", files / "m.anogan").stdout
+    run("card", files / "m.anogan", "-o", tmp_path / "card.md")
+    assert (tmp_path / "card.md").read_text() == printed
+    refused = run("card", files / "new.csv", "-o", tmp_path / "other.md", code=2)
+    assert len(refused.stderr.strip().splitlines()) == 1
+    assert not (tmp_path / "other.md").exists()
