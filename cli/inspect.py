@@ -114,7 +114,7 @@ def _print(facts: dict[str, Any]) -> None:
         for view in facts["views"]:
             views.add_row(view["view"], f"{view['weight']:.0%}", f"{view['probe_auroc']:.2f}", view["looks_at"])
         console.print(views)
-        console.print("* of synthetic anomalies against normal rows, which sets the weight")
+        console.print("* of synthetic anomalies against normal rows; distance and level start with half of the weight")
     for stage, curve in facts["training"].items():
         console.print()
         loss = Table(f"{stage}: {curve['steps']:,} steps", "first", "middle", "last", box=None, pad_edge=False)
