@@ -1,5 +1,9 @@
+from .batch.group_models import Groups as Groups
+from .batch.groups import fit_per_group as fit_per_group
+from .batch.groups import score_per_group as score_per_group
 from .batch.score_file import ScoredFile as ScoredFile
 from .batch.score_file import score_file as score_file
+from .batch.scoring import Scoring as Scoring
 from .data.condition import Conditioned as Conditioned
 from .demo.data import load_coins as load_coins
 from .demo.data import load_hawks as load_hawks
@@ -48,6 +52,7 @@ from .evaluation.synthetic import compare_rows as compare_rows
 from .export.onnx_model import OnnxModel as OnnxModel
 from .nn.frozen import pretrained as pretrained
 from .pyod import from_pyod as from_pyod
+from .ray.engine import RayEngine as RayEngine
 from .reporting import pictures as pictures
 from .reporting import summary as summary
 from .reporting.card import model_card as model_card
@@ -76,6 +81,8 @@ from .sources.source import Chunk as Chunk
 from .sources.source import Source as Source
 from .sources.stream import Stream as Stream
 from .sources.stream import TopK as TopK
+from .sources.table import RowSample as RowSample
 from .sources.table import TableFile as TableFile
+from .spark.engine import SparkEngine as SparkEngine
 
 __version__: str

@@ -124,11 +124,9 @@ class PythonFunction:
             return scored.assign(flag=scored["flag"].astype(object).where(scored["flag"].notna(), None))
         import pyarrow as pa
 
-        work = Work(("score", "p_value", "flag", "status"), column=IMAGE)
+        work = Work(("score", "p_value", "flag", "status"), keep=(), column=IMAGE)
         table = pa.table({IMAGE: pa.array(list(model_input[IMAGE]), pa.binary())})
-        work.check(self.detector, table.schema, [])
-        columns = dict(zip(work.output, work.added(self.detector, table), strict=True))
-        return pd.DataFrame({name: column.to_pandas() for name, column in columns.items()})
+        return work.checked(self.detector, table.schema).scored(self.detector, table).to_pandas()
 
 
 def _load_pyfunc(path: str) -> PythonFunction:

@@ -17,6 +17,7 @@ from .data.choose import preprocessor_from_state
 from .data.preprocessor import Preprocessor
 from .data.state import ROOT, decode, encode
 from .errors import FormatError
+from .sources.remote import local_file
 from .sources.writing import written_whole
 
 __all__ = [
@@ -92,7 +93,10 @@ def open_model(path: str | os.PathLike[str]) -> Iterator[OpenModelFile]:
     FileNotFoundError
         There is no such file.
     """
-    with open_container(path, "model file", FORMAT_VERSION, PREPROCESSOR) as container:
+    with (
+        local_file(path) as local,
+        open_container(local, "model file", FORMAT_VERSION, PREPROCESSOR) as container,
+    ):
         arrays = {name: tensor.numpy() for name, tensor in container.tensors(_ARRAYS).items()}
         try:
             preprocessor = preprocessor_from_state(decode(container.texts[PREPROCESSOR], arrays))

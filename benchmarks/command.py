@@ -11,6 +11,7 @@ from anogan import baselines
 
 from . import adbench
 from .ablation import Ablation
+from .clusters import Clusters
 from .conditional import Conditional
 from .discoveries import Discoveries
 from .experiment import Experiment
@@ -60,6 +61,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         Speed(),
         Throughput(),
         Scale(),
+        Clusters(),
         Production(),
         Startup(),
     )

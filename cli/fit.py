@@ -67,6 +67,7 @@ class ImageSize(click.ParamType):
     help="Leave out the last rows instead, in the order of the file or of --holdout-by.",
 )
 @click.option("--holdout-by", metavar="COLUMN", help="A column of dates or numbers, for --holdout-last.")
+@options.engine_option("Where the rows to learn from are drawn, of a Parquet file or a folder of them")
 @options.role_options
 @options.dialect_options
 @click.option(
@@ -124,6 +125,7 @@ def command(
     holdout: float | None,
     holdout_last: float | None,
     holdout_by: str | None,
+    engine: Any,
     dialect: Any,
     unlabeled: str | None,
     image_size: int | tuple[int, int] | None,
@@ -194,6 +196,10 @@ def command(
     elif any(given_roles.values()):
         role = next(role for role, columns in given_roles.items() if columns)
         raise InputError(f"--{role} names a column of a table, but {data} is not a table.")
+    if engine is not None:
+        if not isinstance(X, TableFile):
+            raise InputError(f"--engine draws rows of a table, but {data} is not one.")
+        X = X.sampled_by(engine)
     skip = on_error == "skip"
     extra = {} if unlabeled is None else {"X_unlabeled": _read_unlabeled(unlabeled, source, dialect, skip=skip)}
     began, counter = time.perf_counter(), _RowCounter()

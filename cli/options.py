@@ -170,6 +170,26 @@ def stream_options(command: _F) -> _F:
     return command
 
 
+def engine_option(what: str) -> Callable[[_F], _F]:
+    """Return the option that names a cluster; the command gets an engine, or None for this machine."""
+
+    def engine(ctx: click.Context, param: click.Parameter, value: str) -> Any:
+        del ctx, param
+        if value == "local":
+            return None
+        return anogan.SparkEngine() if value == "spark" else anogan.RayEngine()
+
+    return click.option(
+        "--engine",
+        type=click.Choice(["local", "spark", "ray"]),
+        default="local",
+        show_default=True,
+        callback=engine,
+        help=f"{what}: on this machine, or on the cluster that Spark or Ray is set up to use, whose nodes must all be "
+        "able to read DATA. The result is the same.",
+    )
+
+
 def complete_detectors(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete the name of a detector, or the last one of several between commas."""
     del ctx

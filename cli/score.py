@@ -68,6 +68,7 @@ from .progress import Reporter
     is_flag=True,
     help="Resume the same command after it was interrupted or killed, from the scores in FILE.part.",
 )
+@options.engine_option("Where DATA is scored")
 @options.keep_option
 @config_option
 @click.option(
@@ -78,28 +79,7 @@ from .progress import Reporter
 )
 @click.option("--sort", is_flag=True, help="Write the highest scores first, with all columns of DATA.")
 @options.stream_options
-def command(
-    data: options.Data,
-    model_path: str,
-    output: str,
-    fdr: float | None,
-    tail: str,
-    reasons: int,
-    maps: str | None,
-    map_format: str | None,
-    resume: bool,
-    keep: tuple[str, ...],
-    top: int | None,
-    sort: bool,
-    drop: tuple[str, ...],
-    strict: bool,
-    dialect: Any,
-    on_error: str | None,
-    on_gap: str,
-    chunk_rows: int | None,
-    as_json: bool,
-    quiet: bool,
-) -> None:
+def command(data: options.Data, model_path: str, output: str, as_json: bool, quiet: bool, **given: Any) -> None:
     """Score DATA with a fitted model.
 
     The output has one line per row (counted from 0, without the header) or picture: its score (higher is more
@@ -120,27 +100,7 @@ def command(
     """
     with Reporter(quiet=quiet) as reporter:
         try:
-            scored = anogan.score_file(
-                data,
-                model_path,
-                output,
-                fdr=fdr,
-                tail=tail,
-                reasons=reasons,
-                maps=maps,
-                map_format=map_format,
-                resume=resume,
-                keep=keep,
-                top=top,
-                sort=sort,
-                drop=drop,
-                strict=strict,
-                dialect=dialect,
-                on_error=on_error,
-                on_gap=on_gap,
-                chunk_rows=chunk_rows,
-                progress=reporter.show,
-            )
+            scored = anogan.score_file(data, model_path, output, progress=reporter.show, **given)
         except anogan.Interrupted as error:
             raise click.Abort(error.shell[0].upper() + error.shell[1:]) from error
     for note in scored.notes:

@@ -28,6 +28,7 @@ IMPORT_NAMES = {
     "scikit-image": "skimage",
     "scikit-learn": "sklearn",
     "pillow": "PIL",
+    "universal-pathlib": "upath",
 }
 UNNAMED = {
     "pyarrow",  # pandas may read and write Parquet with it without our naming it
@@ -117,7 +118,7 @@ def test_what_the_code_imports_is_declared_and_the_reverse() -> None:
     optional = PYPROJECT["project"]["optional-dependencies"]
     named = (
         re.split(r"\[|>=", r)[0]
-        for name in ("demo", "excel", "mlflow", "ray", "serve", "spark")
+        for name in ("demo", "excel", "mlflow", "ray", "remote", "serve", "spark")
         for r in optional[name]
     )
     extras = {IMPORT_NAMES.get(name, name.replace("-", "_")) for name in named}

@@ -14,6 +14,7 @@ from typing import IO, Any
 import pyarrow as pa
 
 from ..errors import AnoganWarning, InputError, Interrupted
+from ..sources.remote import is_remote
 from ..sources.writing import named_after
 
 _MAGIC = b"anogan scores\n"
@@ -157,6 +158,11 @@ def identity(paths: Sequence[Path]) -> str:
     """Return a digest of the sizes and times of files or folders, which changes when they are modified."""
     facts = []
     for path in paths:
+        if is_remote(path):
+            remote: Any = path
+            files = sorted(remote.rglob("*")) if remote.is_dir() else [remote]
+            facts += [(str(file), remote.fs.ukey(file.path), 0) for file in files]
+            continue
         files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
         facts += [(str(file.relative_to(path)), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()

@@ -5,24 +5,30 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
+import pyarrow as pa
 
-from ..errors import InputError
 from ..reporting.maps import MapWriter
-from ..scoring.calibration import TAILS
-from ..sources.dialect import CSVDialect
 from ..sources.locks import locked
 from ..sources.paths import Paths
-from ..sources.stream import Progress, Stream
+from ..sources.remote import is_remote, local_file
+from ..sources.stream import Progress
 from ..sources.writing import check_table_target, check_target, is_device
-from .journal import digest, identity, kept, nameless
+from .journal import Journal, digest, identity, kept, nameless
+from .models import read_model
+from .pieces import PieceTables, check_engine
 from .scores import ScoreTables
+from .scoring import Scoring
 from .writing import to_device, to_file
+
+if TYPE_CHECKING:
+    from .engine import Engine
 
 
 @dataclass
@@ -86,27 +92,16 @@ def score_file(
     model: str | os.PathLike[str],
     output: str | os.PathLike[str],
     *,
-    fdr: float | None = None,
-    tail: str = "empirical",
-    reasons: int = 0,
-    maps: str | None = None,
-    map_format: str | None = None,
     resume: bool = False,
-    keep: Sequence[str] = (),
-    top: int | None = None,
-    sort: bool = False,
-    drop: Sequence[str] = (),
-    strict: bool = False,
-    dialect: CSVDialect | None = None,
-    on_error: str | None = None,
-    on_gap: str = "score",
-    chunk_rows: int | None = None,
+    engine: Engine | None = None,
     progress: Progress | None = None,
+    **options: Any,
 ) -> ScoredFile:
     """Score a file or folder of any size with a model file, and write a table with a line for each row or picture.
 
     `anogan score` does this. The scores are kept in ``OUTPUT.part`` until all are computed, from which the same call
-    with ``resume=True`` continues if it was killed; then the output is written as a whole.
+    with ``resume=True`` continues if it was killed; then the output is written as a whole. Files may be at URLs such as
+    ``s3://bucket/new.parquet`` (``pip install "anogan[remote]"``); for an output there, nothing is kept.
 
     Parameters
     ----------
@@ -116,25 +111,13 @@ def score_file(
         A model file, or an exported one whose name ends in .onnx.
     output : path
         A file ending in .csv, .tsv or .parquet, or "-" for standard output.
-    fdr : float, optional
-        Flag by this false discovery rate, in (0, 1), over all rows instead of the model's threshold.
-    tail : {"empirical", "fitted"}
-        See `Detector.flag`; "fitted" needs `fdr`.
-    reasons : int
-        Columns of a table that are named as reasons of each flagged row.
-    maps : path, optional
-        A folder for the anomaly maps of pictures.
-    map_format : {"png", "npy"}, optional
-        The format of the raw maps, png by default.
     resume : bool
         Continue from ``OUTPUT.part``.
-    top : int, optional
-        Write only this many rows, the highest scores first, with all columns of the data.
-    sort : bool
-        Write the highest scores first, with all columns of the data.
-    keep, drop, strict, dialect, on_error, on_gap, chunk_rows
-        See `Stream`.
+    engine : SparkEngine or RayEngine, optional
+        A cluster that scores the data in pieces, which all its nodes must be able to read. The output is the same.
     progress : function of (str, int, int or None), optional
+    **options
+        Those of `Scoring`, such as ``fdr=0.05`` or ``reasons=3``.
 
     Returns
     -------
@@ -146,47 +129,40 @@ def score_file(
     InputError
         The data do not suit the model, an argument cannot be used, or the output cannot be written. No output is left.
     """
-    output, model = os.fspath(output), os.fspath(model)
-    inputs = [data] if isinstance(data, str | os.PathLike) else data
-    check_table_target(output, [*(str(os.fspath(path)) for path in inputs), model])
+    output, scoring = os.fspath(output), Scoring(**options)
+    inputs = [os.fspath(path) for path in ([data] if isinstance(data, str | os.PathLike) else data)]
+    check_table_target(output, [*inputs, os.fspath(model)])
     with contextlib.ExitStack() as stack:
         if not is_device(output):
             stack.enter_context(locked(output))
-        detector = opened(model)
-        stream = Stream(detector, data, drop, None, chunk_rows, on_error, strict, on_gap, keep=keep, dialect=dialect)
-        _check(stream, output, fdr, tail, reasons, maps, map_format, resume=resume)
+        model_file = stack.enter_context(local_file(model))
+        detector = read_model(model_file)
+        stream = scoring.stream(detector, data)
+        scoring.check(stream, output, resume=resume)
+        if engine is not None:
+            check_engine(scoring, inputs)
         writer = None
-        if maps is not None:
-            check_target(maps, folder=True)
-            writer = MapWriter(maps, detector.calibration_, map_format or "png")
+        if scoring.maps is not None:
+            check_target(scoring.maps, folder=True)
+            writer = MapWriter(scoring.maps, detector.calibration_, scoring.map_format or "png")
             stack.enter_context(writer)
-        in_order = sort or top is not None
-        tables = ScoreTables(
-            stream, fdr=fdr, tail=tail, reasons=reasons, maps=writer, later=in_order, progress=progress
-        )
-        if fdr is None and is_device(output) and not in_order:
-            flagged = to_device(tables, output)
+        tables = scoring.tables(stream, writer, progress)
+        scored: Iterable[pa.Table] = tables
+        if engine is not None:
+            scored = PieceTables(tables, stack.enter_context(engine), scoring, inputs, model_file)
+        if scoring.fdr is None and is_device(output) and not scoring.in_order:
+            flagged = to_device(tables, scored, output)
         else:
-            if is_device(output) or maps is not None:
-                folder = None if is_device(output) else os.path.dirname(os.path.abspath(output))
-                journal = stack.enter_context(nameless(folder, tables.scored))
-            else:
-                options = [fdr, tail, reasons, [*keep], top, sort, [*drop], strict, str(dialect), on_error, on_gap]
-                run = {
-                    "model": digest(model),
-                    "data": identity(stream.source.paths),
-                    "set of options": json.dumps([*options, stream.chunk_rows, version("anogan")]),
-                }
-                journal = stack.enter_context(kept(output, tables.scored, run, resume=resume))
-            flagged = to_file(tables, output, journal, top, in_order=in_order)
+            journal = stack.enter_context(_journal(output, tables, scoring, engine, model_file, resume=resume))
+            flagged = to_file(tables, scored, output, journal, scoring.top, in_order=scoring.in_order)
     return ScoredFile(
         output=output,
         rows=tables.rows,
-        written=tables.rows if top is None else min(tables.rows, top),
+        written=tables.rows if scoring.top is None else min(tables.rows, scoring.top),
         flagged=flagged,
-        threshold=detector.calibration_.threshold if fdr is None else None,
-        fdr=fdr,
-        tail=None if fdr is None else tail,
+        threshold=detector.calibration_.threshold if scoring.fdr is None else None,
+        fdr=scoring.fdr,
+        tail=None if scoring.fdr is None else scoring.tail,
         unseen_values={column: dict(counts) for column, counts in stream.unseen.items()},
         skipped=stream.skipped,
         unscored=vars(stream.unscored),
@@ -196,64 +172,17 @@ def score_file(
     )
 
 
-def opened(model: str) -> Any:
-    """Return the detector of a model file, or that of an ONNX file, which is scored without torch."""
-    if model.lower().endswith(".onnx"):
-        from ..export.onnx_model import OnnxModel
-
-        return OnnxModel(model)
-    from ..detectors.lookup import load
-
-    return load(model)
-
-
-def _check(
-    stream: Stream,
-    output: str,
-    fdr: float | None,
-    tail: str,
-    reasons: int,
-    maps: str | None,
-    map_format: str | None,
-    *,
-    resume: bool,
-) -> None:
-    """Raise `InputError` if arguments do not suit the data or each other."""
-    detector = stream.detector
-    is_image = detector.preprocessor_.kind == "image"
-    if reasons and is_image:
-        raise InputError(
-            "reasons name columns of a table; for pictures, use maps.",
-            "--reasons names columns of a table; for pictures, use --maps DIR.",
-        )
-    if maps is not None and not is_image:
-        raise InputError(
-            "maps are heatmaps of pictures; for a table, use reasons.",
-            "--maps writes heatmaps of pictures; for a table, use --reasons K.",
-        )
-    if resume and stream.source.folder is not None:
-        raise InputError(
-            "resume needs data that can be read again, which standard input cannot.",
-            "--resume needs data that can be read again, which standard input cannot.",
-        )
-    if fdr is not None and not 0 < fdr < 1:
-        raise InputError(f"fdr must be between 0 and 1, got {fdr}.")
-    if tail not in TAILS:
-        raise InputError(f"tail must be one of {', '.join(map(repr, TAILS))}, got {tail!r}.")
-    if tail != "empirical":
-        if fdr is None:
-            raise InputError(
-                "tail is for flags by false discovery rate; give fdr too.",
-                "--tail is for flags by false discovery rate; give --fdr Q too.",
-            )
-        detector.calibration_.p_value(np.empty(0), tail)  # if it cannot be fitted, this is said before scoring
-    if resume and (maps is not None or is_device(output)):
-        raise InputError(
-            "resume needs an output file and does not work with maps.",
-            "--resume needs an output file and does not work with --maps.",
-        )
-    if map_format is not None and maps is None:
-        raise InputError(
-            "map_format is the format of the maps; give maps too.",
-            "--map-format is the format of the maps that --maps DIR writes; give --maps DIR too.",
-        )
+def _journal(
+    output: str, tables: ScoreTables, scoring: Scoring, engine: Engine | None, model: Path, *, resume: bool
+) -> AbstractContextManager[Journal]:
+    """Return the journal in which scores are kept until all are there."""
+    if is_device(output) or is_remote(output) or scoring.maps is not None:
+        there = None if is_device(output) or is_remote(output) else os.path.dirname(os.path.abspath(output))
+        return nameless(there, tables.scored)
+    stream = tables.stream
+    run = {
+        "model": digest(str(model)),
+        "data": identity(stream.source.paths),
+        "set of options": json.dumps([scoring.to_json(), stream.chunk_rows, type(engine).__name__, version("anogan")]),
+    }
+    return kept(output, tables.scored, run, resume=resume)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -81,6 +82,8 @@ class ScoreTables:
         Columns with reasons.
     rows, end : int
         Rows scored so far, and where the next chunk begins.
+    pieces : int
+        Pieces that workers of a cluster have scored so far.
 
     Raises
     ------
@@ -103,7 +106,7 @@ class ScoreTables:
         self.fdr, self.tail, self.later, self.progress = fdr, tail, later, progress
         preprocessor = self.detector.preprocessor_
         self.reasons = min(reasons, len(preprocessor.columns_)) if reasons else 0
-        self.rows = self.end = 0
+        self.rows = self.end = self.pieces = 0
         own = own_schema(preprocessor.kind, self.reasons, named=stream.source.kind == "pictures")
         carried = stream.carry(everything=later)
         if taken := [name for name in carried.names if name in own.names]:
@@ -138,6 +141,41 @@ class ScoreTables:
             self.end = chunk.end
             report(self.progress, "scoring", min(chunk.end, total or chunk.end), total)
             yield pa.table(columns).select(self.scored.names).cast(self.scored)
+
+    def state(self) -> dict[str, Any]:
+        """Return what was counted so far, as JSON, for `add`."""
+        stream = self.stream
+        return {
+            "rows": self.rows,
+            "end": self.end,
+            "pieces": self.pieces,
+            "unseen": stream.unseen,
+            "ranges": stream.ranges.counts,
+            "skipped": stream.skipped,
+            "unscored": vars(stream.unscored),
+        }
+
+    def add(self, state: Mapping[str, Any], first: int = 0) -> None:
+        """Go on after rows that were scored before or elsewhere.
+
+        Parameters
+        ----------
+        state : dict
+            What `state` returned there; empty if nothing was scored.
+        first : int
+            The number of the row from which rows were counted there.
+        """
+        if not state:
+            return
+        stream = self.stream
+        self.rows += state["rows"]
+        self.end = stream.start = first + state["end"]
+        self.pieces += state["pieces"] or 1
+        for column, counts in state["unseen"].items():
+            stream.unseen.setdefault(column, Counter()).update(counts)
+        stream.ranges.more(state["ranges"])
+        stream.skipped.update(state["skipped"])
+        stream.unscored.more(state["unscored"], first)
 
     def beside(self, chunk: Chunk, explained: np.ndarray) -> dict[str, Any]:
         """Return the columns beside the scores: those copied from the data, and the reasons of some rows."""

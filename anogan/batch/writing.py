@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections import Counter
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import pyarrow as pa
@@ -19,33 +17,41 @@ from .journal import Journal
 from .scores import ScoreTables
 
 
-def to_device(tables: ScoreTables, output: str) -> int:
+def to_device(tables: ScoreTables, scored: Iterable[pa.Table], output: str) -> int:
     """Write each chunk as it is scored, flagged by the model's threshold; return how many rows are flagged."""
     flagged = 0
     with table_writer(output, tables.schema) as writer:
-        for table in tables:
+        for table in scored:
             flags = table["score"].to_numpy() > tables.detector.calibration_.threshold
             flagged += int(flags.sum())
             writer.write(tables.flagged(table, flags))
     return flagged
 
 
-def to_file(tables: ScoreTables, output: str, journal: Journal, top: int | None, *, in_order: bool) -> int:
+def to_file(
+    tables: ScoreTables,
+    scored: Iterable[pa.Table],
+    output: str,
+    journal: Journal,
+    top: int | None,
+    *,
+    in_order: bool,
+) -> int:
     """Score the rows that the journal lacks, write the output with flags, and return how many rows are flagged.
 
     Benjamini-Hochberg needs the small p-values of all rows.
     """
-    _restore(tables, journal.state)
-    for table in tables:
-        journal.append(table, _state(tables))
+    tables.add(journal.state)
+    for table in scored:
+        journal.append(table, tables.state())
     calibration, stream, fdr = tables.detector.calibration_, tables.stream, tables.fdr
     level = None
     if fdr is not None:
         bound = max(fdr, 1 / (len(calibration.scores) + 1))
         every = (table["p_value"].to_numpy() for table in journal.tables())
         small = np.concatenate([np.empty(0), *(p[p <= bound] for p in every)])
-        scored = tables.rows - stream.unscored.rows
-        level = fdr_level(small, scored, fdr)
+        count = tables.rows - stream.unscored.rows
+        level = fdr_level(small, count, fdr)
 
     def flags_of(table: pa.Table) -> np.ndarray:
         if level is None:
@@ -68,7 +74,7 @@ def to_file(tables: ScoreTables, output: str, journal: Journal, top: int | None,
             writer.write(tables.flagged(table, flags_of(table)))
             written += table.num_rows
             report(tables.progress, "writing", written, tables.rows)
-    if fdr is not None and tables.tail == "empirical" and (note := calibration.fdr_note(small, scored, fdr)):
+    if fdr is not None and tables.tail == "empirical" and (note := calibration.fdr_note(small, count, fdr)):
         _warn_of_few(note)
     return flagged
 
@@ -100,26 +106,3 @@ def _in_order(
             for name, values in tables.beside(rows, np.flatnonzero(flags_of(table))).items():
                 table = table.append_column(name, values)
         yield table
-
-
-def _state(tables: ScoreTables) -> dict[str, Any]:
-    stream = tables.stream
-    return {
-        "rows": tables.rows,
-        "end": tables.end,
-        "unseen": stream.unseen,
-        "ranges": stream.ranges.counts,
-        "skipped": stream.skipped,
-        "unscored": vars(stream.unscored),
-    }
-
-
-def _restore(tables: ScoreTables, state: dict[str, Any]) -> None:
-    """Go on after the rows that a journal holds."""
-    stream = tables.stream
-    tables.rows, stream.start = state.get("rows", 0), state.get("end", 0)
-    for column, counts in state.get("unseen", {}).items():
-        stream.unseen[column] = Counter(counts)
-    stream.ranges.restore(state.get("ranges", {}))
-    stream.skipped.update(state.get("skipped", {}))
-    vars(stream.unscored).update(state.get("unscored", {}))

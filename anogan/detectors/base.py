@@ -131,14 +131,14 @@ class Detector(CommonParameters, ModelFileMixin, OutlierMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array (n, d), DataFrame, images (n, C, H, W), ImageFolder, or TableFile
+        X : array (n, d), DataFrame, images (n, C, H, W), ImageFolder, TableFile, or RowSample
             Normal samples only, n >= 2. A table of polars or Arrow counts as a DataFrame. Row numbers, identifiers and
             texts that differ in most rows are left out of tables with a `ColumnWarning`, unless `columns` gives them a
             role. A `TableFile` is read once and never held in memory: up to `SAMPLED_ROWS` of
             its rows are drawn uniformly, and the detector is fitted on these as on a DataFrame. Up to
             `CALIBRATION_ROWS` of them calibrate, if `calibration_fraction` of the file is that many; since a random
             part of a random sample represents the file, the target false-alarm rate holds. The categories of columns,
-            and which columns have missing values, come from the whole file.
+            and which columns have missing values, come from the whole file. A `RowSample` was drawn so by a cluster.
         y : None
             Ignored. A scorer of scikit-learn takes the larger label for normal, as in `predict`: with 1 for anomalies
             ``scoring="roc_auc"`` is one minus the AUROC, of which a warning tells. Give 1 for normal rows and -1 for

@@ -23,7 +23,7 @@ from ..data.tiles import TiledSamples, in_tiles
 from ..engine.callbacks import Callback
 from ..engine.checkpoint import read_checkpoint
 from ..engine.degenerate import column_issues, score_issues
-from ..engine.device import choose_device, torch_dtype
+from ..engine.device import check_one_process, choose_device, torch_dtype
 from ..engine.diagnostics import DIVERGED, Diagnosis
 from ..engine.inference import Inference
 from ..engine.module import GANModule
@@ -41,7 +41,7 @@ from ..nn.backbone import Backbone, backbone_for
 from ..seeding import OwnInitialisation, derived_seed, draw_seed, seeded
 from ..sources.notes import in_words_of
 from ..sources.said import NOTHING_SAID, said_of
-from ..sources.table import TableFile
+from ..sources.table import RowSample, TableFile
 from .calibrating import ThresholdParameters, calibrate, too_few_rows
 from .diagnosing import diagnose_module
 from .fitted import FittedState, NetworkConfig, plain
@@ -151,6 +151,7 @@ def prepare(
     InputError
         The data or a parameter cannot be used.
     """
+    check_one_process()
     name = type(detector).__name__
     dtype = torch_dtype(detector.precision)
     seed = _first_seed(detector.random_state, checkpoint)
@@ -161,6 +162,8 @@ def prepare(
         noted = {} if said == NOTHING_SAID else {"file": said}
         noted |= {} if X.holdout is None else {"holdout": asdict(X.holdout)}
         X, known, total = _drawn_rows(X.in_roles(detector.columns), seed, callbacks)
+    elif isinstance(X, RowSample):
+        X, known, total = X
     X = _pictures_to_learn(detector, X)
     X, features = check_training_input(X, name)
     split = split_rows(detector, len(X), seed, total)

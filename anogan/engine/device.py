@@ -1,5 +1,7 @@
 """The device and the number format that networks compute in."""
 
+import os
+
 import torch
 
 from ..errors import InputError
@@ -8,6 +10,18 @@ from ..errors import InputError
 def torch_dtype(precision: str) -> torch.dtype:
     """Return the torch type of a detector's ``precision``, ``"float32"`` or ``"float64"``."""
     return torch.float64 if precision == "float64" else torch.float32
+
+
+def check_one_process() -> None:
+    """Raise `InputError` if this process is one of several that ``torchrun`` started for one training."""
+    processes = os.environ.get("WORLD_SIZE", "1") if "RANK" in os.environ else "1"
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        processes = str(torch.distributed.get_world_size())
+    if processes != "1":
+        raise InputError(
+            "A model is trained by one process on one device, and torchrun would train the same model in each of its "
+            "processes; start fit without it."
+        )
 
 
 def choose_device(device: str, precision: str) -> torch.device:

@@ -5,20 +5,15 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from ..batch.worker import OUTPUT, Work, loaded
-from ..detectors.base import Detector
+from ..batch.worker import OUTPUT, PICTURES_AT_ONCE, ROWS_AT_ONCE, Model, Work, loaded, model_file, opened
 from ..errors import InputError
 
 if TYPE_CHECKING:
     from ray.data import Dataset
-
-Model = str | os.PathLike[str] | Detector
-ROWS_AT_ONCE, PICTURES_AT_ONCE = 8192, 64
 
 
 class Scorer:
@@ -31,41 +26,23 @@ class Scorer:
     ----------
     model : path, or content of a model file
         A path that all nodes see.
-    output, keep, reasons, on_gap
-        See `score`.
-    column : str, optional
-        See `score_images`.
+    **work
+        The arguments `output`, `keep`, `reasons` and `on_gap` of `score`, or `column` of `score_images`.
     """
 
-    def __init__(
-        self,
-        model: str | os.PathLike[str] | bytes,
-        *,
-        output: Sequence[str] = OUTPUT,
-        keep: Sequence[str] | None = None,
-        reasons: int = 0,
-        on_gap: str = "score",
-        column: str | None = None,
-    ) -> None:
-        if isinstance(model, bytes):
-            with tempfile.TemporaryDirectory(prefix="anogan-") as folder:
-                path = Path(folder) / "model.anogan"
-                path.write_bytes(model)
-                self.detector = loaded(str(path))
-        else:
+    def __init__(self, model: str | os.PathLike[str] | bytes, **work: Any) -> None:
+        self.work = Work(**work)
+        if not isinstance(model, bytes):
             self.detector = loaded(os.fspath(model))
-        self.work = Work(tuple(output), reasons, on_gap, column)
-        self.keep = keep
+            return
+        with tempfile.NamedTemporaryFile(prefix="anogan-", suffix=".anogan") as file:
+            file.write(model)
+            file.flush()
+            self.detector = loaded(file.name)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Return the kept columns of a batch and its scores."""
-        kept = batch.column_names if self.keep is None else list(self.keep)
-        self.work.check(self.detector, batch.schema, kept)
-        result = batch.select(kept)
-        added = self.work.added(self.detector, batch)
-        for field, values in zip(self.work.schema(self.detector), added, strict=True):
-            result = result.append_column(field, values)
-        return result
+        return self.work.checked(self.detector, batch.schema).scored(self.detector, batch)
 
 
 def score(
@@ -87,8 +64,9 @@ def score(
     ----------
     ds : ray.data.Dataset
         With the columns of the training table, in types that hold the same kind of values.
-    model : path or fitted Detector
-        A model file on the driver; Ray sends its content to the actors, each of which loads it once.
+    model : path, fitted Detector, or Groups
+        A model file on the driver, or a folder of `fit_per_group`; Ray sends its content to the actors, each of which
+        loads it once.
     output, keep, reasons, on_gap
         See `anogan.spark.score`.
     actors : int, optional
@@ -104,7 +82,7 @@ def score(
         The columns do not suit the model, an argument cannot be used, or the actors would take all CPUs, so that no
         task could read data for them and the run would never end.
     """
-    return _mapped(ds, model, Work(tuple(output), reasons, on_gap), keep, actors, batch_size=ROWS_AT_ONCE)
+    return _mapped(ds, model, Work(tuple(output), keep, reasons, on_gap), actors, batch_size=ROWS_AT_ONCE)
 
 
 def score_images(
@@ -138,29 +116,29 @@ def score_images(
     InputError
         The model was fitted on a table, or an argument cannot be used.
     """
-    return _mapped(ds, model, Work(tuple(output), column=column), keep, actors, batch_size=PICTURES_AT_ONCE)
+    return _mapped(ds, model, Work(tuple(output), keep, column=column), actors, batch_size=PICTURES_AT_ONCE)
 
 
-def _mapped(
-    ds: Dataset, model: Model, work: Work, keep: Sequence[str] | None, actors: int | None, *, batch_size: int
-) -> Dataset:
-    import ray
+def schema_of(ds: Dataset) -> pa.Schema:
+    """Return the columns of a Dataset.
 
-    with tempfile.TemporaryDirectory(prefix="anogan-") as folder:
-        path = Path(folder) / "model.anogan"
-        if isinstance(model, Detector):
-            model.save(path)
-        else:
-            path = Path(model)
-        detector, content = Detector.load(path, device="cpu"), path.read_bytes()
+    Raises
+    ------
+    InputError
+        There are none.
+    """
     schema: Any = ds.schema()
     if schema is None:
         raise InputError("The data has no rows and no columns.")
-    arrow = pa.schema(list(zip(schema.names, schema.types, strict=True)))
-    for name in keep or ():
-        if name not in arrow.names:
-            raise InputError(f"keep: the data has no column '{name}'.")
-    work.check(detector, arrow, arrow.names if keep is None else keep)
+    return pa.schema(list(zip(schema.names, schema.types, strict=True)))
+
+
+def _mapped(ds: Dataset, model: Model, work: Work, actors: int | None, *, batch_size: int) -> Dataset:
+    import ray
+
+    with model_file(model) as path:
+        work = work.checked(opened(path), schema_of(ds))
+        content = path.read_bytes()
     cpus = int(ray.cluster_resources().get("CPU", 0))
     number = max(cpus - 1, 1) if actors is None else actors
     if not 1 <= number < cpus:
@@ -168,11 +146,10 @@ def _mapped(
             f"{number} actors need more than {number} CPUs, since tasks that read the data need one too, but Ray has "
             f"{cpus}. Give fewer actors, or start Ray with more CPUs."
         )
-    given = {"output": work.output, "keep": keep, "reasons": work.reasons, "on_gap": work.on_gap, "column": work.column}
     return ds.map_batches(
         Scorer,
         fn_constructor_args=(content,),
-        fn_constructor_kwargs=given,
+        fn_constructor_kwargs=vars(work),
         batch_format="pyarrow",
         batch_size=batch_size,
         num_cpus=1,

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from ..batch.score_file import opened
+from ..batch.models import read_model
 from ..data.columns import CategoryColumn
 from ..data.example import example_row
 from ..errors import AnoganError, InputError
@@ -68,7 +68,7 @@ class Served:
         """
         stamp = stamp_of(path)
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        detector = opened(str(path))
+        detector = read_model(Path(path))
         preprocessor = detector.preprocessor_
         if preprocessor.kind == "image" and preprocessor.spec_.classes:
             raise InputError(f"{path} scores pictures given a condition, which a request cannot give.")

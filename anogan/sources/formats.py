@@ -42,6 +42,8 @@ class TableFormat(ABC):
         Suffixes of file names in lower case.
     folders : bool
         Whether a folder of such files is one table.
+    in_place : bool
+        Whether a remote table is read where it is, rather than from a copy.
     compressed : bool
         Whether the name of a file may go on with ``.gz``, ``.bz2``, ``.xz``, ``.zst`` or ``.zip``.
     stores_types : bool
@@ -60,6 +62,7 @@ class TableFormat(ABC):
 
     suffixes: ClassVar[tuple[str, ...]]
     folders: ClassVar[bool] = False
+    in_place: ClassVar[bool] = False
     compressed: ClassVar[bool] = False
     stores_types: ClassVar[bool] = False
     names: list[str]
@@ -97,6 +100,11 @@ class TableFormat(ABC):
         """Number of rows, None if it is known only after reading."""
         return None
 
+    def skipping(self, rows: int) -> tuple[TableFormat, int]:
+        """Return the table without leading rows, and how many these are: at most `rows`, none if all must be read."""
+        del rows
+        return self, 0
+
     @abstractmethod
     def types(self, columns: Sequence[str], text: Collection[str]) -> dict[str, pa.DataType]:
         """Return a type for each of some columns that holds all its values; those in `text` become strings."""
@@ -129,6 +137,12 @@ def format_of(path: Path) -> type[TableFormat] | None:
         (c for c in TableFormat.known if name.endswith(c.suffixes) or (c.compressed and bare.endswith(c.suffixes))),
         None,
     )
+
+
+def reads_in_place(path: Path) -> bool:
+    """Return whether there is a table at a remote path that need not be copied."""
+    form = format_of(path)
+    return form is not None and form.in_place
 
 
 def files_in(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from filelock import lock_descriptor
 
 from ..errors import InputError
+from .remote import is_remote
 
 _POLL = 0.02  # seconds between two attempts to get a lock
 _WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL)
@@ -42,6 +43,9 @@ def locked(target: str | os.PathLike[str], *, folder: bool = False, patience: fl
     InputError
         If another run, or another thread, holds the lock.
     """
+    if is_remote(target):  # a file system that has no locks: the last writer's file stays, as a whole
+        yield
+        return
     given = Path(target).absolute()
     home = Path(os.path.realpath(given if folder else given.parent))
     path = home / (".anogan.lock" if folder else f".{given.name}.lock")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -27,7 +28,9 @@ class Parquet(TableFormat):
 
     suffixes: ClassVar[tuple[str, ...]] = (".parquet",)
     folders: ClassVar[bool] = True
+    in_place: ClassVar[bool] = True
     stores_types: ClassVar[bool] = True
+    _skipped: Sequence[int] = ()  # leading row groups of each file that are not read
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -37,7 +40,8 @@ class Parquet(TableFormat):
         if not self._files:
             raise InputError(f"There are no .parquet files in the folder '{path}'.")
         with explained(path, "a Parquet file", header=True):
-            schema = self._schema()
+            self._groups, self._merged = self._footers()
+            schema = self._merged
             levels = (schema.pandas_metadata or {}).get("index_columns", [])  # a dict stands for a range, no column
             self.index = [name for name in levels if isinstance(name, str) and name in schema.names]
             self.names = [name for name in schema.names if name not in self.index]
@@ -48,44 +52,65 @@ class Parquet(TableFormat):
     @property
     def total(self) -> int:
         """Number of rows, from the footers of the files."""
-        return sum(pq.ParquetFile(file).metadata.num_rows for file in self._files)
+        return sum(map(sum, self._groups))
+
+    def skipping(self, rows: int) -> tuple[Parquet, int]:
+        """Return the table without its leading row groups, which need not be read."""
+        other, skipped = copy.copy(self), 0
+        other._skipped = []
+        for groups in self._groups:
+            first = 0
+            while first < len(groups) and skipped + groups[first] <= rows:
+                skipped += groups[first]
+                first += 1
+            other._skipped.append(first)
+            rows = rows if first == len(groups) else skipped  # what follows is read
+        return other, skipped
 
     def types(self, columns: Sequence[str], text: Collection[str]) -> dict[str, pa.DataType]:
         """Return the types that hold the values of all files."""
-        schema = self._schema()
-        return {name: self._partition_types.get(name) or schema.field(name).type for name in columns}
+        return {name: self._partition_types.get(name) or self._merged.field(name).type for name in columns}
 
     def batches(
         self, types: Mapping[str, pa.DataType], rows: int, *, strict: Collection[str] = ()
     ) -> Iterator[pa.Table]:
         """Yield the columns of `types`, `rows` rows at a time within each file."""
         stored = [name for name in types if name not in self._partition_types]
-        for file, partition in zip(self._files, self._partitions, strict=True):
+        skipped = self._skipped or [0] * len(self._files)
+        for file, partition, groups, first in zip(self._files, self._partitions, self._groups, skipped, strict=True):
+            if first and first == len(groups):
+                continue
             found = 0
             # With pre_buffer everything that is read ahead stays in memory until the whole file has been read.
-            with pq.ParquetFile(file, pre_buffer=False) as reader:
-                for batch in reader.iter_batches(batch_size=rows, columns=stored):
+            with file.open("rb") as opened, pq.ParquetFile(opened, pre_buffer=False) as reader:
+                read = range(first, len(groups))
+                for batch in reader.iter_batches(batch_size=rows, columns=stored, row_groups=read):
                     table = pa.Table.from_batches([batch]).replace_schema_metadata().select(stored)
                     for name, kind in self._partition_types.items():
                         value = pa.scalar(partition[name], pa.string()).cast(kind)
                         table = table.append_column(name, pa.repeat(value, batch.num_rows))
                     yield cast_columns(table, types, strict, file)
                     found += table.num_rows
-                if found != reader.metadata.num_rows:
-                    raise InputError(
-                        f"{file} is damaged: it has {found:,} rows, but says {reader.metadata.num_rows:,}."
-                    )
+            if found != sum(groups[first:]):
+                raise InputError(f"{file} is damaged: it has {found:,} rows, but says {sum(groups[first:]):,}.")
 
-    def _schema(self) -> pa.Schema:
-        """Return types that hold the values of all files, with the first file's metadata."""
-        schemas = [pq.ParquetFile(file).schema_arrow for file in self._files]
+    def _footers(self) -> tuple[list[list[int]], pa.Schema]:
+        """Return the rows of each row group of each file, and types that hold the values of all files."""
+        groups, schemas = [], []
+        for file in self._files:
+            with file.open("rb") as opened, pq.ParquetFile(opened) as reader:
+                groups.append([reader.metadata.row_group(i).num_rows for i in range(reader.num_row_groups)])
+                schemas.append(reader.schema_arrow)
+                rows = reader.metadata.num_rows
+            if rows != sum(groups[-1]):
+                raise InputError(f"{file} is damaged: it has {sum(groups[-1]):,} rows, but says {rows:,}.")
         for file, schema in zip(self._files, schemas, strict=True):
             missing = sorted(set(schemas[0].names) - set(schema.names))
             if missing:
                 raise InputError(f"{file} has no column '{missing[0]}', which {self._files[0].name} has.")
         plain = [plain_schema(schema) for schema in schemas]
         merged = plain[0] if len(plain) == 1 else pa.unify_schemas(plain, promote_options="permissive")
-        return merged.with_metadata(schemas[0].metadata)
+        return groups, merged.with_metadata(schemas[0].metadata)
 
     def _checked_partitions(self) -> dict[str, pa.DataType]:
         """Return the types of the columns that the names of subfolders give: whole numbers, or text."""

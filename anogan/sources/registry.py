@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import os
+import tempfile
 from pathlib import Path
+from typing import Any
 
 from ..errors import InputError
 from .dialect import CSVDialect
-from .formats import TableFormat
+from .formats import TableFormat, reads_in_place
 from .paths import Paths, paths_of, standard_input
 from .picture_files import why_not_read
 from .pictures import PictureSource
+from .remote import explained_remote, fetch, is_remote
 from .source import Source, import_formats
 from .table import TableFile
 
@@ -31,7 +35,9 @@ def open_source(
     Parameters
     ----------
     path : path, pattern or sequence of paths
-        "-" is standard input. Several files must be tables with the same columns, or pictures.
+        "-" is standard input. Several files must be tables with the same columns, or pictures. A URL for fsspec, such
+        as ``s3://bucket/new.parquet``, needs ``anogan[remote]``: Parquet is read where it is, and other files are
+        copied to a temporary folder first.
     part : {"train", "test"}
         Which pictures of a folder to read: normal ones to fit on, or those to score.
     size : int or (height, width), optional
@@ -66,6 +72,8 @@ def open_source(
     paths = paths_of(path)
     for path in paths:
         _check_exists(path)
+    if any(is_remote(path) and not reads_in_place(path) for path in paths):
+        return _copied(paths, part=part, size=size, dialect=dialect)
     if len(paths) > 1 and all(PictureSource.reads(path) for path in paths):
         folder = Path(os.path.commonpath([path.absolute().parent for path in paths]))
         return PictureSource(folder, part=part, size=size, files=[path.absolute() for path in paths])
@@ -91,8 +99,26 @@ def open_source(
     return found.open(path, part=part, size=size)
 
 
+def _copied(paths: list[Path], **given: Any) -> Source:
+    """Open temporary copies of remote files that can be read from a local disk alone."""
+    folder = tempfile.TemporaryDirectory(prefix="anogan-")
+    copies = []
+    for number, path in enumerate(paths):
+        place = folder.name
+        if os.path.exists(os.path.join(place, path.name)):
+            place = os.path.join(place, str(number))
+            os.mkdir(place)
+        copies.append(fetch(path, place) if is_remote(path) else path)
+    source = open_source(copies, **given)
+    more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+    source.name, source.folder = f"{paths[0]}{more}", folder
+    return source
+
+
 def _check_exists(path: Path) -> None:
-    if not path.exists():
+    with explained_remote(str(path)) if is_remote(path) else contextlib.nullcontext():
+        exists = path.exists()
+    if not exists:
         near = list(path.parent.iterdir()) if path.parent.is_dir() else []
         close = difflib.get_close_matches(path.name, [p.name for p in near], n=1)
         hint = f" Did you mean '{path.parent / close[0]}'?" if close else ""

@@ -9,6 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+KEY = "\0key"
+"""Name of the column with the keys of rows in a sample of a part."""
 _SLACK = 1.5  # candidate rows that are held at most, as a multiple of the sample size
 _PIECES = 256  # tables with candidate rows that are held at most; each takes some kilobytes whatever its length
 
@@ -22,6 +24,8 @@ class ReservoirSample:
     ----------
     size : int
         Largest number of rows in the sample.
+    limit : float
+        Rows with greater keys are known not to be among the sample.
 
     Attributes
     ----------
@@ -29,13 +33,13 @@ class ReservoirSample:
         Rows that were offered.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, limit: float = np.inf) -> None:
         self.size = size
         self.seen = 0
         self._tables: list[pa.Table] = []
         self._keys: list[np.ndarray] = []
         self._waiting = 0
-        self._limit = np.inf
+        self._limit = limit
 
     def offer(self, table: pa.Table, keys: np.ndarray) -> None:
         """Add the next rows with their keys (n,)."""
@@ -49,10 +53,10 @@ class ReservoirSample:
         if self._waiting > _SLACK * self.size or len(self._tables) > _PIECES:
             self._settle()
 
-    def drawn(self) -> pa.Table:
-        """Return the sample."""
+    def drawn(self) -> tuple[pa.Table, np.ndarray]:
+        """Return the sample and its keys (n,)."""
         self._settle()
-        return self._tables[0]
+        return self._tables[0], self._keys[0]
 
     def _settle(self) -> None:
         table, keys = pa.concat_tables(self._tables), np.concatenate(self._keys)
@@ -61,6 +65,47 @@ class ReservoirSample:
             least = keys <= self._limit
             table, keys = table.filter(pa.array(least)), keys[least]
         self._tables, self._keys, self._waiting = [table.combine_chunks()], [keys], len(keys)
+
+
+class Sample:
+    """A uniform sample of the rows of a table, and the first row of each kind of value that it may miss.
+
+    A table can be sampled in parts, whose samples are merged in their order: the result is that of the whole.
+
+    Parameters
+    ----------
+    size, limit
+        See `ReservoirSample`.
+    """
+
+    def __init__(self, size: int, limit: float = np.inf) -> None:
+        self.rows, self.rare = ReservoirSample(size, limit), RareValueRows()
+
+    @property
+    def seen(self) -> int:
+        """Rows that were offered."""
+        return self.rows.seen
+
+    def offer(self, table: pa.Table, keys: np.ndarray) -> None:
+        """Add the next rows with their keys (n,), drawn uniformly from [0, 1)."""
+        self.rare.offer(table)
+        self.rows.offer(table, keys)
+
+    def to_table(self) -> pa.Table:
+        """Return the rows with their keys, and those that only show further values without."""
+        drawn, keys = self.rows.drawn()
+        rare = pa.concat_tables([drawn.slice(0, 0), *self.rare.rows])
+        return pa.concat_tables(
+            [drawn.append_column(KEY, pa.array(keys)), rare.append_column(KEY, pa.nulls(len(rare), pa.float64()))]
+        )
+
+    def merge(self, table: pa.Table, seen: int) -> None:
+        """Add the next part of the table: what `to_table` returned there, and how many rows it was offered."""
+        is_rare = pc.is_null(table[KEY])
+        self.rare.offer(table.filter(is_rare).drop_columns(KEY))
+        drawn = table.filter(pc.invert(is_rare))
+        self.rows.offer(drawn.drop_columns(KEY), drawn[KEY].to_numpy())
+        self.rows.seen += seen - len(drawn)
 
 
 class RareValueRows:

@@ -106,7 +106,7 @@ class Source(ABC):
     path : Path
         Where the data is; data in memory have no path.
     folder : TemporaryDirectory, optional
-        Holds a copy of standard input as long as the source is used.
+        Holds copies of standard input or of remote files as long as the source is used.
     """
 
     suffixes: ClassVar[tuple[str, ...]] = ()

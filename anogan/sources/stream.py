@@ -61,6 +61,13 @@ class Unscored:
         if len(self.first) < _ROWS_LISTED:
             self.first[str(row)] = why
 
+    def more(self, other: dict[str, Any], first: int) -> None:
+        """Add the attributes of rows that were counted from row `first` on."""
+        self.rows += other["rows"]
+        self.examined += other["examined"]
+        numbered = [(str(int(row) + first), why) for row, why in other["first"].items()]
+        self.first.update(numbered[: _ROWS_LISTED - len(self.first)])
+
     def __str__(self) -> str:
         by_reason: dict[str, list[str]] = {}
         for row, why in self.first.items():
@@ -98,6 +105,8 @@ class Stream:
         Which pictures of a folder to read; see `PictureSource`.
     start : int
         Where the first chunk begins: the `end` of another run's last chunk.
+    stop : int, optional
+        Where the last chunk ends, if the stream is a part of the data: the `end` of a chunk.
     keep : sequence of str
         Columns of a table file that `carry` lets the chunks carry; the model need not know them.
     dialect : CSVDialect, optional
@@ -141,6 +150,7 @@ class Stream:
     start: int = 0
     keep: Sequence[str] = ()
     dialect: CSVDialect | None = None
+    stop: int | None = None
     unseen: dict[str, Counter[str]] = field(default_factory=dict)
     unscored: Unscored = field(default_factory=lambda: Unscored())
     skipped: dict[str, str] = field(default_factory=dict)
@@ -220,13 +230,21 @@ class Stream:
                 chunk = replace(chunk, labels=None)
             if self.source.kind == "pictures" and self.on_error == "skip":
                 chunk = self._readable(chunk)
-            if not len(chunk):
-                continue
-            if not is_image:
-                chunk = self._examined(chunk)
-            yield chunk
+            if len(chunk):
+                yield chunk if is_image else self._examined(chunk)
+            if self.stop is not None and chunk.end >= self.stop:
+                return
+        if self.stop is None:
+            self.check_any()
+
+    def check_any(self) -> None:
+        """Raise `InputError` if none of the rows or pictures so far can be scored."""
         if self.unscored.rows and self.unscored.rows == self.unscored.examined:
             raise InputError(f"{self.source.name} has no row that can be scored. {self.unscored}.")
+        if self.skipped and len(self.skipped) == self.total:
+            raise InputError(
+                f"None of the {self.total} pictures in {self.source.name} can be read as the model needs them."
+            )
 
     def scores(self, chunk: Chunk) -> np.ndarray:
         """Return the scores of a chunk of this stream (n,): NaN where a row cannot be scored."""
@@ -408,10 +426,6 @@ class Stream:
         except InputError:  # no picture of this chunk can be read; those of others may be
             good, failures = pictures[:0], dict.fromkeys(pictures.files, "cannot be read")
         self.skipped.update({names[file]: skip_reason(file, reason) for file, reason in failures.items()})
-        if len(self.skipped) == self.total:
-            raise InputError(
-                f"None of the {self.total} pictures in {self.source.name} can be read as the model needs them."
-            )
         kept = [file not in failures for file in pictures.files]
         return Chunk(
             chunk.first,

@@ -6,9 +6,10 @@ import contextlib
 import copy
 import itertools
 import re
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -16,12 +17,13 @@ import pyarrow as pa
 from ..errors import InputError
 from .damage import explained
 from .dialect import CSVDialect
-from .formats import UNREADABLE, TableFormat, format_of, kind_words
+from .formats import UNREADABLE, TableFormat, format_of, kind_words, reads_in_place
 from .holdout import Holdout, KeptRows
 from .labels import closest, label_texts
 from .notes import Note
 from .paths import Paths, paths_of
-from .sampling import RareValueRows, ReservoirSample
+from .remote import is_remote
+from .sampling import Sample
 from .several import SeveralFiles
 from .source import Chunk, Source
 from .writing import as_text
@@ -58,6 +60,15 @@ class RowSample(NamedTuple):
     frame: pd.DataFrame
     known: pd.DataFrame
     total: int
+
+
+class Cluster(Protocol):
+    """What samples the parts of a file."""
+
+    def samples(
+        self, file: TableFile, types: dict[str, pa.DataType], rows: int, seed: int
+    ) -> Iterator[tuple[pa.Table, int]]:
+        """Yield what `TableFile.part` returns for each part of a file, in order."""
 
 
 class TableFile(Source):
@@ -116,6 +127,7 @@ class TableFile(Source):
 
     kind = "table"
     _unread: frozenset[str] = frozenset()
+    _cluster: Cluster | None = None
 
     def __init__(
         self,
@@ -129,11 +141,15 @@ class TableFile(Source):
         dialect: CSVDialect | None = None,
     ) -> None:
         self._paths = paths_of(path)
+        for path in self._paths:
+            if is_remote(path) and not reads_in_place(path):
+                raise InputError(f"{path} is not a Parquet file; `anogan.open_source` copies it to this machine first.")
         for file in (file for path in self._paths for file in (path, *(path.iterdir() if path.is_dir() else ()))):
             if as_text(str(file)) != str(file):
                 raise InputError(f"The name of {as_text(str(file))} is not UTF-8, so Arrow cannot open it; rename it.")
         more = f" and {len(self._paths) - 1} more" if len(self._paths) > 1 else ""
-        self.path, self.name = Path(f"{self._paths[0]}{more}"), f"{self._paths[0]}{more}"
+        self.name = f"{self._paths[0]}{more}"
+        self.path = Path(self.name) if more else self._paths[0]
         self._open(dialect)
         self._select(drop, text, keep, label, types)
 
@@ -362,20 +378,64 @@ class TableFile(Source):
         if not wanted:
             raise InputError(f"{self.path}: all columns are left out; at least one is needed to learn from.")
         rng = np.random.default_rng(seed)
-        candidates, rare = ReservoirSample(rows), RareValueRows()
-        with self._explained(lambda: f" (after row {candidates.seen})" if candidates.seen else ""):
+        sample = Sample(rows)
+        with self._explained(lambda: f" (after row {sample.seen})" if sample.seen else ""):
             types = self._inferred(wanted)
-            for table in self._readable(types, ROWS_AT_ONCE):
-                rare.offer(table)
-                candidates.offer(table, rng.random(table.num_rows))
+            if self._cluster is not None:
+                for part, seen in self._cluster.samples(self, types, rows, seed):
+                    sample.merge(part, seen)
+                    if progress is not None:
+                        progress(sample.seen)
+                self._check_any(sample.seen)
+            for table in self._readable(types, ROWS_AT_ONCE) if self._cluster is None else ():
+                sample.offer(table, rng.random(table.num_rows))
                 if progress is not None:
-                    progress(candidates.seen)
-        drawn = candidates.drawn()
-        frame = self.frame(pa.concat_tables([drawn, *rare.rows]))
+                    progress(sample.seen)
+        drawn, _ = sample.rows.drawn()
+        frame = self.frame(pa.concat_tables([drawn, *sample.rare.rows]))
         for position, name in enumerate(self.columns):
             if name in self._unread:
                 frame.insert(position, name, None)
-        return RowSample(frame[: len(drawn)], frame, candidates.seen)
+        return RowSample(frame[: len(drawn)], frame, sample.seen)
+
+    def sampled_by(self, cluster: Cluster) -> TableFile:
+        """Return the same file and selection, whose parts a cluster samples; the sample is the same.
+
+        Parameters
+        ----------
+        cluster : SparkEngine or RayEngine
+            All its nodes must be able to read the file.
+
+        Raises
+        ------
+        InputError
+            The file has no length before it is read, as a CSV file, or rows are held out.
+        """
+        if self._format.total is None:
+            raise InputError(
+                f"{self.name} cannot be sampled in parts, since its rows have no numbers before all are read; a "
+                "Parquet file or a folder of them can."
+            )
+        if self.holdout is not None:
+            raise InputError("A cluster does not hold out rows; keep them in a file of their own.")
+        other = copy.copy(self)
+        other._cluster = cluster
+        return other
+
+    def part(
+        self, types: dict[str, pa.DataType], start: int, stop: int, rows: int, seed: int, limit: float
+    ) -> tuple[pa.Table, int]:
+        """Return the part of a sample that lies in some rows of the file, for `Sample.merge`.
+
+        Without `keep`, the rows' keys are those that `sample` draws.
+        """
+        generator = np.random.PCG64(seed)
+        generator.advance(start)
+        rng, sample = np.random.Generator(generator), Sample(rows, limit)
+        with self._explained():
+            for table in self._batches(types, ROWS_AT_ONCE, start=start, stop=stop):
+                sample.offer(table, rng.random(table.num_rows))
+        return sample.to_table(), sample.seen
 
     def frame(self, table: pa.Table) -> pd.DataFrame:
         """Return a DataFrame that detectors accept, with dates as datetime64 and text decoded.
@@ -422,21 +482,35 @@ class TableFile(Source):
         self, types: dict[str, pa.DataType], rows: int, start: int = 0, *, strict: bool = False
     ) -> Iterator[pa.Table]:
         """Yield the rows that `keep` selects, from number `start` on, `rows` at a time."""
-        done = 0
+        done = skipped = start if self.keep is None else 0  # rows that `keep` leaves out are not counted
         with self._explained(lambda: f" (after row {done})" if done else ""):
-            for table in _regroup(self._batches(types, rows, strict=strict), rows):
+            for table in _regroup(self._batches(types, rows, strict=strict, start=skipped), rows):
                 if done + table.num_rows > start:
                     yield table.slice(max(start - done, 0))
                 done += table.num_rows
         self._check_any(done)
 
-    def _batches(self, types: dict[str, pa.DataType], rows: int, *, strict: bool = False) -> Iterator[pa.Table]:
+    def _batches(
+        self,
+        types: dict[str, pa.DataType],
+        rows: int,
+        *,
+        strict: bool = False,
+        start: int = 0,
+        stop: int = sys.maxsize,
+    ) -> Iterator[pa.Table]:
+        """Yield those rows of the file from `start` to before `stop` that `keep` selects, about `rows` at a time."""
         read = {**types, **dict.fromkeys(self.text, pa.string())}
         never_text = set(types) - set(self.text) if strict else set()
-        for batch in self._format.batches(read, rows, strict=never_text):
+        form, done = self._format.skipping(start)
+        for batch in form.batches(read, rows, strict=never_text):
+            first, done = done, done + batch.num_rows
+            batch = batch.slice(max(start - first, 0), max(stop - max(start, first), 0))
             if self.keep is not None:
                 batch = batch.filter(pa.array(np.asarray(self.keep(batch), dtype=bool)))
             yield batch.select([*types, *(name for name in batch.column_names if name.startswith(UNREADABLE))])
+            if done >= stop:
+                return
 
     def _inferred(self, columns: Sequence[str]) -> dict[str, pa.DataType]:
         return self._format.types(columns, self.text)

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from ..errors import InputError
 from .locks import locked
+from .remote import explained_remote, is_remote, remote_path, written_remotely
 
 WRITTEN_SUFFIXES = (".csv", ".tsv", ".parquet")
 _FORMULA = r"^[=+\-@\t\r\n＝＋－＠](?s:.)"  # the last four are full-width forms, which spreadsheets take for the others
@@ -28,7 +29,7 @@ def check_target(target: str, inputs: Sequence[str] = (), *, folder: bool = Fals
     Parameters
     ----------
     target : str
-        A path, or "-" for standard output.
+        A path, a URL, or "-" for standard output.
     inputs : sequence of str
         Files that must not be replaced, or patterns of them.
     folder : bool
@@ -45,6 +46,9 @@ def check_target(target: str, inputs: Sequence[str] = (), *, folder: bool = Fals
     path = Path(target)
     if is_device(target):
         return
+    if is_remote(target):
+        _check_remote_target(target, inputs, folder=folder)
+        return
     for source in (match for name in inputs for match in ([name] if os.path.exists(name) else glob.glob(name))):
         if path.exists() and path.samefile(source):
             raise InputError(f"The output '{target}' would replace the input '{source}'; name another file.")
@@ -57,6 +61,18 @@ def check_target(target: str, inputs: Sequence[str] = (), *, folder: bool = Fals
         home = home.parent
     if not os.access(home, os.W_OK | os.X_OK):
         raise PermissionError(13, "Permission denied: cannot write here", str(home))
+
+
+def _check_remote_target(target: str, inputs: Sequence[str], *, folder: bool) -> None:
+    if folder:
+        raise InputError(f"A folder cannot be written to '{target}'; name one on this machine.")
+    path = remote_path(target)
+    with explained_remote(target):
+        is_folder, same = path.is_dir(), [name for name in inputs if is_remote(name) and remote_path(name) == path]
+    if is_folder:
+        raise InputError(f"{target} is a folder; name a file.")
+    if same:
+        raise InputError(f"The output '{target}' would replace the input '{same[0]}'; name another file.")
 
 
 def as_text(name: str) -> str:
@@ -81,11 +97,15 @@ def check_table_target(target: str, inputs: Sequence[str] = ()) -> None:
 
 @contextlib.contextmanager
 def written_whole(target: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
-    """Open a binary file that appears under its name only if the block succeeds; "-" is standard output."""
+    """Open a binary file that appears at its path or URL only if the block succeeds; "-" is standard output."""
     if target == "-":
         with named_after(Path("standard output")):
             yield sys.stdout.buffer
             sys.stdout.buffer.flush()
+        return
+    if is_remote(target):
+        with written_remotely(str(target)) as file:
+            yield file
         return
     path = Path(target)
     with named_after(path):
@@ -139,10 +159,10 @@ class TableWriter:
         name = target.lower()
         if name.endswith(".parquet"):
             self._writer: Any = pq.ParquetWriter(file, schema)
-            self._as_texts = False
+            self._is_text = self._as_texts = False
             return
         delimiter = "\t" if name.endswith(".tsv") else ","
-        self._as_texts = not formulas
+        self._is_text, self._as_texts = True, not formulas
         names = schema.names if formulas else _without_formulas(pa.table({"name": schema.names}))["name"].to_pylist()
         file.write((delimiter.join(_quoted(n, delimiter) for n in names) + "\n").encode())
         options = pv.WriteOptions(include_header=False, delimiter=delimiter)
@@ -152,7 +172,8 @@ class TableWriter:
         """Append rows."""
         if self._as_texts:
             table = _without_formulas(table)
-        self._writer.write_table(table)
+        # Arrow's CSV writer writes bytes of earlier rows for a chunk without rows.
+        self._writer.write_table(table.combine_chunks() if self._is_text else table)
 
     def close(self) -> None:
         """Finish the table; the file itself stays open."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,14 +12,10 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from ..batch.journal import digest
-from ..batch.worker import OUTPUT, Work, loaded
-from ..detectors.base import Detector
-from ..errors import InputError
+from ..batch.worker import OUTPUT, Model, Work, loaded, model_file, opened
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
-
-Model = str | os.PathLike[str] | Detector
 
 
 def score(
@@ -41,8 +36,9 @@ def score(
     ----------
     df : pyspark.sql.DataFrame
         With the columns of the training table, in types that hold the same kind of values.
-    model : path or fitted Detector
-        A model file on the driver. Spark sends it to the workers, each of which loads it once.
+    model : path, fitted Detector, or Groups
+        A model file on the driver, or a folder of `fit_per_group`, whose rows without a model get a status that says
+        so. Spark sends it to the workers, each of which loads it once.
     output : sequence of str
         The columns to add, of "score", "p_value", "flag", "unseen" (columns with values that were not in the training
         data) and "status" ("ok", or why the row cannot be scored; its score, p-value and flag are null).
@@ -63,7 +59,7 @@ def score(
     InputError
         The columns do not suit the model, or an argument cannot be used.
     """
-    return _mapped(df, model, keep, Work(tuple(output), reasons, on_gap))
+    return _mapped(df, model, Work(tuple(output), keep, reasons, on_gap))
 
 
 def score_images(
@@ -94,50 +90,41 @@ def score_images(
     InputError
         The model was fitted on a table, or an argument cannot be used.
     """
-    return _mapped(df, model, keep, Work(tuple(output), column=column))
+    return _mapped(df, model, Work(tuple(output), keep, column=column))
 
 
-def _mapped(df: DataFrame, model: Model, keep: Sequence[str] | None, work: Work) -> DataFrame:
+def _mapped(df: DataFrame, model: Model, work: Work) -> DataFrame:
     from pyspark.sql.pandas.types import from_arrow_schema, to_arrow_schema
     from pyspark.sql.types import StructType
 
-    path = _sent(df.sparkSession, model)
-    detector = Detector.load(path, device="cpu")
-    kept = df.columns if keep is None else list(keep)
-    for name in kept:
-        if name not in df.columns:
-            raise InputError(f"keep: the data has no column '{name}'.")
-    work.check(detector, to_arrow_schema(df.schema), kept)
-    read = df.select(*(f"`{name}`" for name in dict.fromkeys([*kept, *work.needed(detector)])))
-    added = work.schema(detector)
-    schema = StructType([*(df.schema[name] for name in kept), *from_arrow_schema(added)])
-    name = path.name
+    with model_file(model) as path:
+        detector = opened(path)
+        work = work.checked(detector, to_arrow_schema(df.schema))
+        name = send(df.sparkSession, path)
+    kept = work.keep or ()
+    schema = StructType([*(df.schema[name] for name in kept), *from_arrow_schema(work.schema(detector))])
 
     def scored(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         from pyspark import SparkFiles
 
         for batch in batches:
-            table = pa.Table.from_batches([batch])
-            columns = work.added(loaded(SparkFiles.get(name)), table)
-            yield pa.RecordBatch.from_arrays([*(batch.column(k) for k in kept), *columns], [*kept, *added.names])
+            yield from work.scored(loaded(SparkFiles.get(name)), pa.Table.from_batches([batch])).to_batches()
 
-    return read.mapInArrow(scored, schema)
+    return df.select(*(f"`{name}`" for name in dict.fromkeys([*kept, *work.needed(detector)]))).mapInArrow(
+        scored, schema
+    )
 
 
-def _sent(spark: SparkSession, model: Model) -> Path:
-    """Send a model to all workers of a session; return its file on the driver, whose name the workers know too."""
+def send(spark: SparkSession, file: Path) -> str:
+    """Send a file to all workers of a session; return the name by which `SparkFiles.get` finds it there."""
+    # Named by its content: another file under the same name would be refused, or taken for this one by a worker.
+    name = f"anogan-{digest(str(file))[:24]}{file.suffix}"
     folder = Path(tempfile.mkdtemp(prefix="anogan-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)  # Spark reads the file when a worker asks for it
-    copy = folder / "model.anogan"
-    if isinstance(model, Detector):
-        model.save(copy)
-    else:
-        shutil.copyfile(model, copy)
-    # Named by its content: another model under the same name would be refused, or taken for this one by a worker.
-    path = copy.rename(folder / f"anogan-{digest(str(copy))[:24]}.anogan")
+    copy = str(shutil.copyfile(file, folder / name))
     context: Any = getattr(spark, "_sc", None)
     if context is not None:
-        context.addFile(str(path))
+        context.addFile(copy)
     else:  # Spark Connect
-        spark.addArtifacts(str(path), file=True)
-    return path
+        spark.addArtifacts(copy, file=True)
+    return name

@@ -79,8 +79,7 @@ def test_pictures_by_path_or_content(spark, pictures, binary):
         output=("score", "status"),
     )
     found = scored.toPandas()
-    found["file"] = found["path"].str.rsplit("/", n=1).str[-1]
-    found = found.sort_values("file", ignore_index=True)
+    found = found.sort_values("path", ignore_index=True)
     assert found["status"].str.contains("not a picture").tolist() == [i == 3 for i in range(12)]
     local = pd.read_parquet(pictures / "local.parquet")
     np.testing.assert_array_equal(found["score"].dropna(), local["score"])

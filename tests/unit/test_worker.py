@@ -24,8 +24,8 @@ def test_pictures_by_path_or_content(tmp_path, content):
     local = pd.read_parquet(tmp_path / "local.parquet")
     table = pa.table({"image": [file.read_bytes() if content else f"file:{file}" for file in files]})
     work = Work(("score", "p_value", "flag", "status"), column="image")
-    work.check(detector, table.schema, ["image"])
-    score, p_value, flag, status = (array.to_pandas() for array in work.added(detector, table))
+    scored = work.checked(detector, table.schema).scored(detector, table)
+    score, p_value, flag, status = (scored[name].to_pandas() for name in work.output)
     assert status.str.contains("not a picture").tolist() == [i == 3 for i in range(12)]
     np.testing.assert_array_equal(score.dropna(), local["score"])
     np.testing.assert_array_equal(p_value.dropna(), local["p_value"])

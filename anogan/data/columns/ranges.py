@@ -50,9 +50,10 @@ class RangeCounter:
         for name, found in self._count(X).items():
             self.counts[name] = self.counts.get(name, Beyond(0, 0)).more(found)
 
-    def restore(self, counts: Mapping[str, list[int]]) -> None:
-        """Go on from counts that were stored as JSON."""
-        self.counts = {name: Beyond(*found) for name, found in counts.items()}
+    def more(self, counts: Mapping[str, list[int]]) -> None:
+        """Add counts of other rows that were stored as JSON."""
+        for name, found in counts.items():
+            self.counts[name] = self.counts.get(name, Beyond(0, 0)).more(Beyond(*found))
 
     def notes(self) -> list[ColumnNote]:
         """Return a note for each column with more values beyond the range than chance explains."""

@@ -1,0 +1,89 @@
+"""Data, models and scores at URLs, by the file system of fsspec that is in memory."""
+
+import fsspec
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+import anogan
+from anogan.cli.main import cli
+
+
+@pytest.fixture
+def bucket(tmp_path):
+    """A bucket with a table in several formats, and a model that was saved there; and the local scores."""
+    rng = np.random.default_rng(0)
+    rows = pd.DataFrame({"id": range(300), "amount": rng.normal(size=300), "shop": rng.choice(["a", "b"], 300)})
+    files = fsspec.filesystem("memory")
+    detector = anogan.DenoisingGAN(**anogan.DenoisingGAN.tiny, random_state=0, columns={"id": "id"}).fit(rows[:99])
+    detector.save("memory://bucket/m.anogan")
+    detector.save(tmp_path / "m.anogan")
+    rows.to_csv(tmp_path / "rows.csv", index=False)
+    rows.to_parquet(tmp_path / "rows.parquet", index=False, row_group_size=40)
+    files.put(str(tmp_path / "rows.csv"), "/bucket/rows.csv")
+    files.put(str(tmp_path / "rows.parquet"), "/bucket/rows.parquet")
+    files.put(str(tmp_path / "rows.parquet"), "/bucket/many/kind=1/rows.parquet")
+    anogan.score_file(tmp_path / "rows.csv", tmp_path / "m.anogan", tmp_path / "local.csv")
+    yield files
+    files.rm("/bucket", recursive=True)
+
+
+def in_shell(*words):
+    return CliRunner().invoke(cli, [str(word) for word in words])
+
+
+@pytest.mark.parametrize("data", ["rows.csv", "rows.parquet", "row*.csv", "many"])
+@pytest.mark.parametrize("there", [False, True])
+def test_scores_of_remote_data_are_those_of_local_data(bucket, tmp_path, data, there):
+    output = "memory://bucket/out.csv" if there else tmp_path / "out.csv"
+    drop = ["--drop", "kind"] if data == "many" else []
+    done = in_shell("score", f"memory://bucket/{data}", "-m", "memory://bucket/m.anogan", "-o", output, *drop)
+    assert done.exit_code == 0, done.output
+    found = bucket.cat("/bucket/out.csv") if there else (tmp_path / "out.csv").read_bytes()
+    assert found == (tmp_path / "local.csv").read_bytes()
+    assert "part" not in " ".join(bucket.find("/bucket"))
+
+
+def test_a_fit_reads_and_writes_urls(bucket):
+    done = in_shell(
+        "fit", "memory://bucket/rows.parquet", "-m", "memory://bucket/new.anogan", "--steps", 3, "--id", "id"
+    )
+    assert done.exit_code == 0, done.output
+    assert anogan.load("memory://bucket/new.anogan").fitted_on_["samples"] == 300
+
+
+@pytest.mark.parametrize(
+    ("data", "output", "more", "said"),
+    [
+        ("memory://bucket/row.csv", "out.csv", [], "Did you mean 'memory://bucket/rows.csv'?"),
+        ("memory://bucket/none*.csv", "out.csv", [], "There is no file 'memory://bucket/none*.csv'"),
+        ("memory://bucket/rows.csv", "memory://bucket/rows.csv", [], "would replace the input"),
+        ("memory://bucket/rows.csv", "memory://bucket/many", [], "is a folder"),
+        ("memory://bucket/rows.csv", "memory://bucket/out.xlsx", [], "A table cannot be written to"),
+        ("memory://bucket/rows.csv", "nosuch://bucket/out.csv", [], "nosuch"),
+        ("nosuch://bucket/rows.csv", "out.csv", [], "nosuch"),
+        ("memory://bucket/rows.csv", "out.csv", ["--resume"], "copies of remote files"),
+        ("memory://bucket/rows.parquet", "memory://bucket/out.csv", ["--resume"], "output file on this machine"),
+        ("memory://bucket/rows.csv", "memory://bucket/out.csv", ["--strict", "--on-gap", "x"], "--on-gap"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_line_and_nothing_is_written(
+    bucket, tmp_path, monkeypatch, data, output, more, said
+):
+    monkeypatch.chdir(tmp_path)
+    before = bucket.find("/bucket")
+    done = in_shell("score", data, "-m", "memory://bucket/m.anogan", "-o", output, *more)
+    assert done.exit_code == 2
+    assert said in done.output
+    assert bucket.find("/bucket") == before
+    assert not (tmp_path / "out.csv").exists()
+
+
+def test_an_upload_that_fails_leaves_the_old_file(bucket, tmp_path, monkeypatch):
+    bucket.pipe("/bucket/out.csv", b"old")
+    monkeypatch.setattr(type(bucket), "mv", lambda *_, **__: (_ for _ in ()).throw(ValueError("no more space")))
+    with pytest.raises(anogan.InputError, match="no more space"):
+        anogan.score_file("memory://bucket/rows.csv", "memory://bucket/m.anogan", "memory://bucket/out.csv")
+    assert bucket.cat("/bucket/out.csv") == b"old"
+    assert "part" not in " ".join(bucket.find("/bucket"))

@@ -1,0 +1,154 @@
+"""A model for each group of rows, in one folder; samples of the parts of a table."""
+
+import json
+import warnings
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+import anogan
+from anogan.batch.drawing import drawn_part, key_limit, row_sample
+from anogan.batch.worker import Work, model_file, opened
+
+ALL = ("score", "p_value", "flag", "unseen", "status")
+
+
+def tiny(**given):
+    return anogan.DenoisingGAN(**anogan.DenoisingGAN.tiny, random_state=0, **given)
+
+
+def rows(n, seed, shops=("a", "b", "c")):
+    rng = np.random.default_rng(seed)
+    shop = rng.choice(shops, n)
+    return pd.DataFrame(
+        {
+            "shop": shop,
+            "amount": rng.normal(size=n) + 10 * (shop == "b"),
+            "items": rng.integers(1, 9, n),
+            "kind": rng.choice(["x", "y"], n),
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def groups(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("groups") / "models"
+    one = pd.DataFrame({"shop": ["alone", None], "amount": [1.0, 2.0], "items": [1, 2], "kind": ["x", "y"]})
+    return anogan.fit_per_group(pd.concat([rows(240, 0), one], ignore_index=True), "shop", tiny(), folder)
+
+
+def test_each_row_has_the_score_of_the_model_of_its_group(groups):
+    new = rows(60, 1, ("a", "b", "c", "other", "alone"))
+    new.loc[7, "shop"] = None
+    new.loc[[3, 9], "kind"] = "new"
+    new.loc[5, "amount"] = np.inf
+    scored = anogan.score_per_group(new, groups)
+    assert list(scored.columns) == list(ALL)
+    for shop in "abc":
+        mine = new["shop"] == shop
+        alone = tiny().fit(rows(240, 0).query("shop == @shop").drop(columns="shop"))
+        expected = alone.score_table(new[mine].drop(columns="shop"))
+        np.testing.assert_array_equal(scored.loc[mine, "score"], expected["score"])
+        np.testing.assert_array_equal(scored.loc[mine, "p_value"], expected["p_value"])
+        assert scored.loc[mine, "unseen"].equals(expected["unseen"])
+        assert scored.loc[mine, "status"].equals(expected["status"])
+    without = scored[new["shop"].isin(["other", "alone"])]
+    assert without["score"].isna().all()
+    assert without["flag"].isna().all()
+    assert set(without["status"]) == {"no model of shop=other", "no model of shop=alone"}
+    assert scored.loc[7, "status"] == "no value in 'shop'"
+
+
+def test_the_index_says_what_each_group_got(groups):
+    assert json.loads((groups.folder / "index.json").read_text())["by"] == "shop"
+    assert list(groups.index) == ["a", "alone", "b", "c"]
+    assert "at least 2" in groups.index["alone"]["error"]
+    assert "parquet" not in groups.index["alone"]["error"]
+    assert sum(facts["rows"] for facts in groups.index.values()) == 241
+    assert {file.name for file in groups.folder.iterdir()} == {
+        "index.json",
+        *(facts["file"] for facts in groups.index.values() if "file" in facts),
+    }
+
+
+def test_what_a_cluster_carries_gives_the_same_scores(groups):
+    new = rows(60, 1, ("a", "b", "other"))
+    with model_file(groups.folder) as path:
+        model = opened(path)
+    table = pa.Table.from_pandas(new, preserve_index=False)
+    work = Work(ALL, ["kind"], reasons=2).checked(model, table.schema)
+    found = work.scored(model, table).to_pandas()
+    expected = anogan.score_per_group(new, groups)
+    np.testing.assert_array_equal(found["score"], expected["score"])
+    flagged = found["flag"].fillna(False).astype(bool)
+    assert found.loc[flagged, "reason_1"].notna().all()
+    assert found.loc[~flagged, "reason_1"].isna().all()
+
+
+@pytest.mark.parametrize(
+    ("shops", "kind"),
+    [([1, 2], "int64"), ([1, 2], "float64"), ([True, False], "bool"), (["a", "b"], "category"), (["a", "b"], "object")],
+)
+def test_kinds_of_group_columns(tmp_path, shops, kind):
+    frame = rows(80, 0)
+    frame["shop"] = pd.Series(np.resize(shops, 80)).astype(kind)
+    found = anogan.fit_per_group(frame, "shop", anogan.GANomaly(**anogan.GANomaly.tiny), tmp_path / "models")
+    assert list(found.index) == sorted(str(shop).lower() for shop in shops)
+    assert anogan.score_per_group(frame, found)["score"].notna().all()
+
+
+@pytest.mark.parametrize(
+    ("change", "by", "said"),
+    [
+        (lambda frame: frame, "shops", "no column 'shops'. Did you mean 'shop'"),
+        (lambda frame: frame, "amount", "groups need texts, whole numbers or booleans"),
+        (lambda frame: frame[["shop"]], "shop", "no column beside 'shop'"),
+        (lambda frame: frame.assign(shop=None), "shop", "no row has a value in 'shop'"),
+        (lambda frame: frame[:1], "shop", "No group can be fitted"),
+    ],
+)
+def test_what_cannot_be_fitted_is_said_and_leaves_no_folder(tmp_path, change, by, said):
+    with pytest.raises(anogan.InputError, match=said):
+        anogan.fit_per_group(change(rows(20, 0)), by, tiny(), tmp_path / "models")
+    assert [path.name for path in tmp_path.iterdir()] == []
+
+
+def test_a_folder_is_not_replaced(groups, tmp_path):
+    with pytest.raises(anogan.InputError, match="is not empty"):
+        anogan.fit_per_group(rows(20, 0), "shop", tiny(), groups.folder)
+    with pytest.raises(anogan.InputError, match=r"no index\.json"):
+        anogan.Groups(tmp_path)
+    (tmp_path / "index.json").write_text("{}")
+    with pytest.raises(anogan.FormatError, match="is damaged"):
+        anogan.Groups(tmp_path)
+
+
+def test_a_sample_of_parts_is_uniform_and_knows_all_values():
+    table = pa.table({"x": np.arange(5000.0), "kind": ["rare" if i == 4321 else "x" for i in range(5000)]})
+    limit, counts = key_limit(100, 5000), np.zeros(10)
+    for seed in range(30):
+        parts = [
+            drawn_part([table.slice(first, 500)], np.random.default_rng([seed, first]), 100, limit)
+            for first in range(0, 5000, 500)
+        ]
+        drawn = row_sample([part for part in parts if part], 100)
+        assert (len(drawn.frame), drawn.total) == (100, 5000)
+        assert drawn.frame["x"].is_monotonic_increasing
+        assert "rare" in set(drawn.known["kind"])
+        counts += np.histogram(drawn.frame["x"], 10, (0, 5000))[0]
+    assert abs(counts / 30 - 10).max() < 3  # a standard error is 0.55
+    assert drawn_part([table.slice(0, 0)], np.random.default_rng(0), 100, limit) is None
+    with pytest.raises(anogan.InputError, match="no rows"):
+        row_sample([], 100)
+
+
+def test_a_detector_learns_from_a_sample():
+    frame = rows(200, 0)
+    drawn = anogan.RowSample(frame[:150], frame, 200)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        detector = tiny().fit(drawn)
+    assert detector.fitted_on_["samples"] == 200
+    assert len(detector.anomaly_score(frame)) == 200
