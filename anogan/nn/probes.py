@@ -23,10 +23,6 @@ def _shifted_by_half(x: Tensor, _: Tensor) -> Tensor:
     return x.roll((x.shape[-2] // 2, x.shape[-1] // 2), dims=(-2, -1))
 
 
-def _superposed(x: Tensor, other: Tensor) -> Tensor:
-    return (x + other) / 2
-
-
 def _blurred(x: Tensor, _: Tensor) -> Tensor:
     size = max(min(x.shape[-2:]) // BLURRED_SHARE, 2) | 1
     return avg_pool2d(pad(x, (size // 2,) * 4, mode="replicate"), size, stride=1)
@@ -36,7 +32,6 @@ KINDS: tuple[Callable[[Tensor, Tensor], Tensor], ...] = (
     _left_half,
     _upper_half,
     _shifted_by_half,
-    _superposed,
     _blurred,
 )
 
@@ -44,8 +39,8 @@ KINDS: tuple[Callable[[Tensor, Tensor], Tensor], ...] = (
 def probes(x: Tensor) -> Tensor:
     """Turn normal pictures into synthetic anomalies, each of the next kind: ``(B, C, H, W)`` -> same, B >= 2.
 
-    Its left or its upper half comes from another picture, it is shifted by half of its sides (around the edges), it is
-    the mean of two pictures, or it is blurred.
+    Its left or its upper half comes from another picture, it is shifted by half of its sides (around the edges), or it
+    is blurred. The mean of two pictures is no synthetic anomaly: it often lies nearer to training pictures than others.
     """
     other = x.roll(1, dims=0)
     made = [kind(x, other) for kind in KINDS]

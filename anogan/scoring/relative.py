@@ -16,6 +16,10 @@ class RelativeResidual(nn.Module):
     an image and its negative, and an anomaly that is not reconstructed does not enlarge it. The expected residual is
     ``exp(a + b log content)``, fitted to normal samples.
 
+    It is a compromise: on digits 2 and 8 of MNIST it raises the AUROC of AnoGAN and f-AnoGAN by 0.01, on digit 4 it
+    costs 0.003. On six digits of 8x8 pixels it costs f-AnoGAN up to 0.03, and where strokes are missing (a square of
+    4x4 pixels) up to 0.06, since less of the image is then reconstructed: 0.92 to 0.97 instead of 0.95 to 0.98.
+
     Parameters
     ----------
     members : int

@@ -1,8 +1,13 @@
 """Residuals relative to those of normal samples of similar content."""
 
+import numpy as np
+import pytest
 import torch
+from sklearn.datasets import load_digits
+from sklearn.decomposition import PCA
 from torch.testing import assert_close
 
+import anogan
 from anogan.scoring.relative import RelativeResidual
 
 SHAPE = (1, 4, 4)
@@ -62,3 +67,43 @@ def test_degenerate_samples_give_finite_scores():
 def test_before_it_is_fitted_it_changes_nothing():
     residual = torch.rand(2, 3)
     assert_close(RelativeResidual(2, SHAPE)(residual, torch.rand(2, 3, *SHAPE)), residual)
+
+
+def erased(pictures):
+    """Pictures (n, 1, 8, 8) without the strokes within a square of 4x4 pixels around one of their own."""
+    rng, made = np.random.default_rng(1), pictures.copy()
+    for picture in made[:, 0]:  # views
+        row, column = rng.choice(np.argwhere(picture > 8)) - 2
+        picture[max(row, 0) : row + 4, max(column, 0) : column + 4] = 0
+    return made
+
+
+@pytest.mark.parametrize("digit", [0, 2, 8])
+@pytest.mark.parametrize("negative", [False, True])
+def test_less_material_is_found_on_either_background(digit, negative):
+    pictures = load_digits().images[load_digits().target == digit][:, None]
+    training, normal = pictures[:120], pictures[120:]
+    axes = PCA(8).fit(training.reshape(120, -1))
+
+    def made(some):
+        """Pictures and their reconstructions, (1, n, 1, 8, 8)."""
+        flat = axes.inverse_transform(axes.transform(some.reshape(len(some), -1))).reshape(some.shape)
+        both = np.stack([some, flat])[:, None]
+        return torch.from_numpy(16 - both if negative else both)
+
+    def residual(x, reconstruction):
+        return (x - reconstruction).square().flatten(2).mean(-1)
+
+    relative = RelativeResidual(1, (1, 8, 8)).double()
+    relative.fit(*made(training), residual(*made(training)))
+
+    def area(anomalous, score):
+        scores = [score(*made(some))[0].numpy() for some in (normal, anomalous)]
+        return anogan.metrics.auroc(np.repeat([0, 1], list(map(len, scores))), np.concatenate(scores))
+
+    def score(x, reconstruction):
+        return relative(residual(x, reconstruction), reconstruction)
+
+    assert relative.slope > 0.15  # residuals do depend on the content
+    assert area(erased(normal), score) > 0.97
+    assert area(0 * normal[:1], score) > 0.9  # nothing at all
