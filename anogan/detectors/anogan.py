@@ -99,15 +99,17 @@ class AnoGAN(Detector):
     samples and held-out normal rows are kept.
 
     R1 is lazy: it is applied at every 16th step with 16 times the weight. Losses without a gradient penalty or clipping
-    need it on images, where the critic would otherwise be right from the first steps on, and minimax and hinge draw
-    nothing within 400 steps.
+    need it on images, where the critic would otherwise be right from the first steps on. Minimax, hinge and clipping
+    draw blurs within 400 steps (AUROC 0.57, 0.58 and 0.55 on digit 2 of MNIST, WGAN-GP 0.94 after 1,000; with 10 and 20
+    times its rate 0.87 and 0.89).
 
     With ``backbone="style"`` the search is for w, from the mean w. A step takes three times as long as one of the plain
-    networks, and does not pay at 28 pixels: before the search was bounded, 400 steps had a mean AUROC of 0.76 on three
-    digits of MNIST, the plain networks 0.88.
-    ``growing`` takes the first half of the steps, and early stopping monitors the second half. It did not pay
-    either: 0.80 over ten digits with 400 steps, without growing 0.85. ``augment`` is meant for sets of a few
-    hundred images; what it gains there was not measured.
+    networks, and does not pay at 28 pixels: the samples are as good (98 % of 2s are read as 2s, of the plain networks
+    97 %), but the score finds hardly any synthetic anomalies, and before the search was bounded 400 steps had a mean
+    AUROC of 0.76 on three digits, the plain networks 0.88. ``growing`` takes the first half of the steps, and early
+    stopping monitors the second half. It did not pay either: 95 % are read, and with 400 steps the mean AUROC was 0.80
+    over ten digits, without growing 0.85. ``augment`` is meant for sets of a few hundred images; what it gains there
+    was not measured.
 
     References
     ----------
