@@ -31,8 +31,10 @@ extensions = [
     "mathml",
     "shell_cells",
 ]
+templates_path = ["_templates"]
 exclude_patterns = [
     "_ext",
+    "_templates",
     "_build",
     "generated/*.md",
     "gallery/*.rst",
@@ -43,6 +45,7 @@ exclude_patterns = [
 suppress_warnings = [
     "config.cache",  # functions in sphinx_gallery_conf
     "misc.highlighting_failure",  # output of programs is not code
+    "ref.python",  # words in single backticks, such as paths, may name several attributes
 ]
 default_role = "py:obj"
 nitpicky = False

@@ -36,6 +36,8 @@ def screenshots(demo: Path) -> None:
             page.wait_for_timeout(500)
             save(page.screenshot(), f"report-{theme}")
             page.goto((demo / "index.html").resolve().as_uri())
+            page.set_viewport_size({"width": 1200, "height": 700})
+            page.locator("ul.gallery li").evaluate_all("items => items.slice(6).forEach(item => item.remove())")
             save(page.locator("ul.gallery").screenshot(), f"maps-{theme}")
         browser.close()
 
@@ -58,7 +60,7 @@ def benchmark() -> None:
             ax.bar_label(bars, fmt="%.1f", padding=3, color=ink)
             ax.set(xlim=(min(means[n] for n in names) - 4, max(means.values()) + 1.5))
             ax.set_xlabel(
-                "mean AUROC on the tables of ADBench, %; blue: detectors of this package; the axis does not start at 0"
+                "mean AUROC on the tables of ADBench, %; the axis does not start at 0\nblue: detectors of this package"
             )
             for side in ("top", "right", "left", "bottom"):
                 ax.spines[side].set_visible(False)

@@ -1,5 +1,6 @@
 """Pages that follow from the code and from the benchmark's records: detectors, API, benchmarks, figures."""
 
+import importlib
 import re
 import shutil
 import tempfile
@@ -7,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import fmean
+from types import ModuleType
 from typing import Any
 
 import networks
@@ -29,6 +31,7 @@ ELSEWHERE = {"feature_gan": "patches", "cycle_gan": "unlabelled", "conditional_g
 
 def write(folder: Path) -> None:
     """Write all generated pages; a file that would not change is left alone, so that Sphinx does not read it again."""
+    shutil.rmtree(folder / "api" / "items", ignore_errors=True)  # autosummary would keep those of names that are gone
     pages = dict(from_repository()) | dict(choosing()) | dict(detectors()) | dict(benchmarks()) | dict(reference())
     for name, text in pages.items():
         path = folder / name
@@ -142,21 +145,16 @@ def benchmarks() -> Iterator[tuple[str, str | bytes]]:
                 page = records.page(EXPERIMENTS[name], Path(copied))
             else:  # a page of which the records are not kept
                 page = (RESULTS / f"{name}.md").read_text(encoding="utf-8")
-            yield f"benchmarks/{name}.md", _as_benchmark(_without_repository_links(page, "../"))
+            yield f"benchmarks/{name}.md", _without_repository_links(page, "../")
         for figure in Path(copied).glob("*.png"):
             yield f"benchmarks/{figure.name}", figure.read_bytes()
     words = {name: EXPERIMENTS[name].help for name in names}
     listed = [f"| [{name}]({name}.md) | {help} |" for name, help in words.items()]
-    yield "benchmarks/index.md", _as_benchmark("\n".join([
+    yield "benchmarks/index.md", "\n".join([
         "# Benchmarks", "", "Every figure is made from the records in the repository when this site is built. Click on the "
         "heading of a column to sort by it.", "", report.summary(RESULTS), "", "## The rules", "", _rules(), "", "## All experiments", "",
         "| experiment | what it measures |", "|---|---|", *listed, "", "```{toctree}", ":hidden:", "", *names, "```", "",
-    ]))  # fmt: skip
-
-
-def _as_benchmark(page: str) -> str:
-    """Return a page of which the tables can be sorted."""
-    return f"---\nhtml_theme.sidebar_secondary.remove: false\n---\n\n{page}"
+    ])  # fmt: skip
 
 
 # ---------------------------------------------------------------- API
@@ -169,7 +167,14 @@ def reference() -> Iterator[tuple[str, str]]:
         value = getattr(anogan, name)
         if isinstance(value, type) and issubclass(value, anogan.Detector) and value is not anogan.Detector:
             continue
-        homes[home.split(".")[1]].append(name)
+        public = f"{home}.{name}" if isinstance(value, ModuleType) else f"anogan.{name}"
+        homes[home.split(".")[1]].append(public)
+    homes["clusters"] = [
+        f"anogan.{name}.{public}"
+        for name in ("spark", "ray")
+        for public, value in vars(importlib.import_module(f"anogan.{name}")).items()
+        if getattr(value, "__module__", "").startswith(f"anogan.{name}.")
+    ]
     parts = [
         "# API reference",
         "",
@@ -186,12 +191,13 @@ def reference() -> Iterator[tuple[str, str]]:
             "   :nosignatures:",
             "",
         ]
-        parts += [f"   anogan.{name}" for name in sorted(names)] + ["```", ""]
+        parts += [f"   {name}" for name in sorted(names)] + ["```", ""]
     yield "api/index.md", "\n".join(parts)
 
 
 TITLES = {
     "batch": "Files of any size",
+    "clusters": "Clusters",
     "data": "Data",
     "demo": "Demonstration",
     "detectors": "Detectors in general",

@@ -1,5 +1,5 @@
-// Tables of class "sortable" and all tables of benchmark pages sort by a click on a heading.
-for (const table of document.querySelectorAll("table.sortable, .benchmark table")) {
+// Tables of at least three rows sort by a click on a heading.
+for (const table of document.querySelectorAll(".bd-article table")) {
   const body = table.tBodies[0];
   if (!body || body.rows.length < 3 || !table.tHead) continue;
   [...table.tHead.rows[0].cells].forEach((head, column) => {

@@ -73,6 +73,7 @@ detector = Bottleneck(steps=300, target_fpr=0.05, random_state=0).fit(normal)
 print(detector.reasons(new[:1], count=3)["text"].to_list())
 anogan.ScoreDisplay.from_estimator(detector, new, 1 - benign[new.index])
 plt.gcf().set_size_inches(7, 3.5)
+plt.gcf().set_layout_engine("constrained")
 
 # %%
 # In a package of your own, an entry point in the group ``anogan.detectors`` makes ``anogan fit --detector bottleneck``
