@@ -47,7 +47,7 @@ for ax, stage in zip(axes, ("gan", "gan/held_out"), strict=True):
     TrainingCurvesDisplay.from_estimator(detector, stage=stage if stage in detector.history_ else "gan/training", ax=ax)
 
 # %%
-# The diagnosis weighs coverage, density and reconstruction against what as many real samples reach.
+# The diagnosis weighs coverage, precision and reconstruction against what as many real samples reach.
 print(detector.diagnosis_.verdict)
 for name, value in detector.diagnosis_.measures.items():
     print(f"{name:28} {value:.3f}")

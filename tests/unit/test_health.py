@@ -86,7 +86,7 @@ def set_to_nan_if_fast(optimizer):
 
 
 # EGBAD is left out of the digits, where its critic of pairs does win and its encoder learns nothing.
-DEFAULTS = [*((cls, benign) for cls in (anogan.AnoGAN, anogan.WGANGP, anogan.EGBAD, anogan.GANomaly))]
+DEFAULTS = [*((cls, benign) for cls in (anogan.AnoGAN, anogan.WGANGP, anogan.ALAD, anogan.EGBAD, anogan.GANomaly))]
 DEFAULTS += [*((cls, digits) for cls in (anogan.AnoGAN, anogan.WGANGP, anogan.GANomaly, anogan.DenoisingGAN))]
 
 
@@ -94,6 +94,15 @@ DEFAULTS += [*((cls, digits) for cls in (anogan.AnoGAN, anogan.WGANGP, anogan.GA
 @pytest.mark.parametrize(("cls", "rows"), DEFAULTS)
 def test_trainings_at_defaults_are_healthy(cls, rows):
     detector = fit(cls, rows())
+    assert detector.diagnosis_.healthy, detector.diagnosis_.verdict
+
+
+@pytest.mark.slow
+def test_a_training_on_few_small_pictures_that_finds_every_anomaly_is_healthy():
+    pictures, digit = (load_digits().images[:, None] / 16).astype(np.float32), load_digits().target
+    split = anogan.protocol.PROTOCOLS["semi"].apply(pictures, digit != 0, np.random.default_rng(0))
+    detector = fit(anogan.WGANGP, split.train, calibration_fraction=0.3)
+    assert anogan.metrics.auroc(split.labels, detector.anomaly_score(split.test)) > 0.99
     assert detector.diagnosis_.healthy, detector.diagnosis_.verdict
 
 
