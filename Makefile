@@ -34,7 +34,7 @@ test-slow: $(INSTALLED)
 	$(BIN)/python -m pytest -m slow -n 2 --timeout 3600
 
 test-cluster: $(INSTALLED)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation --editable ".[spark,ray]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation --editable ".[spark,ray]" "pyspark[connect]"
 	$(BIN)/python -m pytest -m cluster --timeout 600 tests/cluster
 
 docs: $(INSTALLED)

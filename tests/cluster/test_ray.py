@@ -1,5 +1,8 @@
 """Ray's scores are those of a local run, bit for bit."""
 
+import contextlib
+import os
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -20,17 +23,35 @@ def cluster():
     ray.shutdown()
 
 
-@pytest.mark.parametrize("blocks", [1, 7])
-def test_scores_are_bit_equal_to_a_local_run(cluster, data, local, blocks):
+@pytest.mark.parametrize(("blocks", "actors"), [(1, 1), (7, 2), (64, 2)])
+def test_scores_are_bit_equal_to_a_local_run(cluster, data, local, blocks, actors):
     ds = ray.data.read_parquet(str(data / "new.parquet")).random_shuffle(seed=0).repartition(blocks)
     scored = anogan.ray.score(
-        ds, data / "m.anogan", output=("score", "p_value", "flag", "unseen", "status"), reasons=2, actors=1
+        ds, data / "m.anogan", output=("score", "p_value", "flag", "unseen", "status"), reasons=2, actors=actors
     )
     found = scored.to_pandas().sort_values("id", ignore_index=True)
     assert len(found) == len(local)
     for name in local:
         a, b = local[name], found[name]
         assert ((a == b) | (a.isna() & b.isna())).all(), name
+
+
+def test_a_killed_worker_loses_and_doubles_nothing(cluster, data, local, tmp_path):
+    """A task that gives the actors their rows ends its worker once; Ray repeats it."""
+    mark = str(tmp_path / "died")
+
+    def dies_once(batch):
+        with contextlib.suppress(FileExistsError):
+            os.close(os.open(mark, os.O_CREAT | os.O_EXCL))
+            os.kill(os.getpid(), 9)
+        return batch
+
+    ds = ray.data.read_parquet(str(data / "new.parquet")).repartition(7).map_batches(dies_once, batch_format="pyarrow")
+    found = anogan.ray.score(ds, data / "m.anogan", actors=1).to_pandas().sort_values("id", ignore_index=True)
+    assert os.path.exists(mark)
+    assert found["id"].is_unique
+    assert len(found) == len(local)
+    np.testing.assert_array_equal(found["score"].astype(float), local["score"].astype(float))
 
 
 def test_a_pool_that_would_leave_no_cpu_for_reading_is_refused(cluster, data):
