@@ -87,5 +87,6 @@ def fit_per_group(df: DataFrame, by: str, detector: Detector, folder: str | os.P
     def fitted(rows: pa.Table) -> pa.Table:
         return fit_group(rows, arguments)
 
-    groups = df.where(df[by].isNotNull()).groupBy(by).applyInArrow(fitted, "facts string, model binary")
+    column = df[f"`{by}`"]
+    groups = df.where(column.isNotNull()).groupBy(column).applyInArrow(fitted, "facts string, model binary")
     return write_groups(folder, by, groups.toLocalIterator())
