@@ -35,7 +35,8 @@ def cluster(request):
 
 
 def collected(scored) -> pd.DataFrame:
-    return (scored.toPandas() if hasattr(scored, "toPandas") else scored.to_pandas()).astype(object)
+    found = scored.toPandas() if hasattr(scored, "toPandas") else scored.to_pandas()
+    return found.assign(score=found["score"].to_numpy(float, na_value=np.nan))
 
 
 @pytest.mark.parametrize("given", [{"reasons": 2}, {"fdr": 0.2, "top": 50}])
@@ -94,6 +95,6 @@ def test_models_of_groups_are_those_of_a_local_run(cluster, tmp_path):
     scored = cluster[1].score(cluster[2](tmp_path / "new.parquet"), tmp_path / "there", output=output, keep=["id"])
     found = collected(scored).sort_values("id", ignore_index=True)
     expected = anogan.score_per_group(pd.read_parquet(tmp_path / "new.parquet"), there)
-    np.testing.assert_array_equal(found["score"].astype(float), expected["score"])
+    np.testing.assert_array_equal(found["score"], expected["score"])
     assert list(found["status"]) == list(expected["status"])
     assert (found["status"] == "no model of shop=other").sum() == 40
