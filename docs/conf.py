@@ -1,6 +1,7 @@
 """Sphinx configuration. `make docs` builds the site without network; warnings are errors."""
 
 import os
+import shutil
 import sys
 import warnings
 from pathlib import Path
@@ -10,6 +11,10 @@ sys.path[:0] = [str(HERE / "_ext"), str(HERE.parent)]
 # Shell cells of the guides run the `anogan` of this interpreter; two threads, as on the machine that the times are for.
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 os.environ.setdefault("OMP_NUM_THREADS", "2")
+STARTUP = HERE / "_build" / "ipython" / "profile_default" / "startup"
+STARTUP.mkdir(parents=True, exist_ok=True)
+shutil.copy(HERE / "_ext" / "plain_shell.py", STARTUP)
+os.environ["IPYTHONDIR"] = str(STARTUP.parents[1])
 
 import pages  # noqa: E402
 
