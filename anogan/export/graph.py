@@ -137,3 +137,8 @@ def check_exportable(name: str, state: Fitted) -> None:
             f"{name} cannot be exported: it searches the latent space of each sample by gradient steps, and a graph "
             "has no gradients. Export a detector that scores in one pass, such as denoising_gan or f_anogan."
         )
+    if getattr(getattr(state.preprocessor, "inner", state.preprocessor), "tile_", None):
+        raise InputError(
+            f"{name} cannot be exported: it scores large pictures in tiles, and a graph takes each picture as a whole. "
+            "Fit it on tiles as pictures of their own, and cut pictures before they are scored."
+        )

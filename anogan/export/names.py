@@ -3,7 +3,7 @@
 FORMAT = 1
 PREFIX = "anogan."
 """What the names of this package's metadata begin with."""
-SCORES = "scores"
-"""The name of the calibration scores among the arrays."""
+SCORES, REFERENCE = "scores", "reference"
+"""The names of the calibration scores and those of `Calibration.reference` among the arrays."""
 OF_KNOWN = "score_of_known"
 """The output of the score as if unseen values said nothing."""

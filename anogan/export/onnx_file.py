@@ -20,7 +20,7 @@ from ..data.state import encode
 from ..errors import InputError
 from ..sources.writing import written_whole
 from .graph import Fitted, ScoringGraph, check_exportable
-from .names import FORMAT, PREFIX, SCORES
+from .names import FORMAT, PREFIX, REFERENCE, SCORES
 
 OPSET = 18
 
@@ -65,6 +65,9 @@ def metadata(name: str, state: Fitted) -> dict[str, str]:
     """
     values, arrays = encode(state.preprocessor.to_state())
     calibration = state.calibration
+    arrays |= {SCORES: calibration.scores}
+    if calibration.reference is not None:
+        arrays |= {REFERENCE: calibration.reference}
     return {
         f"{PREFIX}format": str(FORMAT),
         f"{PREFIX}version": version("anogan"),
@@ -74,9 +77,11 @@ def metadata(name: str, state: Fitted) -> dict[str, str]:
         f"{PREFIX}fitted_on": json.dumps(state.fitted_on),
         f"{PREFIX}threshold": repr(calibration.threshold),
         f"{PREFIX}map_threshold": json.dumps(calibration.map_threshold),
+        f"{PREFIX}map_start": json.dumps(calibration.map_start),
+        f"{PREFIX}held_out": json.dumps(calibration.held_out),
         f"{PREFIX}eps": repr(state.inference.eps),
         f"{PREFIX}preprocessor": values.decode(),
-        f"{PREFIX}arrays": base64.b64encode(save(arrays | {SCORES: calibration.scores})).decode(),
+        f"{PREFIX}arrays": base64.b64encode(save(arrays)).decode(),
     }
 
 

@@ -22,7 +22,7 @@ from ..scoring.row_scores import score_table
 from ..scoring.unseen import with_farthest_known
 from ..sources.frames import as_frame
 from .feed import to_inputs
-from .names import FORMAT, OF_KNOWN, PREFIX, SCORES
+from .names import FORMAT, OF_KNOWN, PREFIX, REFERENCE, SCORES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -90,13 +90,20 @@ class OnnxModel:
         from safetensors.numpy import load
 
         arrays = load(base64.b64decode(known["arrays"], validate=True))
-        scores = arrays.pop(SCORES)
+        scores, reference = arrays.pop(SCORES), arrays.pop(REFERENCE, None)
         self.name, self.version = known["detector"], known["version"]
         self.preprocessor_: Preprocessor = preprocessor_from_state(decode(known["preprocessor"].encode(), arrays))
         self.roles_, self.fitted_on_ = json.loads(known["roles"]), json.loads(known["fitted_on"])
         self.eps = float(known["eps"])
         self.calibration_ = Calibration(
-            np.zeros(1), np.ones(1), scores, float(known["threshold"]), json.loads(known["map_threshold"])
+            np.zeros(1),
+            np.ones(1),
+            scores,
+            float(known["threshold"]),
+            json.loads(known["map_threshold"]),
+            json.loads(known["map_start"]),
+            reference,
+            json.loads(known["held_out"]),
         )
 
     # ---------------------------------------------------------------- scores

@@ -262,7 +262,8 @@ def _searched(side: int, like: Tensor) -> tuple[Tensor, Waves]:
     """Return the searched shifts along a side of reduced pixels, and the weighted waves that they correspond to."""
     steps = math.floor(FARTHEST * side * STEPS)
     offsets = torch.arange(-steps, steps + 1, device=like.device, dtype=like.dtype) / STEPS
-    frequencies = torch.fft.fftfreq(side, device=like.device, dtype=like.dtype)
+    half = side // 2
+    frequencies = ((torch.arange(side, device=like.device) + half) % side - half).to(like) * (1.0 / side)
     weights = torch.exp(-((frequencies / SMOOTH) ** 2))
     angles = 2 * math.pi * offsets[:, None] * frequencies
     return offsets, (weights * angles.cos(), weights * angles.sin())

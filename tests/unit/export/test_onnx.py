@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -196,3 +197,70 @@ def test_a_graph_of_another_program_is_refused(tmp_path):
     onnx.save(model, tmp_path / "other.onnx")
     with pytest.raises(anogan.FormatError, match="not written by anogan"):
         anogan.OnnxModel(tmp_path / "other.onnx")
+
+
+def test_the_example_of_the_guide_scores_without_anogan_and_torch(tmp_path):
+    guide = (Path(__file__).parents[3] / "docs" / "guides" / "serving.md").read_text(encoding="utf-8")
+    script = guide.partition("%%writefile score_onnx.py\n")[2].partition("```")[0]
+    assert script.count("\n") < 40
+    assert "torch" not in script
+    assert "import anogan" not in script
+    detector = fit(mixed_table())
+    detector.to_onnx(tmp_path / "model.onnx")
+    new = mixed_table(12)
+    new.loc[3, "shop"] = "zz"
+    new.to_csv(tmp_path / "new.csv", index=False)
+    words = [sys.executable, "-c", script, str(tmp_path / "model.onnx"), str(tmp_path / "new.csv")]
+    run = subprocess.run(words, capture_output=True, check=True, text=True)
+    scores, p_values, flags = zip(*(line.split(",") for line in run.stdout.split()), strict=True)
+    expected = detector.score_table(new).assign(flag=lambda found: found["flag"].to_numpy(bool))
+    expected.loc[3, ["score", "p_value", "flag"]] = [np.nan, np.nan, True]  # the graph alone only flags unseen values
+    assert_allclose(np.array(scores, float), expected["score"], atol=1e-3)
+    assert_allclose(np.array(p_values, float), expected["p_value"], atol=1e-4)
+    assert [flag == "True" for flag in flags] == expected["flag"].tolist()
+
+
+@pytest.mark.slow
+def test_openvino_runs_the_same_file(tmp_path):
+    openvino = pytest.importorskip("openvino")
+    for data in (np.random.default_rng(0).normal(size=(60, 4)), np.random.default_rng(0).random((12, 1, 16, 16))):
+        detector = fit(data)
+        model = exported(detector, tmp_path)
+        compiled = openvino.Core().compile_model(tmp_path / "model.onnx", "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        got = compiled(model.inputs(data[:7]))["score"]
+        spread = np.ptp(detector.calibration_.scores)
+        assert_allclose(got, detector.anomaly_score(data[:7]), rtol=1e-4, atol=1e-4 * spread)
+
+
+def test_the_calibration_of_a_file_is_that_of_the_detector(tmp_path):
+    detector = fit(np.random.default_rng(0).random((14, 1, 32, 32)), anogan.FeatureGAN)
+    got, expected = exported(detector, tmp_path).calibration_, detector.calibration_
+    assert (got.threshold, got.map_threshold, got.map_start, got.held_out) == (
+        expected.threshold, expected.map_threshold, expected.map_start, expected.held_out,
+    )  # fmt: skip
+    assert_array_equal(got.scores, expected.scores)
+    assert (got.reference is None) == (expected.reference is None)
+
+
+def test_a_model_of_tiles_is_refused(tmp_path):
+    for number, pixels in enumerate(np.random.default_rng(0).integers(0, 255, (4, 48, 64), dtype=np.uint8)):
+        Image.fromarray(pixels).save(tmp_path / f"{number}.png")
+    detector = fit(anogan.ImageFolder(tmp_path, size=16, tile=32))
+    with pytest.raises(anogan.InputError, match="in tiles"):
+        detector.to_onnx(tmp_path / "model.onnx")
+    assert not (tmp_path / "model.onnx").exists()
+
+
+@pytest.mark.slow
+def test_light_and_position_are_mended_in_the_graph(tmp_path):
+    rng = np.random.default_rng(0)
+    part = np.kron(rng.uniform(0.2, 0.7, (8, 8)), np.ones((8, 8)))
+    pictures = np.clip(part + 0.02 * rng.normal(size=(30, 1, 64, 64)), 0, 1)
+    detector = fit(pictures[:24], anogan.FeatureGAN, precision="float32")
+    new = np.concatenate([np.roll(pictures[24:27], (5, -3), (2, 3)), pictures[27:] * 1.3]).clip(0, 1)
+    assert detector.module_.framing.alignment.template.numel()  # it has learned where the part lies
+    model = exported(detector, tmp_path)
+    spread = np.ptp(detector.calibration_.scores)
+    assert_allclose(model.anomaly_score(new), detector.anomaly_score(new), rtol=1e-4, atol=1e-4 * spread)
+    maps = detector.predict_maps(new)[1].sum(1)
+    assert_allclose(model.maps(new), maps, rtol=1e-3, atol=1e-4 * maps.max())
