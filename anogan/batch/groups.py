@@ -136,6 +136,7 @@ def write_groups(folder: str | os.PathLike[str], by: str, fitted: Iterable[Any])
     """Write the rows that `fit_group` returned to a folder, which appears when all are there."""
     target = Path(folder)
     index = {}
+    target.absolute().parent.mkdir(parents=True, exist_ok=True)
     with locked(target), tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.absolute().parent) as part:
         made = Path(part) / "models"
         made.mkdir()

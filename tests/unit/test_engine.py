@@ -1,16 +1,19 @@
 """The parts of a scoring and of a sample, run one by one in this process as a worker of a cluster runs them."""
 
 import os
+import sys
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
 import anogan
 from anogan.batch import engine as engines
 from anogan.batch import pieces
+from anogan.cli.main import cli
 
 
 class Here(engines.Engine):
@@ -186,6 +189,17 @@ def test_a_file_that_cannot_be_sampled_in_parts_is_refused(folder, name, given, 
 def test_pieces_cover_the_data_once(folder):
     parts = pieces.pieces_of(anogan.open_source(folder / "new.parquet"), ["new.parquet"], 200)
     assert [(part.start, part.stop) for part in parts] == [(0, 200), (200, 400), (400, 600), (600, 701)]
+
+
+@pytest.mark.parametrize("name", ["spark", "ray"])
+def test_a_missing_package_is_one_line_that_names_the_extra(folder, tmp_path, monkeypatch, name):
+    monkeypatch.setitem(sys.modules, "pyspark" if name == "spark" else "ray", None)
+    words = ["score", folder / "new.parquet", "-m", folder / "m.anogan", "-o", tmp_path / "out.csv", "--engine", name]
+    done = CliRunner().invoke(cli, [str(word) for word in words])
+    assert done.exit_code == 2
+    assert f'pip install "anogan[{name}]"' in done.output
+    assert len(done.output.strip().splitlines()) == 1
+    assert os.listdir(tmp_path) == []
 
 
 def test_a_chunk_without_rows_does_not_corrupt_a_csv(tmp_path):

@@ -94,7 +94,7 @@ def test_what_a_cluster_carries_gives_the_same_scores(groups):
 def test_kinds_of_group_columns(tmp_path, shops, kind):
     frame = rows(80, 0)
     frame["shop"] = pd.Series(np.resize(shops, 80)).astype(kind)
-    found = anogan.fit_per_group(frame, "shop", anogan.GANomaly(**anogan.GANomaly.tiny), tmp_path / "models")
+    found = anogan.fit_per_group(frame, "shop", anogan.GANomaly(**anogan.GANomaly.tiny), tmp_path / "new" / "models")
     assert list(found.index) == sorted(str(shop).lower() for shop in shops)
     assert anogan.score_per_group(frame, found)["score"].notna().all()
 
