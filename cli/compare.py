@@ -132,7 +132,7 @@ def command(
                 reporter.advance()
     facts: dict[str, Any] = {
         "data": str(data),
-        "unit": "picture" if hasattr(X, "files") else "row",
+        "unit": "picture" if isinstance(X, anogan.ImageFolder) else "row",
         "rows": len(anomalous),
         "sampled": min(len(anomalous), max_rows),
         "protocol": protocol_name,

@@ -58,12 +58,12 @@ def command(
         _print(facts)
 
 
-def _drift_words(drift: dict[str, Any]) -> dict[str, str]:
+def _drift_words(drift: dict[str, Any], unit: str) -> dict[str, str]:
     words = {
-        "new data": f"{drift['verdict']} ({drift['rows']:,} rows)",
-        "their scores": f"above those of calibration rows with probability {drift['superiority']:.3f}, 0.5 if nothing "
-        f"has changed (p = {drift['p_value']:.2g})",
-        "flagged": f"{drift['flagged']:.2%}, expected of normal rows {drift['expected']:.2%} "
+        "new data": f"{drift['verdict']} ({drift['rows']:,} {unit}s)",
+        "their scores": f"above those of calibration {unit}s with probability {drift['superiority']:.3f}, 0.5 if "
+        f"nothing has changed (p = {drift['p_value']:.2g})",
+        "flagged": f"{drift['flagged']:.2%}, expected of normal {unit}s {drift['expected']:.2%} "
         f"(p = {drift['flagged_p_value']:.2g})",
     }
     if drift["columns"]:
@@ -76,31 +76,32 @@ def _print(facts: dict[str, Any]) -> None:
     table = Table(box=None, show_header=False, pad_edge=False)
     columns = ", ".join(f"{count} {kind}" for kind, count in facts["columns"].items())
     fitted = facts["fitted_on"]
+    unit = "picture" if facts["kind"] == "image" else "row"
     measures = ", ".join(f"{name} {value:.3f}" for name, value in facts["diagnosis"]["measures"].items())
     for name, value in {
         "file": f"{facts['file']} ({facts['bytes']:,} bytes, format {facts['format_version']}, of {facts['written']})",
         "detector": f"{facts['detector']}: {facts['summary']}",
         "data": f"{facts['kind']}: {columns}; samples of shape {tuple(facts['sample_shape'])}",
-        "fitted on": f"{fitted['samples']:,} samples, {fitted['training']:,} of them for training"
+        "fitted on": f"{fitted['samples']:,} {unit}s, {fitted['training']:,} of them for training"
         + (f"; recalibrated with {fitted['recalibrated']:,}" if "recalibrated" in fitted else "")
         if fitted
         else "not recorded",
         "versions": ", ".join(f"{name} {version}" for name, version in fitted.get("versions", {}).items())
         or "not recorded",
-        "threshold": f"{facts['threshold']:.6g}, from {facts['calibration_rows']:,} rows; "
+        "threshold": f"{facts['threshold']:.6g}, from {facts['calibration_rows']:,} {unit}s; "
         + (
-            f"a normal row exceeds it with probability {facts['false_alarms']:.3g}"
+            f"a normal {unit} exceeds it with probability {facts['false_alarms']:.3g}"
             if facts["held_out"]
             else "they were also used for training, so there is no guarantee for new rows"
         ),
-        "holds of the data": anogan.summary.kept_words(facts["kept"]),
+        "holds of the data": anogan.summary.kept_words(facts["kept"], is_image=unit == "picture"),
         "smallest p-value": f"{facts['smallest_p_value']:.3g}",
         "diagnosis": facts["diagnosis"]["verdict"] + (f" ({measures})" if measures else ""),
         **anogan.summary.health_words(facts),
     }.items():
         table.add_row(name, value)
     if "drift" in facts:
-        for name, value in _drift_words(facts["drift"]).items():
+        for name, value in _drift_words(facts["drift"], unit).items():
             table.add_row(name, value)
     console.print(table)
     console.print()

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import InputError
+from ..sources.frames import is_folder
 from .condition import Conditioned, ConditionPreprocessor, split_condition
 from .preprocessor import Preprocessor
 from .state import StateReader
@@ -53,7 +54,7 @@ def preprocessor_for(
     if columns:
         raise InputError("columns= gives roles to the columns of a table, and X has no column names. Give a DataFrame.")
     shape = np.shape(X)
-    if hasattr(X, "files") or len(shape) == 4:
+    if is_folder(X) or len(shape) == 4:
         return _image_preprocessor()()
     if len(shape) == 2:
         return VectorPreprocessor(scaling=scaling)

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import FormatError, InputError
+from ..sources.frames import is_folder
 from ..sources.notes import Note
 from .account import Account, missing_value, unknown_class
 from .columns import CategoryColumn, Column, ColumnNote, column_from_state, learn_category
@@ -351,7 +352,7 @@ def split_condition(X: Any, column: str | None) -> tuple[Any, pd.Series]:
                 f"X has no column '{column}', which is the condition. Closest: {', '.join(map(repr, close))}."
             )
         return X.drop(columns=column), X[column]
-    if hasattr(X, "files") and column == FOLDER:
+    if is_folder(X) and column == FOLDER:
         return X, pd.Series([file.parent.name for file in X.files], name=FOLDER)
     if column is None:
         raise InputError("The model was fitted with a condition, and X has none: give Conditioned(X, labels).")

@@ -39,6 +39,7 @@ from ..errors import (
 from ..explain.marginals import marginals
 from ..nn.backbone import Backbone, backbone_for
 from ..seeding import OwnInitialisation, derived_seed, draw_seed, seeded
+from ..sources.frames import is_folder
 from ..sources.notes import in_words_of
 from ..sources.said import NOTHING_SAID, said_of
 from ..sources.table import RowSample, TableFile
@@ -165,11 +166,13 @@ def prepare(
     elif isinstance(X, RowSample):
         X, known, total = X
     X = _pictures_to_learn(detector, X)
+    if is_folder(X) and X.normal is not None:
+        noted = {"file": {**NOTHING_SAID, "normal": X.normal}}
     X, features = check_training_input(X, name)
     split = split_rows(detector, len(X), seed, total)
     for message in (_nothing_held_out(detector, len(X)), _few_calibration_rows(detector, split)):
         if message:
-            is_image = hasattr(X, "files") or np.ndim(X) > 2
+            is_image = is_folder(X) or np.ndim(X) > 2
             warnings.warn(in_words_of(message, is_image=is_image), CalibrationWarning, stacklevel=3)
     preprocessor = detector.make_preprocessor(X)
     preprocessor.fit(X if known is None else known, rows=split.training, sampled=len(X))
@@ -220,7 +223,7 @@ def _pictures_to_learn(detector: FittableDetector, X: Any) -> Any:
     """Return the normal pictures of a folder at the detector's size; other data as they are."""
     if isinstance(X, Conditioned):
         return Conditioned(_at_size_of(detector, X.X), X.labels)
-    if not hasattr(X, "files"):
+    if not is_folder(X):
         return X
     if getattr(detector, "condition", None) != FOLDER:  # whose folders are no labels
         from ..sources.labelled import normal_pictures  # imports Pillow, which users of tables do not need
@@ -232,7 +235,7 @@ def _pictures_to_learn(detector: FittableDetector, X: Any) -> Any:
 
 
 def _at_size_of(detector: FittableDetector, X: Any) -> Any:
-    return X.at_default(detector.image_size) if hasattr(X, "files") else X
+    return X.at_default(detector.image_size) if is_folder(X) else X
 
 
 def _check_no_gaps(preprocessor: Preprocessor, unlabeled: Samples) -> None:
@@ -446,7 +449,7 @@ def _train(detector: FittableDetector, prepared: Prepared, trainer: Trainer) -> 
         | score_issues(calibration.scores, _different(rows, spec), calibration.threshold),
     )
     if module.can("after_calibration") and split.held_out:
-        module.after_calibration(samples.subset(np.concatenate([split.calibration, split.monitoring])))
+        module.after_calibration(in_tiles(samples.subset(np.concatenate([split.calibration, split.monitoring]))))
         # The module has learned from these rows since, so they score differently now.
         calibration = replace(calibration, reference=np.sort(calibration.combine(inference.score(rows))))
     module.unlabeled = None  # a model does not keep the user's data

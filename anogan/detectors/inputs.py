@@ -8,7 +8,7 @@ from sklearn.utils.validation import validate_data
 
 from ..data.condition import Conditioned
 from ..errors import InputError
-from ..sources.frames import as_frame
+from ..sources.frames import as_frame, is_folder
 from ..sources.table import TableFile
 
 
@@ -75,7 +75,7 @@ def _has_own_checks(X: Any) -> bool:
     is_table = hasattr(X, "iloc")
     if is_table and X.ndim != 2:
         raise InputError("X is a Series; a table is needed: X.to_frame().")
-    return is_table or hasattr(X, "files") or getattr(X, "ndim", 2) >= 3
+    return is_table or is_folder(X) or getattr(X, "ndim", 2) >= 3
 
 
 def _validated(X: Any, caller: str, fitted: dict[str, Any], *, reset: bool) -> tuple[np.ndarray, dict[str, Any]]:

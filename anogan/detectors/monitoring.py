@@ -13,6 +13,7 @@ from ..data.samples import Samples, TensorSamples
 from ..engine.degenerate import ENOUGH_ROWS, ROUNDING
 from ..errors import CalibrationWarning, InputError
 from ..scoring.drift import Drift, compare
+from ..sources.frames import is_folder
 from ..sources.notes import in_words_of
 from .calibrating import MAPPED_PICTURES, ThresholdParameters, map_peaks, with_levels
 from .fitted import FittedState, plain
@@ -30,7 +31,7 @@ def equal_scores(state: FittedState, X: Any, scores: np.ndarray) -> str | None:
     if hasattr(rows, "iloc"):
         learned = [column.name for column in state.preprocessor.columns_ if column.name in rows.columns]
         rows = rows.iloc[:COMPARED_ROWS][learned].drop_duplicates()
-    elif not hasattr(rows, "files"):
+    elif not is_folder(rows):
         rows = np.unique(np.asarray(rows)[:COMPARED_ROWS].reshape(min(len(rows), COMPARED_ROWS), -1), axis=0)
     if len(rows) < ENOUGH_ROWS:
         return None

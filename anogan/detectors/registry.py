@@ -26,6 +26,7 @@ from typing import Any, TypeVar
 
 from ..errors import InputError
 from ..parameters import Parameter
+from ..sources.frames import is_folder
 
 GROUP = "anogan.detectors"
 PICTURE_CHANNELS = (1, 3)  # grey, colour: those that feature_gan's pretrained network sees
@@ -123,8 +124,8 @@ def default_detector(X: Any) -> str:
 
         X = open_source(X)
     shape: tuple[int, ...] = getattr(X, "shape", ())
-    is_folder = hasattr(X, "files") or getattr(X, "kind", None) == "pictures"
-    is_pictures = is_folder or (len(shape) == 4 and shape[1] in PICTURE_CHANNELS)
+    on_disk = is_folder(X) or getattr(type(X), "kind", None) == "pictures"
+    is_pictures = on_disk or (len(shape) == 4 and shape[1] in PICTURE_CHANNELS)
     return "feature_gan" if is_pictures else "denoising_gan"
 
 

@@ -15,6 +15,7 @@ from ..engine.diagnostics import IN_FEATURES, Diagnosis
 from ..engine.synthetic import TARGET_FPR
 from ..persistence import FORMAT_VERSION, open_model
 from ..sources.labels import column_label
+from ..sources.notes import in_words_of
 from ..sources.source import Chunk
 
 FARTHEST_COLUMNS = 3  # columns that are named whose synthetic values differ most
@@ -95,8 +96,8 @@ def kept_data(detector: Any) -> dict[str, int]:
     }
 
 
-def kept_words(kept: dict[str, int]) -> str:
-    """Return the facts of `kept_data` in words."""
+def kept_words(kept: dict[str, int], *, is_image: bool = False) -> str:
+    """Return the facts of `kept_data` in words, of pictures if the samples are such."""
     parts = {
         "training_rows": "training rows",
         "marginals": "numbers of each column in place of rows",
@@ -107,7 +108,8 @@ def kept_words(kept: dict[str, int]) -> str:
         "categories": "categories",
         "quantiles": "quantiles of number columns",
     }
-    return ", ".join(f"{kept[name]:,} {words}" for name, words in parts.items() if kept[name])
+    words = ", ".join(f"{kept[name]:,} {words}" for name, words in parts.items() if kept[name])
+    return in_words_of(words, is_image=is_image)
 
 
 def file_summary(path: str | os.PathLike[str]) -> dict[str, Any]:

@@ -38,3 +38,8 @@ def as_frame(X: Any) -> Any:
         return table.to_pandas(date_as_object=False, ignore_metadata=not isinstance(X, pa.Table))
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
         raise InputError(f"X is {name}, which cannot be turned into a DataFrame of pandas: {error}") from None
+
+
+def is_folder(X: Any) -> bool:
+    """Return whether X is an `ImageFolder`, without Pillow, and not a table with a column of one of its names."""
+    return hasattr(type(X), "original_size")

@@ -57,6 +57,8 @@ class ImageFolder(Sequence[np.ndarray]):
     files : list of Path
     path : Path or None
         The folder, if one was given.
+    normal : str or None
+        What `LabelledFolder` was told that the folders of normal pictures are called.
 
     Raises
     ------
@@ -93,6 +95,7 @@ class ImageFolder(Sequence[np.ndarray]):
             raise InputError(f"There is no mask {str(masks)!r}.")
         self.tile = tile
         self._channels: int | None = None
+        self.normal: str | None = None
 
     def __len__(self) -> int:
         return len(self.files)
@@ -178,13 +181,13 @@ class ImageFolder(Sequence[np.ndarray]):
         if self.has_size:
             return self
         folder = ImageFolder(self.files, size=size, masks=self.masks, tile=self.tile)
-        folder._channels = self._channels
+        folder._channels, folder.normal = self._channels, self.normal
         return folder
 
     def compared_in(self, *, masks: str | os.PathLike[str] | None, tile: int | None) -> ImageFolder:
         """Return the same files with masks, or in tiles."""
         folder = ImageFolder(self.files, size=self.size if self.has_size else None, masks=masks, tile=tile)
-        folder._channels = self._channels
+        folder._channels, folder.normal = self._channels, self.normal
         return folder
 
     def identity(self) -> str:
@@ -237,6 +240,7 @@ class ImageFolder(Sequence[np.ndarray]):
         folder = ImageFolder(files, size=self.size if self.has_size else None, masks=self.masks, tile=self.tile)
         # A part of a coloured folder stays coloured, even if all files of the part are grey.
         folder._channels = self.channels if files else self._channels
+        folder.normal = self.normal
         return folder
 
     def _channels_by_header(self) -> int:

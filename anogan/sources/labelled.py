@@ -136,6 +136,13 @@ class LabelledFolder:
         """Whether there are masks."""
         return bool(self._masks)
 
+    def has_folder(self, normal: str | None) -> bool:
+        """Return whether pictures lie in a folder of this name, or outside of all folders if it is "."."""
+        places = [self._place(file)[1] for file in self.files]
+        if normal == OUTSIDE:
+            return () in places
+        return normal is not None and normal.casefold() in {name.casefold() for place in places for name in place}
+
     def check_labelled(self) -> None:
         """Raise `InputError` if it is not known which pictures are normal."""
         if not self.is_labelled:
@@ -214,7 +221,9 @@ class LabelledFolder:
         return as_text(str(self.path))
 
     def _pictures(self, files: list[Path]) -> ImageFolder:
-        return ImageFolder(files, size=self._size)
+        pictures = ImageFolder(files, size=self._size)
+        pictures.normal = self.normal
+        return pictures
 
     def _of_part(self, part: str) -> list[Path]:
         """Return the pictures of a part, else those that belong to no part, else all."""

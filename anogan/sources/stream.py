@@ -268,10 +268,13 @@ class Stream:
         return [*skipped, *unseen, *(note.text(shell=True) for note in self.ranges.notes())]
 
     def normal_label(self, normal: str | None) -> str | None:
-        """Return the label of normal samples: the given one, else that of the fit of a table."""
+        """Return the label of normal samples: the given one, else that of the fit, if this file or folder has it."""
         said = self.detector.fitted_on_.get("file", NOTHING_SAID)
-        is_table = isinstance(self.source, TableFile)
-        return said["normal"] if is_table and normal is None and self.label == said["label"] else normal
+        if normal is not None:
+            return normal
+        if isinstance(self.source, PictureSource):
+            return said["normal"] if self.source.layout.has_folder(said["normal"]) else None
+        return said["normal"] if isinstance(self.source, TableFile) and self.label == said["label"] else None
 
     def anomalous(self, labels: np.ndarray, normal: str | None) -> np.ndarray:
         """Return which rows or pictures (n,) are anomalous, by the labels of the chunks; see `anomalous_rows`.

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 TINY = ("--steps", 10, "--n-members", 1, "--random-state", 0, "-q")
 N = 200
@@ -47,6 +48,22 @@ def test_the_normal_label_is_kept(run, table, tmp_path):
     table.rename(columns={"kind": "other"}).to_csv(tmp_path / "t.csv", index=False)
     error = run("evaluate", tmp_path / "t.csv", "-m", tmp_path / "m", "--label", "other", code=2).stderr
     assert "--normal" in error
+
+
+def test_the_name_of_the_folder_of_normal_pictures_is_kept(run, tmp_path):
+    rng = np.random.default_rng(0)
+    for kind in ("A", "B"):
+        (tmp_path / "p" / kind).mkdir(parents=True)
+        for number in range(12):
+            pixels = rng.integers(0, 255, (8, 8), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "p" / kind / f"{number}.png")
+    fit = ("--detector", "ganomaly", "--image-size", 8, "--width", 8, *TINY)
+    run("fit", tmp_path / "p", "-m", tmp_path / "m", "--normal", "A", *fit)
+    kept = run("evaluate", tmp_path / "p", "-m", tmp_path / "m", "--json").stdout
+    assert kept == run("evaluate", tmp_path / "p", "-m", tmp_path / "m", "--json", "--normal", "A").stdout
+    assert kept != run("evaluate", tmp_path / "p", "-m", tmp_path / "m", "--json", "--normal", "B").stdout
+    (tmp_path / "p" / "A").rename(tmp_path / "p" / "good")  # whose name says it
+    run("evaluate", tmp_path / "p", "-m", tmp_path / "m", "--json")
 
 
 @pytest.mark.parametrize("role", ["category", "date"])
