@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from ..errors import InputError
-from ..sources.camera import frame_pixels
+from ..sources.camera import Frame, frame_pixels
 from ..sources.images import ImageFolder, as_fraction, evenly_spaced
 from ..sources.notes import FileNote
 from ..sources.threads import ordered_map
@@ -121,7 +121,10 @@ class ImagePreprocessor(Preprocessor):
 
             return FolderSamples(decode, self._from_pixels, every, shape, dtype, folder.identity)
         if self.tile_ is not None:
-            raise InputError("The model scores pictures in tiles of their own pixels: give files, as an ImageFolder.")
+            raise InputError(
+                "The model scores pictures in tiles of their own pixels: give files, as an ImageFolder, or single "
+                "pictures to score_picture."
+            )
         X = _checked(X)
         if X.shape[1:] != shape:
             raise InputError(
@@ -138,12 +141,12 @@ class ImagePreprocessor(Preprocessor):
         return TensorSamples(out)
 
     def transform_picture(self, picture: Any, dtype: torch.dtype, *, bgr: bool) -> Samples:
-        """One picture -> one sample (1, C, H, W), resized as those of a folder; see `frame_pixels`.
+        """One picture -> one sample (1, C, H, W), resized as those of a folder, or in tiles; see `frame_pixels`.
 
         Raises
         ------
         InputError
-            If it is no such picture, or the model was fitted on an array of floats or in tiles.
+            If it is no such picture, or the model was fitted on an array of floats.
         """
         import torch
 
@@ -154,9 +157,11 @@ class ImagePreprocessor(Preprocessor):
                 f"The model was fitted on an array of {self.source_}, whose range a picture does not share. Give such "
                 "an array to anomaly_score, or fit on an ImageFolder or an array of uint8."
             )
-        if self.tile_ is not None:
-            raise InputError("The model scores pictures in tiles of their own pixels: give files, as an ImageFolder.")
         channels, height, width = self.shape_
+        if self.tile_ is not None:
+            frame = Frame(picture, (channels, height, width), self.tile_, bgr=bgr)
+            self.check_depth(frame.decode(0), "The picture")
+            return TiledSamples(frame, self._from_pixels, np.arange(1), dtype)
         pixels = frame_pixels(picture, (channels, height, width), bgr=bgr)
         self.check_depth(pixels, "The picture")
         return TensorSamples(torch.from_numpy(self._to_model(as_fraction(pixels))).to(dtype)[None])

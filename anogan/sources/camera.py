@@ -44,6 +44,44 @@ def frame_pixels(picture: Any, shape: tuple[int, int, int], *, bgr: bool) -> np.
         raise InputError(f"The picture {error}" if str(error)[:1].islower() else str(error)) from None
 
 
+class Frame(ImageFolder):
+    """One picture in memory as a folder of one picture, for models that score tiles.
+
+    Parameters
+    ----------
+    picture : path, PIL image, or array (H, W) or (H, W, C)
+        See `frame_pixels`; an array of several channels has dtype uint8.
+    shape : (C, H, W)
+    tile : int
+        See `ImageFolder`.
+    bgr : bool
+    """
+
+    def __init__(self, picture: Any, shape: tuple[int, int, int], tile: int, *, bgr: bool) -> None:
+        is_file = isinstance(picture, str | os.PathLike)
+        super().__init__([Path(picture) if is_file else Path("The picture")], size=shape[1:], tile=tile)
+        self._channels = shape[0]
+        if is_file or isinstance(picture, Image.Image):
+            _no_order(bgr)
+            self._picture = super().upright(0) if is_file else _upright(picture)
+            return
+        pixels = _checked_array(np.asarray(picture), bgr=bgr)
+        if pixels.dtype != np.uint8:
+            pixels = _fractions(pixels)
+            if pixels.ndim == 3:
+                raise InputError("A model that scores tiles takes arrays of several channels as uint8.")
+        self._picture = Image.fromarray(np.ascontiguousarray(pixels))
+
+    def decode(self, index: int) -> np.ndarray:
+        return self.cut(self._picture, (0, 0, *self._picture.size))
+
+    def upright(self, index: int) -> Image.Image:
+        return self._picture
+
+    def original_size(self, index: int) -> tuple[int, int]:
+        return self._picture.height, self._picture.width
+
+
 def _no_order(bgr: bool) -> None:
     if bgr:
         raise InputError("bgr=True is for arrays; a file or a PIL image says itself what its channels are.")
@@ -55,7 +93,8 @@ def _upright(picture: Image.Image) -> Image.Image:
     return ImageOps.exif_transpose(picture)
 
 
-def _of_array(pixels: np.ndarray, shape: tuple[int, int, int], *, bgr: bool) -> np.ndarray:
+def _checked_array(pixels: np.ndarray, *, bgr: bool) -> np.ndarray:
+    """Return an array (H, W) or (H, W, C), red first."""
     if pixels.ndim not in (2, 3) or 0 in pixels.shape:
         raise InputError(
             f"One picture is an array (H, W) or (H, W, C); this one has shape {pixels.shape}. For many pictures use "
@@ -73,8 +112,11 @@ def _of_array(pixels: np.ndarray, shape: tuple[int, int, int], *, bgr: bool) -> 
         if pixels.ndim == 2:
             raise InputError("bgr=True is for pictures of 3 or 4 channels; this one is grey.")
         pixels = pixels[..., [2, 1, 0, *range(3, pixels.shape[-1])]]
-    if pixels.dtype == bool:
-        pixels = pixels * np.uint8(255)
+    return pixels * np.uint8(255) if pixels.dtype == bool else pixels
+
+
+def _of_array(pixels: np.ndarray, shape: tuple[int, int, int], *, bgr: bool) -> np.ndarray:
+    pixels = _checked_array(pixels, bgr=bgr)
     if pixels.dtype == np.uint8:
         return fitted(Image.fromarray(np.ascontiguousarray(pixels)), shape)
     return _of_fractions(_fractions(pixels), shape)

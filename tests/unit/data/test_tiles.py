@@ -78,6 +78,19 @@ def test_a_model_file_keeps_the_size_of_tiles(detector, spotted, tmp_path):
     assert loaded.anomaly_score(spotted).tolist() == detector.anomaly_score(spotted).tolist()
 
 
+def test_one_frame_is_scored_as_its_file(detector, spotted):
+    scores, maps = detector.predict_maps(spotted)
+    for file, score, expected in zip(spotted.files, scores, maps, strict=True):
+        picture = Image.open(file)
+        assert np.isfinite(detector.score_picture(np.asarray(picture) / 255.0).score)
+        for frame in (file, picture, np.asarray(picture)):
+            one = detector.score_picture(frame, with_map=True)
+            assert one.score == pytest.approx(score, rel=1e-4)
+            np.testing.assert_allclose(one.map, expected[0], rtol=1e-3, atol=1e-6)
+    with pytest.raises(anogan.InputError, match="as uint8"):
+        detector.score_picture(np.zeros((90, 90, 3)))
+
+
 def test_other_tiles_than_those_of_the_fit_are_refused(detector, folder):
     with pytest.raises(anogan.InputError, match="tiles of 80 pixels, and the model was fitted with tile=64"):
         detector.anomaly_score(anogan.ImageFolder(folder, tile=80))
