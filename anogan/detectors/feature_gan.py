@@ -1,6 +1,6 @@
 """FeatureGAN: adversarial denoising of patches of a pretrained network's feature maps."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -14,9 +14,11 @@ from ..nn.backbone import Backbone
 from ..nn.frozen import NETWORKS
 from ..parameters import at_least, between, one_of, param
 from ..scoring.feature_distance import side_by_side
-from ..scoring.framing import Framed, Framing, moved
+from ..scoring.framing import Framed, Framing, moved, relit
 from ..scoring.patch_memory import Grid, PatchMemoryBank
 from ..scoring.patches import MOST_SAMPLES, SAMPLES_AT_ONCE, WhitenedPatches, most_unusual
+from ..scoring.place_gaussian import PlaceGaussian
+from ..scoring.placement import Placement
 from ..scoring.principal import Projection
 from ..seeding import randperm
 from .base import Detector
@@ -25,6 +27,7 @@ from .denoising import DenoisingModule
 MOST_PATCHES = 2**18  # that R and G are trained on
 PROJECTED_PATCHES = 2**14  # patches that the principal components are learned from
 BANDWIDTH = 0.07  # of whitened patches, which spread over one: levels from 0.1 to 2
+RELIT_SAMPLES = 64  # whose copies in other light show what does not count
 FEATURE_SHARE = 0.25  # share of R's features in a squared distance, relative to the whitened patch
 
 
@@ -51,9 +54,11 @@ class ScoredPatches(NamedTuple):
 
 
 class FeatureGANModule(DenoisingModule):
-    """Denoising of whitened patches u, and the distance to the nearest normal patches at the same place."""
+    """Denoising of whitened patches u, and their distance to the normal patches at the same place."""
 
     joint = True
+
+    memory_unit: Tensor  # (1,), mean distance of normal patches to the memory bank
 
     def __init__(
         self,
@@ -78,6 +83,9 @@ class FeatureGANModule(DenoisingModule):
         self.patches = WhitenedPatches(extractor)
         self.projection = projection
         self.memory_bank = memory_bank
+        self.gaussian = PlaceGaussian()
+        self.placement = Placement()
+        self.register_buffer("memory_unit", torch.ones(1))
         self.set_bandwidth(BANDWIDTH)
         self._normal: tuple[Tensor, Grid] | None = None  # patches of the normal samples, during training only
 
@@ -88,13 +96,14 @@ class FeatureGANModule(DenoisingModule):
     @torch.no_grad()
     def before_training(self, normal: Samples) -> Samples:
         """Extract all patches once, learn what is usual at each place, and return whitened patches to train on."""
-        if self.framing is not None:
-            self.framing.fit(self._batches(normal))
+        moves = self.framing is not None and self.framing.fit(self._batches(normal))
         patches, grid = self._normal = self._extract(normal)
         parts = []
         for part in self.patches.fit(patches, grid):
             rows = randperm(part[..., 0].numel())[: MOST_PATCHES * len(part) // len(patches)]
             parts.append(part.flatten(0, 1)[rows])
+        if moves:
+            self.placement.fit(self.patches.whitening.standard(patches), grid)
         return TensorSamples(torch.cat(parts))
 
     @torch.no_grad()
@@ -111,6 +120,18 @@ class FeatureGANModule(DenoisingModule):
         square = float(some.square().sum(-1).mean()) * FEATURE_SHARE
         self.projection.fit(self.features(some), square)
         self.memory_bank.fit(white, grid, self.embed)
+        self.memory_unit.fill_(self._memory_distances(white[:SAMPLES_AT_ONCE], grid).mean())
+        standard = self.patches.whitening.standard
+        copies = patches[:0]
+        if self.framing is not None:
+            changed = normal.subset(np.arange(min(len(patches), RELIT_SAMPLES)))
+            copies, _ = self._extract(changed, relit)
+        self.gaussian.fit(standard(patches), grid, standard(patches[: len(copies)]), standard(copies))
+
+    @torch.no_grad()
+    def after_calibration(self, held_out: Samples) -> None:
+        patches, grid = self._extract(held_out)
+        self.gaussian.learn_more(self.patches.whitening.standard(patches), grid)
 
     def features(self, patches: Tensor) -> Tensor:
         """Return R's last hidden layers of all members: ``(B, F)`` -> ``(B, K * width)``."""
@@ -122,11 +143,12 @@ class FeatureGANModule(DenoisingModule):
 
     def scored(self, x: Tensor) -> ScoredPatches:
         """Return the patches of samples ``(B, *shape)`` with their scores."""
-        framed = self._framed(x)
-        white, grid = self.patches(framed.pictures)
-        embedded = self.embed(white.flatten(0, 1)).unflatten(0, white.shape[:2])
+        framed, patches, grid = self._placed(x)
+        white = self.patches.whitening(patches, grid)
         inside = framed.patches_inside(grid)
-        return ScoredPatches(self.memory_bank(embedded, grid) * inside, inside, white, grid, framed.shifts)
+        nearest = self._memory_distances(white, grid) / self.memory_unit
+        distances = (nearest + self.gaussian(self.patches.whitening.standard(patches), grid)) / 2
+        return ScoredPatches(distances * inside, inside, white, grid, framed.shifts)
 
     def predict(self, x: Tensor, *, with_map: bool = False) -> Prediction:
         found = self.scored(x[0])  # all members receive the same samples
@@ -146,6 +168,10 @@ class FeatureGANModule(DenoisingModule):
             maps = moved(maps, -found.shifts, 0.0)
         return maps.expand_as(x)
 
+    def _memory_distances(self, white: Tensor, grid: Grid) -> Tensor:
+        embedded = self.embed(white.flatten(0, 1)).unflatten(0, white.shape[:2])
+        return self.memory_bank(embedded, grid)
+
     def _batches(self, samples: Samples) -> Iterator[Tensor]:
         """Yield the first `MOST_SAMPLES` samples in batches, on the networks' device."""
         rows = np.arange(min(len(samples), MOST_SAMPLES))
@@ -155,11 +181,31 @@ class FeatureGANModule(DenoisingModule):
     def _framed(self, x: Tensor) -> Framed:
         return Framed.whole(x) if self.framing is None else self.framing(x)
 
-    def _extract(self, samples: Samples) -> tuple[Tensor, Grid]:
-        """Return patches ``(n, h * w, F)`` of the first samples; those not inside are the means at their places."""
+    def _placed(self, x: Tensor) -> tuple[Framed, Tensor, Grid]:
+        """Return samples at the places of the normal ones, their patches ``(B, h * w, F)``, and (h, w)."""
+        framed = self._framed(x)
+        patches, grid = self.patches.raw(framed.pictures)
+        if not self.placement.is_fitted:
+            return framed, patches, grid
+        shares = self.placement(self.patches.whitening.standard(patches), grid)
+        shifted = shares.any(1)
+        if torch.compiler.is_exporting():  # a graph takes one way for all samples
+            framed = framed.moved(shares)
+            patches, _ = self.patches.raw(framed.pictures)
+        elif shifted.any():
+            framed = framed.moved(shares)
+            patches = patches.clone()
+            patches[shifted], _ = self.patches.raw(framed.pictures[shifted])
+        return framed, patches, grid
+
+    def _extract(self, samples: Samples, change: Callable[[Tensor], Tensor] | None = None) -> tuple[Tensor, Grid]:
+        """Return patches ``(n, h * w, F)`` of the first samples; those not inside are the means at their places.
+
+        ``change`` is applied to the samples first.
+        """
         parts, insides = [], []
         for batch in self._batches(samples):
-            framed = self._framed(batch)
+            framed = self._framed(batch if change is None else change(batch))
             part, grid = self.patches.raw(framed.pictures)
             parts.append(part)
             insides.append(framed.patches_inside(grid))
@@ -175,9 +221,10 @@ class FeatureGAN(Detector):
     """Adversarial denoising of a pretrained network's patches; scores their distance to normal ones at their place.
 
     Score: mean over the most unusual 1 % of the patches u (at least 4) of the distance to the nearest normal patch of
-    the places around, in the embedding e,
+    the places around, in the embedding e, and of the Mahalanobis distance to the place's Gaussian, in units of their
+    means n and g over normal patches,
 
-    .. math:: d(u) = min_{v ∈ N(u)} |e(u) - e(v)|.
+    .. math:: d(u) = min_{v ∈ N(u)} |e(u) - e(v)| / 2n + |C^{-1/2} (f - μ)| / 2g.
 
     Notes
     -----
@@ -185,8 +232,9 @@ class FeatureGAN(Detector):
     that a network learned from millions of images represent similarity better. Here a GAN is trained in that space.
 
     *Light and position.* The brightness of a picture is scaled back into the range of the good ones. A picture is moved
-    to their position if they show one part in one position, so that known shifts of them can be recovered. What lies
-    beyond the border then does not count.
+    to their position if they show one part in one position, so that known shifts of them can be recovered, or if its
+    features fit theirs better after a shift, by 10 % and more than those of any good picture do, which works for parts
+    at any angle too. What lies beyond the border, and near it, then does not count.
 
     *Patches.* The frozen network's maps of stride 8 and 16 give one vector for each place of the finer grid. It is
     whitened with the mean of its place and the covariance of its cell of 3x3 places, u = S^(-1/2) (f - m), because what
@@ -197,12 +245,14 @@ class FeatureGAN(Detector):
 
     *Score.* Each patch is compared with the normal ones of its cell and the ring around it (256 of them, a greedy
     k-center coreset), in u concatenated with the 64 leading principal components of R's features, which have a quarter
-    of u's weight in squared distances. ``explain`` is the map of these distances at the image's size, and for plain
+    of u's weight in squared distances, and with a Gaussian of its 2x2 places, whose covariance has added to it that of
+    the changes that brighter and darker copies of good pictures show. Calibration pictures join this
+    Gaussian after calibration. ``explain`` is the map of the score's distances at the image's size, and for plain
     vectors their length.
 
-    *Cost.* Scoring an image takes one pass of the frozen network, and distances to 256 patches for each place. The
-    model file holds the whitening and the memory bank: 90 MB for 384x384 pixels. The first 512 training samples (in
-    random order) are used.
+    *Cost.* Scoring an image takes one pass of the frozen network (two if it is shifted), and distances to 256 patches
+    for each place. The model file holds the whitening, the Gaussians and the memory bank: 160 MB for 384x384 pixels.
+    The first 512 training samples (in random order) are used.
 
     *Limits.* Training images score lower than new ones, since the whitening and the memory bank were fitted to them. A
     float `contamination`, and a threshold from fewer than 10 images, are therefore unreliable for new ones; leave it at
@@ -210,7 +260,7 @@ class FeatureGAN(Detector):
 
     References
     ----------
-    The combination is this package's own. Defard: PaDiM, ICPR 2021, arXiv:2011.08785 (statistics of a place). Roth:
+    The combination is this package's own. Defard: PaDiM, ICPR 2021, arXiv:2011.08785 (Gaussians of places). Roth:
     Towards total recall in industrial anomaly detection, CVPR 2022, arXiv:2106.08265 (nearest neighbours, coreset).
     Liu: SimpleNet, CVPR 2023, arXiv:2303.15140 (a critic of noised features). Tan, Le: EfficientNet, ICML 2019,
     arXiv:1905.11946.

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, max_pool2d
 
+from ..seeding import rand
 from .feature_distance import LearnedBuffers
 
 SIDE = 96  # pixels that a picture is reduced to, along each axis, before its shift is searched
@@ -21,9 +22,11 @@ TRIED_SHIFT = 0.1  # of a side: known shifts that must be recovered if alignment
 TOLERANCE = 1 / 48  # of a side: one patch of 384 pixels at stride 8
 RECOVERED = 0.9  # of the known shifts, at least
 GOLDEN_ANGLE = 2.4  # radians; its multiples are evenly spread directions
+NEAR_BORDER = 1 / 12  # of a side: what a patch's features reach
 QUANTILES = tuple(step / 10 for step in range(1, 10))  # of the brightness of pixels
 UNSATURATED = (0.02, 0.98)  # brightness of quantiles that follow the light
 GREATEST_GAIN = 2.0
+LIGHT = 0.25  # greatest change of light of a copy, as a logarithm
 PIXELS = 2**14  # of a picture that its quantiles are computed from
 
 
@@ -49,6 +52,21 @@ class Framed(NamedTuple):
         samples = x.shape[0]
         return cls(x, x.new_ones(samples, 1, 1, 1), torch.zeros(samples, 2, dtype=torch.int64, device=x.device))
 
+    def moved(self, shares: Tensor) -> "Framed":
+        """Move the pictures further up and left, by shares ``(B, 2)`` of their sides.
+
+        What lies near the new border is not inside, since the network sees there what was not photographed.
+        """
+        sides = self.pictures.shape[-2:]
+        shifts = (shares * shares.new_tensor(sides)).round().long()
+        inside = moved(self.inside.expand(-1, -1, *sides), shifts, 0.0)
+        for axis, side in enumerate(sides):
+            by = shifts[:, axis, None]
+            place, margin = torch.arange(side, device=by.device) + by, round(NEAR_BORDER * side)
+            far = ((by <= 0) | (place < side - margin)) & ((by >= 0) | (place >= margin))  # (B, side)
+            inside = inside * (far[:, None, :, None] if axis == 0 else far[:, None, None, :])
+        return Framed(moved(self.pictures, shifts), inside, self.shifts + shifts)
+
     def patches_inside(self, grid: tuple[int, int]) -> Tensor:
         """Return which patches of a grid (h, w), with the patches around them, are inside: bool ``(B, h * w)``.
 
@@ -73,8 +91,8 @@ class Framing(nn.Module):
         self.alignment = Alignment()
 
     @torch.no_grad()
-    def fit(self, batches: Iterable[Tensor]) -> None:
-        """Learn from good pictures, batches ``(B, C, H, W)`` in [-1, 1]."""
+    def fit(self, batches: Iterable[Tensor]) -> bool:
+        """Learn from good pictures, batches ``(B, C, H, W)`` in [-1, 1]; return whether new ones may be moved."""
         quantiles, reduced, shown, masked = [], [], [], False
         for x in batches:
             visible = ~x.isnan().any(1)
@@ -86,6 +104,7 @@ class Framing(nn.Module):
         self.light.fit(torch.cat(quantiles))
         # A mask stays where it is when what it shows has moved.
         self.alignment.fit(torch.cat(reduced)[: 0 if masked else FITTED_PICTURES])
+        return not masked
 
     def forward(self, x: Tensor) -> Framed:
         x = self.light(self.region(x))
@@ -214,6 +233,12 @@ def moved(x: Tensor, shifts: Tensor, beyond: float | None = None) -> Tensor:
         if beyond is not None:
             x = x.masked_fill(~inside, beyond)
     return x
+
+
+def relit(x: Tensor) -> Tensor:
+    """Return pictures ``(B, C, H, W)`` in [-1, 1] in random light."""
+    gains = torch.exp(LIGHT * (2 * rand(len(x), 1, 1, 1, dtype=x.dtype, device=x.device) - 1))
+    return ((x + 1) * gains).clamp(0, 2) - 1
 
 
 def grey(x: Tensor, side: int) -> Tensor:

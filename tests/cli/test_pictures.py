@@ -79,8 +79,10 @@ def test_the_normal_folder_is_asked_for_or_named(run, tmp_path):
     assert "--normal NAME" in done.stderr
     assert not model.exists()
     assert "12 pictures" in run("fit", tmp_path / "data", "-m", model, *QUICK, "--normal", "0").stdout
+    assert "12 anomalous" in run("evaluate", tmp_path / "data", "-m", model).stdout  # the model keeps the name
+    (tmp_path / "data" / "0").rename(tmp_path / "data" / "2")
     assert "no labels" in run("evaluate", tmp_path / "data", "-m", model, code=2).stderr
-    assert "12 anomalous" in run("evaluate", tmp_path / "data", "-m", model, "--normal", "0").stdout
+    assert "12 anomalous" in run("evaluate", tmp_path / "data", "-m", model, "--normal", "2").stdout
 
 
 @pytest.mark.parametrize(

@@ -102,7 +102,7 @@ def test_a_picture_that_is_no_larger_than_a_tile_is_scored_whole(folder):
     )
     test = anogan.ImageFolder(folder)
     assert tiled.anomaly_score(test).tolist() == whole.anomaly_score(test).tolist()
-    np.testing.assert_array_equal(tiled.explain(test), whole.explain(test))
+    np.testing.assert_allclose(tiled.explain(test), whole.explain(test), rtol=1e-5)  # of other batches
 
 
 @pytest.mark.parametrize(

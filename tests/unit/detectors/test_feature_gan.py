@@ -59,6 +59,28 @@ def test_the_map_lies_where_the_shifted_defect_is(detector):
     assert np.abs(np.array(columns) - 62).max() < 16
 
 
+def bars(n, *, seed, defective=False, by=0):
+    """Return pictures of bars at any angle, moved by so many pixels, with a spot if they are defective."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:SIDE, :SIDE] - SIDE / 2 - by
+    angle = rng.uniform(0, np.pi, (n, 1, 1, 1))
+    along, across = y * np.cos(angle) + x * np.sin(angle), x * np.cos(angle) - y * np.sin(angle)
+    pictures = 120 + 60 * ((np.abs(along) < 26) & (np.abs(across) < 8)) + rng.normal(0, 3, (n, 1, SIDE, SIDE))
+    if defective:
+        pictures[(np.abs(along - 8) < 4) & (np.abs(across) < 4)] = 20
+    return pictures.clip(0, 255).astype(np.uint8)
+
+
+def test_parts_at_any_angle_may_be_shifted():
+    detector = anogan.FeatureGAN(**QUICK).fit(bars(80, seed=0))
+    assert not detector.module_.framing.alignment.template.numel()  # phase correlation does not find their shifts
+    usual = detector.anomaly_score(bars(20, seed=1))
+    changed = detector.anomaly_score(bars(20, seed=2, by=9))
+    bad = detector.anomaly_score(bars(20, seed=3, defective=True, by=9))
+    assert np.median(changed) < 1.25 * np.median(usual)
+    assert np.median(bad) > changed.max()
+
+
 def test_a_picture_at_float64_is_framed_as_at_float32():
     X = parts(24, seed=0)
     single, double = (anogan.FeatureGAN(**QUICK, precision=precision).fit(X) for precision in ("float32", "float64"))
