@@ -49,6 +49,7 @@ exclude_patterns = [
 ]
 suppress_warnings = [
     "config.cache",  # functions in sphinx_gallery_conf
+    "myst.header",  # reports of experiments may leave out a level of headings
     "misc.highlighting_failure",  # output of programs is not code
     "ref.python",  # words in single backticks, such as paths, may name several attributes
 ]

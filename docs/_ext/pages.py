@@ -173,7 +173,7 @@ def reference() -> Iterator[tuple[str, str]]:
         f"anogan.{name}.{public}"
         for name in ("spark", "ray")
         for public, value in vars(importlib.import_module(f"anogan.{name}")).items()
-        if getattr(value, "__module__", "").startswith(f"anogan.{name}.")
+        if public not in anogan._HOMES and getattr(value, "__module__", "").startswith(f"anogan.{name}.")
     ]
     parts = [
         "# API reference",
