@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ..data.condition import Conditioned
-from ..engine.diagnostics import IN_FEATURES, Diagnosis
+from ..engine.diagnostics import FEWEST_ROWS, IN_FEATURES, Diagnosis
 from ..engine.synthetic import TARGET_FPR
 from ..persistence import FORMAT_VERSION, open_model
 from ..sources.labels import column_label
@@ -153,7 +153,7 @@ def health_words(facts: dict[str, Any]) -> dict[str, str]:
 
 
 def sample_words(diagnosis: Diagnosis) -> dict[str, str]:
-    """Return how samples of a detector compare with real ones that its training has not seen; empty if not known."""
+    """Return how samples of a detector compare with real ones that its training has not seen, or that it is unknown."""
     known, words = diagnosis.measures, {}
     prefix = IN_FEATURES if f"{IN_FEATURES}coverage" in known else ""
     if f"{prefix}coverage" in known:
@@ -175,7 +175,8 @@ def sample_words(diagnosis: Diagnosis) -> dict[str, str]:
             "distance": f"to the nearest training row {known['nearest_ratio']:.2f} times that of a real row; far below "
             "1 they are copies",
         }
-    return words
+    few = f"not known: training left out fewer than {FEWEST_ROWS} different ones to compare with"
+    return words or {"likeness": few}
 
 
 def explained(detector: Any, top: list[tuple[Chunk, float]], columns: int) -> list[dict[str, Any]]:
