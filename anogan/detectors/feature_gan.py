@@ -147,7 +147,8 @@ class FeatureGANModule(DenoisingModule):
         white = self.patches.whitening(patches, grid)
         inside = framed.patches_inside(grid)
         nearest = self._memory_distances(white, grid) / self.memory_unit
-        distances = (nearest + self.gaussian(self.patches.whitening.standard(patches), grid)) / 2
+        of_place = self.gaussian(self.patches.whitening.standard(patches), grid)
+        distances = torch.lerp(nearest, of_place, self.gaussian.share)
         return ScoredPatches(distances * inside, inside, white, grid, framed.shifts)
 
     def predict(self, x: Tensor, *, with_map: bool = False) -> Prediction:
@@ -224,7 +225,7 @@ class FeatureGAN(Detector):
     the places around, in the embedding e, and of the Mahalanobis distance to the place's Gaussian, in units of their
     means n and g over normal patches,
 
-    .. math:: d(u) = min_{v ∈ N(u)} |e(u) - e(v)| / 2n + |C^{-1/2} (f - μ)| / 2g.
+    .. math:: d(u) = (1 - w) min_{v ∈ N(u)} |e(u) - e(v)| / n + w |C^{-1/2} (f - μ)| / g.
 
     Notes
     -----
@@ -246,9 +247,10 @@ class FeatureGAN(Detector):
     *Score.* Each patch is compared with the normal ones of its cell and the ring around it (256 of them, a greedy
     k-center coreset), in u concatenated with the 64 leading principal components of R's features, which have a quarter
     of u's weight in squared distances, and with a Gaussian of its 2x2 places, whose covariance has added to it that of
-    the changes that brighter and darker copies of good pictures show. Calibration pictures join this
-    Gaussian after calibration. ``explain`` is the map of the score's distances at the image's size, and for plain
-    vectors their length.
+    the changes that brighter and darker copies of good pictures show. Calibration pictures join this Gaussian after
+    calibration. Its share w is 1/2 with 3/2 as many training pictures as features (168 by default) and falls to zero
+    with half as many, since a covariance of few pictures is unreliable. ``explain`` is the map of the score's distances
+    at the image's size, and for plain vectors their length.
 
     *Cost.* Scoring an image takes one pass of the frozen network (two if it is shifted), and distances to 256 patches
     for each place. The model file holds the whitening, the Gaussians and the memory bank: 160 MB for 384x384 pixels.

@@ -12,6 +12,7 @@ from .patch_memory import Grid
 POOLED = 2  # places of a Gaussian along each axis, whose features are averaged
 RIDGE = 0.01  # added to covariances of standardised features (PaDiM's epsilon)
 LEAST_LEFT = 0.01  # of a direction's variance, without a picture that has nearly all of it
+MOST_SHARE = 0.5  # of the Gaussians in a fused distance
 EVERYWHERE = 0.1  # share of the changes at all places, beside those at the same place, in what does not count
 
 
@@ -20,12 +21,16 @@ class PlaceGaussian(LearnedBuffers):
 
     A covariance also has that of the differences between good pictures and changed copies of them, so that such
     changes do not count: the within-class covariance of speaker recognition (Hatch 2006).
+
+    A covariance of F features needs more than F pictures. So the share that these distances get beside others grows
+    from zero with F / 2 pictures to a half with 3 F / 2.
     """
 
-    learned: ClassVar = {"mean": ("pools", "F"), "whitening": ("pools", "F", "F"), "unit": (1,)}
+    learned: ClassVar = {"mean": ("pools", "F"), "whitening": ("pools", "F", "F"), "unit": (1,), "share": (1,)}
     mean: Tensor
     whitening: Tensor
     unit: Tensor  # mean distance of the patches of good pictures
+    share: Tensor  # in [0, 0.5]
 
     def __init__(self) -> None:
         super().__init__()
@@ -46,12 +51,14 @@ class PlaceGaussian(LearnedBuffers):
         self._moments = len(pooled), mean, _scatter(pooled - mean)
         self._solve()
         self.unit = self._left_out(pooled).mean().reshape(1)
+        enough = len(pooled) / pooled.shape[-1] - 0.5
+        self.share = self.unit.new_full((1,), MOST_SHARE * min(max(enough, 0.0), 1.0))
 
     def learn_more(self, patches: Tensor, grid: Grid) -> None:
         """Learn from the patches ``(m, h * w, F)`` of further pictures too; see `fit`.
 
         More pictures give smaller distances of new ones. The unit follows, so that a threshold that these pictures set
-        before still holds.
+        before still holds, and the share stays.
         """
         if self._moments is None:
             return

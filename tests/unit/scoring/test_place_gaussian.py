@@ -61,3 +61,11 @@ def test_distances_without_a_picture_are_those_of_a_fit_without_it():
     torch.testing.assert_close(
         whole._left_out(pool(x[:1], GRID)), without._distances(pool(x[:1], GRID)), rtol=0.03, atol=0
     )
+
+
+@pytest.mark.parametrize(("pictures", "share"), [(2, 0.0), (4, 0.25), (6, 0.5), (20, 0.5)])
+def test_the_share_grows_with_the_number_of_pictures(pictures, share):
+    gaussian = PlaceGaussian()
+    patches = torch.randn(pictures, 4, 4)
+    gaussian.fit(patches, (2, 2), patches[:0], patches[:0])
+    assert gaussian.share == share
