@@ -19,7 +19,7 @@ from .process import peak_mb
 from .report import table
 from .speed import random_rows, rows_of_a_pass, seconds_of
 
-SIZES = {"5,000 x 30": (5_000, 30), "50,000 x 30": (50_000, 30), "1,000 x 1,500": (1_000, 1_500)}
+SIZES = {"5000 x 30": (5_000, 30), "50000 x 30": (50_000, 30), "1000 x 1500": (1_000, 1_500)}
 SCORED = {30: 100_000, 1_500: 20_000}  # rows, by the number of columns
 PASSES = 5
 NETWORK = "distance"  # the view of the critics' features
