@@ -29,7 +29,7 @@ from .report import table
 MAX_TRAIN, MAX_TEST = 2000, 500
 SIZE = 64  # pixels of images in folders
 NEIGHBOURS = 5
-CIFAR_CLASS = 1  # cars
+CIFAR10_CLASSES = {"cars": 1, "cats": 3}
 
 AS_IS, RATES, BAD = "at defaults", "at other rates", "made bad"
 
@@ -117,13 +117,13 @@ def _digits(digit: int | None, data_dir: Path) -> Pictures:
     return rng.permutation(X)[:MAX_TRAIN, None], X_test[:, None], turned
 
 
-def _cifar(data_dir: Path) -> Pictures:
+def _cifar(number: int, data_dir: Path) -> Pictures:
     parts = []
     for part, file in zip(("train", "test"), CIFAR10, strict=True):
         with np.load(data_dir / file, allow_pickle=False) as content:
             parts.append((content[f"X_{part}"].transpose(0, 3, 1, 2), content[f"y_{part}"]))
     (X, y), (X_test, y_test) = parts
-    return X[y == CIFAR_CLASS][:MAX_TRAIN], X_test[:MAX_TEST], y_test[:MAX_TEST] != CIFAR_CLASS
+    return X[y == number][:MAX_TRAIN], X_test[:MAX_TEST], y_test[:MAX_TEST] != number
 
 
 def _folder(folder: Path) -> Pictures:
@@ -142,7 +142,7 @@ def datasets(data_dir: Path) -> dict[str, Callable[[], Pictures]]:
         found |= {f"digit {digit}": partial(_digits, digit, data_dir) for digit in (2, 8)}
         found["all digits"] = partial(_digits, None, data_dir)
     if all((data_dir / file).is_file() for file in CIFAR10):
-        found["CIFAR-10 cars"] = partial(_cifar, data_dir)
+        found |= {f"CIFAR-10 {name}": partial(_cifar, number, data_dir) for name, number in CIFAR10_CLASSES.items()}
     return found | {name: partial(_folder, folder) for name, folder in mvtec_folders(data_dir).items()}
 
 
