@@ -13,11 +13,11 @@ from ..nn.backbone import Backbone
 from ..scoring.relative import RelativeResidual
 from .generative import GenerativeModule
 
-ROWS = 256  # training rows that show how residuals depend on the content of a sample
+ROWS = 256  # training rows that show how residuals depend on the edges of an image
 
 
 class ReconstructingModule(GenerativeModule):
-    """A GAN whose generator reconstructs samples; on images the residual is relative to that of similar content."""
+    """A GAN whose generator reconstructs samples; on images the residual is relative to their edges."""
 
     def __init__(self, backbone: Backbone, **training: Any) -> None:
         super().__init__(backbone, **training)
@@ -33,7 +33,7 @@ class ReconstructingModule(GenerativeModule):
         fake = self.reconstruct(x)
         score = self.residual(x, fake)
         if self.relative is not None:
-            score = self.relative(score, fake)
+            score = self.relative(score, x)
         return Prediction(score, (x - fake).abs() if with_map else None)
 
     def score(self, x: Tensor) -> Tensor:
@@ -45,4 +45,4 @@ class ReconstructingModule(GenerativeModule):
             rows = normal.batch(np.arange(min(len(normal), ROWS))).to(next(self.parameters()))
             x = rows.expand(self.members, *rows.shape)
             fake = self.reconstruct(x)
-            self.relative.fit(x, fake, self.residual(x, fake))
+            self.relative.fit(x, self.residual(x, fake))
