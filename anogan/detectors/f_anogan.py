@@ -68,9 +68,10 @@ class FAnoGAN(Detector):
 
     .. math:: A(x) = |x - G(E(x))|^2 / n + κ |f(x) - f(G(E(x)))|^2 / n_d,
 
-    the loss of ``encoder_training="izi_f"``. On images it is relative to what normal images have whose reconstructions
-    have as much content: ``A / exp(a + b log |G(E(x)) - m|^2)`` with m the mean normal image, and a and b >= 0 from a
-    regression on training images. Otherwise images of few strokes or edges would look normal.
+    the loss of ``encoder_training="izi_f"``. On images it is relative to what normal images have whose edges are as
+    strong: ``A / exp(a + b log e(x))`` with e(x) the sum of the squared differences of neighbouring pixels (or means of
+    2x2 pixels), and a and b in [0, 1] from a regression on training images. Otherwise smooth images would look normal,
+    such as digits of few strokes, or ships under a clear sky.
 
     Notes
     -----

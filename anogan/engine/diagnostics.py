@@ -11,9 +11,12 @@ from .history import History
 FEWEST_ROWS = 30  # with fewer rows the measures are too coarse
 IN_FEATURES = "feature_"  # prefix of the coverage and the precision of pictures
 ENOUGH = 0.5  # share of what real rows reach that generated or reconstructed ones, and scores, need
+FEW = 0.25  # the same for pictures that are no blurs: small generators of photographs reach 0.35, ten modes 0.2
+SHARP = 0.67  # sharpness of samples below which they are blurs; those of small generators of photographs have 0.75
 NARROW = 0.25  # diversity of samples below which they have collapsed; heavy tails alone can halve it
 COLLAPSED_DIVERSITY = 0.1  # diversity of reconstructions below which they have collapsed
 DOMINANT, CHANCE = 0.98, 0.6  # ranking accuracy of a critic that has won, and of one at chance
+RESOLVED = 0.1  # what synthetic anomalies show must exceed this: two standard errors of their ranking accuracy
 IMPROVED = 0.1  # relative fall of the monitor below which training has achieved little
 RISEN = 1.5  # mean of the critic's loss, relative to its start, above which training has diverged
 FEWEST_STEPS = 100
@@ -189,18 +192,28 @@ def _samples(measures: dict[str, float]) -> dict[str, str]:
     """Find samples that are nearly all the same, that leave out many rows, or that are unlike any row.
 
     What counts as few is measured by what as many training rows reach, so that no limit depends on the kind of data.
+    Pictures that are as sharp as real ones may differ more, and those of a score that finds anomalies, in what they
+    show: what samples lack does not keep it from finding them.
     """
     coverage, precision, real_coverage, real_precision = _coverage_and_precision(measures)
-    spread = measures.get("diversity", 1.0)
-    covers, resembles = coverage >= ENOUGH * real_coverage, precision >= ENOUGH * real_precision
+    spread, sharp = measures.get("diversity", 1.0), measures.get("sharpness", 0.0) >= SHARP
+    if sharp and spread >= ENOUGH and _finds_more_than_neighbours(measures):
+        return {}
+    share = FEW if sharp else ENOUGH
+    covers, resembles = coverage >= share * real_coverage, precision >= share * real_precision
     if spread >= NARROW and covers and resembles:
         return {}
     covered = f"cover {coverage:.0%} of the held-out rows (training rows {real_coverage:.0%})"
     if spread < ENOUGH or resembles:
         return {COLLAPSE: f"samples {covered} and spread {spread:.0%} as wide"}
-    sharp = f" and are {measures['sharpness']:.0%} as sharp" if "sharpness" in measures else ""
+    as_sharp = f" and are {measures['sharpness']:.0%} as sharp" if "sharpness" in measures else ""
     few = f"{precision:.0%} of the samples resemble a held-out row ({real_precision:.0%} of training rows)"
-    return {UNLIKE: f"{few}; they {covered}{sharp}"}
+    return {UNLIKE: f"{few}; they {covered}{as_sharp}"}
+
+
+def _finds_more_than_neighbours(measures: dict[str, float]) -> bool:
+    """Whether the score ranks synthetic anomalies better than the distance to the nearest training picture does."""
+    return measures.get("probe_accuracy", 0.0) > measures.get("real_probe_accuracy", 1.0)
 
 
 def _coverage_and_precision(measures: dict[str, float]) -> tuple[float, float, float, float]:
@@ -229,11 +242,11 @@ def _scores(measures: dict[str, float]) -> dict[str, str]:
     """Find a score that ranks synthetic anomalies hardly better than chance, or than the distance from the mean does.
 
     What can be found is what the distance to the nearest training picture finds: some synthetic anomalies, such as
-    halves of two pictures that fit together, are nearly normal.
+    halves of two pictures that fit together, are nearly normal. Where it finds hardly any, they say nothing.
     """
     found, by_mean = measures.get("probe_accuracy", 1.0), measures.get("mean_probe_accuracy", 0.0)
     findable, baseline = measures.get("real_probe_accuracy", 1.0), max(0.5, by_mean)
-    if found >= baseline + ENOUGH * (findable - baseline):
+    if found >= baseline + ENOUGH * (findable - baseline) or findable < baseline + RESOLVED:
         return {}
     return {
         UNINFORMATIVE: f"synthetic anomalies score above held-out pictures in {found:.0%} of pairs; they lie farther "

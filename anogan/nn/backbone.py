@@ -61,8 +61,6 @@ class Backbone(ABC):
     """Gamma of the R1 penalty for objectives that do not constrain the critic."""
     default_objective: ClassVar[str] = "non_saturating"
     """Adversarial loss of AnoGAN."""
-    default_truncation: ClassVar[float] = 0.35
-    """Distance of a searched latent from the mean of the prior, at most, as a multiple of the usual one."""
     default_critic_steps: ClassVar[int] = 1
     """Critic steps for each generator step of a Wasserstein GAN with gradient penalty."""
     vector_units: ClassVar[int] = 1

@@ -117,7 +117,6 @@ class MLP(Backbone):
     name = "mlp"
     default_members = 4  # they train as one batched product, for little more than the time of one
     default_width = 128
-    default_truncation = 0.5
     default_critic_steps = 5
 
     @classmethod

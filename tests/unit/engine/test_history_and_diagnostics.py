@@ -204,6 +204,21 @@ def test_coverage_of_pictures_is_that_of_their_features():
     assert diagnosed(measures=features | {"feature_coverage": 0.5, "feature_precision": 0.5, "diversity": 1.0}).healthy
 
 
+def test_pictures_that_are_sharp_may_differ_more_and_more_still_if_the_score_finds_anomalies():
+    """The figures of small generators: photographs, tiles without scratches, ten modes, and blurs."""
+    real = {"real_feature_coverage": 0.97, "real_feature_precision": 0.85, "diversity": 0.95}
+
+    def issues(share, sharpness, found=0.5):
+        of_samples = {"feature_coverage": share, "feature_precision": share, "sharpness": sharpness}
+        scored = {"probe_accuracy": found, "mean_probe_accuracy": 0.5, "real_probe_accuracy": 0.55}
+        return diagnosed(measures=real | of_samples | scored).issues
+
+    assert issues(0.35, 0.85) == []
+    assert issues(0.2, 1.0) == ["low fidelity"]
+    assert issues(0.1, 0.75, found=0.9) == []
+    assert issues(0.35, 0.56, found=0.9) == ["low fidelity"]
+
+
 def test_reconstructions_that_are_all_equal_are_a_collapse():
     assert diagnosed(reconstructed=REAL).healthy
     verdict = diagnosed(reconstructed=np.zeros((300, 2))).verdict
