@@ -110,6 +110,22 @@ def test_the_search_stays_within_the_truncated_prior(name, x):
     assert_close(module.search(x[:, 2:3]), w[:, 2:3])  # whatever the other rows are
 
 
+def test_the_search_of_images_goes_no_farther_than_they_need(x):
+    """The generator is linear in the latent, and all images are made by latents of one length."""
+    torch.manual_seed(0)
+    changes = {"search_steps": 200, "search_learning_rate": 0.1}
+    module = anogan.AnoGAN(**anogan.AnoGAN.tiny | changes).build(backbone_for("dcgan", SPEC, 1, 4)).double().eval()
+    module.requires_grad_(False)
+    directions = torch.randn(4, x[0, 0].numel()).double()
+    module.generator.synthesis = lambda w: (w @ directions).view(*w.shape[:2], *SPEC.shape)
+    module.residual_share = 1.0
+    usual = float(module.generator.radius(4))
+    for length, chosen in ((0.4, 0.35), (0.9, 0.7), (5.0, 1.0)):
+        w = torch.randn(1, 40, 4).double()
+        module._choose_truncation(module.generator.synthesis(length * usual * w / w.norm(dim=-1, keepdim=True)))
+        assert float(module.truncation) == pytest.approx(chosen)
+
+
 def test_scores_of_images_are_relative_and_those_of_rows_are_not(x):
     of_images = anogan.FAnoGAN(**anogan.FAnoGAN.tiny).build(backbone_for("dcgan", SPEC, 1, 4))
     assert of_images.relative is not None
