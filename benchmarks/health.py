@@ -35,7 +35,15 @@ CASES = AS_IS, CONSTANT, FAST_CRITIC, SHORT = (
 PARAMETERS: dict[str, dict[str, Any]] = {AS_IS: {}, CONSTANT: {"steps": 500}, FAST_CRITIC: {"steps": 500}}
 FEW = 3  # steps, or as many as lead to the first step of the generator
 CRITIC_STEPS = 5  # the default on tables of detectors whose default depends on the data
-ISSUES = ("mode collapse", "critic won", "critic at chance", "diverged", "under-trained")
+ISSUES = (
+    "mode collapse",
+    "low fidelity",
+    "poor reconstructions",
+    "critic won",
+    "critic at chance",
+    "diverged",
+    "under-trained",
+)
 GENERATORS = ("generator", "decoder", "corruptor")
 
 
