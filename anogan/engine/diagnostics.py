@@ -197,7 +197,7 @@ def _samples(measures: dict[str, float]) -> dict[str, str]:
     """
     coverage, precision, real_coverage, real_precision = _coverage_and_precision(measures)
     spread, sharp = measures.get("diversity", 1.0), measures.get("sharpness", 0.0) >= SHARP
-    if sharp and spread >= ENOUGH and _finds_more_than_neighbours(measures):
+    if sharp and spread >= ENOUGH and _findable(measures) and not _scores(measures):
         return {}
     share = FEW if sharp else ENOUGH
     covers, resembles = coverage >= share * real_coverage, precision >= share * real_precision
@@ -209,11 +209,6 @@ def _samples(measures: dict[str, float]) -> dict[str, str]:
     as_sharp = f" and are {measures['sharpness']:.0%} as sharp" if "sharpness" in measures else ""
     few = f"{precision:.0%} of the samples resemble a held-out row ({real_precision:.0%} of training rows)"
     return {UNLIKE: f"{few}; they {covered}{as_sharp}"}
-
-
-def _finds_more_than_neighbours(measures: dict[str, float]) -> bool:
-    """Whether the score ranks synthetic anomalies better than the distance to the nearest training picture does."""
-    return measures.get("probe_accuracy", 0.0) > measures.get("real_probe_accuracy", 1.0)
 
 
 def _coverage_and_precision(measures: dict[str, float]) -> tuple[float, float, float, float]:
@@ -246,12 +241,18 @@ def _scores(measures: dict[str, float]) -> dict[str, str]:
     """
     found, by_mean = measures.get("probe_accuracy", 1.0), measures.get("mean_probe_accuracy", 0.0)
     findable, baseline = measures.get("real_probe_accuracy", 1.0), max(0.5, by_mean)
-    if found >= baseline + ENOUGH * (findable - baseline) or findable < baseline + RESOLVED:
+    if found >= baseline + ENOUGH * (findable - baseline) or not _findable(measures):
         return {}
     return {
         UNINFORMATIVE: f"synthetic anomalies score above held-out pictures in {found:.0%} of pairs; they lie farther "
         f"from the mean picture in {by_mean:.0%}, and from the nearest training picture in {findable:.0%}"
     }
+
+
+def _findable(measures: dict[str, float]) -> bool:
+    """Whether the nearest training picture tells synthetic anomalies apart, so that a score should, too."""
+    by_mean, findable = measures.get("mean_probe_accuracy", 0.0), measures.get("real_probe_accuracy", 0.0)
+    return findable >= max(0.5, by_mean) + RESOLVED
 
 
 def _imbalance(measures: dict[str, float], checks: History, expects_equilibrium: bool) -> dict[str, str]:
