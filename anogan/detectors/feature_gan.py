@@ -13,12 +13,12 @@ from ..engine.module import GANModule, Prediction
 from ..nn.backbone import Backbone
 from ..nn.frozen import NETWORKS
 from ..parameters import at_least, between, one_of, param
+from ..scoring.alignment import HELD_OUT, TOLERANCE, moved
 from ..scoring.feature_distance import side_by_side
-from ..scoring.framing import Framed, Framing, moved, relit
+from ..scoring.framing import Framed, Framing, relit, shifted
 from ..scoring.patch_memory import Grid, PatchMemoryBank
 from ..scoring.patches import MOST_SAMPLES, SAMPLES_AT_ONCE, WhitenedPatches, most_unusual
-from ..scoring.place_gaussian import PlaceGaussian
-from ..scoring.placement import Placement
+from ..scoring.place_gaussian import PlaceGaussian, spread
 from ..scoring.principal import Projection
 from ..seeding import randperm
 from .base import Detector
@@ -27,7 +27,7 @@ from .denoising import DenoisingModule
 MOST_PATCHES = 2**18  # that R and G are trained on
 PROJECTED_PATCHES = 2**14  # patches that the principal components are learned from
 BANDWIDTH = 0.07  # of whitened patches, which spread over one: levels from 0.1 to 2
-RELIT_SAMPLES = 64  # whose copies in other light show what does not count
+COPIED_SAMPLES = 64  # whose copies in other light and position show what does not count
 FEATURE_SHARE = 0.25  # share of R's features in a squared distance, relative to the whitened patch
 
 
@@ -58,7 +58,8 @@ class FeatureGANModule(DenoisingModule):
 
     joint = True
 
-    memory_unit: Tensor  # (1,), mean distance of normal patches to the memory bank
+    memory_unit: Tensor  # (1,), standard deviation of normal patches' distances to the memory bank
+    memory_typical: Tensor  # (1,), their mean, in units
 
     def __init__(
         self,
@@ -84,8 +85,8 @@ class FeatureGANModule(DenoisingModule):
         self.projection = projection
         self.memory_bank = memory_bank
         self.gaussian = PlaceGaussian()
-        self.placement = Placement()
         self.register_buffer("memory_unit", torch.ones(1))
+        self.register_buffer("memory_typical", torch.ones(1))
         self.set_bandwidth(BANDWIDTH)
         self._normal: tuple[Tensor, Grid] | None = None  # patches of the normal samples, during training only
 
@@ -96,14 +97,13 @@ class FeatureGANModule(DenoisingModule):
     @torch.no_grad()
     def before_training(self, normal: Samples) -> Samples:
         """Extract all patches once, learn what is usual at each place, and return whitened patches to train on."""
-        moves = self.framing is not None and self.framing.fit(self._batches(normal))
+        if self.framing is not None:
+            self.framing.fit(self._batches(normal))
         patches, grid = self._normal = self._extract(normal)
         parts = []
         for part in self.patches.fit(patches, grid):
             rows = randperm(part[..., 0].numel())[: MOST_PATCHES * len(part) // len(patches)]
             parts.append(part.flatten(0, 1)[rows])
-        if moves:
-            self.placement.fit(self.patches.whitening.standard(patches), grid)
         return TensorSamples(torch.cat(parts))
 
     @torch.no_grad()
@@ -120,13 +120,30 @@ class FeatureGANModule(DenoisingModule):
         square = float(some.square().sum(-1).mean()) * FEATURE_SHARE
         self.projection.fit(self.features(some), square)
         self.memory_bank.fit(white, grid, self.embed)
-        self.memory_unit.fill_(self._memory_distances(white[:SAMPLES_AT_ONCE], grid).mean())
+        distances = self._memory_distances(white[:SAMPLES_AT_ONCE], grid)
+        self.memory_unit.copy_(spread(distances))
+        self.memory_typical.copy_(distances.mean() / self.memory_unit)
         standard = self.patches.whitening.standard
         copies = patches[:0]
         if self.framing is not None:
-            changed = normal.subset(np.arange(min(len(patches), RELIT_SAMPLES)))
+            changed = normal.subset(np.arange(min(len(patches), COPIED_SAMPLES)))
             copies, _ = self._extract(changed, relit)
         self.gaussian.fit(standard(patches), grid, standard(patches[: len(copies)]), standard(copies))
+        if self.framing is not None and self.framing.alignment.is_fitted:
+            self._fit_moved(normal, patches, grid)
+
+    def _fit_moved(self, normal: Samples, patches: Tensor, grid: Grid) -> None:
+        """Learn from shifted copies of samples that are no templates, so that they are aligned like new ones."""
+        rows = np.arange(0, len(patches), HELD_OUT)[:COPIED_SAMPLES]
+        copies, shares = [], []
+        for batch in self._batches(normal.subset(rows)):
+            copied, by = shifted(batch)
+            framed = self._framed(copied)
+            errors = (framed.shifts - by) / batch.new_tensor(batch.shape[-2:])
+            copies.append(self.patches.raw(framed.pictures)[0])
+            shares.append(framed.shares * (errors.abs() <= TOLERANCE).all(1, keepdim=True))
+        standard = self.patches.whitening.standard
+        self.gaussian.fit_moved(standard(patches[rows]), standard(torch.cat(copies)), grid, torch.cat(shares))
 
     @torch.no_grad()
     def after_calibration(self, held_out: Samples) -> None:
@@ -143,12 +160,16 @@ class FeatureGANModule(DenoisingModule):
 
     def scored(self, x: Tensor) -> ScoredPatches:
         """Return the patches of samples ``(B, *shape)`` with their scores."""
-        framed, patches, grid = self._placed(x)
+        framed = self._framed(x)
+        patches, grid = self.patches.raw(framed.pictures)
         white = self.patches.whitening(patches, grid)
         inside = framed.patches_inside(grid)
         nearest = self._memory_distances(white, grid) / self.memory_unit
-        of_place = self.gaussian(self.patches.whitening.standard(patches), grid)
-        distances = torch.lerp(nearest, of_place, self.gaussian.share)
+        of_place = self.gaussian(self.patches.whitening.standard(patches), grid, framed.shares)
+        # The memory bank has no patches of moved pictures near their border.
+        near_border = self.gaussian.moved.near_border(framed.shares, grid)
+        as_usual = (of_place - self.gaussian.typical + self.memory_typical).clamp_min(0)
+        distances = (torch.where(near_border, as_usual, nearest) + of_place) / 2
         return ScoredPatches(distances * inside, inside, white, grid, framed.shifts)
 
     def predict(self, x: Tensor, *, with_map: bool = False) -> Prediction:
@@ -182,25 +203,8 @@ class FeatureGANModule(DenoisingModule):
     def _framed(self, x: Tensor) -> Framed:
         return Framed.whole(x) if self.framing is None else self.framing(x)
 
-    def _placed(self, x: Tensor) -> tuple[Framed, Tensor, Grid]:
-        """Return samples at the places of the normal ones, their patches ``(B, h * w, F)``, and (h, w)."""
-        framed = self._framed(x)
-        patches, grid = self.patches.raw(framed.pictures)
-        if not self.placement.is_fitted:
-            return framed, patches, grid
-        shares = self.placement(self.patches.whitening.standard(patches), grid)
-        shifted = shares.any(1)
-        if torch.compiler.is_exporting():  # a graph takes one way for all samples
-            framed = framed.moved(shares)
-            patches, _ = self.patches.raw(framed.pictures)
-        elif shifted.any():
-            framed = framed.moved(shares)
-            patches = patches.clone()
-            patches[shifted], _ = self.patches.raw(framed.pictures[shifted])
-        return framed, patches, grid
-
     def _extract(self, samples: Samples, change: Callable[[Tensor], Tensor] | None = None) -> tuple[Tensor, Grid]:
-        """Return patches ``(n, h * w, F)`` of the first samples; those not inside are the means at their places.
+        """Return patches ``(n, h * w, F)`` of the first samples; others' stand in for those outside of a region.
 
         ``change`` is applied to the samples first.
         """
@@ -211,10 +215,13 @@ class FeatureGANModule(DenoisingModule):
             parts.append(part)
             insides.append(framed.patches_inside(grid))
         patches, inside = torch.cat(parts), torch.cat(insides)
-        if not inside.all():
-            seen = inside[..., None].to(patches)
-            mean = (patches * seen).sum(0) / seen.sum(0).clamp_min(1)
-            patches[~inside] = mean.expand_as(patches)[~inside]
+        if not inside.all() and not (self.framing is not None and self.framing.alignment.is_fitted):
+            # Samples that show a place, one after the other, stand in for those that do not, so that patches there
+            # vary as much as they do among the former.
+            shown_first = inside.long().argsort(dim=0, descending=True, stable=True)
+            numbers = torch.arange(len(inside), device=inside.device)[:, None]
+            donors = shown_first.gather(0, numbers % inside.sum(0).clamp_min(1))
+            patches = torch.where(inside[..., None], patches, patches.gather(0, donors[..., None].expand_as(patches)))
         return patches, grid
 
 
@@ -223,9 +230,9 @@ class FeatureGAN(Detector):
 
     Score: mean over the most unusual 1 % of the patches u (at least 4) of the distance to the nearest normal patch of
     the places around, in the embedding e, and of the Mahalanobis distance to the place's Gaussian, in units of their
-    means n and g over normal patches,
+    standard deviations s and g over normal patches,
 
-    .. math:: d(u) = (1 - w) min_{v ∈ N(u)} |e(u) - e(v)| / n + w |C^{-1/2} (f - μ)| / g.
+    .. math:: d(u) = (min_{v ∈ N(u)} |e(u) - e(v)| / s + |C^{-1/2} (f - μ)| / g) / 2.
 
     Notes
     -----
@@ -233,9 +240,10 @@ class FeatureGAN(Detector):
     that a network learned from millions of images represent similarity better. Here a GAN is trained in that space.
 
     *Light and position.* The brightness of a picture is scaled back into the range of the good ones. A picture is moved
-    to their position if they show one part in one position, so that known shifts of them can be recovered, or if its
-    features fit theirs better after a shift, by 10 % and more than those of any good picture do, which works for parts
-    at any angle too. What lies beyond the border, and near it, then does not count.
+    to their position if phase correlation with the mean good picture, or with the most similar of them for parts at any
+    angle, finds known shifts of other good ones. What lies beyond the border then does not count. Near it, where
+    features depend on what fills the rest, only the Gaussians are asked, and differences between good pictures and
+    shifted copies that were moved back are discounted.
 
     *Patches.* The frozen network's maps of stride 8 and 16 give one vector for each place of the finer grid. It is
     whitened with the mean of its place and the covariance of its cell of 3x3 places, u = S^(-1/2) (f - m), because what
@@ -246,13 +254,12 @@ class FeatureGAN(Detector):
 
     *Score.* Each patch is compared with the normal ones of its cell and the ring around it (256 of them, a greedy
     k-center coreset), in u concatenated with the 64 leading principal components of R's features, which have a quarter
-    of u's weight in squared distances, and with a Gaussian of its 2x2 places, whose covariance has added to it that of
-    the changes that brighter and darker copies of good pictures show. Calibration pictures join this Gaussian after
-    calibration. Its share w is 1/2 with 3/2 as many training pictures as features (168 by default) and falls to zero
-    with half as many, since a covariance of few pictures is unreliable. ``explain`` is the map of the score's distances
-    at the image's size, and for plain vectors their length.
+    of u's weight in squared distances, and with a Gaussian of its 2x2 places. Its covariance is shrunk towards the mean
+    of all places, the more the fewer the pictures, and has added to it that of the changes that brighter and darker
+    copies of good pictures show. Calibration pictures join this Gaussian after calibration. ``explain`` is the map of
+    the score's distances at the image's size, and for plain vectors their length.
 
-    *Cost.* Scoring an image takes one pass of the frozen network (two if it is shifted), and distances to 256 patches
+    *Cost.* Scoring an image takes one pass of the frozen network, and distances to 256 patches
     for each place. The model file holds the whitening, the Gaussians and the memory bank: 160 MB for 384x384 pixels.
     The first 512 training samples (in random order) are used.
 

@@ -1,41 +1,52 @@
 """Mahalanobis distance of patches to a Gaussian of their place, insensitive to changes that good pictures may have."""
 
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate
 
 from .feature_distance import LearnedBuffers
+from .moved_tolerance import POOLED, MovedTolerance, moved_depths
 from .patch_memory import Grid
 
-POOLED = 2  # places of a Gaussian along each axis, whose features are averaged
 RIDGE = 0.01  # added to covariances of standardised features (PaDiM's epsilon)
 LEAST_LEFT = 0.01  # of a direction's variance, without a picture that has nearly all of it
-MOST_SHARE = 0.5  # of the Gaussians in a fused distance
+LEAST_UNIT = 0.05  # spread of distances, as a share of their mean
 EVERYWHERE = 0.1  # share of the changes at all places, beside those at the same place, in what does not count
+
+
+class Moments(NamedTuple):
+    """What covariances are computed from."""
+
+    pictures: int
+    mean: Tensor  # (pools, F)
+    scatter: Tensor  # (pools, F, F)
+    shrinkage: float  # in [0, 1]
+    changes: Tensor  # (pools, F, F), covariance of what does not count
 
 
 class PlaceGaussian(LearnedBuffers):
     """Gaussians of 2x2 places each (PaDiM, Defard 2021, arXiv:2011.08785, with all features).
 
+    Covariances of few pictures are unreliable. So they are shrunk towards the mean covariance of all places, with a
+    coefficient ρ² for all, where ρ has the least expected error of the covariances (Ledoit & Wolf 2004). The distances
+    need less of it, since they depend on directions of small variance, which the target does not have.
+
     A covariance also has that of the differences between good pictures and changed copies of them, so that such
     changes do not count: the within-class covariance of speaker recognition (Hatch 2006).
-
-    A covariance of F features needs more than F pictures. So the share that these distances get beside others grows
-    from zero with F / 2 pictures to a half with 3 F / 2.
     """
 
-    learned: ClassVar = {"mean": ("pools", "F"), "whitening": ("pools", "F", "F"), "unit": (1,), "share": (1,)}
+    learned: ClassVar = {"mean": ("pools", "F"), "whitening": ("pools", "F", "F"), "unit": (1,), "typical": (1,)}
     mean: Tensor
     whitening: Tensor
-    unit: Tensor  # mean distance of the patches of good pictures
-    share: Tensor  # in [0, 0.5]
+    unit: Tensor  # standard deviation of the distances of good pictures' patches
+    typical: Tensor  # their mean, in units
 
     def __init__(self) -> None:
         super().__init__()
-        self._moments: tuple[int, Tensor, Tensor] | None = None  # pictures, mean, scatter; until `learn_more`
-        self._changes: Tensor | None = None
+        self.moved = MovedTolerance()
+        self._moments: Moments | None = None  # until `learn_more`
 
     def fit(self, patches: Tensor, grid: Grid, originals: Tensor, copies: Tensor) -> None:
         """Learn from standardised patches ``(n, h * w, F)`` of n good pictures.
@@ -43,68 +54,81 @@ class PlaceGaussian(LearnedBuffers):
         ``copies (m, h * w, F)`` are the patches of changed copies of the ``originals (m, h * w, F)``.
         """
         pooled = pool(patches, grid)
-        self._changes = torch.zeros_like(_scatter(pooled[:1]))
+        mean = pooled.mean(0)
+        scatter = _scatter(pooled - mean)
+        changes = torch.zeros_like(scatter)
         if len(copies):
             here = _scatter(pool(copies - originals, grid)) / len(copies)
-            self._changes = torch.lerp(here, here.mean(0, keepdim=True), EVERYWHERE)
-        mean = pooled.mean(0)
-        self._moments = len(pooled), mean, _scatter(pooled - mean)
-        self._solve()
-        self.unit = self._left_out(pooled).mean().reshape(1)
-        enough = len(pooled) / pooled.shape[-1] - 0.5
-        self.share = self.unit.new_full((1,), MOST_SHARE * min(max(enough, 0.0), 1.0))
+            changes = torch.lerp(here, here.mean(0, keepdim=True), EVERYWHERE)
+        self._moments = Moments(len(pooled), mean, scatter, _shrinkage(pooled - mean, scatter), changes)
+        self._solve(self._moments)
+        distances = self._left_out(pooled, self._moments)
+        self.unit = spread(distances)
+        self.typical = distances.mean() / self.unit
+
+    def fit_moved(self, originals: Tensor, copies: Tensor, grid: Grid, shares: Tensor) -> None:
+        """Learn what does not count in moved pictures.
+
+        ``copies (m, h * w, F)`` are the patches of shifted copies of the ``originals`` whose shifts were undone.
+        """
+        differences = self._white(pool(copies, grid)) - self._white(pool(originals, grid))
+        self.moved.fit(differences, moved_depths(shares, grid))
 
     def learn_more(self, patches: Tensor, grid: Grid) -> None:
         """Learn from the patches ``(m, h * w, F)`` of further pictures too; see `fit`.
 
         More pictures give smaller distances of new ones. The unit follows, so that a threshold that these pictures set
-        before still holds, and the share stays.
+        before still holds.
         """
-        if self._moments is None:
+        old, self._moments = self._moments, None
+        if old is None:
             return
         pooled = pool(patches, grid)
         before = self._distances(pooled).mean()
-        count, mean, scatter = self._moments
-        total = count + len(pooled)
+        total = old.pictures + len(pooled)
         more = pooled.mean(0)
-        away = more - mean
-        apart = away[:, :, None] * away[:, None, :] * (count * len(pooled) / total)
-        self._moments = total, mean + away * (len(pooled) / total), scatter + _scatter(pooled - more) + apart
-        self._solve()
-        self.unit = self.unit * self._left_out(pooled).mean() / before
-        self._moments = self._changes = None
+        away = more - old.mean
+        apart = away[:, :, None] * away[:, None, :] * (old.pictures * len(pooled) / total)
+        mean, scatter = old.mean + away * (len(pooled) / total), old.scatter + _scatter(pooled - more) + apart
+        moments = old._replace(pictures=total, mean=mean, scatter=scatter)
+        self._solve(moments)
+        self.unit = self.unit * self._left_out(pooled, moments).mean() / before
 
-    def forward(self, patches: Tensor, grid: Grid) -> Tensor:
-        """Return distances in units of good pictures' mean one: ``(B, h * w, F)`` -> ``(B, h * w)``, >= 0."""
-        distances = self._distances(pool(patches, grid)) / self.unit
+    def forward(self, patches: Tensor, grid: Grid, shares: Tensor) -> Tensor:
+        """Return distances in units of their spread among good pictures: ``(B, h * w, F)`` -> ``(B, h * w)``, >= 0.
+
+        ``shares (B, 2)`` are the shifts of the pictures that were undone, as shares of their sides.
+        """
+        white = self.moved(self._white(pool(patches, grid)), moved_depths(shares, grid))
+        distances = torch.linalg.vector_norm(white, dim=-1) / self.unit
         coarse = distances.unflatten(1, (-(-grid[0] // POOLED), -(-grid[1] // POOLED)))[:, None]
         if coarse.shape[-2:] == grid:
             return coarse.flatten(1)
         return interpolate(coarse, size=grid, mode="bilinear", align_corners=False).flatten(1)
 
-    def _distances(self, pooled: Tensor) -> Tensor:
-        white = (pooled - self.mean).transpose(0, 1) @ self.whitening  # (pools, B, F)
-        return torch.linalg.vector_norm(white, dim=-1).mT
+    def _white(self, pooled: Tensor) -> Tensor:
+        return ((pooled - self.mean).transpose(0, 1) @ self.whitening).transpose(0, 1)  # (B, pools, F)
 
-    def _left_out(self, pooled: Tensor) -> Tensor:
+    def _distances(self, pooled: Tensor) -> Tensor:
+        return torch.linalg.vector_norm(self._white(pooled), dim=-1)
+
+    def _left_out(self, pooled: Tensor, moments: Moments) -> Tensor:
         """Return the distances that learned pictures would have if they had not been learned, in closed form."""
-        assert self._moments is not None
-        count, distances = self._moments[0], self._distances(pooled)
+        count, distances = moments.pictures, self._distances(pooled)
         if count < 3:
             return distances
         square = distances.square() / (count - 1)
-        least = 1 - square * count / (count - 1)
+        least = 1 - (1 - moments.shrinkage) * square * count / (count - 1)
         return count / (count - 1) * ((count - 2) * square / least.clamp_min(LEAST_LEFT)).sqrt()
 
-    def _solve(self) -> None:
-        assert self._moments is not None
-        assert self._changes is not None
-        count, self.mean, scatter = self._moments
-        identity = torch.eye(scatter.shape[-1], device=scatter.device, dtype=scatter.dtype)
-        covariance = scatter / max(count - 1, 1) + self._changes + RIDGE * identity
+    def _solve(self, moments: Moments) -> None:
+        self.mean = moments.mean
+        covariance = moments.scatter / max(moments.pictures - 1, 1)
+        identity = torch.eye(covariance.shape[-1], device=covariance.device, dtype=covariance.dtype)
+        covariance = torch.lerp(covariance, _target(covariance), moments.shrinkage) + moments.changes + RIDGE * identity
         factor = torch.linalg.cholesky(covariance.cpu())  # not implemented on every device
         inverse = torch.linalg.solve_triangular(factor, identity.cpu(), upper=False)
-        self.whitening = inverse.mT.contiguous().to(scatter)
+        self.whitening = inverse.mT.contiguous().to(covariance)
 
 
 def pool(patches: Tensor, grid: Grid, side: int = POOLED) -> Tensor:
@@ -117,3 +141,28 @@ def _scatter(rows: Tensor) -> Tensor:
     """``(n, pools, F)`` -> ``(pools, F, F)``."""
     rows = rows.transpose(0, 1)
     return rows.mT @ rows
+
+
+def spread(distances: Tensor) -> Tensor:
+    """Return the standard deviation of distances, ``(1,)``, > 0."""
+    least = (LEAST_UNIT * distances.mean()).clamp_min(torch.finfo(distances.dtype).tiny)
+    return distances.std(correction=0).maximum(least).reshape(1)
+
+
+def _target(covariance: Tensor) -> Tensor:
+    """Return the mean covariance of all places, scaled to the variance at each place: ``(pools, F, F)`` -> same."""
+    variance = covariance.diagonal(dim1=1, dim2=2).mean(1)
+    scale = variance / variance.mean().clamp_min(torch.finfo(variance.dtype).tiny)
+    return covariance.mean(0) * scale[:, None, None]
+
+
+def _shrinkage(centred: Tensor, scatter: Tensor) -> float:
+    """Return how far the covariances of ``(n, pools, F)`` are moved to their target."""
+    count = len(centred)
+    if count < 2:
+        return 1.0
+    covariance = scatter / (count - 1)
+    size = covariance.square().sum()
+    error = (centred.square().sum(2).square().sum() / count - size) / count
+    apart = (covariance - _target(covariance)).square().sum()
+    return float((error / apart.clamp_min(1e-12)).clamp(0, 1)) ** 2
