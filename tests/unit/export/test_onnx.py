@@ -258,9 +258,25 @@ def test_light_and_position_are_mended_in_the_graph(tmp_path):
     pictures = np.clip(part + 0.02 * rng.normal(size=(30, 1, 64, 64)), 0, 1)
     detector = fit(pictures[:24], anogan.FeatureGAN, precision="float32")
     new = np.concatenate([np.roll(pictures[24:27], (5, -3), (2, 3)), pictures[27:] * 1.3]).clip(0, 1)
-    assert detector.module_.framing.alignment.template.numel()  # it has learned where the part lies
+    assert detector.module_.framing.alignment.templates.numel()  # it has learned where the part lies
     model = exported(detector, tmp_path)
     spread = np.ptp(detector.calibration_.scores)
     assert_allclose(model.anomaly_score(new), detector.anomaly_score(new), rtol=1e-4, atol=1e-4 * spread)
     maps = detector.predict_maps(new)[1].sum(1)
     assert_allclose(model.maps(new), maps, rtol=1e-3, atol=1e-4 * maps.max())
+
+
+@pytest.mark.slow
+def test_parts_at_any_angle_are_moved_in_the_graph(tmp_path):
+    rng = np.random.default_rng(0)
+    angle = rng.uniform(0, 2 * np.pi, (170, 1, 1, 1))
+    y, x = np.mgrid[:64, :64] - 31.5
+    along, across = y * np.cos(angle) + x * np.sin(angle), x * np.cos(angle) - y * np.sin(angle)
+    bars = ((np.abs(along) < 18) & (np.abs(across) < 4)) | ((along - 14) ** 2 + across**2 < 60)
+    pictures = 0.3 + 0.4 * bars + 0.02 * rng.normal(size=(170, 1, 64, 64))
+    detector = fit(pictures[:164].clip(0, 1), anogan.FeatureGAN, precision="float32")
+    assert len(detector.module_.framing.alignment.templates) > 1
+    new = np.concatenate([np.roll(pictures[164:167], (6, -5), (2, 3)), pictures[167:]]).clip(0, 1)
+    model = exported(detector, tmp_path)
+    spread = np.ptp(detector.calibration_.scores)
+    assert_allclose(model.anomaly_score(new), detector.anomaly_score(new), rtol=1e-4, atol=1e-4 * spread)
