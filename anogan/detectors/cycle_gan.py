@@ -130,10 +130,12 @@ class CycleGAN(Detector):
 
     *Limits.* In pixels it learns the identity where an unlabelled set differs in kind: with digit 2 of MNIST as normal,
     other digits in half of the set and 1,000 steps, other digits stay as they are (reconstructions explain 99.9 % of
-    their variance, and a classifier reads none as a 2). A float `contamination` and a threshold from fewer than 10
-    images are computed on images that the whitening was fitted to, and are unreliable for new ones. On magnetic tiles
-    with 40 defective images in an unlabelled set of 397, `FeatureGAN` without any unlabelled set finds more defects,
-    cracks above all (benchmarks/results/unlabelled.md).
+    their variance, and a classifier reads none as a 2). The losses of cycle and identity outweigh critics whose
+    spectral norm bounds their gradients. With a twentieth of both weights (0.5 and 0.25) 400 steps begin to turn digits
+    into 2s, from the foot up: 3 % are read as 2s, 98 % of the 2s stay 2s, and AUROC is 0.80. A float `contamination`
+    and a threshold from fewer than 10 images are computed on images that the whitening was fitted to, and are
+    unreliable for new ones. On magnetic tiles with 40 defective images in an unlabelled set of 397, `FeatureGAN`
+    without any unlabelled set finds more defects, cracks above all (benchmarks/results/unlabelled.md).
 
     References
     ----------
