@@ -110,8 +110,8 @@ As one-versus-rest, with dark digits on a bright background.""",
 Training uses the training images of one digit; half of the digit's test images lack the strokes within a square of
 9x9 pixels around one of their own: less ink is the defect.""",
         "cifar10": """\
-As one-versus-rest, with classes of CIFAR-10 at 32x32 pixels, 1,000 training images each. Published AUROC of
-AnoGAN with all training images: 0.671 (airplane), 0.547 (automobile), 0.545 (cat), 0.618 in the mean over ten classes.""",
+As one-versus-rest, with classes of CIFAR-10 at 32x32 pixels, 1,000 training images each. Published AUROC of AnoGAN,
+with five times as many: 0.671 (airplane), 0.547 (automobile), 0.545 (cat), 0.618 in the mean over ten classes.""",
         "mvtec": """\
 Training uses `train/good`, the test set is all of `test`, at 64x64 pixels. Pixel metrics: maps resized to
 the size of the masks, which are those of the original images; AUPRO up to a false-positive rate of 0.3. The
