@@ -18,7 +18,7 @@ from ..scoring.feature_distance import side_by_side
 from ..scoring.framing import Framed, Framing, relit, shifted
 from ..scoring.patch_memory import Grid, PatchMemoryBank
 from ..scoring.patches import MOST_SAMPLES, SAMPLES_AT_ONCE, WhitenedPatches, most_unusual
-from ..scoring.place_gaussian import PlaceGaussian, spread
+from ..scoring.place_gaussian import PlaceGaussian, pool, spread
 from ..scoring.principal import Projection
 from ..seeding import randperm
 from .base import Detector
@@ -115,7 +115,8 @@ class FeatureGANModule(DenoisingModule):
     def after_training(self, normal: Samples) -> None:
         patches, grid = self._normal or self._extract(normal)
         self._normal = None
-        white = self.patches.whiten(patches, grid)
+        pooled = self._pooled(patches, grid)
+        white = self.patches.whiten(patches, grid)  # in place, since patches fill a large part of the memory
         some = white.flatten(0, 1)[randperm(white[..., 0].numel())[:PROJECTED_PATCHES]]
         square = float(some.square().sum(-1).mean()) * FEATURE_SHARE
         self.projection.fit(self.features(some), square)
@@ -123,32 +124,33 @@ class FeatureGANModule(DenoisingModule):
         distances = self._memory_distances(white[:SAMPLES_AT_ONCE], grid)
         self.memory_unit.copy_(spread(distances))
         self.memory_typical.copy_(distances.mean() / self.memory_unit)
-        standard = self.patches.whitening.standard
-        copies = patches[:0]
+        copies = pooled[:0]
         if self.framing is not None:
-            changed = normal.subset(np.arange(min(len(patches), COPIED_SAMPLES)))
-            copies, _ = self._extract(changed, relit)
-        self.gaussian.fit(standard(patches), grid, standard(patches[: len(copies)]), standard(copies))
+            changed = normal.subset(np.arange(min(len(pooled), COPIED_SAMPLES)))
+            copies = self._pooled(*self._extract(changed, relit))
+        self.gaussian.fit(pooled, pooled[: len(copies)], copies)
         if self.framing is not None and self.framing.alignment.is_fitted:
-            self._fit_moved(normal, patches, grid)
+            self._fit_moved(normal, pooled, grid)
 
-    def _fit_moved(self, normal: Samples, patches: Tensor, grid: Grid) -> None:
+    def _fit_moved(self, normal: Samples, pooled: Tensor, grid: Grid) -> None:
         """Learn from shifted copies of samples that are no templates, so that they are aligned like new ones."""
-        rows = np.arange(0, len(patches), HELD_OUT)[:COPIED_SAMPLES]
+        rows = np.arange(0, len(pooled), HELD_OUT)[:COPIED_SAMPLES]
         copies, shares = [], []
         for batch in self._batches(normal.subset(rows)):
             copied, by = shifted(batch)
             framed = self._framed(copied)
             errors = (framed.shifts - by) / batch.new_tensor(batch.shape[-2:])
-            copies.append(self.patches.raw(framed.pictures)[0])
+            copies.append(self._pooled(*self.patches.raw(framed.pictures)))
             shares.append(framed.shares * (errors.abs() <= TOLERANCE).all(1, keepdim=True))
-        standard = self.patches.whitening.standard
-        self.gaussian.fit_moved(standard(patches[rows]), standard(torch.cat(copies)), grid, torch.cat(shares))
+        self.gaussian.fit_moved(pooled[rows], torch.cat(copies), grid, torch.cat(shares))
 
     @torch.no_grad()
     def after_calibration(self, held_out: Samples) -> None:
-        patches, grid = self._extract(held_out)
-        self.gaussian.learn_more(self.patches.whitening.standard(patches), grid)
+        self.gaussian.learn_more(self._pooled(*self._extract(held_out)))
+
+    def _pooled(self, patches: Tensor, grid: Grid) -> Tensor:
+        """Return what Gaussians are learned from: ``(n, h * w, F)`` -> ``(n, pools, F)``."""
+        return self.patches.whitening.standard(pool(patches, grid))
 
     def features(self, patches: Tensor) -> Tensor:
         """Return R's last hidden layers of all members: ``(B, F)`` -> ``(B, K * width)``."""
@@ -165,7 +167,7 @@ class FeatureGANModule(DenoisingModule):
         white = self.patches.whitening(patches, grid)
         inside = framed.patches_inside(grid)
         nearest = self._memory_distances(white, grid) / self.memory_unit
-        of_place = self.gaussian(self.patches.whitening.standard(patches), grid, framed.shares)
+        of_place = self.gaussian(self._pooled(patches, grid), grid, framed.shares)
         # The memory bank has no patches of moved pictures near their border.
         near_border = self.gaussian.moved.near_border(framed.shares, grid)
         as_usual = (of_place - self.gaussian.typical + self.memory_typical).clamp_min(0)
@@ -208,13 +210,17 @@ class FeatureGANModule(DenoisingModule):
 
         ``change`` is applied to the samples first.
         """
-        parts, insides = [], []
+        count = min(len(samples), MOST_SAMPLES)
+        patches = inside = torch.empty(0)
+        start = 0
         for batch in self._batches(samples):
             framed = self._framed(batch if change is None else change(batch))
             part, grid = self.patches.raw(framed.pictures)
-            parts.append(part)
-            insides.append(framed.patches_inside(grid))
-        patches, inside = torch.cat(parts), torch.cat(insides)
+            if not start:  # all at once, since parts and their concatenation would fill the memory twice
+                patches = part.new_empty(count, *part.shape[1:])
+                inside = torch.empty(count, part.shape[1], dtype=torch.bool, device=part.device)
+            rows = slice(start, start := start + len(part))
+            patches[rows], inside[rows] = part, framed.patches_inside(grid)
         if not inside.all() and not (self.framing is not None and self.framing.alignment.is_fitted):
             # Samples that show a place, one after the other, stand in for those that do not, so that patches there
             # vary as much as they do among the former.

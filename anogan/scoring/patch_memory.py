@@ -14,6 +14,7 @@ SHRINKAGE = 0.03  # added to covariances of standardised features
 LEAST_SPREAD = 0.01  # of the features' mean spread, so that a nearly constant feature does not outweigh the others
 SAME = 0.01  # of the typical length of a patch: distance between a patch and itself by rounding, at most
 TIE = 1e-4  # of the second distance, added so that two patches that are each other's nearest do not tie
+IMAGES_AT_ONCE = 32
 MOST_CANDIDATES = 4096  # patches that a cell's memory bank is chosen from
 
 Grid = tuple[int, int]
@@ -59,17 +60,22 @@ class LocalWhitening(LearnedBuffers):
     mean: Tensor  # of the standardised features
     whitening: Tensor
 
-    def fit(self, patches: Tensor, grid: Grid) -> None:
-        """Learn from the patches ``(n, h * w, F)`` of n normal images."""
-        flat = patches.flatten(0, 1)
-        spread = flat.std(0, correction=0)
-        self.location, self.scale = flat.mean(0), spread + LEAST_SPREAD * spread.mean() + 1e-6
-        standard = self.standard(patches)
-        self.mean = standard.mean(0)
-        standard -= self.mean
+    def fit(self, patches: Tensor, grid: Grid, chosen: Tensor | None = None) -> None:
+        """Learn from the patches ``(n, h * w, F)`` of n normal images, or of those whose numbers are given.
+
+        Only a part of them is copied at a time, since they fill a large part of the memory.
+        """
+        chosen = torch.arange(len(patches), device=patches.device) if chosen is None else chosen
+        parts = chosen.split(IMAGES_AT_ONCE)
+        mean = torch.stack([patches[part].sum(0) for part in parts]).sum(0) / len(chosen)
+        self.location = mean.mean(0)
+        squares = torch.stack([(patches[part] - self.location).square().mean(1).sum(0) for part in parts]).sum(0)
+        spread = (squares / len(chosen)).sqrt()
+        self.scale = spread + LEAST_SPREAD * spread.mean() + 1e-6
+        self.mean = self.standard(mean)
         whitening = []
         for places in cells(grid).to(patches.device):
-            here = standard[:, places].flatten(0, 1)  # (n * 9, F)
+            here = (self.standard(patches[chosen[:, None], places]) - self.mean[places]).flatten(0, 1)  # (n * 9, F)
             freedom = max(len(here) - len(places), 1)  # each place has a mean of its own
             values, vectors = torch.linalg.eigh((here.mT @ here / freedom).cpu())  # not implemented on every device
             # The symmetric root keeps the features in place, so that patches of neighbouring cells are comparable.

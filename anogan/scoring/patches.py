@@ -54,8 +54,10 @@ class WhitenedPatches(nn.Module):
         return torch.cat(parts), grids[0]
 
     def whiten(self, patches: Tensor, grid: Grid) -> Tensor:
-        """Whiten raw patches of any number of samples: ``(n, h * w, F)`` -> same."""
-        return torch.cat([self.whitening(part, grid) for part in patches.split(SAMPLES_AT_ONCE)])
+        """Whiten raw patches of any number of samples ``(n, h * w, F)`` in place, and return them."""
+        for part in patches.split(SAMPLES_AT_ONCE):
+            part.copy_(self.whitening(part, grid))
+        return patches
 
     @torch.no_grad()
     def fit(self, patches: Tensor, grid: Grid) -> Iterator[Tensor]:
@@ -71,7 +73,7 @@ class WhitenedPatches(nn.Module):
         fold = torch.arange(len(patches)) % FOLDS
         for number in range(FOLDS):
             inside = fold == number
-            self.whitening.fit(patches[~inside], grid)
+            self.whitening.fit(patches, grid, torch.where(~inside)[0].to(patches.device))
             yield self.whitening(patches[inside], grid)
         self.whitening.fit(patches, grid)
 

@@ -48,17 +48,16 @@ class PlaceGaussian(LearnedBuffers):
         self.moved = MovedTolerance()
         self._moments: Moments | None = None  # until `learn_more`
 
-    def fit(self, patches: Tensor, grid: Grid, originals: Tensor, copies: Tensor) -> None:
-        """Learn from standardised patches ``(n, h * w, F)`` of n good pictures.
+    def fit(self, pooled: Tensor, originals: Tensor, copies: Tensor) -> None:
+        """Learn from standardised patches of n good pictures, after `pool`: ``(n, pools, F)``.
 
-        ``copies (m, h * w, F)`` are the patches of changed copies of the ``originals (m, h * w, F)``.
+        ``copies (m, pools, F)`` are those of changed copies of the ``originals (m, pools, F)``.
         """
-        pooled = pool(patches, grid)
         mean = pooled.mean(0)
         scatter = _scatter(pooled - mean)
         changes = torch.zeros_like(scatter)
         if len(copies):
-            here = _scatter(pool(copies - originals, grid)) / len(copies)
+            here = _scatter(copies - originals) / len(copies)
             changes = torch.lerp(here, here.mean(0, keepdim=True), EVERYWHERE)
         self._moments = Moments(len(pooled), mean, scatter, _shrinkage(pooled - mean, scatter), changes)
         self._solve(self._moments)
@@ -69,13 +68,12 @@ class PlaceGaussian(LearnedBuffers):
     def fit_moved(self, originals: Tensor, copies: Tensor, grid: Grid, shares: Tensor) -> None:
         """Learn what does not count in moved pictures.
 
-        ``copies (m, h * w, F)`` are the patches of shifted copies of the ``originals`` whose shifts were undone.
+        ``copies (m, pools, F)`` are those of shifted copies of the ``originals``, after their shifts were undone.
         """
-        differences = self._white(pool(copies, grid)) - self._white(pool(originals, grid))
-        self.moved.fit(differences, moved_depths(shares, grid))
+        self.moved.fit(self._white(copies) - self._white(originals), moved_depths(shares, grid))
 
-    def learn_more(self, patches: Tensor, grid: Grid) -> None:
-        """Learn from the patches ``(m, h * w, F)`` of further pictures too; see `fit`.
+    def learn_more(self, pooled: Tensor) -> None:
+        """Learn from further pictures ``(m, pools, F)`` too; see `fit`.
 
         More pictures give smaller distances of new ones. The unit follows, so that a threshold that these pictures set
         before still holds.
@@ -83,7 +81,6 @@ class PlaceGaussian(LearnedBuffers):
         old, self._moments = self._moments, None
         if old is None:
             return
-        pooled = pool(patches, grid)
         before = self._distances(pooled).mean()
         total = old.pictures + len(pooled)
         more = pooled.mean(0)
@@ -94,12 +91,12 @@ class PlaceGaussian(LearnedBuffers):
         self._solve(moments)
         self.unit = self.unit * self._left_out(pooled, moments).mean() / before
 
-    def forward(self, patches: Tensor, grid: Grid, shares: Tensor) -> Tensor:
-        """Return distances in units of their spread among good pictures: ``(B, h * w, F)`` -> ``(B, h * w)``, >= 0.
+    def forward(self, pooled: Tensor, grid: Grid, shares: Tensor) -> Tensor:
+        """Return distances in units of their spread among good pictures: ``(B, pools, F)`` -> ``(B, h * w)``, >= 0.
 
         ``shares (B, 2)`` are the shifts of the pictures that were undone, as shares of their sides.
         """
-        white = self.moved(self._white(pool(patches, grid)), moved_depths(shares, grid))
+        white = self.moved(self._white(pooled), moved_depths(shares, grid))
         distances = torch.linalg.vector_norm(white, dim=-1) / self.unit
         coarse = distances.unflatten(1, (-(-grid[0] // POOLED), -(-grid[1] // POOLED)))[:, None]
         if coarse.shape[-2:] == grid:

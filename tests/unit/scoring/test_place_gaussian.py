@@ -17,7 +17,9 @@ def patches(n, *, seed=0):
 def fitted(normal, copies=None):
     gaussian = PlaceGaussian().double()
     none = normal[:0]
-    gaussian.fit(normal, GRID, none if copies is None else normal[: len(copies)], none if copies is None else copies)
+    gaussian.fit(
+        *(pool(x, GRID) for x in (normal, *((none, none) if copies is None else (normal[: len(copies)], copies))))
+    )
     return gaussian
 
 
@@ -30,7 +32,7 @@ def test_pools_hold_the_mean_of_their_places():
 
 
 def test_the_distances_of_new_normal_patches_spread_over_one():
-    assert fitted(patches(60))(patches(500, seed=1), GRID, STILL).std() == pytest.approx(1, abs=0.2)
+    assert fitted(patches(60))(pool(patches(500, seed=1), GRID), GRID, STILL).std() == pytest.approx(1, abs=0.2)
 
 
 def test_a_direction_in_which_copies_differ_does_not_count():
@@ -41,21 +43,23 @@ def test_a_direction_in_which_copies_differ_does_not_count():
     copies = normal[:20].clone()
     copies[..., 0] += torch.linspace(-6, 6, 20, dtype=torch.float64)[:, None]
     gaussian = fitted(normal, copies)
-    assert gaussian(lit, GRID, STILL).mean() < 0.4 * gaussian(unusual, GRID, STILL).mean()
-    assert fitted(normal)(lit, GRID, STILL).mean() == pytest.approx(
-        float(fitted(normal)(unusual, GRID, STILL).mean()), rel=0.3
+    assert gaussian(pool(lit, GRID), GRID, STILL).mean() < 0.4 * gaussian(pool(unusual, GRID), GRID, STILL).mean()
+    assert fitted(normal)(pool(lit, GRID), GRID, STILL).mean() == pytest.approx(
+        float(fitted(normal)(pool(unusual, GRID), GRID, STILL).mean()), rel=0.3
     )
 
 
 def test_learning_more_equals_learning_all_at_once_up_to_the_unit():
     x, new = patches(60), patches(30, seed=1)
     gaussian, whole = fitted(x[:40]), fitted(x)
-    before = gaussian(new, GRID, STILL).mean()
+    before = gaussian(pool(new, GRID), GRID, STILL).mean()
     whole._solve(whole._moments._replace(shrinkage=gaussian._moments.shrinkage))
-    gaussian.learn_more(x[40:], GRID)
+    gaussian.learn_more(pool(x[40:], GRID))
     torch.testing.assert_close(gaussian.mean, whole.mean)
     torch.testing.assert_close(gaussian.whitening, whole.whitening)
-    assert gaussian(new, GRID, STILL).mean() == pytest.approx(float(before), rel=0.1)  # a threshold still holds
+    assert gaussian(pool(new, GRID), GRID, STILL).mean() == pytest.approx(
+        float(before), rel=0.1
+    )  # a threshold still holds
 
 
 def test_distances_without_a_picture_are_those_of_a_fit_without_it():
@@ -72,7 +76,7 @@ def test_covariances_of_few_pictures_are_shrunk():
     for pictures in (20, 100, 500):
         gaussian = PlaceGaussian().double()
         normal = patches(pictures) * torch.rand(20, FEATURES, generator=torch.Generator().manual_seed(1))
-        gaussian.fit(normal, GRID, normal[:0], normal[:0])
+        gaussian.fit(*(pool(x, GRID) for x in (normal, normal[:0], normal[:0])))
         shrinkages.append(gaussian._moments.shrinkage)
     assert 1 >= shrinkages[0] > shrinkages[1] > shrinkages[2] >= 0
 
@@ -83,11 +87,11 @@ def test_what_differs_near_the_border_of_a_moved_picture_does_not_count():
     copies[:, :, 0] += 4 * torch.randn(40, 360, generator=torch.Generator().manual_seed(1))
     shares = torch.tensor([[0.1, 0.0]]).expand(40, 2)
     gaussian = PlaceGaussian()
-    gaussian.fit(normal, grid, normal[:0], normal[:0])
-    gaussian.fit_moved(normal[:40], copies, grid, shares)
+    gaussian.fit(*(pool(x, grid) for x in (normal, normal[:0], normal[:0])))
+    gaussian.fit_moved(pool(normal[:40], grid), pool(copies, grid), grid, shares)
     new = normal[50:].clone()
     new[:, :, 0] += 6
-    moved, unmoved = gaussian(new, grid, shares[:10]), gaussian(new, grid, torch.zeros(10, 2))
+    moved, unmoved = gaussian(pool(new, grid), grid, shares[:10]), gaussian(pool(new, grid), grid, torch.zeros(10, 2))
     near = gaussian.moved.near_border(shares[:10], grid)
     assert near[0].view(30, 12)[-4:].all()
     assert not near[0].view(30, 12)[0].any()
