@@ -124,6 +124,7 @@ class FeatureGANModule(DenoisingModule):
         distances = self._memory_distances(white[:SAMPLES_AT_ONCE], grid)
         self.memory_unit.copy_(spread(distances))
         self.memory_typical.copy_(distances.mean() / self.memory_unit)
+        del patches, white
         copies = pooled[:0]
         if self.framing is not None:
             changed = normal.subset(np.arange(min(len(pooled), COPIED_SAMPLES)))

@@ -74,7 +74,7 @@ class WhitenedPatches(nn.Module):
         for number in range(FOLDS):
             inside = fold == number
             self.whitening.fit(patches, grid, torch.where(~inside)[0].to(patches.device))
-            yield self.whitening(patches[inside], grid)
+            yield self.whiten(patches[inside], grid)
         self.whitening.fit(patches, grid)
 
     def spread(self, distances: Tensor, white: Tensor, grid: Grid, shape: tuple[int, ...]) -> Tensor:
