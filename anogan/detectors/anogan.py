@@ -107,7 +107,7 @@ class AnoGAN(Detector):
 
     with f the features of the critic's last hidden layer. On images it is relative to what normal images have whose
     edges are as strong: ``A / exp(b + c log e(x))`` with e(x) the sum of the squared differences of neighbouring pixels
-    (or means of 2x2 pixels), and b and c in [0, 1] from a regression on training images. Otherwise smooth images would
+    (or means of 2x2 pixels), b, and c in [0, 1], from a regression on training images. Otherwise smooth images would
     look normal, such as digits of few strokes, or ships under a clear sky.
 
     Notes

@@ -70,7 +70,7 @@ class FAnoGAN(Detector):
 
     the loss of ``encoder_training="izi_f"``. On images it is relative to what normal images have whose edges are as
     strong: ``A / exp(a + b log e(x))`` with e(x) the sum of the squared differences of neighbouring pixels (or means of
-    2x2 pixels), and a and b in [0, 1] from a regression on training images. Otherwise smooth images would look normal,
+    2x2 pixels), a, and b in [0, 1], from a regression on training images. Otherwise smooth images would look normal,
     such as digits of few strokes, or ships under a clear sky.
 
     Notes
