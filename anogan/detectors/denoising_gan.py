@@ -217,14 +217,15 @@ class DenoisingGAN(Detector):
     are jittered by j = 0.7 s, so that R cannot memorise them, and the levels rise geometrically from 1.5 s to 2
     (3 s if that is more), the spread of the scaled data.
 
-    *Views of R.* ``distance``: the last hidden layers of all members are concatenated and projected onto their 64
-    leading principal components. In that space it is the geometric mean of the distances to the 1st, 2nd and 4th
-    nearest normal rows (4th, 8th, 16th among at most 500). On tables hidden weights start as a random projection that
-    keeps distances, so that the space starts as that of the columns. ``level``: R's expectation of σ.
+    *Views of R.* ``distance``: the last hidden layers of all members are concatenated and projected onto their 32
+    leading principal components. In that space it is the geometric mean of the distances to the nearest of all normal
+    rows, of each half and of each quarter of them (of 4, 8 and 16 parts, if there are at most 500). On tables hidden
+    weights start as a random projection that keeps distances, so that the space starts as that of the columns.
+    ``level``: R's expectation of σ.
 
     *Views of the columns.* The distance to the nearest normal row: of the scaled columns (``nearest``), with columns of
-    few values as categories (``categories``), of columns by ``ranks``, and of ``whitened ranks``; the distance to about
-    the √n-th nearest of n rows (``coarse ranks``); the improbability of each value in its own column on either side
+    few values as categories (``categories``), of columns by ``ranks``, and of ``whitened ranks``; the distance to the
+    nearest of √n of the n rows (``coarse ranks``); the improbability of each value in its own column on either side
     (``tails``) or on one (``low tails``, ``high tails``), summed over columns.
 
     *Fusion.* The p-value of a view is the share of training rows that score at least as high; none of them counts as
@@ -282,7 +283,7 @@ class DenoisingGAN(Detector):
         0.3, at_least(0.0), help="Weight of the level's loss; at 0 reconstructions are meaningless."
     )
     jitter: float = param(0.7, at_least(0.0), help="Noise added to every training row, in bandwidths.")
-    embedding_dim: int = param(64, at_least(1), help="Principal components of the features that are compared.")
+    embedding_dim: int = param(32, at_least(1), help="Principal components of the features that are compared.")
     memory_bank_size: int = param(16384, at_least(2), help="Largest number of normal rows in the memory bank.")
     outlier_iqr: float | None = param(
         1.0,

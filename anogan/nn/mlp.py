@@ -24,7 +24,7 @@ class Hidden(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         for layer in self.layers:
-            x = leaky_relu(layer(x), SLOPE)
+            x = leaky_relu(layer(x), SLOPE, inplace=True)
         return x
 
 

@@ -8,11 +8,11 @@ from torch import Tensor
 from ..nn.layers import product
 from .feature_distance import LearnedBuffers, nearest_distances, side_by_side
 from .principal import principal_components
-from .search import NearestRows
+from .search import NearestInParts
 
 FEW_ROWS = 500
-NEIGHBOURS = (1, 2, 4)
-NEIGHBOURS_OF_FEW = (4, 8, 16)  # among few rows the nearest one is close by chance
+SCALES = (1, 2, 4)  # numbers of parts of the memory bank
+SCALES_OF_FEW = (4, 8, 16)  # among few rows the nearest one is close by chance
 SOFTENING = 0.01  # of the typical distance; tables contain equal rows, whose distance is zero
 OUTLIER_QUANTILE = 0.99  # of the inliers' scores
 CLUSTER = 20  # clustered anomalies are treated as outliers up to a share of one in so many rows
@@ -21,12 +21,14 @@ MOST_REMOTENESS = 4096  # rows by which outliers are found
 
 
 class NearestNeighbourScorer(LearnedBuffers):
-    """Geometric mean of the distances to the nearest normal rows, in one embedding for all ensemble members.
+    """Geometric mean of the distances to the nearest rows of parts of a memory bank, in one embedding for all members.
 
     The features of the k members are concatenated and projected onto their leading principal components, so that one
-    search serves the whole ensemble. The logarithm of a distance is, up to a constant and the dimension, minus the
-    nearest-neighbour estimate of the log density (Loftsgaarden & Quesenberry 1965). The geometric mean averages these
-    estimates, whereas the largest distance would dominate an arithmetic mean.
+    search serves the whole ensemble. The memory bank as a whole, its halves and its quarters have equal shares in the
+    mean; the nearest row of a quarter is about as far as the fourth nearest of all, but faster to find. The logarithm
+    of a distance is, up to a constant and the dimension, minus the nearest-neighbour estimate of the log density
+    (Loftsgaarden & Quesenberry 1965). The geometric mean averages these estimates, whereas the largest distance would
+    dominate an arithmetic mean.
 
     Parameters
     ----------
@@ -47,8 +49,8 @@ class NearestNeighbourScorer(LearnedBuffers):
         "directions": ("K * F", "q"),
         "memory_bank": ("m", "q"),
         "least": ("m",),
-        "neighbours": ("ranks",),
-        "softening": ("ranks",),
+        "scales": ("scales",),
+        "softening": (1,),
         "limit": (1,),
         "outlier_least": (1,),
     }
@@ -56,37 +58,36 @@ class NearestNeighbourScorer(LearnedBuffers):
     directions: Tensor
     memory_bank: Tensor
     least: Tensor  # the smallest distance at which each row of the memory bank counts
-    neighbours: Tensor  # int64, the ranks of the nearest rows that count, such as 1, 2, 4
-    softening: Tensor  # added to their distances
+    scales: Tensor  # int64, ascending numbers of parts, each a multiple of the one before
+    softening: Tensor  # added to distances
     limit: Tensor  # the greatest log distance of an inlier
     outlier_least: Tensor  # `least` of the outliers
 
     def __init__(self, size: int, dimensions: int, outlier_iqr: float | None) -> None:
         super().__init__()
-        self.neighbours = torch.zeros(0, dtype=torch.int64)
+        self.scales = torch.zeros(0, dtype=torch.int64)
         self.size = size
         self.dimensions = dimensions
         self.outlier_iqr = outlier_iqr
-        self._search: NearestRows | None = None
+        self._search: NearestInParts | None = None
 
     def fit(self, features: Tensor) -> None:
         """Learn embedding and memory bank from normal rows' features ``(K, n, F)``."""
         self.centre, self.directions = principal_components(side_by_side(features), self.dimensions)
         self.memory_bank = rows = self.embed(features[:, : self.size])
-        others = max(len(rows) - 1, 1)
-        wanted = NEIGHBOURS if len(rows) > FEW_ROWS else NEIGHBOURS_OF_FEW
-        self.neighbours = torch.tensor(wanted, device=rows.device).clamp(max=others)
+        wanted = SCALES if len(rows) > FEW_ROWS else SCALES_OF_FEW
+        possible = [parts for parts in wanted if 2 * parts <= len(rows)] or [1]
+        self.scales = torch.tensor(possible, device=rows.device)
         self.least, self.limit, self.outlier_least = (
             rows.new_zeros(len(rows)),
             rows.new_full((1,), torch.finfo(rows.dtype).max),
             rows.new_zeros(1),
         )
-        # Every row of the memory bank is its own nearest neighbour, hence one more.
-        ranks = self.neighbours.clamp(max=len(rows) - 1)
-        nearest = self._nearest(rows, int(ranks[-1]) + 1)[:, ranks]
-        spread = rows.square().sum(-1).mean().sqrt()
         # The last two terms avoid the logarithm of zero for equal rows.
-        self.softening = SOFTENING * nearest.median(0).values + 1e-6 * spread + torch.finfo(rows.dtype).tiny
+        least = 1e-6 * rows.square().sum(-1).mean().sqrt() + torch.finfo(rows.dtype).tiny
+        self.softening = least.reshape(1)
+        nearest = self._nearest(rows)
+        self.softening = SOFTENING * nearest.median() + least.reshape(1)
         if self.outlier_iqr is None or len(rows) < FEWEST_ROWS_FOR_OUTLIERS:
             return
         remoteness = self._remoteness(rows)
@@ -97,7 +98,7 @@ class NearestNeighbourScorer(LearnedBuffers):
             lower, upper = apart.quantile(0.25), apart.quantile(0.75)
             self.limit = (upper + self.outlier_iqr * (upper - lower)).reshape(1)
             inside = remoteness <= self.limit
-            self.outlier_least = self._mean(nearest[inside]).quantile(OUTLIER_QUANTILE).reshape(1)
+            self.outlier_least = self._mean(nearest[:, inside]).quantile(OUTLIER_QUANTILE).reshape(1)
             self.least = torch.where(inside, 0.0, self.outlier_least)
 
     def extend(self, features: Tensor) -> None:
@@ -108,33 +109,32 @@ class NearestNeighbourScorer(LearnedBuffers):
 
     def embed(self, features: Tensor) -> Tensor:
         """``(K, B, F)`` -> ``(B, q)``."""
-        return product(side_by_side(features) - self.centre, self.directions)
+        each = self.directions.unflatten(0, (features.shape[0], -1))  # (K, F, q)
+        return product(features, each).sum(0) - self.centre @ self.directions
 
     def forward(self, features: Tensor) -> Tensor:
         """``(K, B, F)`` -> ``(1, B)``, > 0: one score of all members.
 
         A row does not count as its own neighbour: a nearest row that is no farther than the softening is skipped.
         """
-        if not torch.compiler.is_exporting():  # a graph has no numbers before it runs; those of the last call hold
-            self._most = min(int(self.neighbours[-1]) + 1, len(self.memory_bank))
-        most = self._most
-        nearest = self._nearest(self.embed(features), most)
-        itself = (nearest[:, :1] <= self.softening[0]).long()
-        return self._mean(nearest.gather(1, (self.neighbours - 1 + itself).clamp(max=most - 1))).unsqueeze(0)
+        return self._mean(self._nearest(self.embed(features))).unsqueeze(0)
 
-    def _nearest(self, rows: Tensor, k: int) -> Tensor:
-        """Return the distances to the k nearest rows: ``(B, q)`` -> ``(B, k)``, ascending."""
+    def _nearest(self, rows: Tensor) -> Tensor:
+        """Return the distances to the nearest rows of the smallest parts: ``(B, q)`` -> ``(parts, B)``."""
         search = self._search
         if not torch.compiler.is_exporting() and (
             search is None or search.rows is not self.memory_bank or search.least is not self.least
-        ):
-            self._search = NearestRows(self.memory_bank, self.least)
+        ):  # a graph keeps the search of the last call, and its scales
+            self._scales = self.scales.tolist()
+            self._search = NearestInParts(self.memory_bank, self._scales[-1], self.least)
         assert self._search is not None
-        return self._search(rows, k)
+        return self._search(rows, self.softening)
 
     def _mean(self, nearest: Tensor) -> Tensor:
-        """Return the geometric mean: ``(B, number of neighbours)`` -> ``(B,)``."""
-        return (nearest + self.softening).log().mean(-1).exp()
+        """Return the geometric mean over scales and their parts: ``(parts, B)`` -> ``(B,)``."""
+        logs = (nearest + self.softening).log()
+        # Part p of the smallest ones belongs to part p % k of k larger ones.
+        return torch.stack([logs.unflatten(0, (-1, parts)).amin(0).mean(0) for parts in self._scales]).mean(0).exp()
 
     def _remoteness(self, rows: Tensor) -> Tensor:
         """Return the log distance to the (m / `CLUSTER`)-th nearest of m rows, at least the 5th: ``(B, q)``.

@@ -11,13 +11,13 @@ from ..nn.layers import product
 from .counting import count_in_rows
 from .feature_distance import LearnedBuffers
 from .principal import LARGEST_COVARIANCE
-from .search import NearestRows
+from .search import NearestInParts
 
 VIEWS = {
     "nearest": "distance to the nearest normal row",
     "categories": "distance to the nearest normal row, columns of few values as categories",
     "ranks": "distance to the nearest normal row, each column by its ranks",
-    "coarse ranks": "distance to about the √n-th nearest of n normal rows, by ranks",
+    "coarse ranks": "distance to the nearest of √n normal rows, by ranks",
     "whitened ranks": "distance to the nearest normal rows by ranks, relative to how these vary together",
     "tails": "how far out each value lies in its own column, on either side",
     "low tails": "how low each value is in its own column",
@@ -26,7 +26,7 @@ VIEWS = {
 """Names of the views, and what they look at."""
 DISTANCES = tuple(VIEWS)[:5]
 FEW_VALUES = 20  # a column with at most so many is also compared as a category
-COARSE_NEIGHBOURS = 10  # the 10th nearest of 10 √n random rows is about the √n-th nearest of n
+COARSE_PARTS = 10  # of √n rows each, whose nearest ones are averaged for coarse ranks
 PARTS = 3  # of the rows, whose nearest ones are averaged for whitened ranks
 MOST_RANKED = 4096  # rows by which values are ranked
 MOST_VALUES = 2**23  # numbers in the memory bank
@@ -37,10 +37,10 @@ class RowViews(LearnedBuffers):
     """Scores of encoded rows by `VIEWS`, from normal rows. A row does not count as its own neighbour.
 
     *Ranks* are normal scores, and beyond the training range they keep growing with the value; *whitened ranks* are
-    divided by the root of their Ledoit-Wolf covariance. Theirs is the mean of the distances to the nearest
-    row in each third of the rows (Pang 2015), which varies less than that to the third nearest. *Coarse ranks* compare
-    with a random part of the rows. *Tails* is the sum over columns of -log of the value's two-sided tail probability;
-    *low tails* and *high tails* have one side alone.
+    divided by the root of their Ledoit-Wolf covariance. Theirs is the mean of the distances to the nearest row in each
+    third of the rows (Pang 2015), which varies less than that to the third nearest. For *coarse ranks* it is the mean
+    over ten parts of √n of the n rows. *Tails* is the sum over columns of -log of the value's two-sided tail
+    probability; *low tails* and *high tails* have one side alone.
 
     References
     ----------
@@ -82,7 +82,7 @@ class RowViews(LearnedBuffers):
         self.size = size
         self.one_hot = {j for start, stop in spec.spans for j in range(start, stop)}
         self.keeps_rows = keeps_rows
-        self._searches: dict[str, tuple[Tensor, list[NearestRows]]] = {}  # with the rows that each one is made of
+        self._searches: dict[str, tuple[Tensor, NearestInParts]] = {}  # with the rows that each one is made of
         self._ends: tuple[Tensor, Tensor] | None = None  # the same of `ordered`: where the values equal to each one end
 
     def available(self) -> list[bool]:
@@ -179,22 +179,22 @@ class RowViews(LearnedBuffers):
 
     def _distance(self, name: str, x: Tensor) -> Tensor:
         """Return a view's distance, given rows in its space: ``(B, q)`` -> ``(B,)``."""
-        own, searches = self._searches.get(name, (None, []))
-        if own is not self.rows and not torch.compiler.is_exporting():  # a graph keeps the searches of the last call
-            searches = [NearestRows(part) for part in self._compared(name)]
-            self._searches[name] = self.rows, searches
-        k = max(round(len(searches[0].rows) / self.ordered.shape[1] ** 0.5), 3) if name == "coarse ranks" else 1
-        same = self.same[DISTANCES.index(name)]
-        return torch.stack([search.kth(x, k, same) for search in searches]).mean(0)
+        own, search = self._searches.get(name, (None, None))
+        # A graph keeps the searches of the last call.
+        if search is None or (own is not self.rows and not torch.compiler.is_exporting()):
+            search = self._search(name)
+            self._searches[name] = self.rows, search
+        return search(x, self.same[DISTANCES.index(name)]).mean(0)
 
-    def _compared(self, name: str) -> list[Tensor]:
-        """Return the rows that a view compares with, in parts."""
+    def _search(self, name: str) -> NearestInParts:
+        rows, parts = self.rows, 1
+        if name == "whitened ranks" and len(rows) > PARTS:
+            parts = PARTS
         if name == "coarse ranks":
-            n = self.ordered.shape[1]
-            return [self._space(name, self.rows[: min(n, round(COARSE_NEIGHBOURS * n**0.5))])]
-        rows = self._space(name, self.rows)
-        parts = PARTS if name == "whitened ranks" and len(rows) > PARTS else 1
-        return [rows[part::parts] for part in range(parts)]
+            root = self.ordered.shape[1] ** 0.5
+            rows = rows[: round(COARSE_PARTS * root)]
+            parts = max(round(len(rows) / root), 1)
+        return NearestInParts(self._space(name, rows), parts)
 
 
 @lru_cache(maxsize=4)

@@ -9,7 +9,7 @@ import torch
 from sklearn.neighbors import NearestNeighbors
 from torch.testing import assert_close
 
-from anogan.scoring.search import NearestRows
+from anogan.scoring.search import NearestInParts, NearestRows
 
 RNG = np.random.default_rng(0)
 ROWS, NEW = torch.from_numpy(RNG.normal(size=(500, 7))), torch.from_numpy(RNG.normal(size=(40, 7)))
@@ -47,8 +47,18 @@ def test_distances_do_not_depend_on_the_batch_or_on_threads():
         torch.set_num_threads(threads)
 
 
+def test_each_part_has_its_nearest_row_and_a_row_is_not_its_own():
+    found = NearestInParts(ROWS, 3)(ROWS, torch.zeros(1))
+    distances = torch.cdist(ROWS, ROWS).fill_diagonal_(torch.inf)
+    assert_close(found, torch.stack([distances[:, part::3].amin(1) for part in range(3)]))
+    assert not NearestInParts(ROWS[:2], 2)(ROWS[:2], torch.zeros(1)).diagonal().any()  # there are no others
+
+
 def test_a_copy_searches_the_same_rows():
     search = NearestRows(ROWS)
     expected = search(NEW, 2)
     for same in (copy.deepcopy(search), pickle.loads(pickle.dumps(search))):
         assert torch.equal(same(NEW, 2), expected)
+    least, same = torch.ones(500).double(), torch.zeros(1)
+    parts = NearestInParts(ROWS, 3, least)
+    assert torch.equal(copy.deepcopy(parts)(NEW, same), parts(NEW, same))
