@@ -98,11 +98,8 @@ class DenoisingModule(GANModule):
         return (
             Stage(
                 "denoising",
-                (
-                    Phase("critic", (self.critic,), self.critic_loss),
-                    Phase("generator", (self.corruptor,), self.generator_loss),
-                ),
-                monitor=lambda x: torch.stack([*self.critic_loss(x).values()]).sum(0),
+                (Phase("critic", (self.critic, self.corruptor), self.loss),),
+                monitor=lambda x: torch.stack([*self.loss(x).values()]).sum(0),
             ),
         )
 
@@ -115,32 +112,35 @@ class DenoisingModule(GANModule):
         z = randn(*x.shape[:2], self.latent_dim, dtype=x.dtype, device=x.device)
         return normalize(self.corruptor(x, z).flatten(2), dim=-1).view_as(x) * x[0, 0].numel() ** 0.5
 
-    def corrupt(self, x: Tensor, level: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-        """Return x̃, and what was added in units of its standard deviation: both ``(K, B, *shape)``."""
-        jitter = self.jitter * self.bandwidth
-        sigma = per_row(self.levels[level], x)
-        added = jitter * randn(x.shape, dtype=x.dtype, device=x.device) + sigma * noise
-        return x + added, added / (jitter.square() + sigma.square()).sqrt().clamp_min(torch.finfo(x.dtype).tiny)
+    def corrupt(self, x: Tensor, level: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor]:
+        """Return x̃, and what was added in units of its standard deviation: both ``(K, B, *shape)``.
 
-    def critic_loss(self, x: Tensor) -> Terms:
-        """R's error in predicting what was added, and its cross entropy in predicting how much."""
-        level = self.draw_levels(x)
+        ``chosen (K, b, *shape)`` are the directions δ of the first b rows. Those of the others are normal noise, which
+        adds up with the jitter to normal noise.
+        """
+        b = chosen.shape[1]
+        jitter, sigma = self.jitter * self.bandwidth, per_row(self.levels[level], x)
+        scale = (jitter.square() + sigma.square()).sqrt()
         noise = randn(x.shape, dtype=x.dtype, device=x.device)
-        with torch.no_grad():
-            chosen = rand(x.shape[:2], dtype=x.dtype, device=x.device) < self.adversarial_share
-            noise = torch.where(per_row(chosen, x), self.direction(x), noise)
-        corrupted, added = self.corrupt(x, level, noise)
+        added = torch.cat([jitter * noise[:, :b] + sigma[:, :b] * chosen, scale[:, b:] * noise[:, b:]], dim=1)
+        return x + added, added / scale.clamp_min(torch.finfo(x.dtype).tiny)
+
+    def loss(self, x: Tensor) -> Terms:
+        """R's error in predicting what was added, and its cross entropy in predicting how much; G gets the negative.
+
+        Both are trained in one pass, since the gradient is reversed between them (Ganin, Lempitsky 2015,
+        arXiv:1409.7495).
+        """
+        some = x[:, : round(self.adversarial_share * x.shape[1])]
+        chosen = self.direction(some) if some.numel() else some
+        level = self.draw_levels(x)
+        corrupted, added = self.corrupt(x, level, 2 * chosen.detach() - chosen)  # the value is `chosen`
         restored = self.critic(corrupted)
         wrong_level = cross_entropy(restored.level.flatten(0, 1), level.flatten(), reduction="none")
         return {
             "noise": mean_l2_squared(restored.noise, added),
             "level": self.level_weight * wrong_level.view_as(level).mean(-1),
         }
-
-    def generator_loss(self, x: Tensor) -> Terms:
-        """The negative of R's error."""
-        corrupted, added = self.corrupt(x, self.draw_levels(x), self.direction(x))
-        return {"noise": -mean_l2_squared(self.critic(corrupted).noise, added)}
 
     def sigma(self, level: Tensor) -> Tensor:
         """Return R's expectation of σ, given the logits of its level: ``(K, B)``, from 0 to the greatest level."""

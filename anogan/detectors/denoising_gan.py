@@ -207,9 +207,10 @@ class DenoisingGAN(Detector):
     in which they do not (its optimum is the gradient of the log density, Vincent 2011). The critic R receives
     x̃ = x + j ε₀ + σ δ and predicts the level of σ (one of 8, the first is zero) and what was added, in units of its
     standard deviation, ε = (x̃ - x) / sqrt(j² + σ²). δ is normal noise or, for half of the rows, the choice of a
-    generator: ``√d G(x, z) / |G(x, z)|``, which is as long as noise. Both optimise one quantity::
+    generator: ``√d G(x, z) / |G(x, z)|``, which is as long as noise. Both optimise one quantity, in one pass whose
+    gradient is reversed on its way from R to G (Ganin, Lempitsky 2015)::
 
-        min_R max_G  E |R_noise(x̃) - ε|² / d        and R also:  cross entropy of the level, with weight 0.3
+        min_R max_G  E |R_noise(x̃) - ε|² / d  +  0.3 (cross entropy of R's level)
 
     G finds the directions in which R still errs. Training needs no equilibrium.
 
@@ -255,9 +256,11 @@ class DenoisingGAN(Detector):
     References
     ----------
     The method is this package's own. Vincent: A connection between score matching and denoising autoencoders. Neural
-    Computation 23 (2011). Loftsgaarden, Quesenberry: A nonparametric estimate of a multivariate density function.
-    Annals of Mathematical Statistics 36 (1965). Wilson: The harmonic mean p-value for combining dependent tests. PNAS
-    116 (2019). Li, Zhao, Hu, Botta, Ionescu, Chen: ECOD, arXiv:2201.00382 (tails of columns).
+    Computation 23 (2011). Ganin, Lempitsky: Unsupervised domain adaptation by backpropagation. ICML 2015,
+    arXiv:1409.7495. Loftsgaarden, Quesenberry: A nonparametric estimate of a multivariate density function. Annals of
+    Mathematical Statistics 36 (1965). Pang, Ting, Albrecht: LeSiNN: Detecting anomalies by identifying least similar
+    nearest neighbours. ICDM Workshops 2015. Wilson: The harmonic mean p-value for combining dependent tests. PNAS 116
+    (2019). Li, Zhao, Hu, Botta, Ionescu, Chen: ECOD, arXiv:2201.00382 (tails of columns).
 
     Examples
     --------

@@ -159,12 +159,14 @@ class RowViews(LearnedBuffers):
         return (middle + beyond).T
 
     def _whiten(self, ranks: Tensor) -> None:
-        from sklearn.covariance import LedoitWolf  # imported here, since it loads a large part of scikit-learn
+        from sklearn.covariance import ledoit_wolf  # imported here, since it loads a large part of scikit-learn
 
-        fitted = LedoitWolf().fit(torch.cat([ranks, ranks])[: max(len(ranks), 2)].cpu().double().numpy())
-        values, vectors = torch.linalg.eigh(torch.as_tensor(fitted.precision_))
-        self.centre = torch.as_tensor(fitted.location_).to(ranks)
-        self.whitening = (vectors * values.clamp_min(0).sqrt()).to(ranks).contiguous()  # as in a model file
+        rows = torch.cat([ranks, ranks])[: max(len(ranks), 2)].cpu().double()
+        values, vectors = torch.linalg.eigh(torch.as_tensor(ledoit_wolf(rows.numpy())[0]))  # ascending
+        least = values[-1].abs() * len(values) * torch.finfo(values.dtype).eps  # smaller ones are zero but for rounding
+        scale = torch.where(values > least, values.clamp_min(least).rsqrt(), 0.0)
+        self.centre = rows.mean(0).to(ranks)
+        self.whitening = (vectors * scale).to(ranks).contiguous()  # as in a model file
 
     def _space(self, name: str, x: Tensor, *counts: Tensor) -> Tensor:
         """Return rows ``(B, d)`` as a view of distances compares them, given their `_counts` or not."""

@@ -59,47 +59,75 @@ def test_the_generator_s_noise_is_as_long_as_normal_noise():
 def test_what_was_added_is_measured_in_its_standard_deviation():
     module, x = make_module(jitter=0.7), batch()
     level = torch.full(x.shape[:2], 3)
-    corrupted, added = module.corrupt(x, level, torch.randn_like(x))
+    corrupted, added = module.corrupt(x, level, torch.randn_like(x[:, : ROWS // 2]))
     unit = (corrupted - x)[0, 0, 0] / added[0, 0, 0]
     assert_close(corrupted - x, unit * added)
     expected = (0.7 * module.bandwidth).square() + module.levels[3].square()
     assert_close(unit.square(), expected.squeeze())
 
 
+def test_noise_and_chosen_directions_have_the_level_s_size():
+    module, x = make_module(jitter=0.7), torch.zeros(1, 20_000, DIM, dtype=torch.float64)
+    module.set_bandwidth(0.5)
+    half, level = x[:, :10_000], torch.full(x.shape[:2], 2)
+    corrupted, _ = module.corrupt(x, level, torch.ones_like(half))
+    chosen, noise = corrupted[0, :10_000], corrupted[0, 10_000:]
+    assert_close(chosen.mean(0), module.levels[2].expand(DIM), rtol=0.02, atol=0.0)
+    assert_close(chosen.std(0), torch.full((DIM,), 0.7 * 0.5, dtype=torch.float64), rtol=0.05, atol=0.0)
+    expected = ((0.7 * 0.5) ** 2 + module.levels[2] ** 2).sqrt()
+    assert_close(noise.std(0), expected.expand(DIM), rtol=0.05, atol=0.0)
+
+
 def test_without_jitter_and_noise_nothing_is_added():
     module, x = make_module(jitter=0.0), batch()
-    corrupted, added = module.corrupt(x, torch.zeros(x.shape[:2], dtype=torch.int64), torch.randn_like(x))
+    corrupted, added = module.corrupt(x, torch.zeros(x.shape[:2], dtype=torch.int64), torch.randn_like(x[:, :5]))
     assert torch.equal(corrupted, x)
     assert not added.any()
 
 
 def test_the_generator_makes_the_critic_err():
-    module, x = make_module(), batch()
+    module, x = make_module(adversarial_share=1.0), batch()
     optimizer = torch.optim.Adam(module.corruptor.parameters(), lr=1e-2)
 
     def error():
         torch.manual_seed(3)
-        return -module.generator_loss(x)["noise"].sum()
+        return sum(term.sum() for term in module.loss(x).values())
 
     before = error().item()
     for _ in range(50):
         optimizer.zero_grad()
-        (-error()).backward()
+        error().backward()  # whose gradient is reversed on the way to the generator
         optimizer.step()
     assert error().item() > 1.05 * before
 
 
-def test_the_share_of_the_generator_s_choices(monkeypatch):
-    x = batch()
-    for share in (0.0, 1.0):
-        module, seen = make_module(adversarial_share=share), []
-        corrupt = module.corrupt
-        monkeypatch.setattr(
-            module, "corrupt", lambda x, level, noise, seen=seen, c=corrupt: seen.append(noise) or c(x, level, noise)
-        )
-        module.critic_loss(x)
-        unit_length = torch.isclose(seen[0].square().mean(-1), torch.ones(x.shape[:2], dtype=torch.float64))
-        assert unit_length.all() if share else not unit_length.any()
+def test_one_pass_gives_the_gradients_of_both_players():
+    module, x = make_module(), batch()
+    half = ROWS // 2
+
+    def players_gradients(sign):
+        torch.manual_seed(3)
+        chosen = module.direction(x[:, :half])
+        chosen = 2 * chosen.detach() - chosen if sign < 0 else chosen
+        level = module.draw_levels(x)
+        corrupted, added = module.corrupt(x, level, chosen)
+        noise = (module.critic(corrupted).noise - added).square().mean()
+        return [torch.autograd.grad(noise, list(net.parameters())[:1], retain_graph=True)[0]
+                for net in (module.critic, module.corruptor)]  # fmt: skip
+
+    (critic, generator), (same, reversed_) = players_gradients(1), players_gradients(-1)
+    assert_close(critic, same)
+    assert_close(generator, -reversed_)
+    assert generator.any()
+
+
+@pytest.mark.parametrize(("share", "rows"), [(0.0, 0), (0.5, ROWS // 2), (1.0, ROWS)])
+def test_the_share_of_the_generator_s_choices(monkeypatch, share, rows):
+    module, seen = make_module(adversarial_share=share), []
+    corrupt = module.corrupt
+    monkeypatch.setattr(module, "corrupt", lambda x, level, chosen: seen.append(chosen) or corrupt(x, level, chosen))
+    module.loss(batch())
+    assert seen[0].shape == (2, rows, DIM)
 
 
 def test_reconstruction_takes_corruption_away(fitted):
@@ -155,14 +183,14 @@ def test_views_that_see_the_dependency_get_the_weight(fitted):
 def test_a_member_has_not_seen_its_fold(monkeypatch):
     """Rows of a batch are those of the member, and the level of a training row is that of the member it is new to."""
     seen = {}
-    critic_loss = denoising.DenoisingModule.critic_loss
+    loss = denoising.DenoisingModule.loss
 
     def recorded(self, x):
         for member, rows in enumerate(x if torch.is_grad_enabled() else ()):
             seen.setdefault(member, set()).update(rows[:, 0].tolist())
-        return critic_loss(self, x)
+        return loss(self, x)
 
-    monkeypatch.setattr(denoising.DenoisingModule, "critic_loss", recorded)
+    monkeypatch.setattr(denoising.DenoisingModule, "loss", recorded)
     quick = {"n_members": 2, "steps": 20, "width": 4, "batch_size": 16, "patience": 0}
     detector = anogan.DenoisingGAN(random_state=0, device="cpu", **quick).fit(related(50, 1))
     assert len(seen[0]) == len(seen[1]) == 20
