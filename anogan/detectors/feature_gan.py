@@ -25,6 +25,8 @@ from .base import Detector
 from .denoising import DenoisingModule
 
 MOST_PATCHES = 2**18  # that R and G are trained on
+MOST_VALUES = 2**27  # numbers in the patches that are held in memory: 346 pictures of 384x384 pixels, 86 of 768x768
+FEWEST_SAMPLES = 8  # that are held in memory, of any size
 PROJECTED_PATCHES = 2**14  # patches that the principal components are learned from
 BANDWIDTH = 0.07  # of whitened patches, which spread over one: levels from 0.1 to 2
 COPIED_SAMPLES = 64  # whose copies in other light and position show what does not count
@@ -218,10 +220,15 @@ class FeatureGANModule(DenoisingModule):
             framed = self._framed(batch if change is None else change(batch))
             part, grid = self.patches.raw(framed.pictures)
             if not start:  # all at once, since parts and their concatenation would fill the memory twice
+                count = min(count, max(MOST_VALUES // part[0].numel(), FEWEST_SAMPLES))
                 patches = part.new_empty(count, *part.shape[1:])
                 inside = torch.empty(count, part.shape[1], dtype=torch.bool, device=part.device)
-            rows = slice(start, start := start + len(part))
-            patches[rows], inside[rows] = part, framed.patches_inside(grid)
+            rows = slice(start, min(start + len(part), count))
+            seen = rows.stop - start
+            patches[rows], inside[rows] = part[:seen], framed.patches_inside(grid)[:seen]
+            start = rows.stop
+            if start == count:
+                break
         if not inside.all() and not (self.framing is not None and self.framing.alignment.is_fitted):
             # Samples that show a place, one after the other, stand in for those that do not, so that patches there
             # vary as much as they do among the former.
@@ -266,9 +273,10 @@ class FeatureGAN(Detector):
     copies of good pictures show. Calibration pictures join this Gaussian after calibration. ``explain`` is the map of
     the score's distances at the image's size, and for plain vectors their length.
 
-    *Cost.* Scoring an image takes one pass of the frozen network, and distances to 256 patches
-    for each place. The model file holds the whitening, the Gaussians and the memory bank: 160 MB for 384x384 pixels.
-    The first 512 training samples (in random order) are used.
+    *Cost.* Scoring an image takes one pass of the frozen network, and distances to 256 patches for each place. The
+    model file holds the whitening, the Gaussians and the memory bank: 160 MB for 384x384 pixels. The first 512 training
+    samples (in random order) are used, or as many as half a gigabyte of features holds: 346 of 384x384 pixels, 86 of
+    768x768.
 
     *Limits.* Training images score lower than new ones, since the whitening and the memory bank were fitted to them. A
     float `contamination`, and a threshold from fewer than 10 images, are therefore unreliable for new ones; leave it at
