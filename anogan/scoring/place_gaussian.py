@@ -12,6 +12,7 @@ from .patch_memory import Grid
 
 RIDGE = 0.01  # added to covariances of standardised features (PaDiM's epsilon)
 LEAST_LEFT = 0.01  # of a direction's variance, without a picture that has nearly all of it
+FEWEST_ROWS = 8  # products of fewer are rounded differently, and scores would depend on how many pictures are scored
 LEAST_UNIT = 0.05  # spread of distances, as a share of their mean
 EVERYWHERE = 0.1  # share of the changes at all places, beside those at the same place, in what does not count
 
@@ -104,7 +105,10 @@ class PlaceGaussian(LearnedBuffers):
         return interpolate(coarse, size=grid, mode="bilinear", align_corners=False).flatten(1)
 
     def _white(self, pooled: Tensor) -> Tensor:
-        return ((pooled - self.mean).transpose(0, 1) @ self.whitening).transpose(0, 1)  # (B, pools, F)
+        count = len(pooled)
+        if not torch.compiler.is_exporting() and 0 < count < FEWEST_ROWS:
+            pooled = torch.cat([pooled, pooled[-1:].expand(FEWEST_ROWS - count, -1, -1)])
+        return ((pooled - self.mean).transpose(0, 1) @ self.whitening).transpose(0, 1)[:count]  # (B, pools, F)
 
     def _distances(self, pooled: Tensor) -> Tensor:
         return torch.linalg.vector_norm(self._white(pooled), dim=-1)
