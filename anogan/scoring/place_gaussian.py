@@ -105,7 +105,7 @@ class PlaceGaussian(LearnedBuffers):
         return interpolate(coarse, size=grid, mode="bilinear", align_corners=False).flatten(1)
 
     def _white(self, pooled: Tensor) -> Tensor:
-        count = len(pooled)
+        count = pooled.shape[0]  # `len` would fix the batch of a graph
         if not torch.compiler.is_exporting() and 0 < count < FEWEST_ROWS:
             pooled = torch.cat([pooled, pooled[-1:].expand(FEWEST_ROWS - count, -1, -1)])
         return ((pooled - self.mean).transpose(0, 1) @ self.whitening).transpose(0, 1)[:count]  # (B, pools, F)
