@@ -103,22 +103,22 @@ def test_the_generator_makes_the_critic_err():
 
 def test_one_pass_gives_the_gradients_of_both_players():
     module, x = make_module(), batch()
-    half = ROWS // 2
+    players = [[*network.parameters()] for network in (module.critic, module.corruptor)]
 
-    def players_gradients(sign):
-        torch.manual_seed(3)
-        chosen = module.direction(x[:, :half])
-        chosen = 2 * chosen.detach() - chosen if sign < 0 else chosen
-        level = module.draw_levels(x)
-        corrupted, added = module.corrupt(x, level, chosen)
-        noise = (module.critic(corrupted).noise - added).square().mean()
-        return [torch.autograd.grad(noise, list(net.parameters())[:1], retain_graph=True)[0]
-                for net in (module.critic, module.corruptor)]  # fmt: skip
+    def gradients(error):
+        return [torch.autograd.grad(error, weights, retain_graph=True) for weights in players]
 
-    (critic, generator), (same, reversed_) = players_gradients(1), players_gradients(-1)
-    assert_close(critic, same)
-    assert_close(generator, -reversed_)
-    assert generator.any()
+    torch.manual_seed(3)
+    critics, generators = gradients(sum(term.sum() for term in module.loss(x).values()))
+    torch.manual_seed(3)  # the same error again, without a reversed gradient
+    chosen, level = module.direction(x[:, : ROWS // 2]), module.draw_levels(x)
+    restored = module.critic((corrupted := module.corrupt(x, level, chosen))[0])
+    errors = (restored.noise - corrupted[1]).square().flatten(1).mean(-1)
+    entropy = torch.nn.functional.cross_entropy(restored.level.flatten(0, 1), level.flatten()) * len(x)
+    expected_critics, expected_generators = gradients(errors.sum() + module.level_weight * entropy)
+    assert_close(critics, expected_critics)
+    assert_close(generators, tuple(-gradient for gradient in expected_generators))
+    assert any(gradient.any() for gradient in generators)
 
 
 @pytest.mark.parametrize(("share", "rows"), [(0.0, 0), (0.5, ROWS // 2), (1.0, ROWS)])
