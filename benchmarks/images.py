@@ -102,8 +102,7 @@ class Images(Comparison):
         "one-versus-rest": """\
 Training uses the training images of one digit; the test set has test images of all digits, mixed as they
 come; at most `max_train` and `max_test` random ones, drawn per seed. Published mean AUROC, with other
-budgets and splits: AnoGAN 0.937, OCGAN 0.975. Records of `anogan` and `f_anogan` from before commit
-ca925b8 (see images.jsonl; not digits 2 and 8) are of scores that were not yet relative to edges.""",
+budgets and splits: AnoGAN 0.937, OCGAN 0.975.""",
         "negatives": """\
 As one-versus-rest, with dark digits on a bright background.""",
         "erased": """\
