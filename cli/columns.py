@@ -45,7 +45,7 @@ def command(data: str, dialect: Any, as_json: bool, **given: Any) -> None:
     console.print(table)
     notes += [note.text(shell=True) for column in columns for note in column.notes]
     left_out = " Columns in parentheses are not learned." * any(not column.learned for column in columns)
-    console.print(f"\n{columns[0].rows:,} rows.{left_out}")
+    console.print(f"\n{anogan.summary.counted(columns[0].rows, 'row')}.{left_out}")
     for note in notes:
         console.print(f"- {note}", soft_wrap=True)
 

@@ -240,7 +240,7 @@ def _print(facts: dict[str, Any], *, err: bool) -> None:
     console = Console(highlight=False, markup=False, stderr=err)
     several = facts["seeds"] > 1
     console.print(
-        f"{facts['rows']:,} {facts['unit']}s"
+        anogan.summary.counted(facts["rows"], facts["unit"])
         + (f", of which {facts['sampled']:,} random ones are used" if facts["sampled"] < facts["rows"] else "")
         + f": {facts['n_train']:,} train, {facts['n_test']:,} test, {facts['anomalous']:,} of them anomalous"
         + (f"; {facts['seeds']} splits. Means in %, ± standard deviation over splits. " if several else ". In %. ")

@@ -99,7 +99,7 @@ def command(
 def _print(facts: dict[str, Any]) -> None:
     console = Console(highlight=False, markup=False)
     units = f"{facts['unit']}s"
-    console.print(f"{facts['rows']:,} {units}, {facts['anomalous']:,} anomalous")
+    console.print(f"{anogan.summary.counted(facts['rows'], facts['unit'])}, {facts['anomalous']:,} anomalous")
     if facts["fitted_on"]:
         console.print(_optimism(facts), soft_wrap=True)
     new = facts.get("held_out", {"metrics": {}})["metrics"]
@@ -136,7 +136,8 @@ def _print(facts: dict[str, Any]) -> None:
 def _optimism(facts: dict[str, Any]) -> str:
     fitted_on = facts["fitted_on"]
     units = f"{facts['unit']}s"
-    known = f"{'about ' * fitted_on['estimated']}{fitted_on['rows']:,} of {facts['rows']:,} {units} were trained on"
+    every = anogan.summary.counted(facts["rows"], facts["unit"])
+    known = f"{'about ' * fitted_on['estimated']}{fitted_on['rows']:,} of {every} were trained on"
     if "held_out" in facts:
         return f"{known}: the figures of all {units} are optimistic, those of new {units} are not."
     way = "Fit with --holdout 0.3 to keep rows" if facts["unit"] == "row" else "Keep other pictures"

@@ -333,14 +333,14 @@ def _facts(detector: Any, model_path: str, rows: int, seconds: float) -> dict[st
 
 
 def _summary(facts: dict[str, Any]) -> str:
-    what = "pictures" if facts["kind"] == "image" else "rows"
+    rows = anogan.summary.counted(facts["rows"], "picture" if facts["kind"] == "image" else "row")
     columns = ", ".join(f"{count} {kind}" for kind, count in facts["columns"].items())
     if facts["kind"] == "image":
         columns = "x".join(str(side) for side in facts["columns"].values())
     return "\n".join(
         [
             f"detector   {facts['detector']} (seed {facts['random_state']})",
-            f"data       {facts['rows']:,} {what}, {columns}",
+            f"data       {rows}, {columns}",
             f"time       {facts['seconds']:.1f} s",
             f"threshold  {facts['threshold']:.6g}",
             f"diagnosis  {facts['diagnosis']['verdict']}",

@@ -60,7 +60,7 @@ def command(
 
 def _drift_words(drift: dict[str, Any], unit: str) -> dict[str, str]:
     words = {
-        "new data": f"{drift['verdict']} ({drift['rows']:,} {unit}s)",
+        "new data": f"{drift['verdict']} ({anogan.summary.counted(drift['rows'], unit)})",
         "their scores": f"above those of calibration {unit}s with probability {drift['superiority']:.3f}, 0.5 if "
         f"nothing has changed (p = {drift['p_value']:.2g})",
         "flagged": f"{drift['flagged']:.2%}, expected of normal {unit}s {drift['expected']:.2%} "
@@ -82,13 +82,13 @@ def _print(facts: dict[str, Any]) -> None:
         "file": f"{facts['file']} ({facts['bytes']:,} bytes, format {facts['format_version']}, of {facts['written']})",
         "detector": f"{facts['detector']}: {facts['summary']}",
         "data": f"{facts['kind']}: {columns}; samples of shape {tuple(facts['sample_shape'])}",
-        "fitted on": f"{fitted['samples']:,} {unit}s, {fitted['training']:,} of them for training"
+        "fitted on": f"{anogan.summary.counted(fitted['samples'], unit)}, {fitted['training']:,} of them for training"
         + (f"; recalibrated with {fitted['recalibrated']:,}" if "recalibrated" in fitted else "")
         if fitted
         else "not recorded",
         "versions": ", ".join(f"{name} {version}" for name, version in fitted.get("versions", {}).items())
         or "not recorded",
-        "threshold": f"{facts['threshold']:.6g}, from {facts['calibration_rows']:,} {unit}s; "
+        "threshold": f"{facts['threshold']:.6g}, from {anogan.summary.counted(facts['calibration_rows'], unit)}; "
         + (
             f"a normal {unit} exceeds it with probability {facts['false_alarms']:.3g}"
             if facts["held_out"]
@@ -118,7 +118,14 @@ def _print(facts: dict[str, Any]) -> None:
         console.print("* of synthetic anomalies against normal rows; distance and level start with half of the weight")
     for stage, curve in facts["training"].items():
         console.print()
-        loss = Table(f"{stage}: {curve['steps']:,} steps", "first", "middle", "last", box=None, pad_edge=False)
+        loss = Table(
+            f"{stage}: {anogan.summary.counted(curve['steps'], 'step')}",
+            "first",
+            "middle",
+            "last",
+            box=None,
+            pad_edge=False,
+        )
         for name, points in curve.items():
             if name != "steps":
                 loss.add_row(name, *(f"{points[at]:.4g}" for at in ("first", "middle", "last")))

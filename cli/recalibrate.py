@@ -66,7 +66,8 @@ def command(
     if as_json:
         click.echo(to_json(facts))
     elif not quiet:
+        unit = "picture" if detector.preprocessor_.kind == "image" else "row"
         click.echo(
-            f"threshold {before.threshold:.6g} -> {after.threshold:.6g}, from {len(after.scores):,} "
-            f"{'pictures' if detector.preprocessor_.kind == 'image' else 'rows'}; written to {output}"
+            f"threshold {before.threshold:.6g} -> {after.threshold:.6g}, from "
+            f"{anogan.summary.counted(len(after.scores), unit)}; written to {output}"
         )

@@ -91,5 +91,5 @@ def command(
 
 
 def _summary(summary: dict[str, Any], unit: str) -> str:
-    what = f"{summary['rows']:,} {unit}s scored, {summary['flagged']:,} flagged"
+    what = f"{anogan.summary.counted(summary['rows'], unit)} scored, {summary['flagged']:,} flagged"
     return f"{what}; report of {summary['bytes'] / 1e6:.1f} MB written to {summary['output']}"

@@ -57,8 +57,8 @@ def command(model_path: str, count: int, output: str, random_state: int | None, 
     else:
         _write_table(samples, output)
     if not quiet:
-        what = "pictures" if kind == "image" else "rows"
-        click.echo(f"{count:,} synthetic {what} written to {output}", err=output == "-")
+        what = anogan.summary.counted(count, "synthetic picture" if kind == "image" else "synthetic row")
+        click.echo(f"{what} written to {output}", err=output == "-")
         for name, value in anogan.summary.sample_words(detector.diagnosis_).items():
             click.echo(f"{name:<13} {value}", err=output == "-")
 

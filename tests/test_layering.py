@@ -12,7 +12,7 @@ from anogan.cli import main
 
 ROOT = Path(__file__).parents[1]
 LAYERS = (
-    ("errors", "parameters", "seeding", "schema", "layout", "container"),
+    ("errors", "parameters", "seeding", "schema", "layout", "container", "wording"),
     ("sources", "data"),
     ("nn",),
     ("losses",),

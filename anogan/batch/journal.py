@@ -16,6 +16,7 @@ import pyarrow as pa
 from ..errors import AnoganWarning, InputError, Interrupted
 from ..sources.remote import is_remote
 from ..sources.writing import named_after
+from ..wording import counted
 
 _MAGIC = b"anogan scores\n"
 _STATE = b"anogan"
@@ -137,7 +138,7 @@ def kept(output: str, schema: pa.Schema, run: dict[str, Any], *, resume: bool) -
             if not journal.state or isinstance(error, InputError):  # the same data would fail again
                 path.unlink()
                 raise
-            rows = f"{journal.state['rows']:,} scored rows are kept in {path}; the same"
+            rows = f"{path} keeps {counted(journal.state['rows'], 'scored row')}; the same"
             python, shell = f"{rows} call with resume=True continues.", f"{rows} command with --resume continues."
             if isinstance(error, KeyboardInterrupt):
                 raise Interrupted(python, shell) from error

@@ -20,6 +20,7 @@ from ..sources.paths import Paths
 from ..sources.remote import is_remote, local_file
 from ..sources.stream import Progress
 from ..sources.writing import check_table_target, check_target, is_device
+from ..wording import counted
 from .journal import Journal, digest, identity, kept, nameless
 from .models import read_model
 from .pieces import PieceTables, check_engine
@@ -52,7 +53,7 @@ class ScoredFile:
     unscored : dict
         Attributes of `Unscored`: the rows that could not be scored.
     kind : str
-        "rows" or "pictures".
+        "row" or "picture".
     notes : list of str
         Sentences about skipped pictures and rows and about unusual values.
     scale : str or None
@@ -83,7 +84,7 @@ class ScoredFile:
         rule += " by a fitted tail (a model, not a promise)" if self.tail == "fitted" else ""
         some = f"the {self.written:,} with the highest scores are " if self.written < self.rows else ""
         scored = self.rows - self.unscored["rows"]
-        text = f"{scored:,} {self.kind} scored, {self.flagged:,} flagged {rule}; {some}written to {self.output}"
+        text = f"{counted(scored, self.kind)} scored, {self.flagged:,} flagged {rule}; {some}written to {self.output}"
         return text if self.scale is None else f"{text}\n{self.scale}"
 
 
@@ -166,7 +167,7 @@ def score_file(
         unseen_values={column: dict(counts) for column, counts in stream.unseen.items()},
         skipped=stream.skipped,
         unscored=vars(stream.unscored),
-        kind="pictures" if detector.preprocessor_.kind == "image" else "rows",
+        kind="picture" if detector.preprocessor_.kind == "image" else "row",
         notes=stream.notes(),
         scale=None if writer is None else writer.scale_note(),
     )

@@ -14,6 +14,7 @@ import pandas as pd
 from ..errors import FormatError, InputError
 from ..sources.frames import is_folder
 from ..sources.notes import Note
+from ..wording import counted
 from .account import Account, missing_value, unknown_class
 from .columns import CategoryColumn, Column, ColumnNote, column_from_state, learn_category
 from .columns.dtypes import CATEGORY, OBJECT, dtype_name
@@ -320,7 +321,7 @@ class ConditionPreprocessor(Preprocessor):
         more = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
         if value is None:
             raise InputError(
-                f"The condition '{labels.name}' is missing in {unknown[None]:,} row(s). Fill or drop them."
+                f"The condition '{labels.name}' is missing in {counted(unknown[None], 'row')}. Fill or drop them."
             )
         close = difflib.get_close_matches(str(value), known, n=3)
         hint = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
@@ -328,7 +329,7 @@ class ConditionPreprocessor(Preprocessor):
             hint = f" It knows {', '.join(known)}."
         raise InputError(
             f"The model does not know {value!r}{more} as a value of the condition '{labels.name}' "
-            f"({unknown[value]:,} row(s)), so it does not know what is normal there.{hint}"
+            f"({counted(unknown[value], 'row')}), so it does not know what is normal there.{hint}"
         )
 
 
@@ -363,7 +364,8 @@ def split_condition(X: Any, column: str | None) -> tuple[Any, pd.Series]:
 def _learn_classes(labels: pd.Series) -> CategoryColumn:
     if labels.isna().any():
         raise InputError(
-            f"The condition '{labels.name}' is missing in {labels.isna().sum():,} row(s). Fill or drop them."
+            f"The condition '{labels.name}' is missing in {counted(int(labels.isna().sum()), 'row')}. "
+            "Fill or drop them."
         )
     categorical = labels if isinstance(labels.dtype, pd.CategoricalDtype) else labels.astype("category")
     column = learn_category(labels.name, categorical)

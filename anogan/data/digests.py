@@ -8,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
+from ..wording import counted
 from .samples import Samples
 
 MOST_ROWS = 2**18
@@ -92,7 +93,8 @@ class RowDigests:
         if not (rows := self.estimated(known, count)):
             return None
         about = "" if self.whole and not self.repeated else "about "
-        return f"{about}{rows:,} of {count:,} rows were part of the fit: {consequence}"
+        was = "was" if rows == 1 else "were"
+        return f"{about}{rows:,} of {counted(count, 'row')} {was} part of the fit: {consequence}"
 
 
 def _digests(samples: Samples, seed: int) -> np.ndarray:

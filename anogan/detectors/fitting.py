@@ -43,6 +43,7 @@ from ..sources.frames import is_folder
 from ..sources.notes import in_words_of
 from ..sources.said import NOTHING_SAID, said_of
 from ..sources.table import RowSample, TableFile
+from ..wording import counted
 from .calibrating import ThresholdParameters, calibrate, too_few_rows
 from .diagnosing import diagnose_module
 from .fitted import FittedState, NetworkConfig, plain
@@ -245,8 +246,8 @@ def _check_no_gaps(preprocessor: Preprocessor, unlabeled: Samples) -> None:
     for column, gaps in zip(preprocessor.columns_, unlabeled.unseen.sum(0), strict=True):
         if gaps and column.kind in ("number", "date"):
             raise InputError(
-                f"X_unlabeled has {gaps:,} missing value(s) in column {column.name!r}, and X has none there. Fill "
-                "them, or leave those rows out."
+                f"X_unlabeled has {counted(gaps, 'missing value')} in column {column.name!r}, and X has none there. "
+                "Fill them, or leave those rows out."
             )
 
 

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ..wording import counted
+
 HIDDEN, CONSTANT, EXTREME = "hidden columns", "constant scores", "extreme threshold"
 NAMED = 5  # hidden columns that are named, at most
 FEWEST_SCORES = 10  # with fewer calibration rows nothing is said of their scores
@@ -42,7 +44,9 @@ def score_issues(scores: np.ndarray, different: int, threshold: float) -> dict[s
     median, high = np.quantile(scores, [0.5, 0.95])
     values = 1 + int((np.diff(scores) > ROUNDING * abs(median)).sum())
     if values <= max(1, LEAST_DIFFERENT * different) and different >= min(REPEATED * rows, ENOUGH_ROWS):
-        return {CONSTANT: f"{different:,} different calibration rows have {values} different score(s)"}
+        return {
+            CONSTANT: f"{counted(different, 'different calibration row')} have {counted(values, 'different score')}"
+        }
     if high > median and threshold - median > EXTREME_RATIO * (high - median):
         ratio = (threshold - median) / (high - median)
         return {

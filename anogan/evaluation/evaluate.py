@@ -20,6 +20,7 @@ from ..sources.pictures import PictureSource
 from ..sources.source import Chunk
 from ..sources.stream import Progress, Stream, report
 from ..sources.table import TableFile
+from ..wording import counted
 from .metrics import PixelCurve, Ranking, auroc, bootstrap_interval, pixel_maps, resized_map
 
 _KINDS_LISTED = 50
@@ -238,7 +239,7 @@ def _in_labelled_folders(
     inside = layout.labelled(labels)
     if not inside.all():
         warnings.warn(
-            f"{int((~inside).sum()):,} pictures outside of the folders with labels are scored, but not measured.",
+            f"scored, but not measured: {counted(int((~inside).sum()), 'picture')} outside of the folders with labels.",
             stacklevel=3,
         )
     return scores[inside], labels[inside], None if known is None else known[inside]
@@ -330,7 +331,7 @@ class _PixelScores:
         if self.without_mask:
             listed = ", ".join(self.without_mask[:_LISTED]) + ", ..." * (len(self.without_mask) > _LISTED)
             warnings.warn(
-                f"{len(self.without_mask):,} defective pictures have no mask; figures of pixels leave them out: "
+                f"figures of pixels leave out {counted(len(self.without_mask), 'defective picture')} without a mask: "
                 f"{listed}.",
                 stacklevel=3,
             )

@@ -27,6 +27,7 @@ from ..sources.pictures import PictureSource
 from ..sources.source import Chunk
 from ..sources.stream import Progress, Stream, TopK, report
 from ..sources.writing import written_whole
+from ..wording import counted
 from .charts import Axis, curve, histogram, number, percent, points
 from .html import render
 from .maps import drawn
@@ -40,6 +41,7 @@ _SIDE_BY_SIDE = 4  # real rows and synthetic rows
 _NEAR = (
     0.5  # of the distance between the median of normal scores and the threshold: scores that are close to the latter
 )
+
 _JUDGED = 24  # pictures of each group of the gallery other than the highest scores
 _THUMBS = 8  # real pictures and synthetic pictures
 _CURVE_POINTS = 300
@@ -59,6 +61,8 @@ _MEASURES = {
     "less than half of it is low fidelity.",
     "real_precision": "Share of training samples that are close to a held-out normal one.",
     "diversity": "How far generated samples lie apart, relative to real ones: near 0 they are all the same.",
+    "distinctness": "How far a generated picture lies from the nearest other one, relative to real ones: near 0 few "
+    "pictures are repeated.",
     "sharpness": "How much neighbouring pixels of generated pictures differ, relative to real ones: low for blurs.",
     "feature_coverage": "Coverage, in the features of a network trained on photographs.",
     "real_feature_coverage": "Coverage of training pictures, in these features.",
@@ -218,7 +222,9 @@ def _anomalous(stream: Stream, found: TopK, normal: str | None, notes: list[str]
     if not isinstance(stream.source, PictureSource):
         return stream.anomalous(found.labels, normal)
     if outside := int((~stream.source.layout.labelled(found.labels)).sum()):
-        notes.append(f"{outside:,} pictures lie outside of the folders with labels, so nothing is measured.")
+        notes.append(
+            f"nothing is measured, because of {counted(outside, 'picture')} outside of the folders with labels."
+        )
         return None
     try:
         return stream.anomalous(found.labels, normal)

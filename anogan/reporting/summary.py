@@ -17,6 +17,7 @@ from ..persistence import FORMAT_VERSION, open_model
 from ..sources.labels import column_label
 from ..sources.notes import in_words_of
 from ..sources.source import Chunk
+from ..wording import counted as counted
 
 FARTHEST_COLUMNS = 3  # columns that are named whose synthetic values differ most
 

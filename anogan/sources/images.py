@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from ..errors import InputError
+from ..wording import counted
 from .picture_files import EXTENSIONS, find_pictures
 from .threads import ordered_map
 
@@ -112,7 +113,7 @@ class ImageFolder(Sequence[np.ndarray]):
         return as_fraction(self.decode(index))
 
     def __repr__(self) -> str:
-        return f"ImageFolder({len(self)} files, size={self.size})"
+        return f"ImageFolder({counted(len(self), 'file')}, size={self.size})"
 
     @property
     def channels(self) -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
+from ..wording import counted
 from .class_names import are_opposites, holds_masks, is_neutral, means_normal, part_of
 from .images import ImageFolder
 from .labels import closest
@@ -194,8 +195,8 @@ class LabelledFolder:
         if others:
             normal = sorted({self.kind_of(file) for file in learned})
             notes.append(
-                f"{self._name}: only the {len(learned):,} normal pictures, in {_names(normal)}, are learned; those in "
-                f"{_counts(others)} are left out."
+                f"{self._name}: training takes {counted(len(learned), 'normal picture')} in {_names(normal)} and "
+                f"leaves out those in {_counts(others)}."
             )
         elif not self.normal_kinds:
             names = Counter(self._place(file)[1][0] for file in learned if self._place(file)[1])
@@ -206,7 +207,9 @@ class LabelledFolder:
                 )
         is_split = self._place(part[0])[0] == "train"
         if outside := sum(self._place(file)[0] is None or not is_split for file in set(self.files) - set(part)):
-            notes.append(f"{self._name}: {outside:,} pictures outside of the training part are left out.")
+            notes.append(
+                f"{self._name}: training leaves out {counted(outside, 'picture')} outside of the training part."
+            )
         return [*notes, *self.left_out_notes(masks=not is_split)]
 
     def left_out_notes(self, *, masks: bool = False) -> list[str]:

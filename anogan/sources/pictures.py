@@ -9,6 +9,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 
+from ..wording import counted
 from .class_names import part_of
 from .images import ImageFolder
 from .labelled import LabelledFolder
@@ -143,4 +144,4 @@ def skipped_message(skipped: dict[str, str]) -> str:
     """Return a sentence that names pictures that were left out, and why."""
     listed = [f"{name} ({reason})" for name, reason in list(skipped.items())[:_SKIPPED_LISTED]]
     more = f" and {len(skipped) - len(listed)} more" if len(skipped) > len(listed) else ""
-    return f"skipped {len(skipped)} pictures that cannot be read: {', '.join(listed)}{more}."
+    return f"skipped {counted(len(skipped), 'picture')} that cannot be read: {', '.join(listed)}{more}."

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from ..errors import InputError
+from ..wording import counted
 from .arrays import ArrayFile
 from .dialect import CSVDialect
 from .labels import anomalous_rows, closest, equals
@@ -74,7 +75,7 @@ class Unscored:
             by_reason.setdefault(why, []).append(row)
         listed = [f"{why} (row{'s' * (len(rows) > 1)} {', '.join(rows)})" for why, rows in by_reason.items()]
         more = f" and {self.rows - len(self.first):,} more" if self.rows > len(self.first) else ""
-        return f"{self.rows:,} row{'s' * (self.rows != 1)} cannot be scored: {', '.join(listed)}{more}"
+        return f"{counted(self.rows, 'row')} cannot be scored: {', '.join(listed)}{more}"
 
 
 @dataclass
@@ -572,6 +573,6 @@ def _extremes(
 
 
 def _unseen_message(column: str, counts: Counter[str]) -> str:
-    listed = ", ".join(f"'{value}' ({count:,} rows)" for value, count in counts.most_common(5))
+    listed = ", ".join(f"'{value}' ({counted(count, 'row')})" for value, count in counts.most_common(5))
     more = f" and {len(counts) - 5} more" if len(counts) > 5 else ""
     return f"column '{column}' has values that were not in the training data: {listed}{more}."

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..errors import InputError
+from ..wording import counted
 
 GAP_WORDS = frozenset({
     "", "?", "??", "-", "--", "---", "–", "—", ".", "..", "...", "*", "na", "n/a", "n.a.", "n.a", "n.d.", "nan", "<na>",
@@ -375,7 +376,7 @@ def number_note(form: NumberFormat, texts: NumberTexts | None) -> str:
     """Return what was seen in a column of numbers, as the rest of a sentence after the column's name; "" if plain."""
     words = [f"holds {form.words()} and is read as numbers"] if not form.is_plain else []
     if texts is not None and texts.gaps:
-        listed = ", ".join(f"'{word}' ({rows:,} row{'s' * (rows > 1)})" for word, rows in list(texts.gaps.items())[:5])
+        listed = ", ".join(f"'{word}' ({counted(rows, 'row')})" for word, rows in list(texts.gaps.items())[:5])
         words.append(f"{'' if words else 'is read as numbers '}with missing values for {listed}")
     return " ".join(words)
 

@@ -222,7 +222,7 @@ def test_unreadable_picture_while_scoring(refused, run, picture_model, pictures,
     args = ("score", pictures, "-m", picture_model, "-o", tmp_path / "s.csv")
     refused(*args, words="05.png")
     result = run(*args, "--on-error", "skip", "--chunk-rows", "5")
-    assert "skipped 1 pictures" in result.stderr
+    assert "skipped 1 picture that" in result.stderr
     assert "05.png" in result.stderr
     files = pd.read_csv(tmp_path / "s.csv")["file"]
     assert len(files) == 11
@@ -250,7 +250,7 @@ def test_a_mask_that_is_missing_is_named_and_ends_nothing(run, data, picture_mod
     shutil.copytree(data / "parts", tmp_path / "parts")
     (tmp_path / "parts" / "ground_truth" / "scratch" / "2_mask.png").unlink()
     done = run("evaluate", tmp_path / "parts", "-m", picture_model)
-    assert "1 defective pictures have no mask; figures of pixels leave them out: scratch/2.png" in done.stderr
+    assert "figures of pixels leave out 1 defective picture without a mask: scratch/2.png" in done.stderr
     assert "pixel AUROC" in done.stdout
     assert done.stdout.startswith("8 pictures, 4 anomalous")
 

@@ -57,7 +57,7 @@ def test_a_column_that_stops_a_fit_is_shown_with_its_reason(run, table, tmp_path
     pd.read_csv(table).assign(far=np.where(np.arange(N) == 3, np.inf, 1.0)).to_parquet(tmp_path / "bad.parquet")
     (far,) = [c for c in anogan.preview_columns(tmp_path / "bad.parquet") if c.name == "far"]
     assert (far.kind, far.learned) == ("unusable", False)
-    assert "contains infinity in 1 row(s)" in far.notes[0].seen
+    assert "contains infinity in 1 row" in far.notes[0].seen
 
 
 def test_roles_of_fit_are_kept_and_what_was_left_out_is_left_out_again(run, table, tmp_path):

@@ -43,7 +43,7 @@ def test_pictures_are_fitted_by_the_detector_of_defects_on_the_normal_ones(fitte
     path, done = fitted
     assert "detector   feature_gan" in done.stdout
     assert "data       20 pictures" in done.stdout
-    assert "only the 20 normal pictures, in 'OK', are learned; those in 'NG' (5) are left out" in done.stderr
+    assert "training takes 20 normal pictures in 'OK' and leaves out those in 'NG' (5)" in done.stderr
     assert "rows" not in done.stderr.replace("calibration rows", "")
     assert anogan.load(path).name == "feature_gan"
 
@@ -61,7 +61,7 @@ def test_a_labelled_folder_is_evaluated(run, fitted, parts):
 
 def test_the_library_learns_the_same_pictures_at_its_own_size(parts, fitted):
     detector = anogan.FeatureGAN(steps=3, width=8, batch_size=16, random_state=0)
-    with pytest.warns(UserWarning, match="in 'OK', are learned"):
+    with pytest.warns(UserWarning, match="in 'OK' and leaves"):
         detector.fit(ImageFolder(parts, size=32))
     files = ImageFolder(parts, size=32)
     np.testing.assert_array_equal(detector.anomaly_score(files), anogan.load(fitted[0]).anomaly_score(files))

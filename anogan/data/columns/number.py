@@ -11,6 +11,7 @@ from pandas.api import types
 
 from ...errors import InputError
 from ...sources.text_numbers import NumberFormat
+from ...wording import counted
 from ..scaling import NumericScaler
 from ..state import State, StateReader
 from .dtypes import NUMBER, OBJECT, dtype_of
@@ -202,7 +203,9 @@ def to_numbers(series: pd.Series, rows: int | None = None, written: Sequence[str
     x = np.asarray(series.to_numpy(dtype=np.float64, na_value=np.nan))
     if np.isinf(x).any():
         infinite = max(int(np.isinf(x[:rows]).sum()), 1)
-        raise InputError(f"Column {name!r} contains infinity in {infinite} row(s). Replace or remove those values.")
+        raise InputError(
+            f"Column {name!r} contains infinity in {counted(infinite, 'row')}. Replace or remove those values."
+        )
     return x
 
 

@@ -82,7 +82,7 @@ def test_only_normal_pictures_are_learned(tmp_path, folders, expected):
 def test_what_is_left_out_is_said_with_numbers(tmp_path):
     make(tmp_path, OK=3, NG=2)
     (note,) = LabelledFolder(tmp_path).doubts()
-    assert "only the 3 normal pictures, in 'OK', are learned; those in 'NG' (2) are left out" in note
+    assert "training takes 3 normal pictures in 'OK' and leaves out those in 'NG' (2)" in note
 
 
 @pytest.mark.parametrize(
