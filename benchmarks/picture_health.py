@@ -16,6 +16,7 @@ import torch
 from PIL import Image
 from sklearn.neighbors import NearestNeighbors
 from torch import nn
+from torch.nn.functional import avg_pool2d
 from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
@@ -29,6 +30,7 @@ from .report import table
 MAX_TRAIN, MAX_TEST = 2000, 500
 SIZE = 64  # pixels of images in folders
 NEIGHBOURS = 5
+BLUR = 11  # pixels of the side of the square that each pixel of a grey blob is the mean of
 CIFAR10_CLASSES = {"cars": 1, "cats": 3}
 
 AS_IS, RATES, BAD = "at defaults", "at other rates", "made bad"
@@ -42,7 +44,9 @@ class Case:
     detectors: tuple[str, ...]
     parameters: dict[str, Any] = field(default_factory=dict)
     constant: bool = False
+    blurred: bool = False
     latent_share: float = 1.0
+    modes: int = 0
     generator_rate: float = 1.0
 
 
@@ -56,6 +60,8 @@ CASES = {
     "100 steps": Case(BAD, (*GENERATIVE, "ganomaly"), {"steps": 100}),
     "constant generator": Case(BAD, (*GENERATIVE, "ganomaly"), SHORT, constant=True),
     "one mode": Case(BAD, GENERATIVE, latent_share=0.05),
+    "ten pictures": Case(BAD, GENERATIVE, modes=10),
+    "grey blobs": Case(BAD, GENERATIVE, SHORT, blurred=True),
     "minimax loss for 400 steps": Case(BAD, ("anogan",), SHORT | {"objective": "minimax"}),
     "weight clipping for 400 steps": Case(BAD, ("anogan",), SHORT | {"objective": "wasserstein"}),
     "generator at 10 times the rate": Case(RATES, GENERATIVE, generator_rate=10.0),
@@ -77,6 +83,19 @@ def altered(cls: type[anogan.Detector], case: Case) -> Iterator[None]:
     def constant(_: nn.Module, __: Any, out: torch.Tensor) -> torch.Tensor:
         return out * 0 + out.mean(1, keepdim=True)  # every picture of a batch is the same
 
+    def blurred(_: nn.Module, __: Any, out: torch.Tensor) -> torch.Tensor:
+        return avg_pool2d(out.flatten(0, 1), BLUR, 1, BLUR // 2).unflatten(0, out.shape[:2])
+
+    def repeat(module: Any) -> None:
+        """Let the module draw few different latents once it is trained; reconstructions stay as they are."""
+        draw = module.latent
+
+        def few(rows: int) -> torch.Tensor:
+            z: torch.Tensor = draw(rows)
+            return z if module.training else z[:, torch.arange(rows) % case.modes]
+
+        module.latent = few
+
     def speed_up(optimizer: Optimizer, *_: Any) -> None:
         group = optimizer.param_groups[0]
         if id(group["params"][0]) in weights and "sped_up" not in group:
@@ -90,6 +109,10 @@ def altered(cls: type[anogan.Detector], case: Case) -> Iterator[None]:
             generator.register_forward_pre_hook(one_mode)
         if case.constant:
             generator.register_forward_hook(constant)
+        if case.blurred:
+            generator.register_forward_hook(blurred)
+        if case.modes:
+            repeat(module)
         return module
 
     handle = register_optimizer_step_pre_hook(speed_up)
@@ -205,7 +228,8 @@ def report(records: list[Record], made_by: str) -> str:
 the {NEIGHBOURS}th neighbour in pixels. A verdict is wrong where a training that was *{BAD}* is called healthy, or
 where a detector that ranks the test better than kNN is not. All digits are tested with digits that are turned by 90
 degrees; folders are read at {SIZE}x{SIZE} pixels. *One mode*: the trained generator gets latents at 5 % of their
-length. *Constant generator*: it makes the same picture for a whole batch."""
+length. *Constant generator*: it makes the same picture for a whole batch. *Ten pictures*: the samples of the trained
+generator repeat ten pictures. *Grey blobs*: all that the generator makes is blurred, in training too."""
     counts, rows = [], []
     for kind in (AS_IS, RATES, BAD):
         some = [r for r in records if CASES[r["case"]].kind == kind]

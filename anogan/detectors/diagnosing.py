@@ -12,6 +12,7 @@ from ..engine.diagnostics import FEWEST_ROWS, IN_FEATURES, Diagnosis, diagnose
 from ..engine.history import History
 from ..engine.inference import Inference
 from ..engine.likeness import (
+    distinctness,
     diversity,
     explained_variance,
     frechet_distance,
@@ -111,6 +112,7 @@ def _of_samples(real: Tensor, reference: Tensor, fake: Tensor, spec: SampleSpec)
     return {
         **measures,
         **likeness(of_real, of_reference, of_fake, IN_FEATURES),
+        "distinctness": min(distinctness(of_real, rows) for rows in of_fake),
         "frechet_distance": float(np.mean([frechet_distance(of_real, rows) for rows in of_fake])),
         "real_frechet_distance": frechet_distance(of_real, of_reference),
     }

@@ -13,7 +13,7 @@ IN_FEATURES = "feature_"  # prefix of the coverage and the precision of pictures
 ENOUGH = 0.5  # share of what real rows reach that generated or reconstructed ones, and scores, need
 FEW = 0.25  # the same for pictures that are no blurs: small generators of photographs reach 0.35, ten modes 0.2
 SHARP = 0.67  # sharpness of samples below which they are blurs; those of small generators of photographs have 0.75
-NARROW = 0.25  # diversity of samples below which they have collapsed; heavy tails alone can halve it
+NARROW = 0.25  # diversity or distinctness of samples below which they have collapsed; heavy tails alone can halve it
 COLLAPSED_DIVERSITY = 0.1  # diversity of reconstructions below which they have collapsed
 DOMINANT, CHANCE = 0.98, 0.6  # ranking accuracy of a critic that has won, and of one at chance
 RESOLVED = 0.1  # what synthetic anomalies show must exceed this: two standard errors of their ranking accuracy
@@ -73,7 +73,8 @@ class Diagnosis:
         ``feature_precision`` in place of the former, ``frechet_distance`` (0 for equal distributions), and those of
         training pictures with the prefix ``real_``. The Fréchet distance is biased upwards with few pictures. It
         differs from the FID, which is defined on another network, and compares models of the same data.
-        ``sharpness``: how much neighbouring pixels differ, relative to real pictures.
+        ``sharpness``: how much neighbouring pixels differ, relative to real pictures. ``distinctness``: median
+        distance to the nearest other generated picture, relative to real pictures, for the least diverse member.
 
         Of reconstructions, for the worst member: ``reconstruction_diversity``, like ``diversity``;
         ``explained_variance``: 1 minus the mean squared error relative to that of the mean row, at most 1;
@@ -196,7 +197,8 @@ def _samples(measures: dict[str, float]) -> dict[str, str]:
     show: what samples lack does not keep it from finding them.
     """
     coverage, precision, real_coverage, real_precision = _coverage_and_precision(measures)
-    spread, sharp = measures.get("diversity", 1.0), measures.get("sharpness", 0.0) >= SHARP
+    sharp = measures.get("sharpness", 0.0) >= SHARP
+    spread = min(measures.get(name, 1.0) for name in ("diversity", "distinctness"))
     if sharp and spread >= ENOUGH and _findable(measures) and not _scores(measures):
         return {}
     share = FEW if sharp else ENOUGH
@@ -205,7 +207,10 @@ def _samples(measures: dict[str, float]) -> dict[str, str]:
         return {}
     covered = f"cover {coverage:.0%} of the held-out rows (training rows {real_coverage:.0%})"
     if spread < ENOUGH or resembles:
-        return {COLLAPSE: f"samples {covered} and spread {spread:.0%} as wide"}
+        evidence = f"samples {covered} and spread {measures.get('diversity', 1.0):.0%} as wide"
+        if "distinctness" in measures:
+            evidence += f"; each lies {measures['distinctness']:.0%} as far from the nearest other one as real rows do"
+        return {COLLAPSE: evidence}
     as_sharp = f" and are {measures['sharpness']:.0%} as sharp" if "sharpness" in measures else ""
     few = f"{precision:.0%} of the samples resemble a held-out row ({real_precision:.0%} of training rows)"
     return {UNLIKE: f"{few}; they {covered}{as_sharp}"}

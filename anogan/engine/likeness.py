@@ -81,6 +81,18 @@ def diversity(real: np.ndarray, fake: np.ndarray) -> float:
     return float(pdist(fake).mean() / spread) if spread else 1.0
 
 
+def distinctness(real: np.ndarray, fake: np.ndarray) -> float:
+    """Return the median distance of generated rows to the nearest other one, relative to that of as many real rows.
+
+    It is near 0 for a generator that repeats few rows, however far these are from each other: with few modes some of
+    its samples are the same (Arora & Zhang 2017, arXiv:1706.08224).
+    """
+    rows = min(len(real), len(fake))
+    distances = [cdist(part[:rows], part[:rows]) + np.diag(np.full(rows, np.inf)) for part in (real, fake)]
+    of_real, of_fake = (float(np.median(each.min(1))) for each in distances)
+    return of_fake / of_real if of_real else 1.0
+
+
 def sharpness(real: Tensor, fake: Tensor) -> float:
     """Return how much neighbouring pixels of ``fake`` differ, relative to those of ``real``: 1 is as sharp, >= 0.
 

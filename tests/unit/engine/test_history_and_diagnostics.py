@@ -11,6 +11,7 @@ from anogan.engine.diagnostics import Diagnosis, diagnose
 from anogan.engine.history import append
 from anogan.engine.likeness import (
     coverage_and_precision,
+    distinctness,
     diversity,
     explained_variance,
     frechet_distance,
@@ -103,6 +104,15 @@ def test_the_frechet_distance_of_normal_rows_is_its_closed_form():
 def test_the_frechet_distance_allows_more_features_than_rows():
     rows = np.random.default_rng(0).normal(size=(30, 50))
     assert frechet_distance(rows[:15], rows[15:] + 1) > frechet_distance(rows[:15], rows[15:]) > 0
+
+
+def test_rows_that_are_repeated_are_not_distinct_however_far_apart_they_are():
+    few = np.concatenate([REAL[:10]] * 30)
+    assert diversity(REAL, few) > 0.5
+    assert distinctness(REAL, few) == 0
+    assert distinctness(REAL, REAL) == 1
+    assert distinctness(REAL[:100], REAL[:100] / 2) == pytest.approx(0.5)
+    assert distinctness(few, REAL) == 1  # repeated real rows are a measure of nothing
 
 
 def test_blurs_are_less_sharp_and_a_flat_picture_is_not_sharp_at_all():
@@ -218,6 +228,16 @@ def test_pictures_that_are_sharp_may_differ_more_and_more_still_if_the_score_fin
     assert issues(0.1, 0.75, found=0.7, findable=0.75) == []
     assert issues(0.1, 0.75, found=0.7) == ["low fidelity"]  # it is not known what could be found
     assert issues(0.35, 0.56, found=0.7, findable=0.75) == ["low fidelity"]
+
+
+def test_ten_sharp_pictures_over_and_over_are_a_collapse_though_the_score_finds_anomalies():
+    measures = {"diversity": 0.96, "sharpness": 1.0, "feature_coverage": 0.06, "feature_precision": 0.7}
+    measures |= {"real_feature_coverage": 0.98, "real_feature_precision": 0.85}
+    measures |= {"probe_accuracy": 0.84, "mean_probe_accuracy": 0.5, "real_probe_accuracy": 0.73}
+    assert diagnosed(measures=measures | {"distinctness": 0.9}).healthy
+    diagnosis = diagnosed(measures=measures | {"distinctness": 0.02})
+    assert diagnosis.issues == ["mode collapse"]
+    assert diagnosis.verdict.endswith("; each lies 2% as far from the nearest other one as real rows do")
 
 
 def test_reconstructions_that_are_all_equal_are_a_collapse():
