@@ -24,6 +24,7 @@ from .patches import Patches
 from .picture_health import PictureHealth
 from .production import Production
 from .promises import Promises
+from .rates import Rates
 from .reasons import Reasons
 from .records import page, path_of, unfinished
 from .report import summary
@@ -57,6 +58,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         Health(),
         PictureHealth(),
         Samples(),
+        Rates(),
         Synthetic(),
         Speed(),
         Throughput(),
@@ -126,11 +128,12 @@ def _command(experiment: Experiment) -> click.Command:
         path = path_of(experiment, results)
         todo = cells if again else unfinished(experiment, cells, path, retry_failed=retry_failed)
         console = Console(stderr=True)
-        console.print(f"{len(cells)} cells, {len(cells) - len(todo)} have a record already")
+        console.print(f"{anogan.summary.counted(len(cells), 'cell')}, {len(cells) - len(todo)} have a record already")
         budget = CellBudget(time_limit, memory_limit)
         failed = run_cells(experiment, todo, data, results, jobs=jobs, budget=budget, console=console)
         if failed:
-            console.print(f"{failed} cells failed; their records say why. --retry-failed measures them again.")
+            cells_failed = anogan.summary.counted(failed, "cell")
+            console.print(f"{cells_failed} failed; the records say why. --retry-failed measures them again.")
 
     command = click.command(name=experiment.name, help=experiment.help)(measure)
     axes = [click.Option([axis.option, axis.name], help=axis.help) for axis in experiment.axes]

@@ -9,6 +9,8 @@ from typing import Any, ClassVar
 
 import click
 
+import anogan
+
 Record = dict[str, Any]
 Cell = dict[str, Any]
 """The fields that identify one measurement; its record starts with them."""
@@ -145,7 +147,7 @@ class Experiment(ABC):
     def failures(self, records: list[Record]) -> str:
         """Return the end of the page: which cells failed, and why; empty if none did."""
         lines = [f"- {self.words(record)}: {record['error']}" for record in records if "error" in record]
-        return "\n".join([f"## {len(lines)} cells failed", "", *lines]) if lines else ""
+        return "\n".join([f"## {anogan.summary.counted(len(lines), 'cell')} failed", "", *lines]) if lines else ""
 
     def words(self, cell: Cell) -> str:
         """Name a cell by its coordinates, such as ``seed 0, dataset Wilt, detector knn``."""

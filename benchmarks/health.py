@@ -22,10 +22,10 @@ from . import adbench
 from .experiment import Cell, Experiment, Record, measured, names
 from .report import table
 
-TABLES = ("breastw", "Pima", "yeast", "Waveform", "cardio", "Wilt")
+TABLES = ("breastw", "Pima", "yeast", "Waveform", "magic.gamma", "cardio", "Wilt")
 CHOSEN_ON = ("cardio", "Wilt")  # tables that the limits of the verdicts were chosen on
 MAX_ROWS = 1000
-DETECTORS = ("anogan", "f_anogan", "ganomaly", "wgan_gp", "egbad", "denoising_gan")
+DETECTORS = ("anogan", "f_anogan", "ganomaly", "wgan_gp", "egbad", "alad", "denoising_gan")
 CASES = AS_IS, CONSTANT, FAST_CRITIC, SHORT = (
     "as it is",
     "constant generator",

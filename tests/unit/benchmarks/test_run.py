@@ -225,7 +225,7 @@ def test_a_worker_that_dies_without_a_word_is_recorded(data_dir: Path, tmp_path:
     )
     monkeypatch.syspath_prepend(tmp_path)
     arguments = ["run", "tabular", "--data-dir", data_dir, "--results", tmp_path, "--datasets", "good"]
-    assert "1 cells failed" in invoke(*arguments, "--detectors", "deadly.Detector").output
+    assert "1 cell failed" in invoke(*arguments, "--detectors", "deadly.Detector").output
     (record,) = read_records(tmp_path / "tabular.jsonl")
     assert "process ended with code 7" in record["error"]
 
@@ -274,7 +274,7 @@ def test_records_are_single_lines_of_json(tmp_path: Path) -> None:
 def test_a_cell_beyond_its_time_limit_is_stopped_and_recorded(data_dir: Path, tmp_path: Path) -> None:
     arguments = ["run", "tabular", "--data-dir", data_dir, "--results", tmp_path, "--datasets", "good"]
     arguments += ["--detectors", "ganomaly", "--set", "steps=1000000", "--set", "patience=0"]
-    assert "1 cells failed" in invoke(*arguments, "--time-limit", 0.5).output
+    assert "1 cell failed" in invoke(*arguments, "--time-limit", 0.5).output
     (record,) = read_records(tmp_path / "tabular.jsonl")
     assert record["error"] == "time limit of 0.5 s"
 
@@ -282,7 +282,7 @@ def test_a_cell_beyond_its_time_limit_is_stopped_and_recorded(data_dir: Path, tm
 def test_a_cell_beyond_its_memory_limit_is_stopped_and_recorded(data_dir: Path, tmp_path: Path) -> None:
     arguments = ["run", "tabular", "--data-dir", data_dir, "--results", tmp_path, "--datasets", "good"]
     arguments += ["--detectors", "ganomaly", "--set", "steps=1000000", "--set", "patience=0"]
-    assert "1 cells failed" in invoke(*arguments, "--memory-limit", 50).output
+    assert "1 cell failed" in invoke(*arguments, "--memory-limit", 50).output
     (record,) = read_records(tmp_path / "tabular.jsonl")
     assert record["error"] == "memory limit of 50 MB"
 
