@@ -323,3 +323,8 @@ def test_several_pictures_are_scored_like_their_folder(run, fitted, parts):
     assert [line.partition(",")[0] for line in pattern[1:]] == [f'"0{n}.png"' for n in range(5)]
     done = run("evaluate", parts / "OK" / "00.png", parts / "NG" / "00.png", "-m", fitted[0])
     assert done.stdout.startswith("2 pictures, 1 anomalous")
+
+
+def test_one_picture_is_not_1_pictures(run, fitted, parts, tmp_path):
+    done = run("score", parts / "OK" / "00.png", "-m", fitted[0], "-o", tmp_path / "scores.csv")
+    assert "1 picture scored, " in done.stdout + done.stderr
