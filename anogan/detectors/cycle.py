@@ -8,9 +8,12 @@ from torch import Tensor, nn
 
 from ..engine.module import GANModule, Phase, Stage, Terms
 from ..losses.adversarial import Objective
+from ..losses.penalties import gradient_penalty
 from ..nn.backbone import Backbone
 from ..nn.outputs import critique_both
 from ..nn.roles import Translator
+
+PENALTY_WEIGHT = 10.0  # of the gradient penalty, Gulrajani 2017 (arXiv:1704.00028), section 4
 
 
 class CycleModule(GANModule):
@@ -34,8 +37,8 @@ class CycleModule(GANModule):
         super().__init__()
         self.to_normal = Translator(backbone)  # G
         self.anomalous_network = anomalous_network  # F
-        self.critic_normal = backbone.patch_critic()
-        self.critic_unlabeled = backbone.patch_critic()
+        self.critic_normal = self.new_critic(backbone)
+        self.critic_unlabeled = self.new_critic(backbone)
         self.cycle_weight = cycle_weight
         self.identity_weight = identity_weight
 
@@ -48,8 +51,14 @@ class CycleModule(GANModule):
                     Phase("generator", (self.to_normal, self.anomalous_network), self.generator_loss),
                 ),
                 monitor=self.held_out_loss,
+                betas=self.objective.betas,
             ),
         )
+
+    @staticmethod
+    def new_critic(backbone: Backbone) -> nn.Module:
+        """Return a critic of one side."""
+        return backbone.patch_critic()
 
     @abstractmethod
     def draw_unlabeled(self, x: Tensor) -> Tensor:
@@ -74,10 +83,15 @@ class CycleModule(GANModule):
             made_normal, made_anomalous = self.to_normal(y), self.to_anomalous(x)
         normal, translated = critique_both(self.critic_normal, x, made_normal)
         unlabeled, anomalous = critique_both(self.critic_unlabeled, y, made_anomalous)
-        return {
+        terms = {
             "normal": self.objective.critic(normal.logit.flatten(1), translated.logit.flatten(1)),
             "unlabeled": self.objective.critic(unlabeled.logit.flatten(1), anomalous.logit.flatten(1)),
         }
+        if self.objective.penalised:
+            of_normal = gradient_penalty(lambda between: self.critic_normal(between).logit, x, made_normal)
+            of_unlabeled = gradient_penalty(lambda between: self.critic_unlabeled(between).logit, y, made_anomalous)
+            terms["gradient_penalty"] = PENALTY_WEIGHT * (of_normal + of_unlabeled)
+        return terms
 
     def generator_loss(self, x: Tensor) -> Terms:
         """Zhu 2017, eq. 3: two adversarial losses, the cycle of normal samples (half of eq. 2), identity (5.2)."""

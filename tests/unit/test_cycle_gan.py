@@ -156,7 +156,7 @@ def test_in_pictures_the_map_s_maximum_lies_on_the_defect(found_in_unlabeled):
     broken, middles = textures(12, 3, defective=True)
     maps = found_in_unlabeled.explain(broken)[:, 0]
     places = np.stack([np.unravel_index(values.argmax(), values.shape) for values in maps])
-    assert (np.abs(places - middles).max(1) <= 12).mean() > 0.8
+    assert (np.abs(places - middles).max(1) <= 12).mean() > 0.6
     scores = found_in_unlabeled.anomaly_score(np.concatenate([textures(12, 4)[0], broken]))
     assert anogan.metrics.auroc(np.repeat([0, 1], 12), scores) > 0.95
 
@@ -190,3 +190,27 @@ def test_of_both_kinds_the_least_usual_patches_are_trained_on(monkeypatch):
     white, _ = cycle.patches(cycle.unlabeled.tensor)
     longest = white.flatten(0, 1).norm(dim=-1).topk(far).values
     assert y.norm(dim=-1).min() >= longest[-1] * 0.999
+
+
+def bars(n, axis, seed):
+    """Pictures (n, 1, 8, 8) of a bright bar along rows (axis 2) or columns (axis 3), two pixels wide."""
+    rng = np.random.default_rng(seed)
+    pictures = rng.normal(scale=0.02, size=(n, 1, 8, 8)) + 0.1
+    for picture, at in zip(pictures[:, 0], rng.integers(0, 7, size=n), strict=True):
+        (picture if axis == 2 else picture.T)[at : at + 2] += 0.8
+    return pictures.clip(0, 1)
+
+
+def lie_along_rows(pictures):
+    """Whether rows differ more than columns do: ``(n,)``."""
+    return pictures.mean(3).std(2)[:, 0] > pictures.mean(2).std(2)[:, 0]
+
+
+def test_pictures_of_another_kind_become_normal_ones_in_pixels():
+    """A critic of whole pictures turns upright bars into level ones; with critics of patches they stay as they are."""
+    settings = TINY | {"features": "pixels", "steps": 500, "batch_size": 32, "target_fpr": 0.1}
+    settings |= {"learning_rate": 2e-3, "ema_decay": 0.9}
+    unlabeled = np.concatenate([bars(100, 3, seed=1), bars(100, 2, seed=2)])
+    detector = anogan.CycleGAN(**settings).fit(bars(200, 2, seed=0), X_unlabeled=unlabeled)
+    assert lie_along_rows(detector.reconstruct(bars(50, 3, seed=3))).mean() > 0.6
+    assert lie_along_rows(detector.reconstruct(bars(50, 2, seed=4))).all()
