@@ -33,8 +33,6 @@ COLLAPSE, UNLIKE, LOSSY, UNINFORMATIVE, WON, AT_CHANCE, DIVERGED, UNDER_TRAINED 
     "diverged",
     "under-trained",
 )
-REMEDIABLE = (COLLAPSE, DIVERGED)
-"""Issues that another seed and a lower learning rate may avoid."""
 ADVICE = {
     HIDDEN: "Remove or clip the extreme values of these columns, or choose scaling 'asinh' or 'quantile'.",
     CONSTANT: "Check whether the columns hold what should tell rows apart, or choose another scaling or detector.",
@@ -49,6 +47,8 @@ ADVICE = {
     DIVERGED: "Lower learning_rate, and check the data for extreme values.",
     UNDER_TRAINED: "Raise steps.",
 }
+FOR_BLURS = "Raise steps or learning_rate: the samples are blurs, as of a generator that has not learned."
+"""Advice in place of that on a collapse, since a lower rate would make it worse."""
 
 
 @dataclass(frozen=True)
@@ -113,13 +113,14 @@ class Diagnosis:
     def of(cls, issues: dict[str, str], measures: dict[str, float]) -> "Diagnosis":
         """Return the diagnosis of issues, name -> evidence; without issues it is healthy."""
         verdict = "; ".join(f"{name}: {evidence}" for name, evidence in issues.items()) or "healthy"
-        advice = ADVICE[next(iter(issues))] if issues else ""
+        first = next(iter(issues), None)
+        advice = FOR_BLURS if first == COLLAPSE and _are_blurs(measures) else ADVICE[first] if first else ""
         return cls(not issues, verdict, measures, list(issues), advice)
 
     @property
     def remediable(self) -> bool:
-        """Whether another attempt may avoid an issue."""
-        return any(issue in REMEDIABLE for issue in self.issues)
+        """Whether another seed and a lower learning rate may avoid an issue."""
+        return DIVERGED in self.issues or (COLLAPSE in self.issues and not _are_blurs(self.measures))
 
     def better_than(self, other: "Diagnosis") -> bool:
         """Compare by remediable issues, the number of issues, then coverage or reconstruction diversity."""
@@ -170,6 +171,10 @@ def diagnose(
     return Diagnosis.of(issues, measures)
 
 
+def _are_blurs(measures: dict[str, float]) -> bool:
+    return measures.get("sharpness", 1.0) < SHARP
+
+
 def _divergence(curves: History) -> dict[str, str]:
     """Find a stage whose critic's loss has risen."""
     for name, curve in curves.items():
@@ -197,7 +202,7 @@ def _samples(measures: dict[str, float]) -> dict[str, str]:
     show: what samples lack does not keep it from finding them.
     """
     coverage, precision, real_coverage, real_precision = _coverage_and_precision(measures)
-    sharp = measures.get("sharpness", 0.0) >= SHARP
+    sharp = "sharpness" in measures and not _are_blurs(measures)
     spread = min(measures.get(name, 1.0) for name in ("diversity", "distinctness"))
     if sharp and spread >= ENOUGH and _findable(measures) and not _scores(measures):
         return {}

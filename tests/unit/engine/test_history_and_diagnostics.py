@@ -230,6 +230,17 @@ def test_pictures_that_are_sharp_may_differ_more_and_more_still_if_the_score_fin
     assert issues(0.35, 0.56, found=0.7, findable=0.75) == ["low fidelity"]
 
 
+@pytest.mark.parametrize(("sharpness", "advised", "again"), [(0.27, "Raise steps", False), (1.0, "random_state", True)])
+def test_narrow_blurs_are_not_trained_again_at_a_lower_rate(sharpness, advised, again):
+    """A generator at a tenth of the usual rate: with a lower one it would learn still less."""
+    measures = {"diversity": 0.17, "distinctness": 0.69, "feature_coverage": 0.0, "feature_precision": 0.0}
+    measures |= {"real_feature_coverage": 0.96, "real_feature_precision": 0.85, "sharpness": sharpness}
+    diagnosis = diagnosed(measures=measures)
+    assert diagnosis.issues == ["mode collapse"]
+    assert advised in diagnosis.advice
+    assert diagnosis.remediable == again
+
+
 def test_ten_sharp_pictures_over_and_over_are_a_collapse_though_the_score_finds_anomalies():
     measures = {"diversity": 0.96, "sharpness": 1.0, "feature_coverage": 0.06, "feature_precision": 0.7}
     measures |= {"real_feature_coverage": 0.98, "real_feature_precision": 0.85}
