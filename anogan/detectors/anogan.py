@@ -138,9 +138,9 @@ class AnoGAN(Detector):
     networks, and does not pay at 28 pixels: the samples are as good (98 % of 2s are read as 2s, of the plain networks
     97 %), but the score finds hardly any synthetic anomalies: at the CPU time of the plain networks (330 steps) AUROC
     is 0.71 and 0.65 on 2s and 8s, of the plain networks 0.96 and 0.95. ``growing`` takes the first half of the steps,
-    and early stopping monitors the second half. It did not pay either: 95 % are read, and with 400 steps the mean AUROC
-    was 0.80 over ten digits, without growing 0.85. ``augment`` is meant for sets of a few hundred images; what it gains
-    there was not measured.
+    and early stopping monitors the second half. It neither pays nor costs: 95 % are read, and with f-AnoGAN AUROC on 8s
+    is 0.956 after 1,100 steps, without growing 0.958 after 1,000 (one digit, one seed). ``augment`` is meant for sets
+    of a few hundred images; what it gains there was not measured.
 
     References
     ----------
