@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import pad
+from torch.nn.functional import conv2d, pad
 
 from ..errors import InputError
 
@@ -28,7 +28,7 @@ class Convolution(nn.Conv2d):
     """A convolution with TensorFlow's "same" padding, which has one pixel less before even sides at stride 2."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, *, stride: int = 1, groups: int = 1) -> None:
-        super().__init__(inputs, outputs, kernel, stride, 0 if stride > 1 else kernel // 2, groups=groups)
+        super().__init__(inputs, outputs, kernel, stride, kernel // 2, groups=groups)
 
     def reset_parameters(self) -> None:
         """Draw no initial values, since those of a file are put in."""
@@ -36,9 +36,9 @@ class Convolution(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         if self.stride == (1, 1):
             return super().forward(x)
-        wide = self.kernel_size[0] // 2
-        high, broad = (wide - 1 + side % 2 for side in x.shape[-2:])
-        return super().forward(pad(x, (broad, wide, high, wide)))
+        # A zero before the kernel moves it by a pixel. Padding the picture takes a third of the network's time.
+        high, broad = (1 - side % 2 for side in x.shape[-2:])
+        return conv2d(x, pad(self.weight, (broad, 0, high, 0)), self.bias, self.stride, self.padding, 1, self.groups)
 
 
 class Block(nn.Sequential):

@@ -36,8 +36,14 @@ class Alignment(LearnedBuffers):
     pictures are more alike without them.
     """
 
-    learned: ClassVar = {"templates": ("K", "h", "w"), "usual": (2,), "undone": (2,)}
+    learned: ClassVar = {
+        "templates": ("K", "h", "w"),
+        "coarse_phases": ("K", "d"),
+        "usual": (2,),
+        "undone": (2,),
+    }
     templates: Tensor  # reduced; empty if alignment is not used
+    coarse_phases: Tensor  # of the further reduced templates, if there are several
     usual: Tensor  # shifts up to these, along each axis as shares of the sides, count as none
     undone: Tensor  # greatest shifts of good pictures that are undone, in the same way
 
@@ -48,7 +54,8 @@ class Alignment(LearnedBuffers):
 
     def fit(self, pictures: Tensor) -> None:
         """Learn from grey good pictures ``(n, h, w)``, some of which show whether shifts are found."""
-        self.templates, self.usual, self.undone = pictures.new_zeros(0), pictures.new_zeros(2), pictures.new_zeros(2)
+        self.templates = self.coarse_phases = pictures.new_zeros(0)
+        self.usual = self.undone = pictures.new_zeros(2)
         if len(pictures) < FEWEST_PICTURES:
             return
         if self._fit_mean(pictures):
@@ -57,11 +64,12 @@ class Alignment(LearnedBuffers):
         if len(pictures) >= FEWEST_TEMPLATES:
             self.usual = pictures.new_zeros(2)
             self.templates = grey(pictures[~held_out][:, None], SIDE)
+            self.coarse_phases = torch.cat(phases(coarse(self.templates)), dim=-1).flatten(1)
             if self._recovers(pictures[held_out]):
                 shares = self.shifts(pictures[held_out][:, None]).abs() / pictures.new_tensor(pictures.shape[1:])
                 self.usual = shares.quantile(USUAL, dim=0).clamp_min(TOLERANCE)
                 return
-        self.templates = pictures.new_zeros(0)
+        self.templates = self.coarse_phases = pictures.new_zeros(0)
 
     def shifts(self, x: Tensor) -> Tensor:
         """Return by how many pixels each picture of ``(B, C, H, W)`` lies below and right: int64 ``(B, 2)``."""
@@ -95,15 +103,14 @@ class Alignment(LearnedBuffers):
 
         Also whether it is clearly higher than the highest one without a shift: bool ``(B,)``.
         """
-        coarse = (-(-reduced.shape[1] // COARSE), -(-reduced.shape[2] // COARSE))
-        x, templates = (phases(adaptive_avg_pool2d(each, coarse)) for each in (reduced, self.templates))
-        rows, columns = (_searched(side, 1, SMOOTH * COARSE, reduced)[1] for side in coarse)
+        x = coarse(reduced)
+        rows, columns = (_searched(side, 1, SMOOTH * COARSE, x)[1] for side in x.shape[1:])
         # The spectrum of each picture after each shift: (B, a, b, h, w).
         cosine = rows[0][:, None, :, None] * columns[0][:, None] - rows[1][:, None, :, None] * columns[1][:, None]
         sine = rows[0][:, None, :, None] * columns[1][:, None] + rows[1][:, None, :, None] * columns[0][:, None]
-        real, imaginary = (each[:, None, None] for each in x)
+        real, imaginary = (each[:, None, None] for each in phases(x))
         moved = torch.cat([real * cosine - imaginary * sine, real * sine + imaginary * cosine], dim=-1)
-        correlation = moved.flatten(3).flatten(1, 2) @ torch.cat(templates, dim=-1).flatten(1).mT  # (B, a * b, K)
+        correlation = moved.flatten(3).flatten(1, 2) @ self.coarse_phases.mT  # (B, a * b, K)
         still = correlation[:, correlation.shape[1] // 2].amax(1)
         greatest, best = correlation.amax(1).max(1)
         return best, still < CLEARLY * greatest
@@ -172,6 +179,11 @@ def grey(x: Tensor, side: int) -> Tensor:
     height, width = (min(each, side) for each in x.shape[-2:])
     reduced = adaptive_avg_pool2d(x.mean(1, keepdim=True), (height, width))[:, 0]
     return reduced - reduced.mean((1, 2), keepdim=True)
+
+
+def coarse(reduced: Tensor) -> Tensor:
+    """Reduce pictures ``(B, h, w)`` further, for the search of the best template."""
+    return adaptive_avg_pool2d(reduced, (-(-reduced.shape[1] // COARSE), -(-reduced.shape[2] // COARSE)))
 
 
 Waves = tuple[Tensor, Tensor]
