@@ -166,7 +166,7 @@ def diagnose(
     issues |= _divergence(curves) | _reconstructions(measures) | _samples(measures) | _scores(measures)
     issues |= _imbalance(measures, checks, expects_equilibrium) | _undertrained(checks, steps)
     if not issues and rows < FEWEST_ROWS:
-        few = f"not assessed: only {rows} different held-out rows, {FEWEST_ROWS} are needed"
+        few = f"not assessed: only {rows} different held-out samples, {FEWEST_ROWS} are needed"
         return Diagnosis(True, few)
     return Diagnosis.of(issues, measures)
 
@@ -233,12 +233,12 @@ def _reconstructions(measures: dict[str, float]) -> dict[str, str]:
     """Find reconstructions that are all alike or worse than training rows are, and scores that find no anomalies."""
     spread = measures.get("reconstruction_diversity", 1.0)
     if spread < COLLAPSED_DIVERSITY:
-        return {COLLAPSE: f"reconstructions spread {spread:.0%} as wide as the rows"}
+        return {COLLAPSE: f"reconstructions spread {spread:.0%} as wide as the samples"}
     explained, limit = measures.get("explained_variance", 1.0), measures.get("real_explained_variance", 0.0)
     if explained < ENOUGH * max(limit, 0.0):
         return {
-            LOSSY: f"reconstructions explain {explained:.0%} of the variance of held-out rows, "
-            f"and the nearest training rows {limit:.0%}"
+            LOSSY: f"reconstructions explain {explained:.0%} of the variance of held-out samples, "
+            f"and the nearest training samples {limit:.0%}"
         }
     return {}
 

@@ -254,13 +254,13 @@ def test_ten_sharp_pictures_over_and_over_are_a_collapse_though_the_score_finds_
 def test_reconstructions_that_are_all_equal_are_a_collapse():
     assert diagnosed(reconstructed=REAL).healthy
     verdict = diagnosed(reconstructed=np.zeros((300, 2))).verdict
-    assert verdict == "mode collapse: reconstructions spread 0% as wide as the rows"
+    assert verdict == "mode collapse: reconstructions spread 0% as wide as the samples"
 
 
 def test_reconstructions_that_are_worse_than_training_rows_are_poor():
     diagnosis = diagnosed(reconstructed=REAL[::-1])
     assert diagnosis.issues == ["poor reconstructions"]
-    assert "and the nearest training rows 9" in diagnosis.verdict
+    assert "and the nearest training samples 9" in diagnosis.verdict
 
 
 def test_columns_of_noise_need_no_reconstruction_but_none_worse_than_the_mean():
