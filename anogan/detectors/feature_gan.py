@@ -17,19 +17,19 @@ from ..scoring.alignment import HELD_OUT, TOLERANCE, moved
 from ..scoring.feature_distance import side_by_side
 from ..scoring.framing import Framed, Framing, relit, shifted
 from ..scoring.patch_memory import Grid, PatchMemoryBank
-from ..scoring.patches import MOST_SAMPLES, SAMPLES_AT_ONCE, WhitenedPatches, most_unusual
-from ..scoring.place_gaussian import PlaceGaussian, pool, spread
+from ..scoring.patch_units import PatchUnits
+from ..scoring.patches import MOST_SAMPLES, SAMPLES_AT_ONCE, WhitenedPatches, held_in_memory, most_unusual
+from ..scoring.place_gaussian import PlaceGaussian, pool
 from ..scoring.principal import Projection
 from ..seeding import randperm
 from .base import Detector
 from .denoising import DenoisingModule
 
 MOST_PATCHES = 2**18  # that R and G are trained on
-MOST_VALUES = 2**27  # numbers in the patches that are held in memory: 346 pictures of 384x384 pixels, 86 of 768x768
-FEWEST_SAMPLES = 8  # that are held in memory, of any size
 PROJECTED_PATCHES = 2**14  # patches that the principal components are learned from
 BANDWIDTH = 0.07  # of whitened patches, which spread over one: levels from 0.1 to 2
 COPIED_SAMPLES = 64  # whose copies in other light and position show what does not count
+GAUSSIAN_SHARE = 0.8  # of the Gaussians in a squared score of a patch
 FEATURE_SHARE = 0.25  # share of R's features in a squared distance, relative to the whitened patch
 
 
@@ -60,9 +60,6 @@ class FeatureGANModule(DenoisingModule):
 
     joint = True
 
-    memory_unit: Tensor  # (1,), standard deviation of normal patches' distances to the memory bank
-    memory_typical: Tensor  # (1,), their mean, in units
-
     def __init__(
         self,
         backbone: Backbone,
@@ -87,8 +84,7 @@ class FeatureGANModule(DenoisingModule):
         self.projection = projection
         self.memory_bank = memory_bank
         self.gaussian = PlaceGaussian()
-        self.register_buffer("memory_unit", torch.ones(1))
-        self.register_buffer("memory_typical", torch.ones(1))
+        self.memory_units, self.gaussian_units = PatchUnits(), PatchUnits()
         self.set_bandwidth(BANDWIDTH)
         self._normal: tuple[Tensor, Grid] | None = None  # patches of the normal samples, during training only
 
@@ -123,15 +119,13 @@ class FeatureGANModule(DenoisingModule):
         square = float(some.square().sum(-1).mean()) * FEATURE_SHARE
         self.projection.fit(self.features(some), square)
         self.memory_bank.fit(white, grid, self.embed)
-        distances = self._memory_distances(white[:SAMPLES_AT_ONCE], grid)
-        self.memory_unit.copy_(spread(distances))
-        self.memory_typical.copy_(distances.mean() / self.memory_unit)
+        self.memory_units.fit(self._memory_distances(white[:SAMPLES_AT_ONCE], grid))
         del patches, white
         copies = pooled[:0]
         if self.framing is not None:
             changed = normal.subset(np.arange(min(len(pooled), COPIED_SAMPLES)))
             copies = self._pooled(*self._extract(changed, relit))
-        self.gaussian.fit(pooled, pooled[: len(copies)], copies)
+        self.gaussian_units.fit(self.gaussian.fit(pooled, pooled[: len(copies)], copies))
         if self.framing is not None and self.framing.alignment.is_fitted:
             self._fit_moved(normal, pooled, grid)
 
@@ -169,12 +163,13 @@ class FeatureGANModule(DenoisingModule):
         patches, grid = self.patches.raw(framed.pictures)
         white = self.patches.whitening(patches, grid)
         inside = framed.patches_inside(grid)
-        nearest = self._memory_distances(white, grid) / self.memory_unit
-        of_place = self.gaussian(self._pooled(patches, grid), grid, framed.shares)
+        nearest = self.memory_units(self._memory_distances(white, grid))
+        of_place = self.gaussian_units(self.gaussian(self._pooled(patches, grid), grid, framed.shares))
         # The memory bank has no patches of moved pictures near their border.
         near_border = self.gaussian.moved.near_border(framed.shares, grid)
-        as_usual = (of_place - self.gaussian.typical + self.memory_typical).clamp_min(0)
-        distances = (torch.where(near_border, as_usual, nearest) + of_place) / 2
+        as_usual = (of_place - self.gaussian_units.typical + self.memory_units.typical).clamp_min(0)
+        nearest = torch.where(near_border, as_usual, nearest)
+        distances = torch.lerp(nearest.square(), of_place.square(), GAUSSIAN_SHARE).sqrt()
         return ScoredPatches(distances * inside, inside, white, grid, framed.shifts)
 
     def predict(self, x: Tensor, *, with_map: bool = False) -> Prediction:
@@ -220,7 +215,7 @@ class FeatureGANModule(DenoisingModule):
             framed = self._framed(batch if change is None else change(batch))
             part, grid = self.patches.raw(framed.pictures)
             if not start:  # all at once, since parts and their concatenation would fill the memory twice
-                count = min(count, max(MOST_VALUES // part[0].numel(), FEWEST_SAMPLES))
+                count = held_in_memory(count, part[0].numel())
                 patches = part.new_empty(count, *part.shape[1:])
                 inside = torch.empty(count, part.shape[1], dtype=torch.bool, device=part.device)
             rows = slice(start, min(start + len(part), count))
@@ -242,22 +237,25 @@ class FeatureGANModule(DenoisingModule):
 class FeatureGAN(Detector):
     """Adversarial denoising of a pretrained network's patches; scores their distance to normal ones at their place.
 
-    Score: mean over the most unusual 1 % of the patches u (at least 4) of the distance to the nearest normal patch of
-    the places around, in the embedding e, and of the Mahalanobis distance to the place's Gaussian, in units of their
-    standard deviations s and g over normal patches,
+    Score: mean over the most unusual 1 % of the patches u (at least 4) of a root mean square of two distances: n(u), to
+    the nearest normal patch of the places around in the embedding e, and g(u), the Mahalanobis distance to the Gaussian
+    of the place,
 
-    .. math:: d(u) = (min_{v ∈ N(u)} |e(u) - e(v)| / s + |C^{-1/2} (f - μ)| / g) / 2.
+    .. math:: d(u)^2 = 0.2 n(u)^2 + 0.8 g(u)^2.
+
+    Either is in units of how far the 0.99 quantile of normal patches lies above their median.
 
     Notes
     -----
     *Idea.* GANs of pixels fail on real defects, since a change of light weighs more in pixels than a scratch. Features
     that a network learned from millions of images represent similarity better. Here a GAN is trained in that space.
 
-    *Light and position.* The brightness of a picture is scaled back into the range of the good ones. A picture is moved
-    to their position if phase correlation with the mean good picture, or with the most similar of them for parts at any
-    angle, finds known shifts of other good ones. What lies beyond the border then does not count. Near it, where
-    features depend on what fills the rest, only the Gaussians are asked, and differences between good pictures and
-    shifted copies that were moved back are discounted.
+    *Light and position.* The brightness of a picture is scaled back into the range of the good ones. Lines beside its
+    border that repeat each other were filled in and do not count, up to 15 % of its side, unless good pictures have
+    such lines. A picture is moved to the position of the good ones if phase correlation with the mean good picture, or
+    with the most similar of them for parts at any angle, finds known shifts of other good ones. What lies beyond the
+    border then does not count. Near it, where features depend on what fills the rest, only the Gaussians are asked, and
+    differences between good pictures and shifted copies that were moved back are discounted.
 
     *Patches.* The frozen network's maps of stride 8 and 16 give one vector for each place of the finer grid. It is
     whitened with the mean of its place and the covariance of its cell of 3x3 places, u = S^(-1/2) (f - m), because what
@@ -270,8 +268,8 @@ class FeatureGAN(Detector):
     k-center coreset), in u concatenated with the 64 leading principal components of R's features, which have a quarter
     of u's weight in squared distances, and with a Gaussian of its 2x2 places. Its covariance is shrunk towards the mean
     of all places, the more the fewer the pictures, and has added to it that of the changes that brighter and darker
-    copies of good pictures show. Calibration pictures join this Gaussian after calibration. ``explain`` is the map of
-    the score's distances at the image's size, and for plain vectors their length.
+    copies of good pictures show. Calibration pictures join this Gaussian after calibration.
+    ``explain`` is the map of the score's distances at the image's size, and for plain vectors their length.
 
     *Cost.* Scoring an image takes one pass of the frozen network, and distances to 256 patches for each place. The
     model file holds the whitening, the Gaussians and the memory bank: 160 MB for 384x384 pixels. The first 512 training

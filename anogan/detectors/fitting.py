@@ -418,8 +418,10 @@ def _train(detector: FittableDetector, prepared: Prepared, trainer: Trainer) -> 
         module = detector.build(backbone).to(device=prepared.device, dtype=torch_dtype(detector.precision))
     module.unlabeled = prepared.unlabeled
     normal, monitored = (in_tiles(samples.subset(rows)) for rows in (split.training, split.monitoring))
-    trained_on = module.before_training(normal)
-    history = trainer.fit(module, trained_on, module.as_trained_on(monitored) if len(monitored) else None)
+    # What is trained on has no name, so that it is gone afterwards: it may fill a large part of the memory.
+    history = trainer.fit(
+        module, module.before_training(normal), module.as_trained_on(monitored) if len(monitored) else None
+    )
     module.after_training(normal)
     first = samples.batch(split.training[:BASELINE_ROWS])
     baseline = first.nanmean(0).nan_to_num() if first.isnan().any() else first.mean(0)  # NaN: outside of a mask

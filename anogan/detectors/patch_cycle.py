@@ -13,7 +13,7 @@ from ..nn.backbone import Backbone
 from ..nn.outputs import critique_both
 from ..nn.roles import Corruptor
 from ..scoring.patch_memory import Grid
-from ..scoring.patches import MOST_SAMPLES, WhitenedPatches, most_unusual
+from ..scoring.patches import WhitenedPatches, held_in_memory, most_unusual
 from ..seeding import rand, randn, randperm
 from .cycle import CycleModule
 
@@ -47,13 +47,14 @@ class PatchCycleModule(CycleModule):
         weight = next(self.to_normal.parameters())
         patches, grid = self.patches.extract(normal, weight)
         rows = torch.cat([part.flatten(0, 1) for part in self.patches.fit(patches, grid)])
+        values = patches[0].numel()
         del patches
         self._far, others = _far_first(rows)
         if self.unlabeled is None:
             anomalous = self.patches.extract(normal, weight, lambda images: self.synthetic_anomaly(images[None])[0])
         else:
             # Evenly spaced samples of a large set, whatever its order is.
-            some = np.linspace(0, len(self.unlabeled) - 1, min(len(self.unlabeled), MOST_SAMPLES)).astype(int)
+            some = np.linspace(0, len(self.unlabeled) - 1, held_in_memory(len(self.unlabeled), values)).astype(int)
             anomalous = self.patches.extract(self.unlabeled.subset(some), weight)
         self._unlabeled, _ = _far_first(self.patches.whiten(*anomalous).flatten(0, 1))
         return TensorSamples(_in_rows(others))

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, max_pool2d
 
 from ..seeding import rand
-from .alignment import FITTED_PICTURES, FITTED_SIDE, Alignment, directions, grey, moved
+from .alignment import FARTHEST, FITTED_PICTURES, FITTED_SIDE, Alignment, directions, grey, moved
 from .feature_distance import LearnedBuffers
 
 NEAR_BORDER = 1 / 48  # of a side: patches of 384 pixels at stride 8, beside the border of what a moved picture shows
@@ -18,6 +18,7 @@ UNSATURATED = (0.02, 0.98)  # brightness of quantiles that follow the light
 GREATEST_GAIN = 2.0
 LIGHT = 0.25  # greatest change of light of a copy, as a logarithm
 PIXELS = 2**14  # of a picture that its quantiles are computed from
+FILLED = 2  # lines that repeat each other, at least, if they were filled in
 
 
 class Framed(NamedTuple):
@@ -76,27 +77,31 @@ class Framing(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.region = Region()
+        self.filling = Filling()
         self.light = Light()
         self.alignment = Alignment()
 
     @torch.no_grad()
     def fit(self, batches: Iterable[Tensor]) -> None:
         """Learn from good pictures, batches ``(B, C, H, W)`` in [-1, 1]."""
-        quantiles, reduced, shown, masked = [], [], [], False
+        quantiles, reduced, shown, repeated, masked = [], [], [], [], False
         for x in batches:
             visible = ~x.isnan().any(1)
             shown.append(visible.any(0))
             masked |= not bool(visible.all())
+            repeated.append(repeated_lines(x).amax(0))
             quantiles.append(brightness_quantiles(x))
             reduced.append(grey(x.nan_to_num(0.0), FITTED_SIDE))
         self.region.fit(torch.stack(shown).any(0), reduced[0])
+        self.filling.fit(torch.stack(repeated).amax(0))
         self.light.fit(torch.cat(quantiles))
         # A mask stays where it is when what it shows has moved.
         self.alignment.fit(torch.cat(reduced)[: 0 if masked else FITTED_PICTURES])
 
     def forward(self, x: Tensor) -> Framed:
+        inside = self.filling(x)
         x = self.light(self.region(x))
-        inside = (~x.isnan().any(1, keepdim=True)).to(x.dtype)
+        inside = inside * (~x.isnan().any(1, keepdim=True)).to(x.dtype)
         x = x.nan_to_num(0.0)
         shifts = self.alignment.shifts(x)
         return Framed(x, inside, shifts, self.alignment.unlike_good(shifts, x)).moved_back()
@@ -114,6 +119,35 @@ class Region(LearnedBuffers):
 
     def forward(self, x: Tensor) -> Tensor:
         return x.masked_fill(self.shown == 0, torch.nan) if self.shown.numel() else x
+
+
+class Filling(nn.Module):
+    """Lines beside a border that repeat each other were filled in, for instance where a picture was moved.
+
+    They are ignored up to `FARTHEST` from the border, unless good pictures have such lines there.
+    """
+
+    usual: Tensor  # (4,), whether good pictures have such lines at the top, bottom, left and right, one or zero
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("usual", torch.zeros(4))
+
+    def fit(self, lines: Tensor) -> None:
+        """Learn from the greatest numbers of lines that repeat each other, ``(4,)``."""
+        self.usual.copy_(lines >= FILLED)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return one for pixels of pictures ``(B, C, H, W)`` that were not filled in, else zero: ``(B, 1, H, W)``."""
+        height, width = x.shape[-2:]
+        sides = x.new_tensor([height, height, width, width])
+        lines = repeated_lines(x)
+        filled = (lines >= FILLED) & (lines <= FARTHEST * sides) & (self.usual == 0)
+        top, bottom, left, right = ((lines + (NEAR_BORDER * sides).round()) * filled).unbind(1)
+        row, column = (torch.arange(side, device=x.device) for side in (height, width))
+        rows = (row >= top[:, None]) & (row < height - bottom[:, None])
+        columns = (column >= left[:, None]) & (column < width - right[:, None])
+        return (rows[:, None, :, None] & columns[:, None, None, :]).to(x.dtype)
 
 
 class Light(LearnedBuffers):
@@ -154,6 +188,19 @@ def relit(x: Tensor) -> Tensor:
     """Return pictures ``(B, C, H, W)`` in [-1, 1] in random light."""
     gains = torch.exp(LIGHT * (2 * rand(len(x), 1, 1, 1, dtype=x.dtype, device=x.device) - 1))
     return ((x + 1) * gains).clamp(0, 2) - 1
+
+
+def repeated_lines(x: Tensor) -> Tensor:
+    """Return how many lines at each border of pictures ``(B, C, H, W)`` repeat the next one: ``(B, 4)``.
+
+    The borders are the top, bottom, left and right. Without any change in a picture the number is zero.
+    """
+    changes = (x[..., 1:, :] != x[..., :-1, :], (x[..., 1:] != x[..., :-1]).mT)
+    found = []
+    for change in changes:
+        lines = change.to(x.dtype).amax((1, 3))  # (B, side - 1)
+        found += [lines.argmax(1), lines.flip(1).argmax(1)]
+    return torch.stack(found, dim=1).to(x.dtype)
 
 
 def brightness_quantiles(x: Tensor) -> Tensor:

@@ -115,14 +115,18 @@ class PatchMemoryBank(LearnedBuffers):
 
     def fit(self, patches: Tensor, grid: Grid, embed: Callable[[Tensor], Tensor]) -> None:
         """Learn from the patches ``(n, h * w, F)`` of n normal images, embedded ``(B, F)`` -> ``(B, E)``."""
-        coresets = []
-        for places in cells(grid, margin=1).to(patches.device):
+        margins = cells(grid, margin=1).to(patches.device)
+        banks, least = torch.empty(0), self.size
+        for number, places in enumerate(margins):
             seen = patches[:, places.unique()].flatten(0, 1)
             chosen = randperm(len(seen), device=seen.device)[:MOST_CANDIDATES]
-            coresets.append(k_center_greedy(embed(seen[chosen]), self.size))
-        least = min(map(len, coresets))  # of cells at the border, which have fewer places
-        self.memory_bank = torch.stack([coreset[:least] for coreset in coresets])
-        self.squares = self.memory_bank.square().sum(-1)
+            coreset = k_center_greedy(embed(seen[chosen]), self.size)
+            if not number:  # all at once, since parts and their concatenation would fill the memory twice
+                banks = coreset.new_empty(len(margins), self.size, coreset.shape[1])
+            least = min(least, len(coreset))  # cells at the border have fewer places
+            banks[number, :least] = coreset[:least]
+        self.memory_bank = banks[:, :least].contiguous()
+        self.squares = torch.stack([bank.square().sum(-1) for bank in self.memory_bank])
         self.tolerance = SAME * self.squares.mean().sqrt().reshape(1)
 
     def forward(self, patches: Tensor, grid: Grid) -> Tensor:

@@ -11,6 +11,8 @@ from ..nn.patches import PatchFeatures
 from .patch_memory import Grid, LocalWhitening
 
 MOST_SAMPLES = 512  # samples whose patches are held in memory
+MOST_VALUES = 2**27  # numbers in these patches: 346 pictures of 384x384 pixels, 86 of 768x768
+FEWEST_SAMPLES = 8  # that are held in memory, of any size
 SAMPLES_AT_ONCE = 32
 FOLDS, FEWEST_SAMPLES_TO_FOLD = 4, 16
 TOP_SHARE, LEAST_TOP = 0.01, 4  # share and least number of the patches in a sample's score
@@ -43,15 +45,24 @@ class WhitenedPatches(nn.Module):
     def extract(
         self, samples: Samples, weight: Tensor, change: Callable[[Tensor], Tensor] | None = None
     ) -> tuple[Tensor, Grid]:
-        """Return raw patches ``(n, h * w, F)`` of the first `MOST_SAMPLES` samples, and (h, w).
+        """Return raw patches ``(n, h * w, F)`` of the first samples, and (h, w); see `held_in_memory`.
 
         Device and precision are those of ``weight``; ``change`` is applied to the samples first.
         """
         rows = np.arange(min(len(samples), MOST_SAMPLES))
-        batches = samples.batches(np.array_split(rows, -(-len(rows) // SAMPLES_AT_ONCE)))
-        changed = (x if change is None else change(x) for x in (batch.to(weight) for batch in batches))
-        parts, grids = zip(*map(self.raw, changed), strict=True)
-        return torch.cat(parts), grids[0]
+        count, patches, grid, start = len(rows), torch.empty(0), (1, 1), 0
+        for batch in samples.batches(np.array_split(rows, -(-len(rows) // SAMPLES_AT_ONCE))):
+            x = batch.to(weight)
+            part, grid = self.raw(x if change is None else change(x))
+            if not start:  # all at once, since parts and their concatenation would fill the memory twice
+                count = held_in_memory(count, part[0].numel())
+                patches = part.new_empty(count, *part.shape[1:])
+            seen = min(len(part), count - start)
+            patches[start : start + seen] = part[:seen]
+            start += seen
+            if start == count:
+                break
+        return patches, grid
 
     def whiten(self, patches: Tensor, grid: Grid) -> Tensor:
         """Whiten raw patches of any number of samples ``(n, h * w, F)`` in place, and return them."""
@@ -80,6 +91,11 @@ class WhitenedPatches(nn.Module):
     def spread(self, distances: Tensor, white: Tensor, grid: Grid, shape: tuple[int, ...]) -> Tensor:
         """Distribute scores ``(B, h * w)`` of patches ``white (B, h * w, F)`` over values: ``(B, *shape)``, >= 0."""
         return self.extractor.spread(distances.unflatten(1, grid), white.transpose(1, 2).unflatten(2, grid), shape)
+
+
+def held_in_memory(samples: int, values: int) -> int:
+    """Return how many of the samples have patches in memory, given the number of values of each."""
+    return min(samples, MOST_SAMPLES, max(MOST_VALUES // values, FEWEST_SAMPLES))
 
 
 def most_unusual(distances: Tensor, inside: Tensor | None = None) -> Tensor:

@@ -1,5 +1,6 @@
 """Mahalanobis distance of patches to a Gaussian of their place, insensitive to changes that good pictures may have."""
 
+from collections.abc import Iterator
 from typing import ClassVar, NamedTuple
 
 import torch
@@ -13,8 +14,8 @@ from .patch_memory import Grid
 RIDGE = 0.01  # added to covariances of standardised features (PaDiM's epsilon)
 LEAST_LEFT = 0.01  # of a direction's variance, without a picture that has nearly all of it
 FEWEST_ROWS = 8  # products of fewer are rounded differently, and scores would depend on how many pictures are scored
-LEAST_UNIT = 0.05  # spread of distances, as a share of their mean
 EVERYWHERE = 0.1  # share of the changes at all places, beside those at the same place, in what does not count
+PLACES_AT_ONCE = 256  # bounds the covariances in memory, beside those that are kept
 
 
 class Moments(NamedTuple):
@@ -24,7 +25,7 @@ class Moments(NamedTuple):
     mean: Tensor  # (pools, F)
     scatter: Tensor  # (pools, F, F)
     shrinkage: float  # in [0, 1]
-    changes: Tensor  # (pools, F, F), covariance of what does not count
+    changes: Tensor  # (m, pools, F), what does not count
 
 
 class PlaceGaussian(LearnedBuffers):
@@ -38,33 +39,31 @@ class PlaceGaussian(LearnedBuffers):
     changes do not count: the within-class covariance of speaker recognition (Hatch 2006).
     """
 
-    learned: ClassVar = {"mean": ("pools", "F"), "whitening": ("pools", "F", "F"), "unit": (1,), "typical": (1,)}
+    learned: ClassVar = {"mean": ("pools", "F"), "whitening": ("pools", "F", "F"), "unit": (1,)}
     mean: Tensor
     whitening: Tensor
-    unit: Tensor  # standard deviation of the distances of good pictures' patches
-    typical: Tensor  # their mean, in units
+    unit: Tensor  # of distances
 
     def __init__(self) -> None:
         super().__init__()
         self.moved = MovedTolerance()
         self._moments: Moments | None = None  # until `learn_more`
 
-    def fit(self, pooled: Tensor, originals: Tensor, copies: Tensor) -> None:
+    def fit(self, pooled: Tensor, originals: Tensor, copies: Tensor) -> Tensor:
         """Learn from standardised patches of n good pictures, after `pool`: ``(n, pools, F)``.
 
-        ``copies (m, pools, F)`` are those of changed copies of the ``originals (m, pools, F)``.
+        ``copies (m, pools, F)`` are those of changed copies of the ``originals (m, pools, F)``. Returns the distances
+        ``(n, pools)`` that the pictures would have if they had not been learned.
         """
         mean = pooled.mean(0)
-        scatter = _scatter(pooled - mean)
-        changes = torch.zeros_like(scatter)
-        if len(copies):
-            here = _scatter(copies - originals) / len(copies)
-            changes = torch.lerp(here, here.mean(0, keepdim=True), EVERYWHERE)
-        self._moments = Moments(len(pooled), mean, scatter, _shrinkage(pooled - mean, scatter), changes)
-        self._solve(self._moments)
-        distances = self._left_out(pooled, self._moments)
-        self.unit = spread(distances)
-        self.typical = distances.mean() / self.unit
+        centred = pooled - mean
+        scatter = _scatter(centred)
+        moments = Moments(len(pooled), mean, scatter, _shrinkage(centred, scatter), copies - originals)
+        del centred
+        self._solve(moments)
+        self._moments = moments
+        self.unit = pooled.new_ones(1)
+        return self._left_out(pooled, moments)
 
     def fit_moved(self, originals: Tensor, copies: Tensor, grid: Grid, shares: Tensor) -> None:
         """Learn what does not count in moved pictures.
@@ -86,14 +85,15 @@ class PlaceGaussian(LearnedBuffers):
         total = old.pictures + len(pooled)
         more = pooled.mean(0)
         away = more - old.mean
-        apart = away[:, :, None] * away[:, None, :] * (old.pictures * len(pooled) / total)
-        mean, scatter = old.mean + away * (len(pooled) / total), old.scatter + _scatter(pooled - more) + apart
-        moments = old._replace(pictures=total, mean=mean, scatter=scatter)
+        apart = away * (old.pictures * len(pooled) / total) ** 0.5
+        for places in _parts(old.scatter):
+            old.scatter[places] += _scatter(torch.cat([pooled[:, places] - more[places], apart[None, places]]))
+        moments = old._replace(pictures=total, mean=old.mean + away * (len(pooled) / total))
         self._solve(moments)
         self.unit = self.unit * self._left_out(pooled, moments).mean() / before
 
     def forward(self, pooled: Tensor, grid: Grid, shares: Tensor) -> Tensor:
-        """Return distances in units of their spread among good pictures: ``(B, pools, F)`` -> ``(B, h * w)``, >= 0.
+        """Return distances, ``(B, pools, F)`` -> ``(B, h * w)``, >= 0.
 
         ``shares (B, 2)`` are the shifts of the pictures that were undone, as shares of their sides.
         """
@@ -124,12 +124,18 @@ class PlaceGaussian(LearnedBuffers):
 
     def _solve(self, moments: Moments) -> None:
         self.mean = moments.mean
-        covariance = moments.scatter / max(moments.pictures - 1, 1)
-        identity = torch.eye(covariance.shape[-1], device=covariance.device, dtype=covariance.dtype)
-        covariance = torch.lerp(covariance, _target(covariance), moments.shrinkage) + moments.changes + RIDGE * identity
-        factor = torch.linalg.cholesky(covariance.cpu())  # not implemented on every device
-        inverse = torch.linalg.solve_triangular(factor, identity.cpu(), upper=False)
-        self.whitening = inverse.mT.contiguous().to(covariance)
+        self.whitening = torch.zeros_like(moments.scatter)
+        divisor = max(moments.pictures - 1, 1)
+        target, scale = _target(moments.scatter)
+        identity = torch.eye(len(target), dtype=target.dtype)
+        everywhere = _scatter(moments.changes.flatten(0, 1)[:, None])[0] / max(moments.changes[..., 0].numel(), 1)
+        for places in _parts(moments.scatter):
+            covariance = torch.lerp(moments.scatter[places], scale[places] * target, moments.shrinkage) / divisor
+            changes = _scatter(moments.changes[:, places]) / max(len(moments.changes), 1)
+            covariance += torch.lerp(changes, everywhere, EVERYWHERE)
+            factor = torch.linalg.cholesky(covariance.cpu() + RIDGE * identity)  # not implemented on every device
+            inverse = torch.linalg.solve_triangular(factor, identity, upper=False)
+            self.whitening[places] = inverse.mT.to(covariance)
 
 
 def pool(patches: Tensor, grid: Grid, side: int = POOLED) -> Tensor:
@@ -144,17 +150,16 @@ def _scatter(rows: Tensor) -> Tensor:
     return rows.mT @ rows
 
 
-def spread(distances: Tensor) -> Tensor:
-    """Return the standard deviation of distances, ``(1,)``, > 0."""
-    least = (LEAST_UNIT * distances.mean()).clamp_min(torch.finfo(distances.dtype).tiny)
-    return distances.std(correction=0).maximum(least).reshape(1)
+def _parts(scatter: Tensor) -> Iterator[slice]:
+    """Yield the places ``(pools, ...)`` in parts."""
+    return (slice(start, start + PLACES_AT_ONCE) for start in range(0, len(scatter), PLACES_AT_ONCE))
 
 
-def _target(covariance: Tensor) -> Tensor:
-    """Return the mean covariance of all places, scaled to the variance at each place: ``(pools, F, F)`` -> same."""
-    variance = covariance.diagonal(dim1=1, dim2=2).mean(1)
+def _target(scatter: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the mean over all places, ``(F, F)``, and its scales to the variance at each place, ``(pools, 1, 1)``."""
+    variance = scatter.diagonal(dim1=1, dim2=2).mean(1)
     scale = variance / variance.mean().clamp_min(torch.finfo(variance.dtype).tiny)
-    return covariance.mean(0) * scale[:, None, None]
+    return scatter.mean(0), scale[:, None, None]
 
 
 def _shrinkage(centred: Tensor, scatter: Tensor) -> float:
@@ -162,8 +167,11 @@ def _shrinkage(centred: Tensor, scatter: Tensor) -> float:
     count = len(centred)
     if count < 2:
         return 1.0
-    covariance = scatter / (count - 1)
-    size = covariance.square().sum()
-    error = (centred.square().sum(2).square().sum() / count - size) / count
-    apart = (covariance - _target(covariance)).square().sum()
-    return float((error / apart.clamp_min(1e-12)).clamp(0, 1)) ** 2
+    target, scale = _target(scatter)
+    size = apart = 0.0
+    for places in _parts(scatter):
+        size += float(scatter[places].square().sum())
+        apart += float((scatter[places] - scale[places] * target).square().sum())
+    size, apart = size / (count - 1) ** 2, apart / (count - 1) ** 2
+    error = (float(centred.square().sum(2).square().sum()) / count - size) / count
+    return min(max(error / max(apart, 1e-12), 0.0), 1.0) ** 2

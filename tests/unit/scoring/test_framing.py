@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from anogan.scoring.alignment import Alignment, grey, moved
-from anogan.scoring.framing import Framed, Framing, Light, brightness_quantiles
+from anogan.scoring.framing import Filling, Framed, Framing, Light, brightness_quantiles
 
 SIDE = 96
 
@@ -108,3 +108,34 @@ def test_patches_at_the_border_of_a_region_count_only_if_there_are_no_others(row
     framed = Framed(inside, inside, torch.zeros(1, 2, dtype=torch.int64), torch.zeros(1, 2))
     found = int(framed.patches_inside((12, 12)).sum())
     assert found == expected
+
+
+def filled(x, *, lines, beyond=None):
+    """Replace the first rows and the last columns by the lines beside them, or by one value."""
+    x = x.clone()
+    x[..., :lines, :] = x[..., lines : lines + 1, :] if beyond is None else beyond
+    x[..., -lines:] = x[..., -lines - 1 : -lines] if beyond is None else beyond
+    return x
+
+
+@pytest.mark.parametrize("beyond", [None, -1.0])
+def test_lines_that_were_filled_in_are_not_inside(beyond):
+    framing = Framing()
+    framing.fit([textures(32)])
+    inside = framing(filled(textures(3, seed=1), lines=8, beyond=beyond)).inside
+    assert not inside[..., :8, :].any()
+    assert not inside[..., -8:].any()
+    assert inside[..., 11:, :-11].all()
+    assert framing(textures(3, seed=1)).inside.all()
+
+
+def test_lines_that_good_pictures_have_too_are_inside():
+    framing = Framing()
+    framing.fit([filled(textures(32), lines=8, beyond=-1.0)])
+    assert framing(filled(textures(3, seed=1), lines=8, beyond=-1.0)).inside.all()
+
+
+@pytest.mark.parametrize("x", [torch.full((1, 1, SIDE, SIDE), -1.0), filled(textures(1), lines=30, beyond=-1.0)])
+def test_black_pictures_and_wide_black_bars_are_not_ignored(x):
+    filling = Filling()
+    assert filling(x).all()
