@@ -224,10 +224,10 @@ class DenoisingGAN(Detector):
     weights start as a random projection that keeps distances, so that the space starts as that of the columns.
     ``level``: R's expectation of σ.
 
-    *Views of the columns.* The distance to the nearest normal row: of the scaled columns (``nearest``), with columns of
-    few values as categories (``categories``), of columns by ``ranks``, and of ``whitened ranks``; the distance to the
-    nearest of √n of the n rows (``coarse ranks``); the improbability of each value in its own column on either side
-    (``tails``) or on one (``low tails``, ``high tails``), summed over columns.
+    *Views of the columns.* The distance to the nearest normal row: of the scaled columns, those of few values as
+    categories (``nearest``), of columns by ``ranks``, and of ``whitened ranks``; the distance to the nearest of √n of
+    the n rows (``coarse ranks``); the improbability of each value in its own column on either side (``tails``) or on
+    one (``low tails``, ``high tails``), summed over columns.
 
     *Fusion.* The p-value of a view is the share of training rows that score at least as high; none of them counts as
     its own neighbour, and each member of the ensemble trains without a part of them, whose level it predicts (an

@@ -14,8 +14,7 @@ from .principal import LARGEST_COVARIANCE
 from .search import NearestInParts
 
 VIEWS = {
-    "nearest": "distance to the nearest normal row",
-    "categories": "distance to the nearest normal row, columns of few values as categories",
+    "nearest": "distance to the nearest normal row, columns of few values as categories",
     "ranks": "distance to the nearest normal row, each column by its ranks",
     "coarse ranks": "distance to the nearest of √n normal rows, by ranks",
     "whitened ranks": "distance to the nearest normal rows by ranks, relative to how these vary together",
@@ -24,10 +23,9 @@ VIEWS = {
     "high tails": "how high each value is in its own column",
 }
 """Names of the views, and what they look at."""
-DISTANCES = tuple(VIEWS)[:5]
-FEW_VALUES = 20  # a column with at most so many is also compared as a category
-COARSE_PARTS = 10  # of √n rows each, whose nearest ones are averaged for coarse ranks
-PARTS = 3  # of the rows, whose nearest ones are averaged for whitened ranks
+DISTANCES = tuple(VIEWS)[:4]
+FEW_VALUES = 20  # a column with at most so many is compared as a category
+PARTS = 3  # of the rows, whose nearest ones are averaged for coarse and whitened ranks
 MOST_RANKED = 4096  # rows by which values are ranked
 MOST_VALUES = 2**23  # numbers in the memory bank
 SAME = 1e-5  # of the typical distance; a nearest row at most that far is the row itself
@@ -39,8 +37,8 @@ class RowViews(LearnedBuffers):
     *Ranks* are normal scores, and beyond the training range they keep growing with the value; *whitened ranks* are
     divided by the root of their Ledoit-Wolf covariance. Theirs is the mean of the distances to the nearest row in each
     third of the rows (Pang 2015), which varies less than that to the third nearest. For *coarse ranks* it is the mean
-    over ten parts of √n of the n rows. *Tails* is the sum over columns of -log of the value's two-sided tail
-    probability; *low tails* and *high tails* have one side alone.
+    over three parts of √n of the n rows, which a few anomalies among them hardly change. *Tails* is the sum over
+    columns of -log of the value's two-sided tail probability; *low tails* and *high tails* have one side alone.
 
     References
     ----------
@@ -124,11 +122,7 @@ class RowViews(LearnedBuffers):
         scores = x.new_zeros(len(VIEWS), x.shape[0])
         below, at_most = self._counts(x)
         for number, name in enumerate(DISTANCES):
-            if not wanted[number]:
-                continue
-            if name == "categories" and wanted[0] and not len(self.few):
-                scores[number] = scores[0]
-            else:
+            if wanted[number]:
                 scores[number] = self._distance(name, self._space(name, x, below, at_most))
         n: Tensor | int = self.ordered.shape[1]
         if own is not None:
@@ -170,9 +164,9 @@ class RowViews(LearnedBuffers):
 
     def _space(self, name: str, x: Tensor, *counts: Tensor) -> Tensor:
         """Return rows ``(B, d)`` as a view of distances compares them, given their `_counts` or not."""
-        if name == "nearest" or (name == "categories" and not len(self.few)):
-            return x
-        if name == "categories":
+        if name == "nearest":
+            if not len(self.few):
+                return x
             return torch.cat([x[:, self.others], (x[:, self.few] == self.values).to(x)], dim=1)
         ranks = self._ranks(x, *(counts or self._counts(x)))
         if name != "whitened ranks" or not len(self.whitening):
@@ -184,19 +178,13 @@ class RowViews(LearnedBuffers):
         own, search = self._searches.get(name, (None, None))
         # A graph keeps the searches of the last call.
         if search is None or (own is not self.rows and not torch.compiler.is_exporting()):
-            search = self._search(name)
+            rows = self.rows
+            if name == "coarse ranks":
+                rows = rows[: round(PARTS * self.ordered.shape[1] ** 0.5)]
+            parts = PARTS if name in ("coarse ranks", "whitened ranks") and len(rows) > PARTS else 1
+            search = NearestInParts(self._space(name, rows), parts)
             self._searches[name] = self.rows, search
         return search(x, self.same[DISTANCES.index(name)]).mean(0)
-
-    def _search(self, name: str) -> NearestInParts:
-        rows, parts = self.rows, 1
-        if name == "whitened ranks" and len(rows) > PARTS:
-            parts = PARTS
-        if name == "coarse ranks":
-            root = self.ordered.shape[1] ** 0.5
-            rows = rows[: round(COARSE_PARTS * root)]
-            parts = max(round(len(rows) / root), 1)
-        return NearestInParts(self._space(name, rows), parts)
 
 
 @lru_cache(maxsize=4)
