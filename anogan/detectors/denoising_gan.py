@@ -201,7 +201,7 @@ class DenoisingGAN(Detector):
     -----
     *Idea.* No scaling and no distance is right for all tables, and nothing but labels says for certain which is right
     for one. What works without labels is to bring several views to one scale, that of p-values, and to let any view
-    speak that is confident. Two views come from a critic that is trained adversarially, eight need no network.
+    speak that is confident. Two views come from a critic that is trained adversarially, seven need no network.
 
     *Training.* A network that removes small corruption from normal rows has to learn in which directions these vary and
     in which they do not (its optimum is the gradient of the log density, Vincent 2011). The critic R receives
