@@ -238,8 +238,8 @@ class DenoisingGAN(Detector):
     are made of rows that the views have not learned from. Fixed recipes do so as well as what generators make
     (benchmarks/results/fusion.md).
 
-    *When training pays.* On ADBench's tables it is worth 1.2 points of AUROC over untrained critics, and the critics'
-    views 1.6. On OddBench's it raises AUPR and not AUROC (benchmarks/results/ablation.md).
+    *When training pays.* On ADBench's tables it is worth 1.3 points of AUROC over untrained critics, and the critics'
+    views 1.9. On OddBench's it raises AUPR and not AUROC (benchmarks/results/ablation.md).
 
     *Outliers.* Training rows far from the bulk may be anomalies. Their distances in R's features are bounded from below
     (`outlier_iqr`), and the other views do not learn from them.
