@@ -29,7 +29,9 @@ MOST_PATCHES = 2**18  # that R and G are trained on
 PROJECTED_PATCHES = 2**14  # patches that the principal components are learned from
 BANDWIDTH = 0.07  # of whitened patches, which spread over one: levels from 0.1 to 2
 COPIED_SAMPLES = 64  # whose copies in other light and position show what does not count
-GAUSSIAN_SHARE = 0.8  # of the Gaussians in a squared score of a patch
+# Of the Gaussians in a squared score of a patch. Units of the memory bank come from pictures that it knows and are about
+# half of those of new pictures, so that this corresponds to about 0.7 in units of new pictures.
+GAUSSIAN_SHARE = 0.9
 FEATURE_SHARE = 0.25  # share of R's features in a squared distance, relative to the whitened patch
 
 
@@ -241,7 +243,7 @@ class FeatureGAN(Detector):
     the nearest normal patch of the places around in the embedding e, and g(u), the Mahalanobis distance to the Gaussian
     of the place,
 
-    .. math:: d(u)^2 = 0.2 n(u)^2 + 0.8 g(u)^2.
+    .. math:: d(u)^2 = 0.1 n(u)^2 + 0.9 g(u)^2.
 
     Either is in units of how far the 0.99 quantile of normal patches lies above their median.
 

@@ -11,7 +11,7 @@ from ..nn.patches import PatchFeatures
 from .patch_memory import Grid, LocalWhitening
 
 MOST_SAMPLES = 512  # samples whose patches are held in memory
-MOST_VALUES = 2**27  # numbers in these patches: 346 pictures of 384x384 pixels, 86 of 768x768
+MOST_VALUES = 3 * 2**26  # numbers in these patches: 512 pictures of 384x384 pixels, 128 of 768x768
 FEWEST_SAMPLES = 8  # that are held in memory, of any size
 SAMPLES_AT_ONCE = 32
 FOLDS, FEWEST_SAMPLES_TO_FOLD = 4, 16
