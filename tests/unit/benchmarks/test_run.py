@@ -253,6 +253,12 @@ def test_pages_are_in_step_with_the_committed_records(name: str, tmp_path: Path)
     assert page(EXPERIMENTS[name], tmp_path) == (RESULTS / f"{name}.md").read_text(encoding="utf-8")
 
 
+def test_no_committed_record_is_damaged() -> None:
+    """A line that is no record is left out by the reader, such as one that a merge left behind."""
+    for file in RESULTS.glob("*.jsonl"):
+        assert len(read_records(file)) == len(file.read_text(encoding="utf-8").splitlines()), file
+
+
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_every_experiment_has_options_for_its_axes(name: str) -> None:
     text = invoke("run", name, "--help").output
