@@ -29,8 +29,8 @@ MOST_PATCHES = 2**18  # that R and G are trained on
 PROJECTED_PATCHES = 2**14  # patches that the principal components are learned from
 BANDWIDTH = 0.07  # of whitened patches, which spread over one: levels from 0.1 to 2
 COPIED_SAMPLES = 64  # whose copies in other light and position show what does not count
-# Of the Gaussians in a squared score of a patch. Units of the memory bank come from pictures that it knows and are about
-# half of those of new pictures, so that this corresponds to about 0.7 in units of new pictures.
+# Of the Gaussians in a squared score of a patch. The memory bank's unit comes from pictures that it knows and is about
+# half of that of new ones, so that this corresponds to about 0.7 in units of new pictures.
 GAUSSIAN_SHARE = 0.9
 FEATURE_SHARE = 0.25  # share of R's features in a squared distance, relative to the whitened patch
 
