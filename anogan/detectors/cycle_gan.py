@@ -210,13 +210,13 @@ class CycleGAN(Detector):
     )
 
     def build(self, backbone: Backbone) -> GANModule:
-        is_image, in_pixels = backbone.geometry.has_patches, self.features == "pixels"
-        cycle, identity = PIXEL_WEIGHTS if is_image and in_pixels else WEIGHTS
+        has_patches, in_pixels = backbone.geometry.has_patches, self.features == "pixels"
+        cycle, identity = PIXEL_WEIGHTS if has_patches and in_pixels else WEIGHTS
         weights = {
             "cycle_weight": cycle if self.cycle_weight is None else self.cycle_weight,
             "identity_weight": identity if self.identity_weight is None else self.identity_weight,
         }
-        if is_image and not in_pixels:
+        if has_patches and not in_pixels:
             return PatchCycleModule(backbone, features=self.features, **weights)
-        module = PictureCycleModule if is_image else SampleCycleModule
+        module = PictureCycleModule if has_patches else SampleCycleModule
         return module(backbone, choices=self.choices, residual_share=self.residual_share, **weights)
