@@ -154,8 +154,7 @@ def report(records: list[Record], made_by: str) -> str:
     introduction = fill(
         f"{made_by} Features of {networks}, strides 8 and 16, images of {SIZE}x{SIZE} pixels. An image's score is the "
         "mean of its most unusual 1 % of patches for every method. Images per second of the two distances leave the "
-        "frozen network out; those of FeatureGAN are score and map together, from the file. "
-        "FeatureGAN was measured at the commits below, before its two distances were fused as they are now.",
+        "frozen network out; those of FeatureGAN are score and map together, from the file.",
         width=119,
     )
     listed = "\n".join(kinds)
