@@ -253,11 +253,11 @@ class FeatureGAN(Detector):
     that a network learned from millions of images represent similarity better. Here a GAN is trained in that space.
 
     *Light and position.* The brightness of a picture is scaled back into the range of the good ones. Lines beside its
-    border that repeat each other were filled in and do not count, up to 15 % of its side, unless good pictures have
-    such lines. A picture is moved to the position of the good ones if phase correlation with the mean good picture, or
-    with the most similar of them for parts at any angle, finds known shifts of other good ones. What lies beyond the
-    border then does not count. Near it, where features depend on what fills the rest, only the Gaussians are asked, and
-    differences between good pictures and shifted copies that were moved back are discounted.
+    border that repeat each other were filled in and do not count, up to 15 % of its side, unless they have one colour
+    or good pictures have such lines. A picture is moved to the position of the good ones if phase correlation with the
+    mean good picture, or with the most similar of them for parts at any angle, finds known shifts of other good ones.
+    What lies beyond the border then does not count. Near it, where features depend on what fills the rest, only the
+    Gaussians are asked, and differences between good pictures and shifted copies that were moved back are discounted.
 
     *Patches.* The frozen network's maps of stride 8 and 16 give one vector for each place of the finer grid. It is
     whitened with the mean of its place and the covariance of its cell of 3x3 places, u = S^(-1/2) (f - m), because what
@@ -270,8 +270,8 @@ class FeatureGAN(Detector):
     k-center coreset), in u concatenated with the 64 leading principal components of R's features, which have a quarter
     of u's weight in squared distances, and with a Gaussian of its 2x2 places. Its covariance is shrunk towards the mean
     of all places, the more the fewer the pictures, and has added to it that of the changes that brighter and darker
-    copies of good pictures show. Calibration pictures join this Gaussian after calibration.
-    ``explain`` is the map of the score's distances at the image's size, and for plain vectors their length.
+    copies of good pictures show. Calibration pictures join this Gaussian after calibration. ``explain`` is the map of
+    the score's distances at the image's size, and for plain vectors their length.
 
     *Cost.* Scoring an image takes one pass of the frozen network, and distances to 256 patches for each place. The
     model file holds the whitening, the Gaussians and the memory bank: 160 MB for 384x384 pixels. The first 512 training

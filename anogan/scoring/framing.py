@@ -124,7 +124,8 @@ class Region(LearnedBuffers):
 class Filling(nn.Module):
     """Lines beside a border that repeat each other were filled in, for instance where a picture was moved.
 
-    They are ignored up to `FARTHEST` from the border, unless good pictures have such lines there.
+    They are ignored up to `FARTHEST` from the border, unless good pictures have such lines there. Lines of one colour
+    count, since a dead strip, a cover or overexposure cannot be told from a filling.
     """
 
     usual: Tensor  # (4,), whether good pictures have such lines at the top, bottom, left and right, one or zero
@@ -142,7 +143,7 @@ class Filling(nn.Module):
         height, width = x.shape[-2:]
         sides = x.new_tensor([height, height, width, width])
         lines = repeated_lines(x)
-        filled = (lines >= FILLED) & (lines <= FARTHEST * sides) & (self.usual == 0)
+        filled = (lines >= FILLED) & (lines <= FARTHEST * sides) & (self.usual == 0) & _varied_borders(x)
         top, bottom, left, right = ((lines + (NEAR_BORDER * sides).round()) * filled).unbind(1)
         row, column = (torch.arange(side, device=x.device) for side in (height, width))
         rows = (row >= top[:, None]) & (row < height - bottom[:, None])
@@ -201,6 +202,12 @@ def repeated_lines(x: Tensor) -> Tensor:
         lines = change.to(x.dtype).amax((1, 3))  # (B, side - 1)
         found += [lines.argmax(1), lines.flip(1).argmax(1)]
     return torch.stack(found, dim=1).to(x.dtype)
+
+
+def _varied_borders(x: Tensor) -> Tensor:
+    """Return whether the border lines of pictures ``(B, C, H, W)`` have more than one colour: bool ``(B, 4)``."""
+    lines = (x[..., 0, :], x[..., -1, :], x[..., 0], x[..., -1])  # each (B, C, side)
+    return torch.stack([(line[..., 1:] != line[..., :-1]).flatten(1).any(1) for line in lines], dim=1)
 
 
 def brightness_quantiles(x: Tensor) -> Tensor:
