@@ -317,7 +317,7 @@ class DenoisingGAN(Detector):
         """
         samples = self._samples(X)
         module = cast(DenoisingGANModule, self.module_)
-        parts = torch.cat([module.evidence(x) for x in self.fitted_state.inference.batches(samples)], dim=1)
+        parts = torch.cat(self.fitted_state.inference.each(samples, module.evidence), dim=1)
         return dict(zip(self.components_["view"], parts.cpu().double().numpy(), strict=True))
 
     def build(self, backbone: Backbone) -> GANModule:

@@ -1,9 +1,10 @@
 """Scores and maps of a trained module: batches of samples in, numpy arrays out."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from math import prod
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -18,6 +19,8 @@ FEWEST_ROWS_PER_BATCH, MOST_ROWS_PER_BATCH = 16, 8192
 ROWS_PER_BLOCK = 64
 """Rows are scored in multiples of this many. Matrix products round the last rows of other batches differently, and few
 rows throughout, so that a row's score would depend on how many rows are scored with it."""
+
+Result = TypeVar("Result")
 
 
 class ArrayPrediction(NamedTuple):
@@ -67,22 +70,41 @@ class Inference:
         """Return ``(B, *shape)`` as ``(K, B, *shape)`` on the module's device."""
         return batch.to(self.weight.device).expand(self.members, *batch.shape)
 
-    def batches(self, samples: Samples) -> Iterator[Tensor]:
-        """Yield all samples in order, as ``(K, B, *shape)``; the tiles of `TiledSamples`."""
+    def each(self, samples: Samples, function: Callable[[Tensor], Result]) -> list[Result]:
+        """Return a function of each batch ``(K, B, *shape)`` in order; of the tiles of `TiledSamples`.
+
+        On the CPU batches of rows are computed at once, each on one thread: operations on them are so short that
+        threads which share each operation would mostly wait for each other. The function must not depend on which
+        batch came before.
+        """
         samples = in_tiles(samples)
         values = prod(self.shape) * self.members
         rows = min(max(VALUES_PER_BATCH // values, FEWEST_ROWS_PER_BATCH), MOST_ROWS_PER_BATCH)
         indices = np.arange(len(samples))
-        for batch in samples.batches(indices[i : i + rows] for i in range(0, len(indices), rows)):
-            yield self.expand(batch)
+        batches = [indices[i : i + rows] for i in range(0, len(indices), rows)]
+        threads = torch.get_num_threads()
+        are_rows = len(self.shape) == 1
+        if not are_rows or self.weight.device.type != "cpu" or min(threads, len(batches)) < 2:
+            with torch.no_grad():
+                return [function(self.expand(batch)) for batch in samples.batches(batches)]
 
-    @torch.no_grad()
+        def on_one_thread(batch: np.ndarray) -> Result:
+            torch.set_num_threads(1)  # in this thread and in those that begin meanwhile
+            with torch.no_grad():
+                return function(self.expand(samples.batch(batch)))
+
+        try:
+            with ThreadPoolExecutor(threads, thread_name_prefix="anogan-score") as pool:
+                return list(pool.map(on_one_thread, batches))
+        finally:
+            torch.set_num_threads(threads)
+
     def score(self, samples: Samples) -> np.ndarray:
         """Return the score of each sample by each member: float64 ``(K, n)``, or ``(1, n)`` if they score jointly.
 
         The score of a picture in tiles is that of its most unusual tile.
         """
-        scores = np.concatenate([_array(self.scores(x)) for x in self.batches(samples)], axis=1)
+        scores = np.concatenate(self.each(samples, lambda x: _array(self.scores(x))), axis=1)
         return _of_pictures(scores, samples)
 
     def scores(self, x: Tensor) -> Tensor:
@@ -93,10 +115,9 @@ class Inference:
             x = torch.cat([x, x[:, -1:].expand(-1, missing, -1)], dim=1)
         return self.module.score(x)[:, :count]
 
-    @torch.no_grad()
     def mean(self, samples: Samples, function: Callable[[Tensor], Tensor]) -> np.ndarray:
         """Return a function ``(K, B, *shape) -> (K, B, *shape)`` of each sample, averaged over members."""
-        return np.concatenate([_array(function(x).mean(0)) for x in self.batches(samples)])  # (n, *shape)
+        return np.concatenate(self.each(samples, lambda x: _array(function(x).mean(0))))  # (n, *shape)
 
     def mean_map(self, samples: Samples, function: Callable[[Tensor], Tensor]) -> np.ndarray:
         """Return a map that is such a function; those of a picture's tiles are stitched."""
@@ -105,7 +126,6 @@ class Inference:
         pictures = range(len(samples))
         return np.stack([samples.stitch(i, self.mean(samples.subset(np.array([i])), function)) for i in pictures])
 
-    @torch.no_grad()
     def predict(self, samples: Samples, forward: Callable[[Tensor], Prediction]) -> ArrayPrediction:
         """Return what ``forward`` computes of each batch, reading the samples once.
 
@@ -126,12 +146,12 @@ class Inference:
         return ArrayPrediction(_of_pictures(scores, picture), picture.stitch(0, maps)[None])
 
     def _predict(self, samples: Samples, forward: Callable[[Tensor], Prediction]) -> ArrayPrediction:
-        scores, maps = [], []
-        for x in self.batches(samples):
-            score, anomaly_map = forward(x)
+        def arrays(x: Tensor) -> ArrayPrediction:
+            scores, anomaly_map = forward(x)
             assert anomaly_map is not None
-            scores.append(_array(score))
-            maps.append(_array(anomaly_map.mean(0)))
+            return ArrayPrediction(_array(scores), _array(anomaly_map.mean(0)))
+
+        scores, maps = zip(*self.each(samples, arrays), strict=True)
         return ArrayPrediction(np.concatenate(scores, axis=1), np.concatenate(maps))
 
 

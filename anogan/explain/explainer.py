@@ -91,11 +91,14 @@ class Explainer:
         count : int
         """
         assert self.similar is not None
-        errors, nearest = [], []
-        for x in self.inference.batches(samples):
-            errors.append(self.error(x)[0].cpu().double().numpy())
-            order, _ = leading(self.preprocessor.collapse(errors[-1]), count)
-            nearest.append(self._nearest(self.similar, x[0], order))
+        similar = self.similar
+
+        def of_batch(x: Tensor) -> tuple[np.ndarray, np.ndarray]:
+            errors = self.error(x)[0].cpu().double().numpy()
+            order, _ = leading(self.preprocessor.collapse(errors), count)
+            return errors, self._nearest(similar, x[0], order)
+
+        errors, nearest = zip(*self.inference.each(samples, of_batch), strict=True)
         order, shares = leading(self.preprocessor.collapse(np.concatenate(errors)), count)
         inverse = self.preprocessor.inverse(self.similar.rows.cpu().double().numpy())
         normal = _as_table(inverse, self.preprocessor)

@@ -121,9 +121,10 @@ class RowViews(LearnedBuffers):
         """
         scores = x.new_zeros(len(VIEWS), x.shape[0])
         below, at_most = self._counts(x)
+        ranks = self._ranks(x, below, at_most) if any(wanted[1 : len(DISTANCES)]) else None
         for number, name in enumerate(DISTANCES):
             if wanted[number]:
-                scores[number] = self._distance(name, self._space(name, x, below, at_most))
+                scores[number] = self._distance(name, self._space(name, x, ranks))
         n: Tensor | int = self.ordered.shape[1]
         if own is not None:
             itself = (own & (at_most > below)).to(x)
@@ -146,7 +147,10 @@ class RowViews(LearnedBuffers):
         return below.to(x), at_most.to(x)
 
     def _ranks(self, x: Tensor, below: Tensor, at_most: Tensor) -> Tensor:
-        """Map each column to normal scores: ``(B, d)`` -> same. Equal values share the middle of their ranks."""
+        """Map each column to normal scores, given its `_counts`: ``(B, d)`` -> same.
+
+        Equal values share the middle of their ranks.
+        """
         n = self.ordered.shape[1]
         middle = _normal_scores(n, x.dtype, x.device)[(below + at_most).long()]
         beyond = (x.T - self.ordered[:, -1:]).clamp_min(0) - (self.ordered[:, :1] - x.T).clamp_min(0)
@@ -162,13 +166,14 @@ class RowViews(LearnedBuffers):
         self.centre = rows.mean(0).to(ranks)
         self.whitening = (vectors * scale).to(ranks).contiguous()  # as in a model file
 
-    def _space(self, name: str, x: Tensor, *counts: Tensor) -> Tensor:
-        """Return rows ``(B, d)`` as a view of distances compares them, given their `_counts` or not."""
+    def _space(self, name: str, x: Tensor, ranks: Tensor | None = None) -> Tensor:
+        """Return rows ``(B, d)`` as a view of distances compares them, given their `_ranks` or not."""
         if name == "nearest":
             if not len(self.few):
                 return x
             return torch.cat([x[:, self.others], (x[:, self.few] == self.values).to(x)], dim=1)
-        ranks = self._ranks(x, *(counts or self._counts(x)))
+        if ranks is None:
+            ranks = self._ranks(x, *self._counts(x))
         if name != "whitened ranks" or not len(self.whitening):
             return ranks
         return product((ranks - self.centre).contiguous(), self.whitening)

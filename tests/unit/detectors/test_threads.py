@@ -1,6 +1,7 @@
 """Fits in threads of one process, as joblib and GridSearchCV run them."""
 
 import itertools
+import threading
 from types import SimpleNamespace
 
 import joblib
@@ -10,7 +11,7 @@ import torch
 from sklearn.model_selection import GridSearchCV
 
 import anogan
-from anogan.engine import trainer
+from anogan.engine import inference, trainer
 
 X = np.random.default_rng(0).normal(size=(60, 3))
 
@@ -94,3 +95,40 @@ def test_draws_of_a_callback_change_neither_the_fit_nor_what_others_draw():
         torch.manual_seed(0)
         assert drawn == [float(torch.rand(1)) for _ in drawn]
     np.testing.assert_array_equal(watched.anomaly_score(X), make().fit(X).anomaly_score(X))
+
+
+def test_rows_are_scored_on_several_threads_as_on_one(monkeypatch):
+    monkeypatch.setattr(inference, "MOST_ROWS_PER_BATCH", 64)
+    many = np.random.default_rng(1).normal(size=(500, 3))
+    threads = torch.get_num_threads()
+    try:
+        for detector in (make(), anogan.DenoisingGAN(steps=30, width=8, random_state=0, device="cpu")):
+            torch.set_num_threads(1)
+            detector.fit(X)
+            scores, reasons = detector.anomaly_score(many), detector.explain(many)
+            torch.set_num_threads(3)
+            np.testing.assert_array_equal(detector.anomaly_score(many), scores)
+            np.testing.assert_array_equal(detector.explain(many), reasons)
+            assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_rows_of_several_batches_are_computed_at_once(monkeypatch):
+    monkeypatch.setattr(inference, "MOST_ROWS_PER_BATCH", 64)
+    detector = make().fit(X)
+    both = threading.Barrier(2, timeout=30)  # passes only when two batches are in it
+
+    def score(x):
+        both.wait()
+        assert torch.get_num_threads() == 1
+        return x.new_zeros(1, x.shape[1])
+
+    monkeypatch.setattr(detector.module_, "score", score)
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        assert len(detector.anomaly_score(np.zeros((128, 3)))) == 128
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(threads)
