@@ -80,11 +80,16 @@ class Inference:
         samples = in_tiles(samples)
         values = prod(self.shape) * self.members
         rows = min(max(VALUES_PER_BATCH // values, FEWEST_ROWS_PER_BATCH), MOST_ROWS_PER_BATCH)
+        number = -(-len(samples) // rows)
+        threads = torch.get_num_threads() if len(self.shape) == 1 and self.weight.device.type == "cpu" else 1
+        at_once = min(threads, number) > 1
+        if at_once:
+            number += -number % threads  # as many for each thread
+            rows = -(-len(samples) // number)
+            rows += -rows % ROWS_PER_BLOCK
         indices = np.arange(len(samples))
         batches = [indices[i : i + rows] for i in range(0, len(indices), rows)]
-        threads = torch.get_num_threads()
-        are_rows = len(self.shape) == 1
-        if not are_rows or self.weight.device.type != "cpu" or min(threads, len(batches)) < 2:
+        if not at_once:
             with torch.no_grad():
                 return [function(self.expand(batch)) for batch in samples.batches(batches)]
 
