@@ -91,6 +91,11 @@ def _print(facts: dict[str, Any]) -> None:
         "threshold": f"{facts['threshold']:.6g}, from {anogan.summary.counted(facts['calibration_rows'], unit)}; "
         + (
             f"a normal {unit} exceeds it with probability {facts['false_alarms']:.3g}"
+            + (
+                f", approximately: {facts['left_out']:,} were trained on and scored as if new"
+                if facts["left_out"]
+                else ""
+            )
             if facts["held_out"]
             else "they were also used for training, so there is no guarantee for new rows"
         ),

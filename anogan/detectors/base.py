@@ -69,7 +69,8 @@ class Detector(CommonParameters, ModelFileMixin, OutlierMixin, BaseEstimator):
         accuracy.
     fitted_on_ : dict
         Number of ``samples``, and how many of them were used for ``training``, ``watched`` for early stopping and used
-        for ``calibration``; the ``versions`` of the packages.
+        for ``calibration``; how many of the latter were also trained on, and scored as if they had been ``left_out``,
+        if there are such; the ``versions`` of the packages.
     roles_ : dict
         The roles of columns that the fit was given, by name.
     n_members_ : int

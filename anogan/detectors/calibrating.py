@@ -10,11 +10,13 @@ from torch import Tensor
 from ..data.preprocessor import Preprocessor
 from ..data.samples import Samples
 from ..engine.inference import Inference
+from ..engine.module import LeftOut
 from ..explain.attribution import error_map
 from ..scoring.calibration import Calibration, conformal_threshold, member_scales, rounding
 
 MAPPED_PICTURES = 256  # pictures whose error maps set the threshold of pixels, at most
 PLAIN_PICTURES = 0.9  # share of normal pictures whose maps have no colour
+APART = 3.0  # distances of the 0.9 quantile of normal scores from their median, beyond which a picture is unusual
 
 
 class ThresholdParameters(Protocol):
@@ -32,8 +34,11 @@ def calibrate(
     parameters: ThresholdParameters,
     *,
     held_out: bool,
-) -> Calibration:
+    left_out: LeftOut | None = None,
+) -> tuple[Calibration, np.ndarray]:
     """Set the scales of members, the thresholds and the p-values with normal rows.
+
+    Returns the calibration, and the scores of its rows in their order: the held-out ones, then those left out.
 
     Parameters
     ----------
@@ -45,13 +50,25 @@ def calibrate(
         A typical sample; see `error_map`.
     parameters : ThresholdParameters
     held_out : bool
-        Whether training has not seen these rows.
+        Whether training has not seen these rows. Otherwise they are left out if there are others.
+    left_out : LeftOut or None
+        Training rows as if they were new, which calibrate too. The scores of a threshold from few rows depend on which
+        ones were held out by chance.
     """
-    member_scores = inference.score(samples)
-    scales = Calibration(*member_scales(member_scores), np.empty(0), 0.0, held_out=held_out)
-    pictures = samples.subset(np.arange(min(len(samples), MAPPED_PICTURES)))
-    peaks = map_peaks(inference, preprocessor, pictures, baseline)
-    return with_levels(scales, scales.combine(member_scores), peaks, parameters, inference.weight.dtype)
+    scores, peaks = [], []
+    if held_out or left_out is None:
+        scores.append(inference.score(samples))
+        pictures = samples.subset(np.arange(min(len(samples), MAPPED_PICTURES)))
+        peaks.append(map_peaks(inference, preprocessor, pictures, baseline))
+    if left_out is not None:
+        scores.append(left_out.scores.cpu().double().numpy())
+        peaks.append(left_out.peaks.cpu().double().numpy())
+    member_scores = np.concatenate(scores, axis=1)
+    is_new = held_out or left_out is not None
+    scales = Calibration(*member_scales(member_scores), np.empty(0), 0.0, held_out=is_new)
+    combined = scales.combine(member_scores)
+    calibration = with_levels(scales, combined, np.concatenate(peaks), parameters, inference.weight.dtype)
+    return calibration, combined
 
 
 def with_levels(
@@ -112,8 +129,17 @@ def too_few_rows(rows: int, parameters: ThresholdParameters, alternatives: str) 
     needed = int(np.ceil(1 / parameters.target_fpr)) - 1
     return (
         f"target_fpr={parameters.target_fpr:g} cannot be kept: with {rows} calibration rows the smallest rate is "
-        f"{smallest:.2g}. It takes {needed:,}: give more rows, or raise {alternatives}."
+        f"{smallest:.2g}. The threshold is the highest of their scores, so a single unusual one can hide anomalies. "
+        f"It takes {needed:,}: give more rows, or raise {alternatives}."
     )
+
+
+def unusual(scores: np.ndarray, threshold: float) -> np.ndarray:
+    """Return the numbers of the scores ``(m,)`` far above the others, highest first, if they set the threshold."""
+    median, high = np.quantile(scores, [0.5, PLAIN_PICTURES])
+    limit = median + APART * (high - median)
+    order = np.argsort(-scores)
+    return order[scores[order] > limit] if threshold > limit else order[:0]
 
 
 def _level(scores: np.ndarray, parameters: ThresholdParameters) -> float:

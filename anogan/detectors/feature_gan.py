@@ -9,17 +9,18 @@ from torch import Tensor
 
 from ..data.samples import Samples, TensorSamples
 from ..data.spec import SampleSpec
-from ..engine.module import GANModule, Prediction
+from ..engine.module import GANModule, LeftOut, Prediction
 from ..nn.backbone import Backbone
 from ..nn.frozen import NETWORKS
 from ..parameters import at_least, between, one_of, param
 from ..scoring.alignment import HELD_OUT, TOLERANCE, moved
 from ..scoring.feature_distance import side_by_side
 from ..scoring.framing import Framed, Framing, relit, shifted
+from ..scoring.left_out import learned_without, left_out_of_memory
 from ..scoring.patch_memory import Grid, PatchMemoryBank
 from ..scoring.patch_units import PatchUnits
 from ..scoring.patches import MOST_SAMPLES, SAMPLES_AT_ONCE, WhitenedPatches, held_in_memory, most_unusual
-from ..scoring.place_gaussian import PlaceGaussian, pool
+from ..scoring.place_gaussian import FEW_PICTURES, PlaceGaussian, pool
 from ..scoring.principal import Projection
 from ..seeding import randperm
 from .base import Detector
@@ -28,6 +29,7 @@ from .denoising import DenoisingModule
 MOST_PATCHES = 2**18  # that R and G are trained on
 PROJECTED_PATCHES = 2**14  # patches that the principal components are learned from
 BANDWIDTH = 0.07  # of whitened patches, which spread over one: levels from 0.1 to 2
+FEWEST_LEFT_OUT = 3  # training samples of which one is left out at a time
 COPIED_SAMPLES = 64  # whose copies in other light and position show what does not count
 # Of the Gaussians in a squared score of a patch. The memory bank's unit comes from pictures that it knows and is about
 # half of that of new ones, so that this corresponds to about 0.7 in units of new pictures.
@@ -88,7 +90,7 @@ class FeatureGANModule(DenoisingModule):
         self.gaussian = PlaceGaussian()
         self.memory_units, self.gaussian_units = PatchUnits(), PatchUnits()
         self.set_bandwidth(BANDWIDTH)
-        self._normal: tuple[Tensor, Grid] | None = None  # patches of the normal samples, during training only
+        self._normal: tuple[Tensor, Grid, Tensor] | None = None  # patches of the normal samples, during training only
 
     @property
     def _weight(self) -> Tensor:
@@ -99,7 +101,7 @@ class FeatureGANModule(DenoisingModule):
         """Extract all patches once, learn what is usual at each place, and return whitened patches to train on."""
         if self.framing is not None:
             self.framing.fit(self._batches(normal))
-        patches, grid = self._normal = self._extract(normal)
+        patches, grid, _ = self._normal = self._extract(normal)
         parts = []
         for part in self.patches.fit(patches, grid):
             rows = randperm(part[..., 0].numel())[: MOST_PATCHES * len(part) // len(patches)]
@@ -108,26 +110,35 @@ class FeatureGANModule(DenoisingModule):
 
     @torch.no_grad()
     def as_trained_on(self, held_out: Samples) -> Samples:
-        white = self.patches.whiten(*self._extract(held_out)).flatten(0, 1)
+        white = self.patches.whiten(*self._extract(held_out)[:2]).flatten(0, 1)
         return TensorSamples(white[randperm(len(white))])  # a validation check takes the first ones
 
     @torch.no_grad()
     def after_training(self, normal: Samples) -> None:
-        patches, grid = self._normal or self._extract(normal)
+        patches, grid, inside = self._normal or self._extract(normal)
         self._normal = None
         pooled = self._pooled(patches, grid)
+        few = patches.clone() if len(patches) < FEW_PICTURES else None
         white = self.patches.whiten(patches, grid)  # in place, since patches fill a large part of the memory
         some = white.flatten(0, 1)[randperm(white[..., 0].numel())[:PROJECTED_PATCHES]]
         square = float(some.square().sum(-1).mean()) * FEATURE_SHARE
         self.projection.fit(self.features(some), square)
-        self.memory_bank.fit(white, grid, self.embed)
+        images = self.memory_bank.fit(white, grid, self.embed)
         self.memory_units.fit(self._memory_distances(white[:SAMPLES_AT_ONCE], grid))
+        nearest = left_out_of_memory(self.patches.whitening, self.memory_bank, self.embed, white, grid, images)
         del patches, white
         copies = pooled[:0]
         if self.framing is not None:
             changed = normal.subset(np.arange(min(len(pooled), COPIED_SAMPLES)))
-            copies = self._pooled(*self._extract(changed, relit))
-        self.gaussian_units.fit(self.gaussian.fit(pooled, pooled[: len(copies)], copies))
+            copies = self._pooled(*self._extract(changed, relit)[:2])
+        of_place = self.gaussian.fit(pooled, pooled[: len(copies)], copies)
+        if few is not None and len(few) >= FEWEST_LEFT_OUT:
+            nearest, of_place = learned_without(self.memory_bank, self.embed, few, grid, images, pooled, copies)
+        self.gaussian_units.fit(of_place)
+        if len(pooled) >= FEWEST_LEFT_OUT:
+            distances = self._fused(nearest, self.gaussian.at_places(of_place, grid)) * inside
+            peaks = distances.new_empty(0) if self.framing is None else self._peaks(distances, grid, normal)
+            self.left_out = LeftOut(most_unusual(distances, inside)[None], peaks)
         if self.framing is not None and self.framing.alignment.is_fitted:
             self._fit_moved(normal, pooled, grid)
 
@@ -145,7 +156,7 @@ class FeatureGANModule(DenoisingModule):
 
     @torch.no_grad()
     def after_calibration(self, held_out: Samples) -> None:
-        self.gaussian.learn_more(self._pooled(*self._extract(held_out)))
+        self.gaussian.learn_more(self._pooled(*self._extract(held_out)[:2]))
 
     def _pooled(self, patches: Tensor, grid: Grid) -> Tensor:
         """Return what Gaussians are learned from: ``(n, h * w, F)`` -> ``(n, pools, F)``."""
@@ -165,14 +176,19 @@ class FeatureGANModule(DenoisingModule):
         patches, grid = self.patches.raw(framed.pictures)
         white = self.patches.whitening(patches, grid)
         inside = framed.patches_inside(grid)
-        nearest = self.memory_units(self._memory_distances(white, grid))
-        of_place = self.gaussian_units(self.gaussian(self._pooled(patches, grid), grid, framed.shares))
-        # The memory bank has no patches of moved pictures near their border.
+        nearest = self._memory_distances(white, grid)
+        of_place = self.gaussian(self._pooled(patches, grid), grid, framed.shares)
         near_border = self.gaussian.moved.near_border(framed.shares, grid)
-        as_usual = (of_place - self.gaussian_units.typical + self.memory_units.typical).clamp_min(0)
-        nearest = torch.where(near_border, as_usual, nearest)
-        distances = torch.lerp(nearest.square(), of_place.square(), GAUSSIAN_SHARE).sqrt()
+        distances = self._fused(nearest, of_place, near_border)
         return ScoredPatches(distances * inside, inside, white, grid, framed.shifts)
+
+    def _fused(self, nearest: Tensor, of_place: Tensor, near_border: Tensor | None = None) -> Tensor:
+        """Combine the two distances of patches, ``(B, h * w)`` each."""
+        nearest, of_place = self.memory_units(nearest), self.gaussian_units(of_place)
+        if near_border is not None:  # the memory bank has no patches of moved pictures there
+            as_usual = (of_place - self.gaussian_units.typical + self.memory_units.typical).clamp_min(0)
+            nearest = torch.where(near_border, as_usual, nearest)
+        return torch.lerp(nearest.square(), of_place.square(), GAUSSIAN_SHARE).sqrt()
 
     def predict(self, x: Tensor, *, with_map: bool = False) -> Prediction:
         found = self.scored(x[0])  # all members receive the same samples
@@ -196,6 +212,16 @@ class FeatureGANModule(DenoisingModule):
         embedded = self.embed(white.flatten(0, 1)).unflatten(0, white.shape[:2])
         return self.memory_bank(embedded, grid)
 
+    def _peaks(self, distances: Tensor, grid: Grid, normal: Samples) -> Tensor:
+        """Return the greatest value, summed over channels, of each picture's map: ``(n, h * w)`` -> ``(n,)``."""
+        shape = tuple(normal.batch(np.arange(1)).shape[1:])
+        found = []
+        for part in distances.split(SAMPLES_AT_ONCE):
+            # Maps of pictures do not depend on the patches themselves.
+            maps = self.patches.spread(part, part[..., None], grid, shape)
+            found.append(maps.sum(1).flatten(1).amax(1))
+        return torch.cat(found)
+
     def _batches(self, samples: Samples) -> Iterator[Tensor]:
         """Yield the first `MOST_SAMPLES` samples in batches, on the networks' device."""
         rows = np.arange(min(len(samples), MOST_SAMPLES))
@@ -205,10 +231,12 @@ class FeatureGANModule(DenoisingModule):
     def _framed(self, x: Tensor) -> Framed:
         return Framed.whole(x) if self.framing is None else self.framing(x)
 
-    def _extract(self, samples: Samples, change: Callable[[Tensor], Tensor] | None = None) -> tuple[Tensor, Grid]:
-        """Return patches ``(n, h * w, F)`` of the first samples; others' stand in for those outside of a region.
+    def _extract(
+        self, samples: Samples, change: Callable[[Tensor], Tensor] | None = None
+    ) -> tuple[Tensor, Grid, Tensor]:
+        """Return patches ``(n, h * w, F)`` of the first samples, their grid, and which are inside, ``(n, h * w)``.
 
-        ``change`` is applied to the samples first.
+        Patches of other samples stand in for those outside of a region. ``change`` is applied to the samples first.
         """
         count = min(len(samples), MOST_SAMPLES)
         patches = inside = torch.empty(0)
@@ -233,7 +261,7 @@ class FeatureGANModule(DenoisingModule):
             numbers = torch.arange(len(inside), device=inside.device)[:, None]
             donors = shown_first.gather(0, numbers % inside.sum(0).clamp_min(1))
             patches = torch.where(inside[..., None], patches, patches.gather(0, donors[..., None].expand_as(patches)))
-        return patches, grid
+        return patches, grid, inside
 
 
 class FeatureGAN(Detector):
@@ -270,8 +298,13 @@ class FeatureGAN(Detector):
     k-center coreset), in u concatenated with the 64 leading principal components of R's features, which have a quarter
     of u's weight in squared distances, and with a Gaussian of its 2x2 places. Its covariance is shrunk towards the mean
     of all places, the more the fewer the pictures, and has added to it that of the changes that brighter and darker
-    copies of good pictures show. Calibration pictures join this Gaussian after calibration. ``explain`` is the map of
-    the score's distances at the image's size, and for plain vectors their length.
+    copies of good pictures show. ``explain`` is the map of the score's distances at the image's size, and for plain
+    vectors their length.
+
+    *Threshold.* The images that are held out set it, and training images as if each had been left out: of the Gaussians
+    in closed form, and of the memory bank. Otherwise it would depend on which few images were held out by chance. The
+    networks, the whitening and the alignment have seen training images, so that the target false-alarm rate is kept
+    approximately. Held-out images join the Gaussians afterwards. Images in tiles are not left out.
 
     *Cost.* Scoring an image takes one pass of the frozen network, and distances to 256 patches for each place. The
     model file holds the whitening, the Gaussians and the memory bank: 160 MB for 384x384 pixels. The first 512 training

@@ -43,8 +43,9 @@ from ..sources.frames import is_folder
 from ..sources.notes import in_words_of
 from ..sources.said import NOTHING_SAID, said_of
 from ..sources.table import RowSample, TableFile
+from ..sources.writing import as_text
 from ..wording import counted
-from .calibrating import ThresholdParameters, calibrate, too_few_rows
+from .calibrating import ThresholdParameters, calibrate, too_few_rows, unusual
 from .diagnosing import diagnose_module
 from .fitted import FittedState, NetworkConfig, plain
 from .inputs import Features, check_input, check_training_input
@@ -57,7 +58,9 @@ SAMPLED_VALUES = 2**25  # numbers in them, at most: files with more than 128 col
 CALIBRATION_ROWS = 100_000  # rows drawn from a file that calibrate, at most
 BASELINE_ROWS = 512  # training rows whose mean is the baseline, at most
 MARGINAL_ROWS = 10_000  # training rows whose marginals are kept if no row is, at most
+CALIBRATION_WAYS = "calibration_fraction or target_fpr"  # to a rate that few rows can keep
 RESTART_RATE = 0.3  # factor of the generator's learning rate, or of both, at each further attempt
+NAMED = 5  # unusual pictures
 NOTED_VERSIONS = ("anogan", "torch", "numpy")
 
 
@@ -122,6 +125,8 @@ class Prepared:
         See `Preprocessor.hidden_columns`.
     known : KnownRows or None
         Rows that a sampler of rows learns from and is compared with; None for pictures.
+    files : list of Path or None
+        Those of the samples, if they are pictures in a folder.
     fitted_on : dict
         See `Detector.fitted_on_`.
     """
@@ -137,6 +142,7 @@ class Prepared:
     device: torch.device
     hidden: list[str | int]
     known: KnownRows | None
+    files: list[Path] | None
     fitted_on: dict[str, Any]
 
 
@@ -169,12 +175,9 @@ def prepare(
     X = _pictures_to_learn(detector, X)
     if is_folder(X) and X.normal is not None:
         noted = {"file": {**NOTHING_SAID, "normal": X.normal}}
+    files = X.files if is_folder(X) else None
     X, features = check_training_input(X, name)
     split = split_rows(detector, len(X), seed, total)
-    for message in (_nothing_held_out(detector, len(X)), _few_calibration_rows(detector, split)):
-        if message:
-            is_image = is_folder(X) or np.ndim(X) > 2
-            warnings.warn(in_words_of(message, is_image=is_image), CalibrationWarning, stacklevel=3)
     preprocessor = detector.make_preprocessor(X)
     preprocessor.fit(X if known is None else known, rows=split.training, sampled=len(X))
     for note in preprocessor.notes_:
@@ -209,6 +212,7 @@ def prepare(
             split.monitoring,
             split.calibration if split.held_out else split.calibration[:0],
         ),
+        files=files,
         fitted_on={
             "samples": total or len(X),
             "training": len(split.training),
@@ -276,17 +280,26 @@ def split_rows(detector: FittableDetector, n: int, seed: int, total: int | None 
     return Split(order[monitored + kept :], order[:monitored], calibration)
 
 
-def _nothing_held_out(detector: FittableDetector, n: int) -> str | None:
-    if n >= FEWEST_ROWS_TO_HOLD_OUT or detector.contamination != "auto":
-        return None
-    return (
-        f"Only {n} rows: none is held out, so threshold and p-values come from the training rows and are too "
-        f"optimistic. Give at least {FEWEST_ROWS_TO_HOLD_OUT}."
-    )
-
-
-def _few_calibration_rows(detector: FittableDetector, split: Split) -> str | None:
-    return too_few_rows(len(split.calibration), detector, "calibration_fraction or target_fpr")
+def _doubts(detector: FittableDetector, prepared: Prepared, state: FittedState, apart: np.ndarray) -> list[str]:
+    """Return what the user should know of the threshold, which pictures that are far ``apart`` set, as sentences."""
+    calibration, learned = state.calibration, "left_out" in state.fitted_on
+    doubts = []
+    if not calibration.held_out and detector.contamination == "auto":
+        doubts.append(
+            f"Only {len(prepared.samples)} rows: none is held out, so threshold and p-values come from the training "
+            f"rows and are too optimistic. Give at least {FEWEST_ROWS_TO_HOLD_OUT}."
+        )
+    few = too_few_rows(len(calibration.scores), detector, "target_fpr" if learned else CALIBRATION_WAYS)
+    doubts += [few] if few else []
+    if len(apart):
+        names = [str(number) if prepared.files is None else as_text(str(prepared.files[number])) for number in apart]
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        doubts.append(
+            f"{len(apart)} of {counted(len(calibration.scores), 'row')} {'is' if len(apart) == 1 else 'are'} so "
+            f"unusual as to set the threshold, which hides anomalies: {', '.join(names[:NAMED])}{more}. Look at them, "
+            "and leave out those that should be flagged."
+        )
+    return doubts
 
 
 def _drawn_rows(file: TableFile, seed: int, callbacks: Sequence[Callback]) -> tuple[pd.DataFrame, pd.DataFrame, int]:
@@ -348,6 +361,7 @@ def fit_detector(
     rate, generator_rate = prepared.parameters["learning_rate"], prepared.parameters["learning_rate"]
     attempts: list[dict[str, Any]] = []
     best: FittedState | None = None
+    doubts: list[str] = []
     for number in range(1, restarts + 2):
         seed = prepared.seed if number == 1 else derived_seed(prepared.seed, number)
         for callback in callbacks:
@@ -372,7 +386,7 @@ def fit_detector(
         attempts.append(attempt)
         try:
             with seeded(seed):
-                state = _train(detector, prepared, trainer)
+                state, apart = _train(detector, prepared, trainer)
         except TrainingDivergedError as error:
             attempt["verdict"] = f"diverged: {error}"
             if best is None and number > restarts:
@@ -382,7 +396,7 @@ def fit_detector(
             continue
         attempt["verdict"] = state.diagnosis.verdict
         if best is None or state.diagnosis.better_than(best.diagnosis):
-            best = state
+            best, doubts = state, _doubts(detector, prepared, state, apart)
             for each in attempts:
                 each["kept"] = each is attempt
         if not state.diagnosis.remediable:
@@ -394,9 +408,11 @@ def fit_detector(
     if len(attempts) > 1 or not best.diagnosis.healthy:
         summary = _attempts_summary(attempts, best.diagnosis)
         warnings.warn(f"{type(detector).__name__}: {summary}", TrainingHealthWarning, stacklevel=3)
+    is_image = prepared.preprocessor.spec_.is_image
+    for doubt in doubts:
+        warnings.warn(in_words_of(doubt, is_image=is_image), CalibrationWarning, stacklevel=3)
     samples, seed = prepared.samples, prepared.seed
     order = np.random.default_rng(seed).permutation(len(samples))
-    is_image = prepared.preprocessor.spec_.is_image
     digests = RowDigests.of(samples, order, seed, is_image=is_image) if detector.keep_rows else None
     return replace(best, attempts=attempts, digests=digests)
 
@@ -411,8 +427,11 @@ def _attempts_summary(attempts: list[dict[str, Any]], diagnosis: Diagnosis) -> s
     return f"{summary} {diagnosis.advice}".rstrip()
 
 
-def _train(detector: FittableDetector, prepared: Prepared, trainer: Trainer) -> FittedState:
-    """Build, train, calibrate and diagnose a module, in a `seeded` block."""
+def _train(detector: FittableDetector, prepared: Prepared, trainer: Trainer) -> tuple[FittedState, np.ndarray]:
+    """Build, train, calibrate and diagnose a module, in a `seeded` block.
+
+    Also returns the numbers of the pictures that are so unusual that they set the threshold.
+    """
     samples, split, backbone, spec = prepared.samples, prepared.split, prepared.backbone, prepared.preprocessor.spec_
     with OwnInitialisation():
         module = detector.build(backbone).to(device=prepared.device, dtype=torch_dtype(detector.precision))
@@ -427,7 +446,15 @@ def _train(detector: FittableDetector, prepared: Prepared, trainer: Trainer) -> 
     baseline = first.nanmean(0).nan_to_num() if first.isnan().any() else first.mean(0)  # NaN: outside of a mask
     inference = Inference(module, backbone.members, spec.shape)
     rows = samples.subset(split.calibration)
-    calibration = calibrate(inference, prepared.preprocessor, rows, baseline, detector, held_out=split.held_out)
+    # Scores of tiles are not those of pictures, and a share of the training rows is one of their own scores.
+    usable = detector.contamination == "auto" and not isinstance(samples, TiledSamples)
+    left_out, module.left_out = module.left_out if usable else None, None
+    calibration, scores = calibrate(
+        inference, prepared.preprocessor, rows, baseline, detector, held_out=split.held_out, left_out=left_out
+    )
+    learned = 0 if left_out is None else left_out.scores.shape[1]
+    calibrating = np.concatenate([split.calibration[: len(scores) - learned], split.training[:learned]])
+    fitted_on = prepared.fitted_on | {"calibration": len(calibrating)} | ({"left_out": learned} if learned else {})
     unseen = np.concatenate([split.monitoring, split.calibration]) if split.held_out else split.monitoring
     # Without unseen rows, those of training are compared with each other.
     assessed, others = (unseen, split.training) if len(unseen) else np.array_split(split.training, 2)
@@ -449,14 +476,15 @@ def _train(detector: FittableDetector, prepared: Prepared, trainer: Trainer) -> 
         # It holds scores of whole pictures, which scores of tiles do not compare with.
         calibration=None if isinstance(samples, TiledSamples) else calibration,
         degenerate=column_issues(prepared.hidden, len(prepared.preprocessor.places_))
-        | score_issues(calibration.scores, _different(rows, spec), calibration.threshold),
+        | score_issues(calibration.scores, _different(samples.subset(calibrating), spec), calibration.threshold),
     )
     if module.can("after_calibration") and split.held_out:
         module.after_calibration(in_tiles(samples.subset(np.concatenate([split.calibration, split.monitoring]))))
-        # The module has learned from these rows since, so they score differently now.
-        calibration = replace(calibration, reference=np.sort(calibration.combine(inference.score(rows))))
+        if left_out is None:
+            # The module has learned from these rows since, so they score differently now.
+            calibration = replace(calibration, reference=np.sort(calibration.combine(inference.score(rows))))
     module.unlabeled = None  # a model does not keep the user's data
-    return FittedState(
+    state = FittedState(
         parameters=prepared.parameters,
         features=prepared.features,
         network=NetworkConfig(backbone.name, backbone.members, backbone.width),
@@ -466,11 +494,12 @@ def _train(detector: FittableDetector, prepared: Prepared, trainer: Trainer) -> 
         diagnosis=replace(diagnosis, measures=diagnosis.measures | compared, columns=distances),
         history=history if synthetic is None else history | synthetic.history,
         attempts=[],
-        fitted_on=prepared.fitted_on,
+        fitted_on=fitted_on,
         baseline=baseline,
         background=None if spec.is_image else _background(normal, prepared.preprocessor, detector.keep_rows),
         rows=None if synthetic is None else synthetic.sampler,
     )
+    return state, calibrating[unusual(scores, calibration.threshold)] if learned and spec.is_image else calibrating[:0]
 
 
 def _background(normal: Samples, preprocessor: Preprocessor, keep_rows: int) -> Tensor:

@@ -46,6 +46,7 @@ class FittedOn(TypedDict):
     training: Positive
     watched: Count
     calibration: Positive
+    left_out: NotRequired[Positive]
     versions: dict[str, str]
     recalibrated: NotRequired[Positive]
     holdout: NotRequired[HeldOut]
@@ -107,9 +108,10 @@ def checked_manifest(values: Any) -> dict[str, Any]:
     names = values["feature_names_in"]
     if names is not None and len(names) != values["n_features_in"]:
         raise FormatError(f"manifest has {len(names)} feature names for {values['n_features_in']} features.")
+    fitted_on = values["fitted_on"]
     if (
-        max(values["fitted_on"][part] for part in ("training", "watched", "calibration"))
-        > values["fitted_on"]["samples"]
+        max(fitted_on.get(part, 0) for part in ("training", "watched", "calibration", "left_out"))
+        > fitted_on["samples"]
     ):
         raise FormatError("manifest.fitted_on has more samples in a part than in all.")
     return cast(dict[str, Any], values)

@@ -28,6 +28,21 @@ class Prediction(NamedTuple):
     anomaly_map: Tensor | None
 
 
+class LeftOut(NamedTuple):
+    """What training samples would score if they had been left out of the training.
+
+    Attributes
+    ----------
+    scores : (K, n) or (1, n) tensor
+        Of the first n samples, as `GANModule.score` returns them.
+    peaks : (n,) tensor
+        The greatest value of each picture's anomaly map, summed over channels; empty for other samples.
+    """
+
+    scores: Tensor
+    peaks: Tensor
+
+
 @dataclass(frozen=True)
 class Phase:
     """One optimisation step of a training iteration.
@@ -110,6 +125,9 @@ class GANModule(nn.Module, ABC):
 
     conditioned: bool = False
     """Whether the last entry of x along axis 2 is the condition, which is given rather than scored."""
+
+    left_out: LeftOut | None = None
+    """Set by `after_training` if the module knows it: the calibration then has the training rows too."""
 
     unlabeled: Samples | None = None
     """Unlabelled rows passed to ``fit``, for modules that learn from them."""

@@ -25,7 +25,8 @@ def _shifted_by_half(x: Tensor, _: Tensor) -> Tensor:
 
 def _blurred(x: Tensor, _: Tensor) -> Tensor:
     size = max(min(x.shape[-2:]) // BLURRED_SHARE, 2) | 1
-    return avg_pool2d(pad(x, (size // 2,) * 4, mode="replicate"), size, stride=1)
+    padded = pad(x, (size // 2,) * 4, mode="replicate")
+    return avg_pool2d(avg_pool2d(padded, (size, 1), stride=1), (1, size), stride=1)  # far faster than both at once
 
 
 KINDS: tuple[Callable[[Tensor, Tensor], Tensor], ...] = (

@@ -97,9 +97,12 @@ def _figures(facts: dict[str, Any]) -> list[str]:
 def _promises(facts: dict[str, Any]) -> list[str]:
     if not facts["held_out"]:
         return ["None: the threshold comes from training samples, which score lower than new ones."]
+    how = "split-conformal; with several networks approximately"
+    if facts["left_out"]:
+        how = f"approximately: {facts['left_out']:,} of them were trained on, and scored as if they had been left out"
     return [
         f"A new normal sample is flagged with probability {facts['false_alarms']:.3g}, as long as it comes from the "
-        "same distribution as the calibration samples (split-conformal; with several networks approximately).",
+        f"same distribution as the calibration samples ({how}).",
         "For such a sample a p-value of at most t occurs with probability t at most.",
         "Nothing is promised about how many anomalies are found. Measure it with labelled data: `anogan evaluate`.",
     ]

@@ -32,7 +32,7 @@ from .charts import Axis, curve, histogram, number, percent, points
 from .html import render
 from .maps import drawn
 from .pictures import as_bytes, original, samples_as_bytes
-from .summary import as_table, explained, file_summary, model_summary
+from .summary import as_table, explained, file_summary, left_out, model_summary
 
 _STEPS = 400  # positions of the slider for the threshold
 _REASONS, _REASONS_KEPT = 3, 10  # columns named in a row of the table, and columns that can be unfolded at most
@@ -249,6 +249,7 @@ def _answer(detector: Any, scores: np.ndarray, anomalous: np.ndarray | None) -> 
         "contamination": None if detector.contamination == "auto" else detector.contamination,
         "expected": rate * len(scores),
         "calibration_rows": len(calibration.scores),
+        "left_out": left_out(detector.fitted_on_),
         "smallest_p": 1 / (1 + len(calibration.scores)),
         "truth": None,
     }

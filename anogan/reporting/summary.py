@@ -46,6 +46,7 @@ def model_summary(detector: Any) -> dict[str, Any]:
         "calibration_rows": len(calibration.scores),
         "false_alarms": float(calibration.false_alarms(np.array([calibration.threshold]))[0]),
         "held_out": calibration.held_out,
+        "left_out": left_out(detector.fitted_on_),
         "smallest_p_value": 1 / (1 + len(calibration.scores)),
         **health(detector),
         "fitted_on": detector.fitted_on_,
@@ -57,6 +58,11 @@ def model_summary(detector: Any) -> dict[str, Any]:
     if preprocessor.kind == "table":
         facts["table"] = [_column(column) for column in preprocessor.columns_]
     return facts
+
+
+def left_out(fitted_on: dict[str, Any]) -> int:
+    """Return how many of the calibration rows were trained on, and scored as if they had been left out."""
+    return 0 if "recalibrated" in fitted_on else fitted_on.get("left_out", 0)
 
 
 def kept_data(detector: Any) -> dict[str, int]:

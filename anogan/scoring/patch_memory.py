@@ -12,6 +12,7 @@ from .feature_distance import LearnedBuffers
 SIDE = 3  # places of a cell along each axis
 SHRINKAGE = 0.03  # added to covariances of standardised features
 LEAST_SPREAD = 0.01  # of the features' mean spread, so that a nearly constant feature does not outweigh the others
+LEAST_LEFT = 0.01  # of a variance, without an image that has nearly all of it
 SAME = 0.01  # of the typical length of a patch: distance between a patch and itself by rounding, at most
 TIE = 1e-4  # of the second distance, added so that two patches that are each other's nearest do not tie
 IMAGES_AT_ONCE = 32
@@ -93,6 +94,20 @@ class LocalWhitening(LearnedBuffers):
         white = standard[:, places].transpose(0, 1).flatten(1, 2) @ self.whitening  # (cells, B * 9, F)
         return by_place(white, grid)
 
+    @staticmethod
+    def left_out(white: Tensor, grid: Grid, learned: int) -> Tensor:
+        """Return whitened patches as if the whitening had not learned from their image: ``(B, h * w, F)`` -> same.
+
+        The covariance of whitened patches is the identity. Without the patches U of one of the N that a cell has
+        learned from it is I - U'U / N, and whitening by it turns them into (I - UU' / N)^(-1/2) U.
+        """
+        places = cells(grid).to(white.device)
+        here = white[:, places].transpose(0, 1)  # (cells, B, 9, F)
+        freedom = max((learned - 1) * places.shape[1], 1)
+        values, vectors = torch.linalg.eigh((here @ here.mT / freedom).cpu())  # not implemented on every device
+        root = (vectors * (1 - values).clamp_min(LEAST_LEFT).rsqrt()[..., None, :]) @ vectors.mT
+        return by_place((root.to(here) @ here).flatten(1, 2), grid)
+
 
 class PatchMemoryBank(LearnedBuffers):
     """Distance of a patch to the nearest normal patch of its cell or the ring around it.
@@ -113,28 +128,41 @@ class PatchMemoryBank(LearnedBuffers):
         super().__init__()
         self.size = size
 
-    def fit(self, patches: Tensor, grid: Grid, embed: Callable[[Tensor], Tensor]) -> None:
-        """Learn from the patches ``(n, h * w, F)`` of n normal images, embedded ``(B, F)`` -> ``(B, E)``."""
+    def fit(self, patches: Tensor, grid: Grid, embed: Callable[[Tensor], Tensor]) -> Tensor:
+        """Learn from the patches ``(n, h * w, F)`` of n normal images, embedded ``(B, F)`` -> ``(B, E)``.
+
+        Returns the number of the image that each patch of the memory bank comes from: int64 ``(cells, m)``.
+        """
         margins = cells(grid, margin=1).to(patches.device)
         banks, least = torch.empty(0), self.size
+        images = torch.empty(len(margins), self.size, dtype=torch.int64, device=patches.device)
         for number, places in enumerate(margins):
-            seen = patches[:, places.unique()].flatten(0, 1)
-            chosen = randperm(len(seen), device=seen.device)[:MOST_CANDIDATES]
-            coreset = k_center_greedy(embed(seen[chosen]), self.size)
+            seen = patches[:, places.unique()]
+            candidates = randperm(seen[..., 0].numel(), device=seen.device)[:MOST_CANDIDATES]
+            embedded = embed(seen.flatten(0, 1)[candidates])
+            chosen = _farthest(embedded, self.size)
             if not number:  # all at once, since parts and their concatenation would fill the memory twice
-                banks = coreset.new_empty(len(margins), self.size, coreset.shape[1])
-            least = min(least, len(coreset))  # cells at the border have fewer places
-            banks[number, :least] = coreset[:least]
+                banks = embedded.new_empty(len(margins), self.size, embedded.shape[1])
+            least = min(least, len(chosen))  # cells at the border have fewer places
+            banks[number, :least] = embedded[chosen[:least]]
+            images[number, :least] = candidates[chosen[:least]] // seen.shape[1]
         self.memory_bank = banks[:, :least].contiguous()
         self.squares = torch.stack([bank.square().sum(-1) for bank in self.memory_bank])
         self.tolerance = SAME * self.squares.mean().sqrt().reshape(1)
+        return images[:, :least]
 
-    def forward(self, patches: Tensor, grid: Grid) -> Tensor:
-        """``(B, h * w, E)`` -> ``(B, h * w)``, >= 0. A patch does not count as its own neighbour."""
+    def forward(self, patches: Tensor, grid: Grid, left_out: Tensor | None = None) -> Tensor:
+        """``(B, h * w, E)`` -> ``(B, h * w)``, >= 0. A patch does not count as its own neighbour.
+
+        ``left_out (B, cells, m)``, bool, says which patches of the memory bank do not count for an image.
+        """
         places = cells(grid).to(patches.device)
         here = patches[:, places].transpose(0, 1).flatten(1, 2)  # (cells, B * 9, E)
         most = min(3, self.memory_bank.shape[1])
-        nearest = self._squares(here).topk(most, largest=False).values.clamp_min(0).sqrt()
+        squares = self._squares(here)
+        if left_out is not None:
+            squares.unflatten(1, (len(patches), -1)).masked_fill_(left_out.transpose(0, 1)[:, :, None], torch.inf)
+        nearest = squares.topk(most, largest=False).values.clamp_min(0).sqrt()
         itself = (nearest[..., :1] <= self.tolerance).long()
         first, second = (nearest.gather(-1, (itself + rank).clamp(max=most - 1))[..., 0] for rank in (0, 1))
         return by_place(first + TIE * second, grid)
@@ -146,8 +174,13 @@ class PatchMemoryBank(LearnedBuffers):
 
 def k_center_greedy(rows: Tensor, size: int) -> Tensor:
     """Choose the first row, then repeatedly the row farthest from all chosen ones: ``(n, E)`` -> ``(m, E)``."""
+    return rows[_farthest(rows, size)]
+
+
+def _farthest(rows: Tensor, size: int) -> Tensor:
+    """Return the numbers of the rows that `k_center_greedy` chooses: int64 ``(m,)``."""
     if len(rows) <= size:
-        return rows
+        return torch.arange(len(rows), device=rows.device)
     squares = rows.square().sum(1)
     farthest, chosen = 0, [0]
     distances = torch.full_like(squares, torch.inf)
@@ -155,4 +188,4 @@ def k_center_greedy(rows: Tensor, size: int) -> Tensor:
         distances = torch.minimum(distances, squares + squares[farthest] - 2 * (rows @ rows[farthest]))
         farthest = int(distances.argmax())
         chosen.append(farthest)
-    return rows[chosen]
+    return torch.tensor(chosen, device=rows.device)

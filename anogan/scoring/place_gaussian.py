@@ -15,6 +15,8 @@ RIDGE = 0.01  # added to covariances of standardised features (PaDiM's epsilon)
 LEAST_LEFT = 0.01  # of a direction's variance, without a picture that has nearly all of it
 FEWEST_ROWS = 8  # products of fewer are rounded differently, and scores would depend on how many pictures are scored
 EVERYWHERE = 0.1  # share of the changes at all places, beside those at the same place, in what does not count
+FEW_PICTURES = 128  # that are left out by learning again, since closed forms are approximations
+MEASURED = 4  # pictures that show how much distances fall when few pictures become more
 PLACES_AT_ONCE = 256  # bounds the covariances in memory, beside those that are kept
 
 
@@ -81,7 +83,7 @@ class PlaceGaussian(LearnedBuffers):
         old, self._moments = self._moments, None
         if old is None:
             return
-        before = self._distances(pooled).mean()
+        before = self.distances(pooled)
         total = old.pictures + len(pooled)
         more = pooled.mean(0)
         away = more - old.mean
@@ -89,8 +91,18 @@ class PlaceGaussian(LearnedBuffers):
         for places in _parts(old.scatter):
             old.scatter[places] += _scatter(torch.cat([pooled[:, places] - more[places], apart[None, places]]))
         moments = old._replace(pictures=total, mean=old.mean + away * (len(pooled) / total))
-        self._solve(moments)
-        self.unit = self.unit * self._left_out(pooled, moments).mean() / before
+        measured = pooled[:MEASURED] if total < FEW_PICTURES else pooled
+        if total < FEW_PICTURES:
+            after = []
+            for picture in measured:
+                self._solve(_without(moments, picture))
+                after.append(self.distances(picture[None]))
+            left_out = torch.cat(after)
+            self._solve(moments)
+        else:
+            self._solve(moments)
+            left_out = self._left_out(measured, moments)
+        self.unit = self.unit * left_out.mean() / before[: len(measured)].mean()
 
     def forward(self, pooled: Tensor, grid: Grid, shares: Tensor) -> Tensor:
         """Return distances, ``(B, pools, F)`` -> ``(B, h * w)``, >= 0.
@@ -98,7 +110,11 @@ class PlaceGaussian(LearnedBuffers):
         ``shares (B, 2)`` are the shifts of the pictures that were undone, as shares of their sides.
         """
         white = self.moved(self._white(pooled), moved_depths(shares, grid))
-        distances = torch.linalg.vector_norm(white, dim=-1) / self.unit
+        return self.at_places(torch.linalg.vector_norm(white, dim=-1) / self.unit, grid)
+
+    @staticmethod
+    def at_places(distances: Tensor, grid: Grid) -> Tensor:
+        """Interpolate distances between Gaussians: ``(B, pools)`` -> ``(B, h * w)``."""
         coarse = distances.unflatten(1, (-(-grid[0] // POOLED), -(-grid[1] // POOLED)))[:, None]
         if coarse.shape[-2:] == grid:
             return coarse.flatten(1)
@@ -110,17 +126,31 @@ class PlaceGaussian(LearnedBuffers):
             pooled = torch.cat([pooled, pooled[-1:].expand(FEWEST_ROWS - count, -1, -1)])
         return ((pooled - self.mean).transpose(0, 1) @ self.whitening).transpose(0, 1)[:count]  # (B, pools, F)
 
-    def _distances(self, pooled: Tensor) -> Tensor:
+    def distances(self, pooled: Tensor) -> Tensor:
+        """Return the distances without a unit: ``(B, pools, F)`` -> ``(B, pools)``."""
         return torch.linalg.vector_norm(self._white(pooled), dim=-1)
 
     def _left_out(self, pooled: Tensor, moments: Moments) -> Tensor:
-        """Return the distances that learned pictures would have if they had not been learned, in closed form."""
-        count, distances = moments.pictures, self._distances(pooled)
+        """Return the distances that learned pictures would have if they had not been learned, in closed form.
+
+        A picture is taken out of the covariance of its place (Sherman & Morrison 1950), and before that, with all of
+        its places, out of their mean. There all places are taken to have the whitening of their own.
+        """
+        count = moments.pictures
         if count < 3:
-            return distances
-        square = distances.square() / (count - 1)
-        least = 1 - (1 - moments.shrinkage) * square * count / (count - 1)
-        return count / (count - 1) * ((count - 2) * square / least.clamp_min(LEAST_LEFT)).sqrt()
+            return self.distances(pooled)
+        _, scale = _target(moments.scatter)
+        removed = count / (count - 1) ** 2  # (x - m)(x - m)' / (n - 1), with the mean m of the others
+        weights = (moments.shrinkage * removed / len(scale) * scale[..., 0]).sqrt()
+        squares = []
+        for white in self._white(pooled):  # (pools, F)
+            rows = weights * white
+            values, vectors = torch.linalg.eigh((rows.mT @ rows).cpu())  # not implemented on every device
+            left = (1 - values).clamp_min(LEAST_LEFT).to(white)
+            squares.append(((white @ vectors.to(white)).square() / left).sum(1))
+        square = torch.stack(squares)
+        left = (1 - (1 - moments.shrinkage) * removed * square).clamp_min(LEAST_LEFT)
+        return count / (count - 1) * ((count - 2) / (count - 1) * square / left).sqrt()
 
     def _solve(self, moments: Moments) -> None:
         self.mean = moments.mean
@@ -142,6 +172,14 @@ def pool(patches: Tensor, grid: Grid, side: int = POOLED) -> Tensor:
     """Average over ``side x side`` places, fewer at the border: ``(B, h * w, F)`` -> ``(B, pools, F)``."""
     maps = patches.mT.unflatten(2, grid)
     return avg_pool2d(maps, side, ceil_mode=True, count_include_pad=False).flatten(2).mT
+
+
+def _without(moments: Moments, picture: Tensor) -> Moments:
+    """Return the moments without one picture ``(pools, F)``."""
+    count, away = moments.pictures, picture - moments.mean
+    apart = (away * (count / (count - 1)) ** 0.5)[None]
+    scatter = torch.cat([moments.scatter[places] - _scatter(apart[:, places]) for places in _parts(moments.scatter)])
+    return moments._replace(pictures=count - 1, mean=moments.mean - away / (count - 1), scatter=scatter)
 
 
 def _scatter(rows: Tensor) -> Tensor:

@@ -86,3 +86,38 @@ def test_a_picture_at_float64_is_framed_as_at_float32():
     single, double = (anogan.FeatureGAN(**QUICK, precision=precision).fit(X) for precision in ("float32", "float64"))
     new = shifted(parts(4, seed=1))
     np.testing.assert_allclose(single.anomaly_score(new), double.anomaly_score(new), rtol=0.3)
+
+
+def test_all_pictures_set_the_threshold_as_if_they_were_new(detector):
+    assert len(detector.calibration_.scores) == 48
+    assert detector.fitted_on_["calibration"] == 48
+    assert detector.fitted_on_["left_out"] == detector.fitted_on_["training"] == 38
+    new = detector.anomaly_score(parts(60, seed=5))
+    assert np.median(detector.calibration_.scores) == pytest.approx(np.median(new), rel=0.1)
+    assert np.mean(new > detector.calibration_.threshold) < 0.25
+
+
+def test_a_few_unusual_pictures_do_not_hide_defects():
+    X = parts(60, seed=0)
+    X[0, 0, 8:20, 8:20] = X[1, 0, 70:90, 60:80] = 250  # one in thirty, whichever pictures are held out
+    for seed in range(3):
+        with pytest.warns(anogan.CalibrationWarning, match=r"2 of 60 pictures are so unusual .*: (0, 1|1, 0)\."):
+            anogan.FeatureGAN(**QUICK | {"random_state": seed, "target_fpr": 0.02}).fit(X)
+        detector = anogan.FeatureGAN(**QUICK | {"random_state": seed}).fit(X)
+        assert detector.predict(parts(20, seed=3, defective=True)).tolist() == [-1] * 20
+        assert np.mean(detector.predict(parts(40, seed=4)) < 0) < 0.3
+
+
+def test_a_few_pictures_calibrate_though_none_is_held_out():
+    with pytest.warns(anogan.CalibrationWarning, match="cannot be kept: with 6 calibration pictures"):
+        detector = anogan.FeatureGAN(**QUICK).fit(parts(6, seed=0))
+    assert detector.calibration_.held_out
+    assert np.mean(detector.predict(parts(20, seed=1)) < 0) < 0.4
+
+
+def test_other_pictures_recalibrate_and_a_file_keeps_what_set_the_threshold(detector, tmp_path):
+    detector.save(tmp_path / "model")
+    loaded = anogan.load(tmp_path / "model")
+    assert anogan.summary.model_summary(loaded)["left_out"] == 38
+    loaded.recalibrate(parts(20, seed=6))
+    assert anogan.summary.model_summary(loaded)["left_out"] == 0

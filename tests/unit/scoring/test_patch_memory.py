@@ -45,6 +45,30 @@ def test_whitened_patches_have_zero_mean_at_each_place_and_unit_covariance_in_ea
         assert covariance.diagonal().max() < 1.01
 
 
+def test_patches_that_are_left_out_of_the_whitening_are_as_long_as_without_their_image():
+    patches, grid = correlated(12), (4, 5)
+    whitening, without = LocalWhitening().double(), LocalWhitening().double()
+    whitening.fit(patches, grid)
+    known = whitening(patches, grid)
+    left_out = whitening.left_out(known, grid, len(patches))
+    new = torch.empty_like(known)
+    for number in range(len(patches)):
+        without.fit(patches, grid, torch.tensor([other for other in range(len(patches)) if other != number]))
+        new[number] = without(patches[number : number + 1], grid)[0]
+    lengths = [float(torch.linalg.vector_norm(white, dim=-1).mean()) for white in (known, left_out, new)]
+    assert lengths[0] < 0.92 * lengths[2]
+    assert lengths[1] == pytest.approx(lengths[2], rel=0.08)
+
+
+def test_patches_of_an_image_that_is_left_out_do_not_count():
+    patches = torch.tensor([[0.0, 0.1], [1.0, 1.2], [5.0, 5.3]])[..., None]
+    memory_bank = PatchMemoryBank(10)
+    images = memory_bank.fit(patches, (1, 2), lambda rows: rows)
+    own = images == torch.arange(3)[:, None, None]
+    assert memory_bank(patches, (1, 2))[2].tolist() == pytest.approx([0.3, 0.3], rel=1e-2)
+    assert memory_bank(patches, (1, 2), own)[2].tolist() == pytest.approx([3.8, 4.1], rel=1e-2)
+
+
 def test_a_patch_is_compared_with_its_own_surroundings_alone():
     grid = (9, 9)
     generator = torch.Generator().manual_seed(0)

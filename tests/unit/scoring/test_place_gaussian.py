@@ -70,7 +70,7 @@ def test_distances_without_a_picture_are_those_of_a_fit_without_it():
     without, whole = fitted(x[1:]), fitted(x)
     without._solve(without._moments._replace(shrinkage=whole._moments.shrinkage))
     torch.testing.assert_close(
-        whole._left_out(pool(x[:1], GRID), whole._moments), without._distances(pool(x[:1], GRID)), rtol=0.1, atol=0
+        whole._left_out(pool(x[:1], GRID), whole._moments), without.distances(pool(x[:1], GRID)), rtol=0.1, atol=0
     )
 
 
