@@ -7,6 +7,7 @@ one table are written, and `NumberFormat.parse` reads them.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -125,6 +126,7 @@ class ParsedNumbers(NamedTuple):
 _FORMATS = [NumberFormat(d, t) for t in ("", ",", ".", " ", "'", "_") for d in (".", ",") if d != t]
 _ANY = "|".join(form.pattern for form in _FORMATS)
 _ANY_NUMBER = re.compile(_ANY)
+_NUMBER_AND_UNIT = re.compile(r"([+-]?[\d.,' ]+?)\s*([^\d\s.,][^\d.,]{0,7})?$")
 
 
 class NumberTexts:
@@ -451,3 +453,18 @@ def _is_gap(bare: pa.Array, na_values: Collection[str]) -> pa.Array:
 def any_number(texts: Collection[str]) -> bool:
     """Return whether any of some texts is a number in any format."""
     return any(_ANY_NUMBER.match(text.strip()) for text in texts)
+
+
+def partly_numbers(texts: Collection[str]) -> str:
+    """Return what most of some texts have to do with numbers, such as "most of them numbers with 'kg'", or ""."""
+    parts = [_NUMBER_AND_UNIT.match(text.strip()) for text in texts]
+    units = Counter(found[2] or "" for found in parts if found and _ANY_NUMBER.match(found[1]))
+    if not units:
+        return ""
+    unit, number = units.most_common(1)[0]
+    if 2 * number <= len(texts):
+        return ""
+    if unit:
+        return f"most of them numbers with '{unit}'"
+    others = [text for text in texts if not _ANY_NUMBER.match(text.strip())]
+    return f"most of them numbers, but also '{others[0]}'" if others else ""  # else they are codes

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from pandas.api import types
 
-from ...sources.text_numbers import NumberFormat
+from ...sources.text_numbers import NumberFormat, partly_numbers
 from . import doubts
 from .category import (
     MAX_CATEGORIES,
@@ -229,29 +229,23 @@ def _inferred_text(name: str | int, series: pd.Series, rows: np.ndarray | None, 
     known = [value for value in values if value is not None]
     counts = np.bincount(codes[:n], minlength=len(values))[: len(known)]
     there, distinct = int(counts.sum()), len(known)
+    numbers = partly_numbers(known) if doubts.FEW_TEXTS < distinct <= MAX_CATEGORIES else ""
+    advice = "If they are amounts, write the numbers alone, and empty cells where there is none." if numbers else ""
     if distinct > MAX_CATEGORIES or (
         n >= doubts.FEWEST_ROWS and distinct > doubts.FEW_TEXTS and distinct > doubts.MAX_DISTINCT_SHARE * there
     ):
         least = "more than " if distinct > MAX_CATEGORIES else ""
-        shown = min(distinct, MAX_CATEGORIES)
-        why = f"has {least}{shown:,} distinct texts in {n:,} rows (such as {known[0]!r}), too many to learn"
-        note = ColumnNote(
-            name,
-            f"{why}; it is not learned",
-            "Group its rare values, or convert it if it holds numbers or dates.",
-            "Group its rare values, or convert it if it holds numbers or dates.",
-        )
-        return Learned(None, why=why, notes=[note])
+        shown, what = min(distinct, MAX_CATEGORIES), numbers or f"such as {known[0]!r}"
+        why = f"has {least}{shown:,} distinct texts in {n:,} rows ({what}), too many to learn"
+        advice = advice or "Group its rare values, or convert it if it holds numbers or dates."
+        return Learned(None, why=why, notes=[ColumnNote(name, f"{why}; it is not learned", advice, advice)])
     unseen = doubts.expected_unseen(counts)
     if distinct > doubts.FEW_TEXTS and unseen > _NOTED_UNSEEN:
-        notes = [
-            role_note(
-                name,
-                f"has {distinct:,} distinct texts in {n:,} rows; about {unseen:.0%} of new rows will have another one",
-                "drop",
-                "leaves it out",
-            )
-        ]
+        what = f" ({numbers})" if numbers else ""
+        seen = (
+            f"has {distinct:,} distinct texts in {n:,} rows{what}; about {unseen:.0%} of new rows will have another one"
+        )
+        notes = [ColumnNote(name, seen, advice, advice) if numbers else role_note(name, seen, "drop", "leaves it out")]
     return Learned(_category(name, series, "category", n), notes=notes)
 
 

@@ -1,6 +1,7 @@
 """Which columns are learned, as what, and what is said about the others, whatever the data come from."""
 
 import hashlib
+import re
 import warnings
 
 import numpy as np
@@ -62,6 +63,20 @@ def test_a_text_with_many_values_is_learned_with_a_note(source):
     with pytest.warns(ColumnWarning, match=r"'x' has \d+ distinct texts in 500 rows; about \d+% of new rows"):
         model = DenoisingGAN(**TINY).fit(source(BASE.assign(x=RNG.choice([f"w{i}" for i in range(200)], N))))
     assert model.preprocessor_.columns_[2].kind == "category"
+
+
+AMOUNTS = RNG.gamma(9, 5, N).round(1)
+NOT_QUITE_NUMBERS = {
+    "a unit": ([f"{v} kg" for v in AMOUNTS], "most of them numbers with 'kg'"),
+    "a limit": ([f"{v}" if i % 5 else "<0.5" for i, v in enumerate(AMOUNTS)], "most of them numbers, but also '<0.5'"),
+}
+
+
+@pytest.mark.parametrize(("texts", "what"), NOT_QUITE_NUMBERS.values(), ids=list(NOT_QUITE_NUMBERS))
+def test_texts_of_which_most_are_numbers_are_said_to_be_so(source, texts, what):
+    with pytest.warns(ColumnWarning, match=re.escape(f"distinct texts in 500 rows ({what})")) as caught:
+        DenoisingGAN(**TINY).fit(source(BASE.assign(x=texts)))
+    assert any("write the numbers alone" in str(warning.message) for warning in caught)
 
 
 def test_an_array_of_text_is_refused():
