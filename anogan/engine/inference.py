@@ -1,5 +1,6 @@
 """Scores and maps of a trained module: batches of samples in, numpy arrays out."""
 
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -74,14 +75,16 @@ class Inference:
         """Return a function of each batch ``(K, B, *shape)`` in order; of the tiles of `TiledSamples`.
 
         On the CPU batches of rows are computed at once, each on one thread: operations on them are so short that
-        threads which share each operation would mostly wait for each other. The function must not depend on which
-        batch came before.
+        threads which share each operation would mostly wait for each other. This is so in calls from the main thread;
+        others, as those of a service, are many by themselves. The function must not depend on which batch came before.
         """
         samples = in_tiles(samples)
         values = prod(self.shape) * self.members
         rows = min(max(VALUES_PER_BATCH // values, FEWEST_ROWS_PER_BATCH), MOST_ROWS_PER_BATCH)
         number = -(-len(samples) // rows)
-        threads = torch.get_num_threads() if len(self.shape) == 1 and self.weight.device.type == "cpu" else 1
+        is_main = threading.current_thread() is threading.main_thread()
+        are_rows = len(self.shape) == 1
+        threads = torch.get_num_threads() if is_main and are_rows and self.weight.device.type == "cpu" else 1
         at_once = min(threads, number) > 1
         if at_once:
             number += -number % threads  # as many for each thread

@@ -2,6 +2,7 @@
 
 import itertools
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import joblib
@@ -131,4 +132,17 @@ def test_rows_of_several_batches_are_computed_at_once(monkeypatch):
         assert len(detector.anomaly_score(np.zeros((128, 3)))) == 128
         assert torch.get_num_threads() == 2
     finally:
+        torch.set_num_threads(threads)
+
+
+def test_calls_from_other_threads_leave_the_number_of_threads_alone(monkeypatch):
+    monkeypatch.setattr(inference, "MOST_ROWS_PER_BATCH", 64)
+    detector, threads = make().fit(X), torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        monkeypatch.setattr(torch, "set_num_threads", lambda number: pytest.fail("threads of others would have it too"))
+        with ThreadPoolExecutor(1) as pool:
+            assert len(pool.submit(detector.anomaly_score, np.zeros((128, 3))).result()) == 128
+    finally:
+        monkeypatch.undo()
         torch.set_num_threads(threads)
