@@ -20,7 +20,7 @@ from ..scoring.left_out import learned_without, left_out_of_memory
 from ..scoring.patch_memory import Grid, PatchMemoryBank
 from ..scoring.patch_units import PatchUnits
 from ..scoring.patches import MOST_SAMPLES, SAMPLES_AT_ONCE, WhitenedPatches, held_in_memory, most_unusual
-from ..scoring.place_gaussian import FEW_PICTURES, PlaceGaussian, pool
+from ..scoring.place_gaussian import FEW_PICTURES, PlaceGaussian, pool, pooled_inside
 from ..scoring.principal import Projection
 from ..seeding import randperm
 from .base import Detector
@@ -124,7 +124,7 @@ class FeatureGANModule(DenoisingModule):
         square = float(some.square().sum(-1).mean()) * FEATURE_SHARE
         self.projection.fit(self.features(some), square)
         images = self.memory_bank.fit(white, grid, self.embed)
-        self.memory_units.fit(self._memory_distances(white[:SAMPLES_AT_ONCE], grid))
+        self.memory_units.fit(self._memory_distances(white[:SAMPLES_AT_ONCE], grid)[inside[:SAMPLES_AT_ONCE]])
         nearest = left_out_of_memory(self.patches.whitening, self.memory_bank, self.embed, white, grid, images)
         del patches, white
         copies = pooled[:0]
@@ -134,7 +134,7 @@ class FeatureGANModule(DenoisingModule):
         of_place = self.gaussian.fit(pooled, pooled[: len(copies)], copies)
         if few is not None and len(few) >= FEWEST_LEFT_OUT:
             nearest, of_place = learned_without(self.memory_bank, self.embed, few, grid, images, pooled, copies)
-        self.gaussian_units.fit(of_place)
+        self.gaussian_units.fit(of_place[pooled_inside(inside, grid)])
         if len(pooled) >= FEWEST_LEFT_OUT:
             distances = self._fused(nearest, self.gaussian.at_places(of_place, grid)) * inside
             peaks = distances.new_empty(0) if self.framing is None else self._peaks(distances, grid, normal)
@@ -156,7 +156,8 @@ class FeatureGANModule(DenoisingModule):
 
     @torch.no_grad()
     def after_calibration(self, held_out: Samples) -> None:
-        self.gaussian.learn_more(self._pooled(*self._extract(held_out)[:2]))
+        patches, grid, inside = self._extract(held_out)
+        self.gaussian.learn_more(self._pooled(patches, grid), pooled_inside(inside, grid))
 
     def _pooled(self, patches: Tensor, grid: Grid) -> Tensor:
         """Return what Gaussians are learned from: ``(n, h * w, F)`` -> ``(n, pools, F)``."""
@@ -256,11 +257,12 @@ class FeatureGANModule(DenoisingModule):
                 break
         if not inside.all() and not (self.framing is not None and self.framing.alignment.is_fitted):
             # Samples that show a place, one after the other, stand in for those that do not, so that patches there
-            # vary as much as they do among the former.
+            # vary as much as they do among the former. What no sample shows looks the same in new ones.
             shown_first = inside.long().argsort(dim=0, descending=True, stable=True)
             numbers = torch.arange(len(inside), device=inside.device)[:, None]
             donors = shown_first.gather(0, numbers % inside.sum(0).clamp_min(1))
-            patches = torch.where(inside[..., None], patches, patches.gather(0, donors[..., None].expand_as(patches)))
+            own = (inside | ~inside.any(0))[..., None]
+            patches = torch.where(own, patches, patches.gather(0, donors[..., None].expand_as(patches)))
         return patches, grid, inside
 
 

@@ -60,7 +60,8 @@ BASELINE_ROWS = 512  # training rows whose mean is the baseline, at most
 MARGINAL_ROWS = 10_000  # training rows whose marginals are kept if no row is, at most
 CALIBRATION_WAYS = "calibration_fraction or target_fpr"  # to a rate that few rows can keep
 RESTART_RATE = 0.3  # factor of the generator's learning rate, or of both, at each further attempt
-NAMED = 5  # unusual pictures
+NAMED, FEWEST_NAMED = 5, 30  # unusual pictures that are named, of so many at least
+MOST_REPEATED = 0.05  # share of pictures that equal others
 NOTED_VERSIONS = ("anogan", "torch", "numpy")
 
 
@@ -186,7 +187,8 @@ def prepare(
         preprocessor.blur()
     samples = preprocessor.transform(X, dtype)
     if len(samples) < 2:
-        raise InputError(f"X has {len(samples)} samples; at least 2 are needed.")
+        unit = "picture" if preprocessor.spec_.is_image else "sample"
+        raise InputError(f"X has {counted(len(samples), unit)}; at least 2 are needed.")
     unlabeled = None
     if X_unlabeled is not None:
         if isinstance(X_unlabeled, TableFile):
@@ -291,13 +293,13 @@ def _doubts(detector: FittableDetector, prepared: Prepared, state: FittedState, 
         )
     few = too_few_rows(len(calibration.scores), detector, "target_fpr" if learned else CALIBRATION_WAYS)
     doubts += [few] if few else []
-    if len(apart):
-        names = [str(number) if prepared.files is None else as_text(str(prepared.files[number])) for number in apart]
+    if len(apart) and len(calibration.scores) >= FEWEST_NAMED:
+        names = [str(number) if prepared.files is None else as_text(prepared.files[number].name) for number in apart]
         more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
         doubts.append(
             f"{len(apart)} of {counted(len(calibration.scores), 'row')} {'is' if len(apart) == 1 else 'are'} so "
-            f"unusual as to set the threshold, which hides anomalies: {', '.join(names[:NAMED])}{more}. Look at them, "
-            "and leave out those that should be flagged."
+            f"unusual as to set the threshold, which hides anomalies: {', '.join(names[:NAMED])}{more}. Leave out what "
+            "should be flagged."
         )
     return doubts
 
@@ -414,6 +416,13 @@ def fit_detector(
     samples, seed = prepared.samples, prepared.seed
     order = np.random.default_rng(seed).permutation(len(samples))
     digests = RowDigests.of(samples, order, seed, is_image=is_image) if detector.keep_rows else None
+    if is_image and digests is not None and digests.repeated > MOST_REPEATED:
+        warnings.warn(
+            f"{digests.repeated:.0%} of the pictures equal another one. Copies that set the threshold were seen in "
+            "training, so that it is too low for new pictures: leave copies out.",
+            CalibrationWarning,
+            stacklevel=3,
+        )
     return replace(best, attempts=attempts, digests=digests)
 
 

@@ -161,6 +161,8 @@ class PatchMemoryBank(LearnedBuffers):
         most = min(3, self.memory_bank.shape[1])
         squares = self._squares(here)
         if left_out is not None:
+            # An image has all patches of a cell if those of others equal them.
+            left_out = left_out & ((~left_out).sum(-1, keepdim=True) >= most)
             squares.unflatten(1, (len(patches), -1)).masked_fill_(left_out.transpose(0, 1)[:, :, None], torch.inf)
         nearest = squares.topk(most, largest=False).values.clamp_min(0).sqrt()
         itself = (nearest[..., :1] <= self.tolerance).long()

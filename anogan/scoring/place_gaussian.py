@@ -74,8 +74,8 @@ class PlaceGaussian(LearnedBuffers):
         """
         self.moved.fit(self._white(copies) - self._white(originals), moved_depths(shares, grid))
 
-    def learn_more(self, pooled: Tensor) -> None:
-        """Learn from further pictures ``(m, pools, F)`` too; see `fit`.
+    def learn_more(self, pooled: Tensor, inside: Tensor) -> None:
+        """Learn from further pictures ``(m, pools, F)`` too; see `fit`. Bool ``inside (m, pools)`` says what counts.
 
         More pictures give smaller distances of new ones. The unit follows, so that a threshold that these pictures set
         before still holds.
@@ -102,7 +102,8 @@ class PlaceGaussian(LearnedBuffers):
         else:
             self._solve(moments)
             left_out = self._left_out(measured, moments)
-        self.unit = self.unit * left_out.mean() / before[: len(measured)].mean()
+        inside = inside[: len(measured)]
+        self.unit = self.unit * left_out[inside].mean() / before[: len(measured)][inside].mean()
 
     def forward(self, pooled: Tensor, grid: Grid, shares: Tensor) -> Tensor:
         """Return distances, ``(B, pools, F)`` -> ``(B, h * w)``, >= 0.
@@ -172,6 +173,11 @@ def pool(patches: Tensor, grid: Grid, side: int = POOLED) -> Tensor:
     """Average over ``side x side`` places, fewer at the border: ``(B, h * w, F)`` -> ``(B, pools, F)``."""
     maps = patches.mT.unflatten(2, grid)
     return avg_pool2d(maps, side, ceil_mode=True, count_include_pad=False).flatten(2).mT
+
+
+def pooled_inside(inside: Tensor, grid: Grid) -> Tensor:
+    """Return which Gaussians have places that are inside: bool ``(B, h * w)`` -> ``(B, pools)``."""
+    return pool(inside[..., None].to(torch.get_default_dtype()), grid)[..., 0] > 0
 
 
 def _without(moments: Moments, picture: Tensor) -> Moments:

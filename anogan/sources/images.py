@@ -23,6 +23,7 @@ _GREY_TOLERANCE = 2  # of 255: how far lossy coding may push the channels of a g
 _PLAUSIBLE_PIXELS = 10_000_000  # a picture may have these, or _PIXELS_PER_BYTE times the bytes of its file
 _PIXELS_PER_BYTE = 1000
 _LARGE_PIXELS = 4_000_000
+_FEWEST_LEVELS = 32  # of colours with 16 bits that are read with 8
 _LARGE = threading.Lock()
 _ORIENTATION = 0x0112
 _SIDEWAYS = (5, 6, 7, 8)
@@ -157,7 +158,7 @@ class ImageFolder(Sequence[np.ndarray]):
 
     def upright(self, index: int) -> Image.Image:
         """Return one picture in its own size, after EXIF rotation."""
-        return read_picture(self.files[index], ImageOps.exif_transpose)
+        return read_picture(self.files[index], _upright)
 
     def cut(self, upright: Image.Image, box: tuple[int, int, int, int]) -> np.ndarray:
         """Return a part of an upright picture, as `decode` returns whole ones."""
@@ -310,7 +311,25 @@ def _decoded(picture: Image.Image, shape: tuple[int, int, int]) -> np.ndarray:
     """Return the pixels (C, H, W): uint8, or float32 in [0, 1] for files of 16 bits or floats."""
     # A JPEG decoder can skip to a half, quarter, ... of the size for free; area averaging does the rest.
     picture.draft(None, (2 * max(shape[1:]), 2 * max(shape[1:])))
-    return fitted(ImageOps.exif_transpose(picture), shape)
+    return fitted(_upright(picture), shape)
+
+
+def _upright(picture: Image.Image) -> Image.Image:
+    """Return a picture after EXIF rotation.
+
+    Raises
+    ------
+    InputError
+        If it has colours of 16 bits, of which Pillow reads 8, and hardly uses these.
+    """
+    is_deep = picture.mode == "RGB" and any(";16" in str(tile) for tile in getattr(picture, "tile", []))
+    upright = ImageOps.exif_transpose(picture)
+    if is_deep and 0 < (levels := int(np.max(upright.getextrema()))) < _FEWEST_LEVELS:
+        raise InputError(
+            f"has colours of 16 bits, which are read with 8, and uses only {levels} of these 256 levels, as a camera "
+            "of 12 bits in files of 16 does. Scale it to 8 bits, or save it as a grey picture of 16 bits."
+        )
+    return upright
 
 
 def fitted(picture: Image.Image, shape: tuple[int, int, int]) -> np.ndarray:

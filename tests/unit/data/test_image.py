@@ -402,3 +402,25 @@ def test_a_fingerprint_tells_other_data_even_behind_the_pictures_it_decodes(tmp_
     assert other.fingerprint() == whole.fingerprint()
     other.tensor[-1] = 1
     assert other.fingerprint() != whole.fingerprint()
+
+
+def save_deep_colours(file, value):
+    """Write a PNG file of 16-bit colours, which Pillow cannot write."""
+
+    def chunk(name, data):
+        return len(data).to_bytes(4, "big") + name + data + zlib.crc32(name + data).to_bytes(4, "big")
+
+    header = (8).to_bytes(4, "big") * 2 + bytes([16, 2, 0, 0, 0])
+    lines = b"".join(b"\0" + np.full((8, 3), value, ">u2").tobytes() for _ in range(8))
+    parts = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(lines)) + chunk(b"IEND", b"")
+    file.write_bytes(b"\x89PNG\r\n\x1a\n" + parts)
+
+
+@pytest.mark.parametrize("tile", [None, 8])
+def test_colours_of_12_bits_in_files_of_16_are_refused(tmp_path, tile):
+    save_deep_colours(tmp_path / "bright.png", 50_000)
+    assert ImageFolder(tmp_path, size=8).decode(0).max() == 195
+    save_deep_colours(tmp_path / "bright.png", 3_000)
+    folder = ImageFolder(tmp_path, size=8, tile=tile)
+    with pytest.raises(InputError, match=r"bright\.png: has colours of 16 bits, .* uses only 11 of these 256 levels"):
+        _ = folder.decode(0) if tile is None else folder.upright(0)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import anogan
 from anogan.scoring.alignment import moved
@@ -121,3 +122,32 @@ def test_other_pictures_recalibrate_and_a_file_keeps_what_set_the_threshold(dete
     assert anogan.summary.model_summary(loaded)["left_out"] == 38
     loaded.recalibrate(parts(20, seed=6))
     assert anogan.summary.model_summary(loaded)["left_out"] == 0
+
+
+def test_a_region_and_a_background_of_one_colour_keep_scores_finite():
+    X = parts(20, seed=0)
+    X[:, :, :40] = 255  # equal in all pictures, so that one of them may have all patches of a memory bank
+    detector = anogan.FeatureGAN(**QUICK).fit(X)
+    assert np.isfinite(detector.calibration_.scores).all()
+    assert np.mean(detector.predict(X) < 0) == 0
+
+
+def test_copies_of_pictures_are_reported():
+    X = parts(12, seed=0)
+    with pytest.warns(anogan.CalibrationWarning, match="67% of the pictures equal another one"):
+        anogan.FeatureGAN(**QUICK).fit(np.concatenate([X[:4], X[:4], X[8:]]))
+    with pytest.raises(anogan.InputError, match=r"X has 1 picture; at least 2 are needed\."):
+        anogan.FeatureGAN(**QUICK).fit(X[:1])
+
+
+def test_what_lies_outside_of_a_region_does_not_set_units(tmp_path):
+    for folder, seed, n in (("good", 0, 16), ("new", 1, 12)):
+        (tmp_path / folder).mkdir()
+        for number, picture in enumerate(parts(n, seed=seed)):
+            Image.fromarray(picture[0]).save(tmp_path / folder / f"{number}.png")
+    mask = np.zeros((SIDE, SIDE), np.uint8)
+    mask[20:70, 30:80] = 255
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    detector = anogan.FeatureGAN(**QUICK)
+    detector.fit(anogan.ImageFolder(tmp_path / "good", size=SIDE, masks=tmp_path / "mask.png"))
+    assert np.mean(detector.predict(anogan.ImageFolder(tmp_path / "new", size=SIDE)) < 0) < 0.4

@@ -57,7 +57,8 @@ def test_learning_more_equals_learning_all_at_once_up_to_the_unit():
     gaussian, whole = fitted(x[:40]), fitted(x)
     before = gaussian(pool(new, GRID), GRID, STILL).mean()
     whole._solve(whole._moments._replace(shrinkage=gaussian._moments.shrinkage))
-    gaussian.learn_more(pool(x[40:], GRID))
+    more = pool(x[40:], GRID)
+    gaussian.learn_more(more, torch.ones(more.shape[:2], dtype=torch.bool))
     torch.testing.assert_close(gaussian.mean, whole.mean)
     torch.testing.assert_close(gaussian.whitening, whole.whitening)
     assert gaussian(pool(new, GRID), GRID, STILL).mean() == pytest.approx(
