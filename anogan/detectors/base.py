@@ -19,12 +19,12 @@ from ..data.samples import Samples
 from ..data.tiles import TiledSamples
 from ..engine.callbacks import Callback
 from ..engine.module import GANModule
-from ..errors import CalibrationWarning, InputError, RangeWarning, TrainingHealthWarning
+from ..errors import CalibrationWarning, ColumnWarning, InputError, RangeWarning, TrainingHealthWarning
 from ..nn.backbone import Backbone
 from ..scoring.calibration import TAILS, fdr_level
 from ..scoring.drift import Drift
 from ..seeding import draw_seed, seeded
-from ..sources.frames import as_frame
+from ..sources.frames import as_frame, is_folder
 from ..sources.notes import in_words_of
 from ..sources.table import TableFile
 from ..sources.writing import locked
@@ -32,7 +32,7 @@ from .calibrating import too_few_rows
 from .common import CommonParameters
 from .estimator import BaseEstimator, OutlierMixin
 from .fitting import fit_detector, prepare
-from .inputs import check_input
+from .inputs import check_input, jpeg_note
 from .model_file import ModelFileMixin, load_detector
 from .monitoring import drift, equal_scores, recalibrated
 from .registry import find_classes, register
@@ -70,7 +70,7 @@ class Detector(CommonParameters, ModelFileMixin, OutlierMixin, BaseEstimator):
     fitted_on_ : dict
         Number of ``samples``, and how many of them were used for ``training``, ``watched`` for early stopping and used
         for ``calibration``; how many of the latter were also trained on, and scored as if they had been ``left_out``,
-        if there are such; the ``versions`` of the packages.
+        if there are such; whether a folder of pictures had ``jpeg`` files; the ``versions`` of the packages.
     roles_ : dict
         The roles of columns that the fit was given, by name.
     n_members_ : int
@@ -545,6 +545,8 @@ class Detector(CommonParameters, ModelFileMixin, OutlierMixin, BaseEstimator):
         if isinstance(X, Conditioned) and not state.preprocessor.spec_.classes:
             raise InputError("X has a condition, but the model was fitted without one.")
         X = check_input(X, type(self).__name__, state.features)
+        if is_folder(X) and (note := jpeg_note(state.fitted_on, X.files)):
+            warnings.warn(note, ColumnWarning, stacklevel=3)
         return state.preprocessor.transform(X, state.inference.weight.dtype)
 
     def _parts(self, X: Any) -> Iterator[Any]:

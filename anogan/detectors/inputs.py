@@ -1,5 +1,7 @@
 """scikit-learn's checks of arrays, and those that need no preprocessor; preprocessors check tables and pictures."""
 
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,6 +11,7 @@ from sklearn.utils.validation import validate_data
 from ..data.condition import Conditioned
 from ..errors import InputError
 from ..sources.frames import as_frame, is_folder
+from ..sources.picture_files import any_jpeg
 from ..sources.table import TableFile
 
 
@@ -87,3 +90,13 @@ def _validated(X: Any, caller: str, fitted: dict[str, Any], *, reset: bool) -> t
     except ValueError as error:
         raise InputError(str(error)) from None
     return X, vars(estimator)
+
+
+def jpeg_note(fitted_on: dict[str, Any], files: Iterable[Path]) -> str | None:
+    """Return a warning if there are JPEG files, and the detector was fitted on a folder without any."""
+    if fitted_on.get("jpeg") is not False or not any_jpeg(files):
+        return None
+    return (
+        "There are JPEG files, and the model was fitted on other ones: traces of compression look like defects. Save "
+        "pictures as those of the fit, or fit on JPEG files."
+    )

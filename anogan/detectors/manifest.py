@@ -51,6 +51,7 @@ class FittedOn(TypedDict):
     recalibrated: NotRequired[Positive]
     holdout: NotRequired[HeldOut]
     file: NotRequired[FileOfFit]
+    jpeg: NotRequired[bool]
 
 
 class DiagnosisValues(TypedDict):

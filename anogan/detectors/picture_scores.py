@@ -1,14 +1,18 @@
 """The score of one picture, as a program at a camera needs it."""
 
+import os
+import warnings
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
 from ..data.image import ImagePreprocessor
-from ..errors import InputError
+from ..errors import ColumnWarning, InputError
 from ..scoring.calibration import Calibration
 from .fitted import FittedState
+from .inputs import jpeg_note
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,9 @@ def score_picture(detector: FittedDetector, picture: Any, *, bgr: bool, with_map
     state = detector.fitted_state
     if not isinstance(state.preprocessor, ImagePreprocessor):
         raise InputError("score_picture needs a detector that was fitted on pictures without a condition.")
+    file = picture if isinstance(picture, str | os.PathLike) else f"picture.{getattr(picture, 'format', '')}"
+    if note := jpeg_note(state.fitted_on, [Path(file)]):
+        warnings.warn(note, ColumnWarning, stacklevel=3)
     sample = state.preprocessor.transform_picture(picture, state.inference.weight.dtype, bgr=bgr)
     found = None
     if with_map:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +15,7 @@ EXTENSIONS = frozenset(
     {".apng", ".avif", ".bmp", ".dib", ".gif", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpf", ".jpg", ".jpx", ".mpo"}
     | {".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tga", ".tif", ".tiff", ".webp"}
 )
+_JPEG = (".jfif", ".jpe", ".jpeg", ".jpg", ".mpo")
 _CONVERTED = dict.fromkeys((".heic", ".heif", ".hif"), "HEIC") | dict.fromkeys((".dcm", ".dicom", ".ima"), "DICOM")
 _CONVERTED |= dict.fromkeys((".cr2", ".cr3", ".nef", ".arw", ".dng", ".raf", ".orf", ".rw2"), "camera raw")
 _SYSTEM_FOLDERS = ("__MACOSX", "@eaDir")  # hold previews that macOS and network drives make
@@ -97,6 +99,11 @@ def why_not_read(name: str) -> str | None:
     if suffix in _CONVERTED:
         return f"{suffix} ({_CONVERTED[suffix]}, which must be converted to PNG or TIFF first)"
     return as_text(suffix) if suffix else "without a suffix"
+
+
+def any_jpeg(files: Iterable[Path]) -> bool:
+    """Return whether any of the files is a JPEG file by its name."""
+    return any(file.suffix.lower() in _JPEG for file in files)
 
 
 def left_out_words(left_out: Counter[str]) -> str:

@@ -1,5 +1,7 @@
 """FeatureGAN compares parts where they are and as light as the good ones were."""
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -151,3 +153,23 @@ def test_what_lies_outside_of_a_region_does_not_set_units(tmp_path):
     detector = anogan.FeatureGAN(**QUICK)
     detector.fit(anogan.ImageFolder(tmp_path / "good", size=SIDE, masks=tmp_path / "mask.png"))
     assert np.mean(detector.predict(anogan.ImageFolder(tmp_path / "new", size=SIDE)) < 0) < 0.4
+
+
+def test_jpeg_files_are_reported_if_the_model_was_fitted_on_others(tmp_path):
+    for folder, ending in (("png", "png"), ("jpeg", "JPG")):
+        (tmp_path / folder).mkdir()
+        for number, picture in enumerate(parts(4, seed=0)):
+            Image.fromarray(picture[0]).save(tmp_path / folder / f"{number}.{ending}")
+    folders = {name: anogan.ImageFolder(tmp_path / name, size=SIDE) for name in ("png", "jpeg")}
+    detector = anogan.FeatureGAN(**QUICK).fit(folders["png"])
+    file = folders["jpeg"].files[0]
+    for score, picture in ((detector.anomaly_score, folders["jpeg"]), (detector.score_picture, file)):
+        with pytest.warns(anogan.ColumnWarning, match="There are JPEG files"):
+            score(picture)
+    with pytest.warns(anogan.ColumnWarning, match="There are JPEG files"), Image.open(file) as opened:
+        detector.score_picture(opened)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", anogan.ColumnWarning)
+        detector.anomaly_score(folders["png"])
+        detector.score_picture(np.asarray(parts(1, seed=0)[0, 0]))
+        anogan.FeatureGAN(**QUICK).fit(folders["jpeg"]).anomaly_score(folders["jpeg"])
