@@ -303,10 +303,11 @@ class FeatureGAN(Detector):
     copies of good pictures show. ``explain`` is the map of the score's distances at the image's size, and for plain
     vectors their length.
 
-    *Threshold.* The images that are held out set it, and training images as if each had been left out: of the Gaussians
-    in closed form, and of the memory bank. Otherwise it would depend on which few images were held out by chance. The
-    networks, the whitening and the alignment have seen training images, so that the target false-alarm rate is kept
-    approximately. Held-out images join the Gaussians afterwards. Images in tiles are not left out.
+    *Threshold.* The images that are held out set it, and training images as if each had been left out of whitening,
+    Gaussians (both in closed form) and memory bank; with fewer than 128, the first two are learned again without an
+    eighth of them. Otherwise it would depend on which few images were held out by chance. The networks and the
+    alignment have seen training images, so that the target false-alarm rate is kept approximately. Held-out images join
+    the Gaussians afterwards. Of images in tiles one tile at a time is left out, not all of an image.
 
     *Cost.* Scoring an image takes one pass of the frozen network, and distances to 256 patches for each place. The
     model file holds the whitening, the Gaussians and the memory bank: 160 MB for 384x384 pixels. The first 512 training
@@ -314,7 +315,7 @@ class FeatureGAN(Detector):
     768x768.
 
     *Limits.* Training images score lower than new ones, since the whitening and the memory bank were fitted to them. A
-    float `contamination`, and a threshold from fewer than 10 images, are therefore unreliable for new ones; leave it at
+    float `contamination`, and a threshold from fewer than 3 images, are therefore unreliable for new ones; leave it at
     "auto".
 
     References

@@ -458,9 +458,10 @@ def _train(detector: FittableDetector, prepared: Prepared, trainer: Trainer) -> 
     baseline = first.nanmean(0).nan_to_num() if first.isnan().any() else first.mean(0)  # NaN: outside of a mask
     inference = Inference(module, backbone.members, spec.shape)
     rows = samples.subset(split.calibration)
-    # Scores of tiles are not those of pictures, and a share of the training rows is one of their own scores.
-    usable = detector.contamination == "auto" and not isinstance(samples, TiledSamples)
-    left_out, module.left_out = module.left_out if usable else None, None
+    # A contamination is the share of the training rows by their own scores.
+    left_out, module.left_out = module.left_out if detector.contamination == "auto" else None, None
+    if left_out is not None and isinstance(samples, TiledSamples):
+        left_out = left_out.of_pictures(samples.subset(split.training).counts())
     calibration, scores = calibrate(
         inference, prepared.preprocessor, rows, baseline, detector, held_out=split.held_out, left_out=left_out
     )

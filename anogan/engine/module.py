@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
+import numpy as np
+import torch
 from torch import Tensor, nn
 
 from ..data.samples import Samples
@@ -41,6 +43,15 @@ class LeftOut(NamedTuple):
 
     scores: Tensor
     peaks: Tensor
+
+    def of_pictures(self, tiles: np.ndarray) -> "LeftOut | None":
+        """Return the greatest ones among the tiles of each picture, given their numbers, if all of one are here."""
+        whole = int((tiles.cumsum() <= self.scores.shape[1]).sum())
+        if not whole:
+            return None
+        parts = tiles[:whole].tolist()
+        scores, peaks = (each[..., : sum(parts)].split(parts, dim=-1) for each in self)
+        return LeftOut(torch.stack([part.amax(-1) for part in scores], dim=-1), torch.stack([p.max() for p in peaks]))
 
 
 @dataclass(frozen=True)

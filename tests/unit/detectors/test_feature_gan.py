@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 import anogan
+from anogan.engine.module import LeftOut
 from anogan.scoring.alignment import moved
 
 SIDE = 96
@@ -173,3 +174,21 @@ def test_jpeg_files_are_reported_if_the_model_was_fitted_on_others(tmp_path):
         detector.anomaly_score(folders["png"])
         detector.score_picture(np.asarray(parts(1, seed=0)[0, 0]))
         anogan.FeatureGAN(**QUICK).fit(folders["jpeg"]).anomaly_score(folders["jpeg"])
+
+
+def test_a_picture_in_tiles_is_as_unusual_as_its_most_unusual_tile():
+    tiles = LeftOut(torch.tensor([[1.0, 5, 2, 3, 9]]), torch.tensor([4.0, 2, 7, 3, 1]))
+    found = tiles.of_pictures(np.array([2, 2, 3]))  # the last one is here in part
+    assert found.scores.tolist() == [[5, 3]]
+    assert found.peaks.tolist() == [4, 7]
+    assert tiles.of_pictures(np.array([6])) is None
+
+
+def test_a_few_pictures_in_tiles_have_a_threshold_for_new_ones(tmp_path):
+    for folder, seed, n in (("good", 0, 6), ("new", 1, 6)):
+        (tmp_path / folder).mkdir()
+        for number, four in enumerate(parts(4 * n, seed=seed).reshape(n, 2, 2, SIDE, SIDE)):
+            picture = four.transpose(0, 2, 1, 3).reshape(2 * SIDE, 2 * SIDE)
+            Image.fromarray(picture).save(tmp_path / folder / f"{number}.png")
+    good, new = (anogan.ImageFolder(tmp_path / name, size=64, tile=SIDE) for name in ("good", "new"))
+    assert np.mean(anogan.FeatureGAN(**QUICK).fit(good).predict(new) < 0) <= 0.5
