@@ -32,6 +32,11 @@ class SampleSpec:
     def is_image(self) -> bool:
         return len(self.shape) == 3
 
+    @property
+    def unit(self) -> str:
+        """What messages call a sample."""
+        return "picture" if self.is_image else "row"
+
     def paired(self) -> "SampleSpec":
         """The spec of two samples concatenated along their first dimension, as a joint critic takes them."""
         return SampleSpec((2 * self.shape[0], *self.shape[1:]), self.bounded)

@@ -94,6 +94,7 @@ def diagnose_module(
         curves=history,
         steps=steps,
         rows=len(different),
+        unit=spec.unit,
         expects_equilibrium=module.expects_equilibrium,
         degenerate=degenerate,
     )

@@ -489,7 +489,9 @@ def _train(detector: FittableDetector, prepared: Prepared, trainer: Trainer) -> 
         # It holds scores of whole pictures, which scores of tiles do not compare with.
         calibration=None if isinstance(samples, TiledSamples) else calibration,
         degenerate=column_issues(prepared.hidden, len(prepared.preprocessor.places_))
-        | score_issues(calibration.scores, _different(samples.subset(calibrating), spec), calibration.threshold),
+        | score_issues(
+            calibration.scores, _different(samples.subset(calibrating), spec), calibration.threshold, spec.unit
+        ),
     )
     if module.can("after_calibration") and split.held_out:
         module.after_calibration(in_tiles(samples.subset(np.concatenate([split.calibration, split.monitoring]))))

@@ -36,8 +36,8 @@ def equal_scores(state: FittedState, X: Any, scores: np.ndarray) -> str | None:
     if len(rows) < ENOUGH_ROWS:
         return None
     return (
-        f"All rows have the same score, {scores[0]:.3g}, though they are different: the model cannot tell them apart. "
-        "See its diagnosis, and fit again with another scaling or detector."
+        f"All {state.preprocessor.spec_.unit}s have the same score, {scores[0]:.3g}, though they are different: the "
+        "model cannot tell them apart. See its diagnosis, and fit again with other parameters or another detector."
     )
 
 

@@ -25,7 +25,7 @@ def column_issues(hidden: Sequence[str | int], total: int) -> dict[str, str]:
     return {HIDDEN: f"a few extreme values set the scale of {which} ({names}), beside which most others are equal"}
 
 
-def score_issues(scores: np.ndarray, different: int, threshold: float) -> dict[str, str]:
+def score_issues(scores: np.ndarray, different: int, threshold: float, unit: str = "row") -> dict[str, str]:
     """Return what is wrong with the scores of the calibration rows, name -> evidence.
 
     Parameters
@@ -35,18 +35,18 @@ def score_issues(scores: np.ndarray, different: int, threshold: float) -> dict[s
         How many of the rows are different.
     threshold : float
         Scores above are flagged.
+    unit : str
+        What messages call a sample: "row" or "picture".
     """
     rows = len(scores)
     if rows < FEWEST_SCORES:
         return {}
     if different == 1:
-        return {CONSTANT: f"all {rows:,} calibration rows are equal after scaling"}
+        return {CONSTANT: f"all {rows:,} calibration {unit}s are equal after scaling"}
     median, high = np.quantile(scores, [0.5, 0.95])
     values = 1 + int((np.diff(scores) > ROUNDING * abs(median)).sum())
     if values <= max(1, LEAST_DIFFERENT * different) and different >= min(REPEATED * rows, ENOUGH_ROWS):
-        return {
-            CONSTANT: f"{counted(different, 'different calibration row')} have {counted(values, 'different score')}"
-        }
+        return {CONSTANT: f"{rows:,} calibration {unit}s have {counted(values, 'different score')}"}
     if high > median and threshold - median > EXTREME_RATIO * (high - median):
         ratio = (threshold - median) / (high - median)
         return {

@@ -35,15 +35,15 @@ COLLAPSE, UNLIKE, LOSSY, UNINFORMATIVE, WON, AT_CHANCE, DIVERGED, UNDER_TRAINED 
 )
 ADVICE = {
     HIDDEN: "Remove or clip the extreme values of these columns, or choose scaling 'asinh' or 'quantile'.",
-    CONSTANT: "Check whether the columns hold what should tell rows apart, or choose another scaling or detector.",
-    EXTREME: "Look at the training rows with the highest scores, and remove them if they are not normal.",
+    CONSTANT: "Check whether the {values} hold what should tell {unit}s apart, or choose another scaling or detector.",
+    EXTREME: "Look at the training {unit}s with the highest scores, and remove them if they are not normal.",
     COLLAPSE: "Try another random_state, a lower learning_rate, or more members.",
     UNLIKE: "Look at some samples, then raise steps, give more data, or change learning_rate or the objective.",
     LOSSY: "Raise steps, or choose another detector.",
     UNINFORMATIVE: "Raise steps, or choose another detector.",
     WON: "Lower critic_steps or learning_rate, regularise the critic (r1_weight, spectral_norm), or take a detector "
     "that reconstructs.",
-    AT_CHANCE: "Give more steps, raise critic_steps, or check whether the columns hold more than noise.",
+    AT_CHANCE: "Give more steps, raise critic_steps, or check whether the {values} hold more than noise.",
     DIVERGED: "Lower learning_rate, and check the data for extreme values.",
     UNDER_TRAINED: "Raise steps.",
 }
@@ -110,11 +110,12 @@ class Diagnosis:
     columns: dict[str, float] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, issues: dict[str, str], measures: dict[str, float]) -> "Diagnosis":
+    def of(cls, issues: dict[str, str], measures: dict[str, float], unit: str = "row") -> "Diagnosis":
         """Return the diagnosis of issues, name -> evidence; without issues it is healthy."""
         verdict = "; ".join(f"{name}: {evidence}" for name, evidence in issues.items()) or "healthy"
         first = next(iter(issues), None)
         advice = FOR_BLURS if first == COLLAPSE and _are_blurs(measures) else ADVICE[first] if first else ""
+        advice = advice.format(unit=unit, values="pixels" if unit == "picture" else "columns")
         return cls(not issues, verdict, measures, list(issues), advice)
 
     @property
@@ -138,6 +139,7 @@ def diagnose(
     curves: History,
     steps: int,
     rows: int,
+    unit: str = "row",
     expects_equilibrium: bool = True,
     degenerate: dict[str, str] | None = None,
 ) -> Diagnosis:
@@ -153,6 +155,8 @@ def diagnose(
         Budget of a stage.
     rows : int
         How many different rows the measures were computed with.
+    unit : str
+        What messages call a sample of the data: "row" or "picture".
     expects_equilibrium : bool
         See `GANModule.expects_equilibrium`.
     degenerate : dict or None
@@ -161,14 +165,14 @@ def diagnose(
     issues = dict(degenerate or {})
     if steps < FEWEST_STEPS:  # the curves are too short for the other issues
         few = f"{steps} steps a stage, where {FEWEST_STEPS} are few"
-        return Diagnosis.of(issues | {UNDER_TRAINED: few}, measures)
+        return Diagnosis.of(issues | {UNDER_TRAINED: few}, measures, unit)
     checks = {name: curve for name, curve in curves.items() if "monitor" in curve}
-    issues |= _divergence(curves) | _reconstructions(measures) | _samples(measures) | _scores(measures)
-    issues |= _imbalance(measures, checks, expects_equilibrium) | _undertrained(checks, steps)
+    issues |= _divergence(curves) | _reconstructions(measures, unit) | _samples(measures, unit) | _scores(measures)
+    issues |= _imbalance(measures, checks, unit, expects_equilibrium=expects_equilibrium) | _undertrained(checks, steps)
     if not issues and rows < FEWEST_ROWS:
-        few = f"not assessed: only {rows} different held-out samples, {FEWEST_ROWS} are needed"
+        few = f"not assessed: only {rows} different held-out {unit}s, {FEWEST_ROWS} are needed"
         return Diagnosis(True, few)
-    return Diagnosis.of(issues, measures)
+    return Diagnosis.of(issues, measures, unit)
 
 
 def _are_blurs(measures: dict[str, float]) -> bool:
@@ -194,7 +198,7 @@ def _undertrained(checks: History, steps: int) -> dict[str, str]:
     return {}
 
 
-def _samples(measures: dict[str, float]) -> dict[str, str]:
+def _samples(measures: dict[str, float], unit: str) -> dict[str, str]:
     """Find samples that are nearly all the same, that leave out many rows, or that are unlike any row.
 
     What counts as few is measured by what as many training rows reach, so that no limit depends on the kind of data.
@@ -210,14 +214,16 @@ def _samples(measures: dict[str, float]) -> dict[str, str]:
     covers, resembles = coverage >= share * real_coverage, precision >= share * real_precision
     if spread >= NARROW and covers and resembles:
         return {}
-    covered = f"cover {coverage:.0%} of the held-out rows (training rows {real_coverage:.0%})"
+    covered = f"cover {coverage:.0%} of the held-out {unit}s (training {unit}s {real_coverage:.0%})"
     if spread < ENOUGH or resembles:
         evidence = f"samples {covered} and spread {measures.get('diversity', 1.0):.0%} as wide"
         if "distinctness" in measures:
-            evidence += f"; each lies {measures['distinctness']:.0%} as far from the nearest other one as real rows do"
+            evidence += (
+                f"; each lies {measures['distinctness']:.0%} as far from the nearest other one as real {unit}s do"
+            )
         return {COLLAPSE: evidence}
     as_sharp = f" and are {measures['sharpness']:.0%} as sharp" if "sharpness" in measures else ""
-    few = f"{precision:.0%} of the samples resemble a held-out row ({real_precision:.0%} of training rows)"
+    few = f"{precision:.0%} of the samples resemble a held-out {unit} ({real_precision:.0%} of training {unit}s)"
     return {UNLIKE: f"{few}; they {covered}{as_sharp}"}
 
 
@@ -229,16 +235,16 @@ def _coverage_and_precision(measures: dict[str, float]) -> tuple[float, float, f
     return coverage, precision, real_coverage, real_precision
 
 
-def _reconstructions(measures: dict[str, float]) -> dict[str, str]:
+def _reconstructions(measures: dict[str, float], unit: str) -> dict[str, str]:
     """Find reconstructions that are all alike or worse than training rows are, and scores that find no anomalies."""
     spread = measures.get("reconstruction_diversity", 1.0)
     if spread < COLLAPSED_DIVERSITY:
-        return {COLLAPSE: f"reconstructions spread {spread:.0%} as wide as the samples"}
+        return {COLLAPSE: f"reconstructions spread {spread:.0%} as wide as the {unit}s"}
     explained, limit = measures.get("explained_variance", 1.0), measures.get("real_explained_variance", 0.0)
     if explained < ENOUGH * max(limit, 0.0):
         return {
-            LOSSY: f"reconstructions explain {explained:.0%} of the variance of held-out samples, "
-            f"and the nearest training samples {limit:.0%}"
+            LOSSY: f"reconstructions explain {explained:.0%} of the variance of held-out {unit}s, "
+            f"and the nearest training {unit}s {limit:.0%}"
         }
     return {}
 
@@ -265,7 +271,7 @@ def _findable(measures: dict[str, float]) -> bool:
     return findable >= max(0.5, by_mean) + RESOLVED
 
 
-def _imbalance(measures: dict[str, float], checks: History, expects_equilibrium: bool) -> dict[str, str]:
+def _imbalance(measures: dict[str, float], checks: History, unit: str, *, expects_equilibrium: bool) -> dict[str, str]:
     """Find a critic that has won or is at chance while the generator has learned little.
 
     The generator has learned enough if its samples or its reconstructions are good, whatever the critic says.
@@ -281,9 +287,9 @@ def _imbalance(measures: dict[str, float], checks: History, expects_equilibrium:
         issue = AT_CHANCE
     else:
         return {}
-    evidence = f"it tells real from generated rows in {accuracy:.0%} of pairs"
+    evidence = f"it tells real from generated {unit}s in {accuracy:.0%} of pairs"
     own = {name: measures.get(f"generator_{name}", measures.get(name, 1.0)) for name in ("coverage", "precision")}
-    if _samples(measures | own) | _reconstructions(measures):
+    if _samples(measures | own, unit) | _reconstructions(measures, unit):
         return {issue: evidence}
     judged = "explained_variance" in measures or _coverage_and_precision(measures) != (1.0, 1.0, 1.0, 1.0)
     if not judged and (gain := improvement(monitor)) < IMPROVED:

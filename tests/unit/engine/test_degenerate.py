@@ -30,6 +30,12 @@ def test_issues_of_scores(scores, different, threshold, issue):
     assert list(score_issues(scores, different, threshold)) == ([issue] if issue else [])
 
 
+def test_equal_scores_are_counted():
+    assert score_issues(np.full(100, 0.7), 100, 0.7, "picture") == {
+        "constant scores": "100 calibration pictures have 1 different score"
+    }
+
+
 def test_hidden_columns_are_named():
     assert column_issues([], 3) == {}
     assert "2 of 3 columns ('a', 4)" in column_issues(["a", 4], 3)["hidden columns"]

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anogan.engine.callbacks import Callback
+from anogan.engine.degenerate import score_issues
 from anogan.engine.diagnostics import Diagnosis, diagnose
 from anogan.engine.history import append
 from anogan.engine.likeness import (
@@ -254,13 +255,33 @@ def test_ten_sharp_pictures_over_and_over_are_a_collapse_though_the_score_finds_
 def test_reconstructions_that_are_all_equal_are_a_collapse():
     assert diagnosed(reconstructed=REAL).healthy
     verdict = diagnosed(reconstructed=np.zeros((300, 2))).verdict
-    assert verdict == "mode collapse: reconstructions spread 0% as wide as the samples"
+    assert verdict == "mode collapse: reconstructions spread 0% as wide as the rows"
 
 
 def test_reconstructions_that_are_worse_than_training_rows_are_poor():
     diagnosis = diagnosed(reconstructed=REAL[::-1])
     assert diagnosis.issues == ["poor reconstructions"]
-    assert "and the nearest training samples 9" in diagnosis.verdict
+    assert "and the nearest training rows 9" in diagnosis.verdict
+
+
+def test_a_verdict_on_pictures_speaks_of_pictures():
+    unlike = {"feature_coverage": 0.0, "feature_precision": 0.0, "sharpness": 1.0}
+    cases = [
+        {"fake": REAL + 100},
+        {"fake": np.zeros((300, 2)), "measures": {"distinctness": 0.0}},
+        {"reconstructed": REAL[::-1], "curves": curves_of([1.0, 0.99] + [1.5] * 18, accuracy=1.0)},
+        {"reconstructed": np.zeros((300, 2)), "curves": curves_of([1.0, 0.99] + [1.5] * 18, accuracy=0.5)},
+        {"measures": unlike | {"probe_accuracy": 0.4, "mean_probe_accuracy": 0.4, "real_probe_accuracy": 0.8}},
+        {"real": REAL[:20]},
+        {"degenerate": score_issues(np.full(100, 0.7), 100, 0.7, "picture")},
+        {"degenerate": score_issues(np.append(REAL[:, 0] ** 2, 1e6), 301, 1e6, "picture")},
+    ]
+    for case in cases:
+        rows, pictures = (diagnosed(**case, unit=unit) for unit in ("row", "picture"))
+        text = f"{pictures.verdict} {pictures.advice}"
+        assert "picture" in text
+        assert not any(word in text for word in ("row", "column"))
+        assert pictures.issues == rows.issues
 
 
 def test_columns_of_noise_need_no_reconstruction_but_none_worse_than_the_mean():
