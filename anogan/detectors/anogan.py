@@ -19,14 +19,19 @@ from .reconstructing import ReconstructingModule
 TRUNCATION = 0.5  # of the search on tables
 TRUNCATIONS = (0.25, 0.35, 0.5, 0.7, 1.0)  # one of these on images
 NEARLY = 0.9  # share of the variance explained at best that the least of them must explain
-ROWS = 128  # training images that choose it
+ROWS = 128  # training images that choose it, and the weight of features
+STEPS_FROM_MEAN, STEPS_FROM_NEAREST = 40, 10  # of the search
+STORED = 1024  # samples, the nearest of which a search among w starts at
+CHUNK = 64  # of them that are drawn at a time
 
 
 class AnoGANModule(ReconstructingModule):
     """A GAN, and the search for the latent that reconstructs a sample best."""
 
     searches = True
-    truncation: Tensor  # (), distance of a latent from the mean of the prior, at most, relative to the usual one
+    truncation: Tensor  # (), distance of a latent from the start, at most, relative to that from the mean of the prior
+    stored: Tensor  # (K, N, latent), w of samples to start at; none without a mapping
+    feature_weight: Tensor  # (K, 1), of the features beside the residual
 
     def __init__(
         self,
@@ -42,7 +47,11 @@ class AnoGANModule(ReconstructingModule):
         self.search_steps = search_steps
         self.search_learning_rate = search_learning_rate
         self.register_buffer("truncation", torch.tensor(truncation or TRUNCATION))
-        self.chooses_truncation = truncation is None and not backbone.geometry.has_columns
+        self.chooses_truncation = truncation is None and not backbone.geometry.has_columns and not backbone.has_mapping
+        self.register_buffer(
+            "stored", torch.zeros(self.members, STORED if backbone.has_mapping else 0, self.latent_dim)
+        )
+        self.register_buffer("feature_weight", torch.ones(self.members, 1))
         self.residual_share = residual_share
 
     def stages(self) -> tuple[Stage, ...]:
@@ -59,14 +68,42 @@ class AnoGANModule(ReconstructingModule):
         """a |x - G(w)|^2 / n + (1 - a) |f(x) - f(G(w))|^2 / n_d: ``(K, B)``."""
         residual = l2_squared(x, fake) / x[0, 0].numel()
         discrimination = l2_squared(real_features, fake_features) / real_features.shape[-1]
-        return self.residual_share * residual + (1 - self.residual_share) * discrimination
+        return self.residual_share * residual + (1 - self.residual_share) * self.feature_weight * discrimination
 
     @torch.no_grad()
     def after_training(self, normal: Samples) -> None:
-        if self.chooses_truncation:
-            rows = normal.batch(np.arange(min(len(normal), ROWS))).to(next(self.parameters()))
-            self._choose_truncation(rows.expand(self.members, *rows.shape))
+        rows = normal.batch(np.arange(min(len(normal), ROWS))).to(next(self.parameters()))
+        x = rows.expand(self.members, *rows.shape)
+        if self.stored.shape[1]:
+            self.stored.copy_(self.generator.mapping(self.latent(STORED)))
+            # A critic without a gradient penalty may have features of any scale.
+            residual, discrimination = (d.amin(-1).mean(-1, keepdim=True) for d in self._from_stored(x))
+            self.feature_weight.copy_(residual / discrimination.clamp(min=1e-12))
+        elif self.chooses_truncation:
+            self._choose_truncation(x)
         super().after_training(normal)
+
+    def _start(self, x: Tensor) -> Tensor:
+        """Return the mean w, or the stored one whose sample is nearest to x: ``(K, B, latent)``."""
+        if not self.stored.shape[1]:
+            return x.new_zeros(*x.shape[:2], self.latent_dim) + self.generator.centre()
+        residual, discrimination = self._from_stored(x)
+        weight = (1 - self.residual_share) * self.feature_weight.unsqueeze(-1)
+        nearest = (self.residual_share * residual + weight * discrimination).argmin(-1, keepdim=True)  # (K, B, 1)
+        return self.stored.gather(1, nearest.expand(-1, -1, self.latent_dim))
+
+    @torch.no_grad()
+    def _from_stored(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return both parts of the loss of x with each stored sample: ``(K, B, N)`` each."""
+        features, parts = self.critic(x).features, []
+        for w in self.stored.split(CHUNK, dim=1):
+            fake = self.generator.synthesis(w)
+            pairs = ((x.flatten(2), fake.flatten(2)), (features, self.critic(fake).features))
+            # Without a matrix product, whose rounding depends on the other rows.
+            distances = [torch.cdist(a, b, compute_mode="donot_use_mm_for_euclid_dist") for a, b in pairs]
+            parts.append(torch.stack([d.square() / a.shape[-1] for d, (a, _) in zip(distances, pairs, strict=True)]))
+        residual, discrimination = torch.cat(parts, dim=-1)
+        return residual, discrimination
 
     def _choose_truncation(self, x: Tensor) -> None:
         """Choose the least truncation whose reconstructions are nearly as good as any."""
@@ -84,17 +121,17 @@ class AnoGANModule(ReconstructingModule):
         All rows are searched at once: the sum over rows keeps their gradients apart, and Adam's state is per element.
         """
         features = self.critic(x).features.detach()
-        centre = self.generator.centre()
+        start = self._start(x)
         farthest = self.truncation * self.generator.radius(self.latent_dim)
-        w = (x.new_zeros(*x.shape[:2], self.latent_dim) + centre).requires_grad_(True)
+        w = start.clone().requires_grad_(True)
         optimizer = torch.optim.Adam([w], lr=self.search_learning_rate, fused=True)
         for _ in range(self.search_steps):
             fake = self.generator.synthesis(w)
             (w.grad,) = torch.autograd.grad(self.loss(x, fake, features, self.critic(fake).features).sum(), w)
             optimizer.step()
             with torch.no_grad():
-                away = w - centre
-                w.copy_(centre + away * (farthest / away.norm(dim=-1, keepdim=True).clamp(min=1e-12)).clamp(max=1))
+                away = w - start
+                w.copy_(start + away * (farthest / away.norm(dim=-1, keepdim=True).clamp(min=1e-12)).clamp(max=1))
         return w.detach()
 
 
@@ -180,13 +217,18 @@ class AnoGAN(Detector):
         10.0, at_least(0.0), help="Weight of the gradient penalty, with objective wasserstein_gp."
     )
     critic_steps: int = param(1, at_least(1), help="Critic steps for each generator step.")
-    search_steps: int = param(40, at_least(1), help="Gradient steps of the latent search.")
+    search_steps: int | None = param(
+        None,
+        at_least(1, optional=True),
+        help="Gradient steps of the latent search (default: 40; 10 with backbone style, from the nearest sample).",
+    )
     search_learning_rate: float = param(0.1, above(0.0), help="Learning rate of the latent search.")
     truncation: float | None = param(
         None,
         Constraint(float, low=0.0, open_low=True, optional=True),
-        help="Largest distance of a latent from the mean of the prior, as a multiple of the usual one (default: 0.5 on "
-        "tables; on pictures the least one that reconstructs training pictures nearly as well as any).",
+        help="Largest distance of a latent from where the search starts, as a multiple of the usual one from the mean "
+        "of the prior (default: 0.5 on tables and with backbone style; on other pictures the least one that "
+        "reconstructs training pictures nearly as well as any).",
     )
     residual_share: float = param(0.5, between(0.0, 1.0), help="Share of the residual in the score.")
     r1_weight: float | None = param(
@@ -214,7 +256,7 @@ class AnoGAN(Detector):
             r1_weight=default_r1_weight if self.r1_weight is None else self.r1_weight,
             growing=self.growing,
             augment=self.augment,
-            search_steps=self.search_steps,
+            search_steps=self.search_steps or (STEPS_FROM_NEAREST if backbone.has_mapping else STEPS_FROM_MEAN),
             search_learning_rate=self.search_learning_rate,
             truncation=self.truncation,
             residual_share=self.residual_share,

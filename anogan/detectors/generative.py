@@ -67,6 +67,7 @@ class GenerativeModule(GANModule):
         self.critic_steps = critic_steps
         self.r1_weight = r1_weight
         self.growing = growing
+        self.draws_pictures = backbone.spec.is_image
 
     def adversarial_stage(self) -> Stage:
         """Return the stage that trains critic and generator."""
@@ -81,6 +82,9 @@ class GenerativeModule(GANModule):
             monitor=self.sample_distance,
             betas=self.objective.betas,
             growing=(self.generator, self.critic) if self.growing else (),
+            # Without a bound on the critic's gradients pictures first become blurs, which are nearer to others in
+            # pixels than the first strokes are: the energy distance rises for a third of the training, then falls.
+            stops=self.objective.constrained or not self.draws_pictures,
         )
 
     def latent(self, rows: int) -> Tensor:

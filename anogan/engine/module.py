@@ -107,6 +107,8 @@ class Stage:
     growing : tuple of Module
         Networks that start at their coarsest resolution and use all resolutions after the share `trainer.GROWTH` of
         the budget.
+    stops : bool
+        Whether the stage may end before its budget is spent.
     """
 
     name: str
@@ -114,6 +116,7 @@ class Stage:
     monitor: Callable[[Tensor], Tensor]
     betas: tuple[float, float] = (0.5, 0.999)
     growing: tuple[nn.Module, ...] = ()
+    stops: bool = True
 
 
 class GANModule(nn.Module, ABC):
@@ -132,7 +135,7 @@ class GANModule(nn.Module, ABC):
     folds: int = 0
     """If not 0, member k trains without the rows k, k + folds, k + 2 folds, ...; see `engine.folds`."""
     searches: ClassVar[bool] = False
-    """Whether `score` searches the latent space by gradient steps, so that it needs more than one pass."""
+    """Whether `score` searches the latent space, so that it needs more than one pass."""
 
     conditioned: bool = False
     """Whether the last entry of x along axis 2 is the condition, which is given rather than scored."""

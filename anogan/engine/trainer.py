@@ -345,7 +345,7 @@ class _StageRun:
             self.best, self.best_value, self.checks_since_best = current, value, 0
             return False
         self.checks_since_best += 1
-        return self.checks_since_best >= self.settings.patience
+        return self.stage.stops and self.checks_since_best >= self.settings.patience
 
     def _evaluate(self) -> dict[str, float]:
         """Return the monitor and, in adversarial stages, which have two phases, the ranking accuracy of the critic."""

@@ -134,8 +134,8 @@ def check_exportable(name: str, state: Fitted) -> None:
     """Raise `InputError` for a detector whose score needs more than one pass of its networks."""
     if state.inference.module.searches:
         raise InputError(
-            f"{name} cannot be exported: it searches the latent space of each sample by gradient steps, and a graph "
-            "has no gradients. Export a detector that scores in one pass, such as denoising_gan or f_anogan."
+            f"{name} cannot be exported: it searches the latent space for each sample, which a graph of one pass "
+            "cannot do. Export a detector that scores in one pass, such as denoising_gan or f_anogan."
         )
     if getattr(getattr(state.preprocessor, "inner", state.preprocessor), "tile_", None):
         raise InputError(

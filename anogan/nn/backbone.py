@@ -61,6 +61,8 @@ class Backbone(ABC):
     """Gamma of the R1 penalty for objectives that do not constrain the critic."""
     default_objective: ClassVar[str] = "non_saturating"
     """Adversarial loss of AnoGAN."""
+    has_mapping: ClassVar[bool] = False
+    """Whether decoders map z to a w of another distribution."""
     default_critic_steps: ClassVar[int] = 1
     """Critic steps for each generator step of a Wasserstein GAN with gradient penalty."""
     vector_units: ClassVar[int] = 1

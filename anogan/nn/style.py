@@ -4,7 +4,7 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import adaptive_avg_pool2d, conv2d, leaky_relu
+from torch.nn.functional import conv2d, leaky_relu
 from torch.nn.utils.parametrizations import spectral_norm as torch_spectral_norm
 
 from ..data.spec import SampleSpec
@@ -13,7 +13,7 @@ from .backbone import Decoder
 from .conv import MOST_CHANNELS, level_channels, level_sizes
 from .dcgan import DCGAN
 from .ensemble import Members
-from .growing import Growing, GrowingDown, enlarge
+from .growing import Growing, GrowingDown, enlarge, reduce
 from .layers import SLOPE, BatchedLinear, OutputRange
 from .mlp import Hidden
 from .outputs import Critique
@@ -80,8 +80,10 @@ class StyledLayer(nn.Module):
         self.noise_strength = nn.Parameter(torch.zeros(()))
         self.bias = nn.Parameter(torch.zeros(out_channels, 1, 1))
 
-    def forward(self, x: Tensor, w: Tensor, noise: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, w: Tensor, noise: Tensor | None, size: tuple[int, int]) -> Tensor:
         y = self.conv(x, w)
+        if y.shape[2:] != size:
+            y = enlarge(y, size)  # after the convolution, which takes a quarter of the time before it
         if noise is not None:
             y = y + self.noise_strength * noise
         return activate(y + self.bias)
@@ -126,8 +128,8 @@ class Synthesis(Growing):
             if level > finest:
                 continue
             first, second = noise[2 * level : 2 * level + 2] if noise else (None, None)
-            x = self.first[level](enlarge(x, size) if level else x, w, first)
-            x = self.second[level](x, w, second)
+            x = self.first[level](x, w, first, size)
+            x = self.second[level](x, w, second, size)
             contribution = self.images[level](x, w)
             image = image + (alpha * contribution if level == finest else contribution)
         return self.range(image)
@@ -213,8 +215,8 @@ class ResidualHalving(nn.Module):
         self.around = nn.Conv2d(in_channels, out_channels, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        through = activate(self.second(adaptive_avg_pool2d(activate(self.first(x)), self.size)))
-        return (through + self.around(adaptive_avg_pool2d(x, self.size))) / math.sqrt(2)
+        through = activate(self.second(reduce(activate(self.first(x)), self.size)))
+        return (through + self.around(reduce(x, self.size))) / math.sqrt(2)
 
 
 class StyleCritic(GrowingDown):
@@ -268,6 +270,7 @@ class Style(DCGAN):
 
     name = "style"
     default_objective = "non_saturating"
+    has_mapping = True
 
     def decoder(self, latent_dim: int, *, growing: bool = False) -> Decoder:
         # The skip outputs make growing possible without further layers.

@@ -8,12 +8,14 @@ import torch
 from torch.testing import assert_close
 
 import anogan
+from anogan.data.samples import TensorSamples
 from anogan.data.spec import SampleSpec
 from anogan.detectors.generative import R1_EVERY, GenerativeModule
 from anogan.losses.adversarial import OBJECTIVES
 from anogan.losses.penalties import r1_penalty
 from anogan.nn.augment import Augmented
 from anogan.nn.backbone import backbone_for
+from anogan.seeding import seeded
 
 SPEC = SampleSpec((1, 8, 8), bounded=True)
 
@@ -95,8 +97,30 @@ def test_search_and_encoder_work_in_w(x):
         module.generator.mapping = None  # neither uses z
         assert module.score(x).shape == (1, 8)
         assert module.reconstruct(x).shape == x.shape
-    searching.search_steps = 0
-    assert_close(searching.search(x), torch.zeros(1, 8, 4).double())  # the mean w, before any training
+
+
+def test_a_search_in_w_starts_at_the_nearest_stored_sample(x):
+    torch.manual_seed(0)
+    module = anogan.AnoGAN(**anogan.AnoGAN.tiny | {"truncation": 1e-9}).build(backbone_for("style", SPEC, 1, 4))
+    module = module.double().eval().requires_grad_(False)
+    with seeded(0):
+        module.after_training(TensorSamples(x[0]))
+    w = module.stored[:, [3, 900, 70]]
+    assert_close(module.search(module.generator.synthesis(w)), w)
+    residual, features = (d.amin(-1).mean() for d in module._from_stored(x))
+    assert_close(module.feature_weight * features, residual.view(1, 1))  # both count alike, whatever their units are
+
+
+def test_a_search_from_a_near_start_takes_fewer_steps():
+    steps = {name: anogan.AnoGAN().build(backbone_for(name, SPEC, 1, 4)).search_steps for name in ("dcgan", "style")}
+    assert steps == {"dcgan": 40, "style": 10}
+
+
+@pytest.mark.parametrize(("objective", "stops"), [("hinge", False), ("wasserstein_gp", True)])
+def test_only_a_bounded_critic_of_pictures_lets_the_energy_distance_stop_training(objective, stops):
+    detector = anogan.AnoGAN(objective=objective)
+    assert detector.build(backbone_for("dcgan", SPEC, 1, 4)).adversarial_stage().stops == stops
+    assert detector.build(backbone_for("mlp", SampleSpec((5,)), 1, 4)).adversarial_stage().stops
 
 
 @pytest.mark.parametrize("name", ["dcgan", "style"])
@@ -105,9 +129,9 @@ def test_the_search_stays_within_the_truncated_prior(name, x):
     changes = {"search_steps": 30, "search_learning_rate": 1.0, "truncation": 0.25}
     module = anogan.AnoGAN(**anogan.AnoGAN.tiny | changes).build(backbone_for(name, SPEC, 1, 4)).double().eval()
     module.requires_grad_(False)
-    w = module.search(x)
+    w = module.search(x) - module._start(x)
     assert_close(w.norm(dim=-1).max(), torch.tensor(0.25 * 4**0.5).double())  # latents of 4 numbers: usually |z| = 2
-    assert_close(module.search(x[:, 2:3]), w[:, 2:3])  # whatever the other rows are
+    assert_close(module.search(x[:, 2:3]), module._start(x)[:, 2:3] + w[:, 2:3])  # whatever the other rows are
 
 
 def test_the_search_of_images_goes_no_farther_than_they_need(x):

@@ -1,5 +1,6 @@
 """The training loop, on a toy module for which every number is known."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -222,6 +223,13 @@ def test_training_stops_after_patience_checks_without_improvement():
         "monitor": [5.0, 4.0, 4.0, 4.5, 3.0, 3.5, 3.5, 3.5],
     }
     assert len(history["toy"]["step"]) == 8
+
+
+def test_a_stage_may_refuse_to_stop():
+    toy = Toy(monitor=lambda x: torch.tensor([1.0]))
+    stages = toy.stages
+    toy.stages = lambda: tuple(replace(stage, stops=False) for stage in stages())
+    assert len(fit(toy, held_out=data(4), steps=CHECKS, patience=3)["toy"]["step"]) == CHECKS
 
 
 def test_the_best_weights_are_kept():

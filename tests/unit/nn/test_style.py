@@ -54,9 +54,9 @@ def test_the_activation_keeps_the_variance_about_as_it_is():
 
 def test_noise_is_added_with_a_learned_strength_that_starts_at_zero():
     layer, x, w, noise = StyledLayer(3, 4, 2), torch.randn(2, 3, 5, 5), torch.randn(2, 2), torch.randn(2, 1, 5, 5)
-    assert torch.equal(layer(x, w, noise), layer(x, w, None))
+    assert torch.equal(layer(x, w, noise, (5, 5)), layer(x, w, None, (5, 5)))
     nn.init.constant_(layer.noise_strength, 0.5)
-    assert_close(layer(x, w, noise), activate(layer.conv(x, w) + 0.5 * noise))
+    assert_close(layer(x, w, noise, (5, 5)), activate(layer.conv(x, w) + 0.5 * noise))
 
 
 def test_noise_is_drawn_in_training_only(decoder):
