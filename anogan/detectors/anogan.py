@@ -20,7 +20,7 @@ TRUNCATION = 0.5  # of the search on tables
 TRUNCATIONS = (0.25, 0.35, 0.5, 0.7, 1.0)  # one of these on images
 NEARLY = 0.9  # share of the variance explained at best that the least of them must explain
 ROWS = 128  # training images that choose it, and the weight of features
-STEPS_FROM_MEAN, STEPS_FROM_NEAREST = 40, 10  # of the search
+STEPS_FROM_MEAN, STEPS_FROM_NEAREST = 40, 3  # of the search
 STORED = 1024  # samples, the nearest of which a search among w starts at
 CHUNK = 64  # of them that are drawn at a time
 
@@ -220,7 +220,7 @@ class AnoGAN(Detector):
     search_steps: int | None = param(
         None,
         at_least(1, optional=True),
-        help="Gradient steps of the latent search (default: 40; 10 with backbone style, from the nearest sample).",
+        help="Gradient steps of the latent search (default: 40; 3 with backbone style, from the nearest sample).",
     )
     search_learning_rate: float = param(0.1, above(0.0), help="Learning rate of the latent search.")
     truncation: float | None = param(
