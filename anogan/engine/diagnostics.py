@@ -37,7 +37,7 @@ ADVICE = {
     HIDDEN: "Remove or clip the extreme values of these columns, or choose scaling 'asinh' or 'quantile'.",
     CONSTANT: "Check whether the {values} hold what should tell {unit}s apart, or choose another scaling or detector.",
     EXTREME: "Look at the training {unit}s with the highest scores, and remove them if they are not normal.",
-    COLLAPSE: "Try another random_state, a lower learning_rate, or more members.",
+    COLLAPSE: "Lower learning_rate; if samples still collapse, try another random_state or more members.",
     UNLIKE: "Look at some samples, then raise steps, give more data, or change learning_rate or the objective.",
     LOSSY: "Raise steps, or choose another detector.",
     UNINFORMATIVE: "Raise steps, or choose another detector.",
@@ -167,7 +167,7 @@ def diagnose(
         few = f"{steps} steps a stage, where {FEWEST_STEPS} are few"
         return Diagnosis.of(issues | {UNDER_TRAINED: few}, measures, unit)
     checks = {name: curve for name, curve in curves.items() if "monitor" in curve}
-    issues |= _divergence(curves) | _reconstructions(measures, unit) | _samples(measures, unit) | _scores(measures)
+    issues |= _divergence(curves) | _samples(measures, unit) | _reconstructions(measures, unit) | _scores(measures)
     issues |= _imbalance(measures, checks, unit, expects_equilibrium=expects_equilibrium) | _undertrained(checks, steps)
     if not issues and rows < FEWEST_ROWS:
         few = f"not assessed: only {rows} different held-out {unit}s, {FEWEST_ROWS} are needed"
