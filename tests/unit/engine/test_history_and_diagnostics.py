@@ -184,7 +184,7 @@ def test_mode_collapse_is_called_so_with_its_numbers():
     assert "random_state" in diagnosis.advice
 
 
-def test_the_advice_on_a_collapse_comes_before_that_on_the_reconstructions_it_spoils():
+def test_the_advice_on_a_collapse_comes_before_that_on_its_reconstructions():
     """Seen on breast cancer at 50 times the rate: more steps diverged, a lower rate was healthy."""
     diagnosis = diagnosed(fake=np.full((300, 2), 0.3), reconstructed=REAL[::-1])
     assert diagnosis.issues == ["mode collapse", "poor reconstructions"]
