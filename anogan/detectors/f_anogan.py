@@ -82,6 +82,9 @@ class FAnoGAN(Detector):
     and far longer training); averaged weights; the best weights on held-out normal rows are kept. Scoring a row takes
     two passes of the critic and one of encoder and generator. With ``backbone="style"`` the encoder gives w, not z.
 
+    ``augment`` is meant for sets of a few hundred images, and does not pay on digits: with 150 training images AUROC is
+    0.947 and 0.958 on 2s and 8s of MNIST with ``"adaptive"``, 0.952 and 0.958 without (one seed; standard error 0.02).
+
     References
     ----------
     Schlegl, Seeböck, Waldstein, Langs, Schmidt-Erfurth: f-AnoGAN: Fast Unsupervised Anomaly Detection with
