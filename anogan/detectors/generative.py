@@ -83,7 +83,7 @@ class GenerativeModule(GANModule):
             betas=self.objective.betas,
             growing=(self.generator, self.critic) if self.growing else (),
             # Without a bound on the critic's gradients pictures first become blurs, which are nearer to others in
-            # pixels than the first strokes are: the energy distance rises for a third of the training, then falls.
+            # pixels than the first strokes are: the energy distance rises before it falls.
             stops=self.objective.constrained or not self.draws_pictures,
         )
 
