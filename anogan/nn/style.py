@@ -264,8 +264,8 @@ class Style(DCGAN):
     the learning rate of the others, and z is not normalised; bilinear enlarging, after the convolution, and plain
     averages instead of the binomial filter, and sizes that are not powers of two; the output range is that of the spec;
     no path length regularisation, no style mixing, no truncation; Adam's rate and betas are not adapted to lazy R1. In
-    eval mode there is no noise, and the critic's minibatch deviation is a stored mean: scores repeat, and a row's score does not depend
-    on its batch.
+    eval mode there is no noise, and the critic's minibatch deviation is a stored mean: scores repeat, and a row's score
+    does not depend on its batch.
     """
 
     name = "style"
