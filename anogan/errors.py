@@ -74,4 +74,4 @@ class RangeWarning(ColumnWarning):
 
 
 class CalibrationWarning(AnoganWarning):
-    """There are too few rows to keep the target false-alarm rate."""
+    """The target false-alarm rate may not be kept, or unusual rows set the threshold and hide anomalies."""

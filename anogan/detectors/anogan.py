@@ -155,7 +155,8 @@ class AnoGAN(Detector):
     AUROC, pendigits 0.82 instead of 0.87, cardio 0.87 instead of 0.88, magic 0.81 both). On images the distance is the
     least one at which reconstructions explain nine tenths of the variance of training images that they explain at most:
     0.35 on digits and 0.7 on photographs (AUROC with 0.35, 0.5 and 0.7 on 8s of MNIST: 0.969, 0.962, 0.940; on cars of
-    CIFAR-10: 0.494, 0.547, 0.611). Scoring a row costs ``search_steps`` forward and backward passes.
+    CIFAR-10: 0.494, 0.547, 0.611). Scoring a row costs ``search_steps`` forward and backward passes; with
+    ``backbone="style"`` each batch, of whatever size, first costs 1,024 forward passes.
 
     *Deviations from the paper.* Squared distances averaged over values, as in f-AnoGAN, instead of sums of absolute
     ones, which rank worse on images; a bounded search of few steps; WGAN-GP on images, whose samples are better after
@@ -173,10 +174,11 @@ class AnoGAN(Detector):
     or R3GAN's losses at 1e-3, and 43 % with the default (benchmarks/results/rates.md).
 
     With ``backbone="style"`` the search is for w. From the mean w it would find samples that training never draws, and
-    explain anomalies with them (AUROC 0.91 on 2s, of the nearest sample without a search 0.97), so it starts at the
-    nearest of 1,024 samples and takes 3 steps. Features count as much as pixels there: without a gradient penalty their
-    scale is arbitrary. A step of training takes twice as long as one of the plain networks. At the CPU time of these
-    (500 steps) AUROC is 0.943 and 0.930 on 2s and 8s, of the plain networks 0.956 and 0.948 (standard error 0.02).
+    explain anomalies with them: on one model of 2s AUROC was 0.91, and 0.97 with the nearest of 1,024 samples and no
+    search. But the nearest is a poor reconstruction, so the search takes 3 steps from it. Features count as much as
+    pixels there: without a gradient penalty their scale is arbitrary. A step of training takes twice as long as one of
+    the plain networks. At the CPU time of these (500 steps) AUROC is 0.943 and 0.930 on 2s and 8s, of the plain
+    networks 0.956 and 0.948 (standard error 0.02).
 
     ``growing`` takes the first half of the steps, and early stopping monitors the second half. It neither pays nor
     costs: 95 % are read, and with f-AnoGAN AUROC on 8s is 0.956 after 1,100 steps, without growing 0.958 after 1,000

@@ -61,7 +61,7 @@ BASELINE_ROWS = 512  # training rows whose mean is the baseline, at most
 MARGINAL_ROWS = 10_000  # training rows whose marginals are kept if no row is, at most
 CALIBRATION_WAYS = "calibration_fraction or target_fpr"  # to a rate that few rows can keep
 RESTART_RATE = 0.3  # factor of the generator's learning rate, or of both, at each further attempt
-NAMED, FEWEST_NAMED = 5, 30  # unusual pictures that are named, of so many at least
+NAMED, FEWEST_NAMED = 20, 30  # unusual pictures that are named, of so many at least
 MOST_REPEATED = 0.05  # share of pictures that equal others
 NOTED_VERSIONS = ("anogan", "torch", "numpy")
 
@@ -288,23 +288,30 @@ def split_rows(detector: FittableDetector, n: int, seed: int, total: int | None 
 def _doubts(detector: FittableDetector, prepared: Prepared, state: FittedState, apart: np.ndarray) -> list[str]:
     """Return what the user should know of the threshold, which pictures that are far ``apart`` set, as sentences."""
     calibration, learned = state.calibration, "left_out" in state.fitted_on
-    doubts = []
+    is_image, doubts = prepared.preprocessor.spec_.is_image, []
     if not calibration.held_out and detector.contamination == "auto":
         doubts.append(
             f"Only {len(prepared.samples)} rows: none is held out, so threshold and p-values come from the training "
             f"rows and are too optimistic. Give at least {FEWEST_ROWS_TO_HOLD_OUT}."
         )
     few = too_few_rows(len(calibration.scores), detector, "target_fpr" if learned else CALIBRATION_WAYS)
-    doubts += [few] if few else []
+    doubts = [in_words_of(doubt, is_image=is_image) for doubt in [*doubts, *([few] if few else [])]]
     if len(apart) and len(calibration.scores) >= FEWEST_NAMED:
-        names = [str(number) if prepared.files is None else as_text(prepared.files[number].name) for number in apart]
+        names = [str(number) if prepared.files is None else _name_of(prepared.files, number) for number in apart]
         more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
         doubts.append(
-            f"{len(apart)} of {counted(len(calibration.scores), 'row')} {'is' if len(apart) == 1 else 'are'} so "
-            f"unusual as to set the threshold, which hides anomalies: {', '.join(names[:NAMED])}{more}. Leave out what "
-            "should be flagged."
+            f"{len(apart)} of {len(calibration.scores):,} pictures {'is' if len(apart) == 1 else 'are'} so unusual as "
+            f"to set the threshold, which hides anomalies: {', '.join(names[:NAMED])}{more}. Leave out what should be "
+            "flagged."
         )
     return doubts
+
+
+def _name_of(files: list[Path], number: int) -> str:
+    """Return the name of a picture's file, with that of its folder if there are several folders."""
+    file = files[number]
+    several = any(other.parent != file.parent for other in files)
+    return as_text(f"{file.parent.name}/{file.name}" if several else file.name)
 
 
 def _drawn_rows(file: TableFile, seed: int, callbacks: Sequence[Callback]) -> tuple[pd.DataFrame, pd.DataFrame, int]:
@@ -415,11 +422,12 @@ def fit_detector(
         warnings.warn(f"{type(detector).__name__}: {summary}", TrainingHealthWarning, stacklevel=3)
     is_image = prepared.preprocessor.spec_.is_image
     for doubt in doubts:
-        warnings.warn(in_words_of(doubt, is_image=is_image), CalibrationWarning, stacklevel=3)
+        warnings.warn(doubt, CalibrationWarning, stacklevel=3)
     samples, seed = prepared.samples, prepared.seed
     order = np.random.default_rng(seed).permutation(len(samples))
     digests = RowDigests.of(samples, order, seed, is_image=is_image) if detector.keep_rows else None
-    if is_image and digests is not None and digests.repeated > MOST_REPEATED:
+    promised = is_image and detector.contamination == "auto"
+    if promised and digests is not None and digests.repeated > MOST_REPEATED:
         warnings.warn(
             f"{digests.repeated:.0%} of the pictures equal another one. Copies that set the threshold were seen in "
             "training, so that it is too low for new pictures: leave copies out.",

@@ -126,7 +126,7 @@ class ParsedNumbers(NamedTuple):
 _FORMATS = [NumberFormat(d, t) for t in ("", ",", ".", " ", "'", "_") for d in (".", ",") if d != t]
 _ANY = "|".join(form.pattern for form in _FORMATS)
 _ANY_NUMBER = re.compile(_ANY)
-_NUMBER_AND_UNIT = re.compile(r"([+-]?[\d.,' ]+?)\s*([^\d\s.,][^\d.,]{0,7})?$")
+_NUMBER_AND_UNIT = re.compile(r"([+-]?[\d.,' ]*\d[.,]?)\s*([^\W\d_]\S{0,7}|[°%]\S{0,7})?$")
 
 
 class NumberTexts:
@@ -458,7 +458,8 @@ def any_number(texts: Collection[str]) -> bool:
 def partly_numbers(texts: Collection[str]) -> str:
     """Return what most of some texts have to do with numbers, such as "most of them numbers with 'kg'", or ""."""
     parts = [_NUMBER_AND_UNIT.match(text.strip()) for text in texts]
-    units = Counter(found[2] or "" for found in parts if found and _ANY_NUMBER.match(found[1]))
+    amounts = [found for found in parts if found and _ANY_NUMBER.match(found[1]) and not re.match(CODE, found[1])]
+    units = Counter(found[2] or "" for found in amounts)
     if not units:
         return ""
     unit, number = units.most_common(1)[0]

@@ -229,7 +229,7 @@ def _inferred_text(name: str | int, series: pd.Series, rows: np.ndarray | None, 
     known = [value for value in values if value is not None]
     counts = np.bincount(codes[:n], minlength=len(values))[: len(known)]
     there, distinct = int(counts.sum()), len(known)
-    numbers = partly_numbers(known) if doubts.FEW_TEXTS < distinct <= MAX_CATEGORIES else ""
+    numbers = partly_numbers(known[:MAX_CATEGORIES]) if distinct > doubts.FEW_TEXTS else ""
     advice = "If they are amounts, write the numbers alone, and empty cells where there is none." if numbers else ""
     if distinct > MAX_CATEGORIES or (
         n >= doubts.FEWEST_ROWS and distinct > doubts.FEW_TEXTS and distinct > doubts.MAX_DISTINCT_SHARE * there

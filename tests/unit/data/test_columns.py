@@ -15,6 +15,7 @@ from anogan import ColumnWarning, DenoisingGAN, InputError, TableFile
 from anogan.data.columns import doubts
 from anogan.data.columns.formats import formats_of
 from anogan.data.tabular import TablePreprocessor
+from anogan.sources.text_numbers import partly_numbers
 
 N = 500
 RNG = np.random.default_rng(0)
@@ -77,6 +78,26 @@ def test_texts_of_which_most_are_numbers_are_said_to_be_so(source, texts, what):
     with pytest.warns(ColumnWarning, match=re.escape(f"distinct texts in 500 rows ({what})")) as caught:
         DenoisingGAN(**TINY).fit(source(BASE.assign(x=texts)))
     assert any("write the numbers alone" in str(warning.message) for warning in caught)
+
+
+@pytest.mark.parametrize(
+    ("texts", "what"),
+    [
+        ([f"{i / 7:.2f} kg" for i in range(3000)], "most of them numbers with 'kg'"),
+        ([f"{i} rue de X" for i in range(60)], ""),
+        ([f"{i}-A" for i in range(60)], ""),
+        ([f"{i:05}" for i in range(60)] + ["A1"], ""),
+        ([f"{i} °C" for i in range(60)] + ["off"], "most of them numbers with '°C'"),
+    ],
+)
+def test_what_is_no_amount_is_not_said_to_be_one(texts, what):
+    assert partly_numbers(texts) == what
+
+
+def test_a_unit_is_seen_among_more_texts_than_can_be_learned():
+    texts = [f"{i / 7:.2f} kg" for i in range(3000)]
+    with pytest.warns(ColumnWarning, match="more than 1,000 distinct texts in 3,000 rows \\(most of them numbers with"):
+        DenoisingGAN(**TINY).fit(pd.DataFrame({"x": texts, "y": RNG.normal(size=3000)}))
 
 
 def test_an_array_of_text_is_refused():

@@ -112,6 +112,19 @@ def test_a_few_unusual_pictures_do_not_hide_defects():
         assert np.mean(detector.predict(parts(40, seed=4)) < 0) < 0.3
 
 
+def test_unusual_pictures_are_named_by_folder_and_file(tmp_path):
+    X = parts(60, seed=0)
+    X[0, 0, 8:20, 8:20] = X[1, 0, 70:90, 60:80] = 250
+    for number, picture in enumerate(X):
+        folder = tmp_path / f"lot {number % 2}"
+        folder.mkdir(exist_ok=True)
+        Image.fromarray(picture[0]).save(folder / f"row {number // 2:02}.png")
+    with pytest.warns(anogan.CalibrationWarning, match=r"are so unusual .*: lot \d/row 00.png, lot \d/row 00.png\."):
+        anogan.FeatureGAN(**QUICK | {"random_state": 0, "target_fpr": 0.02}).fit(
+            anogan.ImageFolder(tmp_path, size=SIDE)
+        )
+
+
 def test_a_few_pictures_calibrate_though_none_is_held_out():
     with pytest.warns(anogan.CalibrationWarning, match="cannot be kept: with 6 calibration pictures"):
         detector = anogan.FeatureGAN(**QUICK).fit(parts(6, seed=0))
