@@ -77,7 +77,7 @@ class Reporter(anogan.Callback):
             of = f" of {self._total:,}" if self._total else ""
             rate = (done - self._first) / (now - self._began)
             left = f", {(self._total - done) / rate:.0f} s left" if self._total and rate else ""
-            click.echo(f"{self._what}: {done:,}{of} after {now - self._began:.0f} s, {rate:,.0f}/s{left}", err=True)
+            click.echo(f"{self._what}: {done:,}{of} after {now - self._began:.0f} s, {_speed(rate)}{left}", err=True)
 
     def end(self) -> None:
         """Remove the bar."""
@@ -100,7 +100,7 @@ class Reporter(anogan.Callback):
             self._bar.add_task(self._what, total=self._total, completed=self._first, rate="")
             self._bar.start()
         rate = (self._done - self._first) / (time.monotonic() - self._began)
-        self._bar.update(self._bar.task_ids[0], completed=self._done, rate=f"{rate:,.0f}/s")
+        self._bar.update(self._bar.task_ids[0], completed=self._done, rate=_speed(rate))
 
     def on_attempt_begin(self, number: int, seed: int, learning_rate: float) -> None:
         self._attempt = f" (attempt {number})" if number > 1 else ""
@@ -113,3 +113,8 @@ class Reporter(anogan.Callback):
 
     def on_stage_end(self, stage: str, steps: int) -> None:
         self.end()
+
+
+def _speed(rate: float) -> str:
+    """Return a number of units in a second in words; slow ones in a minute."""
+    return f"{rate:,.0f}/s" if rate >= 1 else f"{60 * rate:,.1f}/min"
