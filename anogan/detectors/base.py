@@ -70,7 +70,8 @@ class Detector(CommonParameters, ModelFileMixin, OutlierMixin, BaseEstimator):
     fitted_on_ : dict
         Number of ``samples``, and how many of them were used for ``training``, ``watched`` for early stopping and used
         for ``calibration``; how many of the latter were also trained on, and scored as if they had been ``left_out``,
-        if there are such; whether a folder of pictures had ``jpeg`` files; the ``versions`` of the packages.
+        if there are such; whether at least a tenth of a folder's pictures were ``jpeg`` files, by their suffixes; the
+        ``versions`` of the packages.
     roles_ : dict
         The roles of columns that the fit was given, by name.
     n_members_ : int
@@ -344,7 +345,9 @@ class Detector(CommonParameters, ModelFileMixin, OutlierMixin, BaseEstimator):
         Parameters
         ----------
         picture : path, PIL image, or array (H, W) or (H, W, C)
-            C is 1, 3 or 4 (with transparency). The array has dtype uint8 or uint16, or floats from 0 to 1.
+            C is 1, 3 or 4 (with transparency). The array has dtype uint8 or uint16, or floats from 0 to 1. A path
+            is taken for JPEG by its suffix, a PIL image by its ``format``. Give a PIL image as it was opened:
+            ``convert`` forgets its format, ``load`` that its colours had 16 bits, and neither is reported then.
         bgr : bool
             Whether the channels of an array are blue, green, red, as OpenCV's are.
         with_map : bool

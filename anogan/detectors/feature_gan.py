@@ -118,21 +118,23 @@ class FeatureGANModule(DenoisingModule):
         patches, grid, inside = self._normal or self._extract(normal)
         self._normal = None
         pooled = self._pooled(patches, grid)
-        few = patches.clone() if len(patches) < FEW_PICTURES else None
+        few = patches.clone() if FEWEST_LEFT_OUT <= len(patches) < FEW_PICTURES else None
         white = self.patches.whiten(patches, grid)  # in place, since patches fill a large part of the memory
         some = white.flatten(0, 1)[randperm(white[..., 0].numel())[:PROJECTED_PATCHES]]
         square = float(some.square().sum(-1).mean()) * FEATURE_SHARE
         self.projection.fit(self.features(some), square)
         images = self.memory_bank.fit(white, grid, self.embed)
         self.memory_units.fit(self._memory_distances(white[:SAMPLES_AT_ONCE], grid)[inside[:SAMPLES_AT_ONCE]])
-        nearest = left_out_of_memory(self.patches.whitening, self.memory_bank, self.embed, white, grid, images)
+        nearest = white.new_empty(0)
+        if len(white) >= FEW_PICTURES:
+            nearest = left_out_of_memory(self.patches.whitening, self.memory_bank, self.embed, white, grid, images)
         del patches, white
         copies = pooled[:0]
         if self.framing is not None:
             changed = normal.subset(np.arange(min(len(pooled), COPIED_SAMPLES)))
             copies = self._pooled(*self._extract(changed, relit)[:2])
         of_place = self.gaussian.fit(pooled, pooled[: len(copies)], copies)
-        if few is not None and len(few) >= FEWEST_LEFT_OUT:
+        if few is not None:
             nearest, of_place = learned_without(self.memory_bank, self.embed, few, grid, images, pooled, copies)
         self.gaussian_units.fit(of_place[pooled_inside(inside, grid)])
         if len(pooled) >= FEWEST_LEFT_OUT:

@@ -93,10 +93,13 @@ def _validated(X: Any, caller: str, fitted: dict[str, Any], *, reset: bool) -> t
 
 
 def jpeg_note(fitted_on: dict[str, Any], files: Iterable[Path]) -> str | None:
-    """Return a warning if there are JPEG files, and the detector was fitted on a folder without any."""
-    if fitted_on.get("jpeg") is not False or not any_jpeg(files):
+    """Return a warning if there are JPEG files, and the detector was fitted on a folder with hardly any.
+
+    A file is judged by its suffix; a picture in memory by its ``format``, which Pillow forgets when it converts one.
+    """
+    if fitted_on.get("jpeg") is not False or not any_jpeg(files, at_least=0):
         return None
     return (
-        "There are JPEG files, and the model was fitted on other ones: traces of compression look like defects. Save "
+        "There are JPEG files, and the model was fitted on hardly any: traces of compression look like defects. Save "
         "pictures as those of the fit, or fit on JPEG files."
     )

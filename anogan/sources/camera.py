@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from ..errors import InputError
-from .images import ImageFolder, fitted
+from .images import ImageFolder, fitted, turned_upright
 
 _DEPTHS = {"uint8": None, "uint16": 65535.0}  # dtype -> full range of values that are read as fractions
 
@@ -88,9 +88,10 @@ def _no_order(bgr: bool) -> None:
 
 
 def _upright(picture: Image.Image) -> Image.Image:
-    from PIL import ImageOps
-
-    return ImageOps.exif_transpose(picture)
+    try:
+        return turned_upright(picture)
+    except InputError as error:
+        raise InputError(f"The picture {error}") from None
 
 
 def _checked_array(pixels: np.ndarray, *, bgr: bool) -> np.ndarray:

@@ -23,7 +23,7 @@ _GREY_TOLERANCE = 2  # of 255: how far lossy coding may push the channels of a g
 _PLAUSIBLE_PIXELS = 10_000_000  # a picture may have these, or _PIXELS_PER_BYTE times the bytes of its file
 _PIXELS_PER_BYTE = 1000
 _LARGE_PIXELS = 4_000_000
-_FEWEST_LEVELS = 32  # of colours with 16 bits that are read with 8
+_DARK = 32  # of 255: colours of 16 bits that are read with 8 keep less than 5 bits
 _LARGE = threading.Lock()
 _ORIENTATION = 0x0112
 _SIDEWAYS = (5, 6, 7, 8)
@@ -158,7 +158,7 @@ class ImageFolder(Sequence[np.ndarray]):
 
     def upright(self, index: int) -> Image.Image:
         """Return one picture in its own size, after EXIF rotation."""
-        return read_picture(self.files[index], _upright)
+        return read_picture(self.files[index], turned_upright)
 
     def cut(self, upright: Image.Image, box: tuple[int, int, int, int]) -> np.ndarray:
         """Return a part of an upright picture, as `decode` returns whole ones."""
@@ -311,23 +311,26 @@ def _decoded(picture: Image.Image, shape: tuple[int, int, int]) -> np.ndarray:
     """Return the pixels (C, H, W): uint8, or float32 in [0, 1] for files of 16 bits or floats."""
     # A JPEG decoder can skip to a half, quarter, ... of the size for free; area averaging does the rest.
     picture.draft(None, (2 * max(shape[1:]), 2 * max(shape[1:])))
-    return fitted(_upright(picture), shape)
+    return fitted(turned_upright(picture), shape)
 
 
-def _upright(picture: Image.Image) -> Image.Image:
+def turned_upright(picture: Image.Image) -> Image.Image:
     """Return a picture after EXIF rotation.
 
     Raises
     ------
     InputError
-        If it has colours of 16 bits, of which Pillow reads 8, and hardly uses these.
+        If it has colours of 16 bits, of which Pillow reads 8, and is so dark that few of these are left. Only a picture
+        that is not loaded yet says that it has.
     """
-    is_deep = picture.mode == "RGB" and any(";16" in str(tile) for tile in getattr(picture, "tile", []))
+    # Grey ones with transparency are opened as RGBA. In CMYK small numbers are bright.
+    is_deep = picture.mode in ("RGB", "RGBA") and any(";16" in str(tile) for tile in getattr(picture, "tile", []))
     upright = ImageOps.exif_transpose(picture)
-    if is_deep and 0 < (levels := int(np.max(upright.getextrema()))) < _FEWEST_LEVELS:
+    if is_deep and 0 < (brightest := int(np.max(upright.getextrema()[:3]))) < _DARK:
         raise InputError(
-            f"has colours of 16 bits, which are read with 8, and uses only {levels} of these 256 levels, as a camera "
-            "of 12 bits in files of 16 does. Scale it to 8 bits, or save it as a grey picture of 16 bits."
+            "has colours of 16 bits, which are read with 8, and whose brightest value is "
+            f"{brightest} of 255, as from a camera of 12 bits. Convert it to 8 bits by the camera's true number of "
+            "bits (divide values of 12 bits by 16), also if it is only dark."
         )
     return upright
 

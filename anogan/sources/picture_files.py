@@ -15,6 +15,7 @@ EXTENSIONS = frozenset(
     {".apng", ".avif", ".bmp", ".dib", ".gif", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpf", ".jpg", ".jpx", ".mpo"}
     | {".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tga", ".tif", ".tiff", ".webp"}
 )
+JPEG_SHARE = 0.1  # of the files of a fit, below which a model has not learned traces of compression
 _JPEG = (".jfif", ".jpe", ".jpeg", ".jpg", ".mpo")
 _CONVERTED = dict.fromkeys((".heic", ".heif", ".hif"), "HEIC") | dict.fromkeys((".dcm", ".dicom", ".ima"), "DICOM")
 _CONVERTED |= dict.fromkeys((".cr2", ".cr3", ".nef", ".arw", ".dng", ".raf", ".orf", ".rw2"), "camera raw")
@@ -101,9 +102,10 @@ def why_not_read(name: str) -> str | None:
     return as_text(suffix) if suffix else "without a suffix"
 
 
-def any_jpeg(files: Iterable[Path]) -> bool:
-    """Return whether any of the files is a JPEG file by its name."""
-    return any(file.suffix.lower() in _JPEG for file in files)
+def any_jpeg(files: Iterable[Path], at_least: float = JPEG_SHARE) -> bool:
+    """Return whether there are JPEG files, by their suffixes, and at least this share of the files are."""
+    are_jpeg = [file.suffix.lower() in _JPEG for file in files]
+    return any(are_jpeg) and sum(are_jpeg) >= at_least * len(are_jpeg)
 
 
 def left_out_words(left_out: Counter[str]) -> str:

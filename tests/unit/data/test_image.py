@@ -20,6 +20,7 @@ from anogan.data.choose import preprocessor_for, preprocessor_from_state
 from anogan.data.image import ImagePreprocessor
 from anogan.data.samples import FolderSamples, PictureCache, TensorSamples
 from anogan.data.state import decode, encode
+from anogan.sources.camera import Frame, frame_pixels
 
 
 def corner_picture(mode: str = "RGB", width: int = 48, height: int = 32) -> Image.Image:
@@ -404,23 +405,31 @@ def test_a_fingerprint_tells_other_data_even_behind_the_pictures_it_decodes(tmp_
     assert other.fingerprint() != whole.fingerprint()
 
 
-def save_deep_colours(file, value):
-    """Write a PNG file of 16-bit colours, which Pillow cannot write."""
+def save_deep_colours(file, value, channels=3):
+    """Write a PNG file of 16 bits, opaque with 2 or 4 channels, which Pillow cannot write."""
 
     def chunk(name, data):
         return len(data).to_bytes(4, "big") + name + data + zlib.crc32(name + data).to_bytes(4, "big")
 
-    header = (8).to_bytes(4, "big") * 2 + bytes([16, 2, 0, 0, 0])
-    lines = b"".join(b"\0" + np.full((8, 3), value, ">u2").tobytes() for _ in range(8))
+    header = (8).to_bytes(4, "big") * 2 + bytes([16, {2: 4, 3: 2, 4: 6}[channels], 0, 0, 0])
+    line = np.full((8, channels), value, ">u2")
+    if channels != 3:
+        line[:, -1] = 65_535
+    lines = (b"\0" + line.tobytes()) * 8
     parts = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(lines)) + chunk(b"IEND", b"")
     file.write_bytes(b"\x89PNG\r\n\x1a\n" + parts)
 
 
+@pytest.mark.parametrize("channels", [2, 3, 4])
 @pytest.mark.parametrize("tile", [None, 8])
-def test_colours_of_12_bits_in_files_of_16_are_refused(tmp_path, tile):
-    save_deep_colours(tmp_path / "bright.png", 50_000)
+def test_colours_of_12_bits_in_files_of_16_are_refused(tmp_path, tile, channels):
+    file = tmp_path / "dark.png"
+    save_deep_colours(file, 50_000, channels)
     assert ImageFolder(tmp_path, size=8).decode(0).max() == 195
-    save_deep_colours(tmp_path / "bright.png", 3_000)
+    save_deep_colours(file, 3_000, channels)
     folder = ImageFolder(tmp_path, size=8, tile=tile)
-    with pytest.raises(InputError, match=r"bright\.png: has colours of 16 bits, .* uses only 11 of these 256 levels"):
+    words = "has colours of 16 bits, .* brightest value is 11 of 255"
+    with pytest.raises(InputError, match=rf"dark\.png: {words}"):
         _ = folder.decode(0) if tile is None else folder.upright(0)
+    with pytest.raises(InputError, match=f"^The picture {words}"), Image.open(file) as opened:
+        _ = frame_pixels(opened, (3, 8, 8), bgr=False) if tile is None else Frame(opened, (3, 8, 8), tile, bgr=False)
