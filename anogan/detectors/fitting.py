@@ -41,7 +41,7 @@ from ..nn.backbone import Backbone, backbone_for
 from ..seeding import OwnInitialisation, derived_seed, draw_seed, seeded
 from ..sources.frames import is_folder
 from ..sources.notes import in_words_of
-from ..sources.picture_files import any_jpeg
+from ..sources.picture_files import JPEG_SHARE, jpeg_share
 from ..sources.said import NOTHING_SAID, said_of
 from ..sources.table import RowSample, TableFile
 from ..sources.writing import as_text
@@ -179,7 +179,7 @@ def prepare(
         noted = {"file": {**NOTHING_SAID, "normal": X.normal}}
     files = X.files if is_folder(X) else None
     if files is not None:
-        noted["jpeg"] = any_jpeg(files)
+        noted["jpeg"] = jpeg_share(files) >= JPEG_SHARE
     X, features = check_training_input(X, name)
     split = split_rows(detector, len(X), seed, total)
     preprocessor = detector.make_preprocessor(X)

@@ -1,6 +1,6 @@
 """scikit-learn's checks of arrays, and those that need no preprocessor; preprocessors check tables and pictures."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,7 +11,7 @@ from sklearn.utils.validation import validate_data
 from ..data.condition import Conditioned
 from ..errors import InputError
 from ..sources.frames import as_frame, is_folder
-from ..sources.picture_files import any_jpeg
+from ..sources.picture_files import jpeg_share
 from ..sources.table import TableFile
 
 
@@ -92,12 +92,12 @@ def _validated(X: Any, caller: str, fitted: dict[str, Any], *, reset: bool) -> t
     return X, vars(estimator)
 
 
-def jpeg_note(fitted_on: dict[str, Any], files: Iterable[Path]) -> str | None:
+def jpeg_note(fitted_on: dict[str, Any], files: Collection[Path]) -> str | None:
     """Return a warning if there are JPEG files, and the detector was fitted on a folder with hardly any.
 
     A file is judged by its suffix; a picture in memory by its ``format``, which Pillow forgets when it converts one.
     """
-    if fitted_on.get("jpeg") is not False or not any_jpeg(files, at_least=0):
+    if fitted_on.get("jpeg") is not False or not jpeg_share(files):
         return None
     return (
         "There are JPEG files, and the model was fitted on hardly any: traces of compression look like defects. Save "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -102,10 +102,9 @@ def why_not_read(name: str) -> str | None:
     return as_text(suffix) if suffix else "without a suffix"
 
 
-def any_jpeg(files: Iterable[Path], at_least: float = JPEG_SHARE) -> bool:
-    """Return whether there are JPEG files, by their suffixes, and at least this share of the files are."""
-    are_jpeg = [file.suffix.lower() in _JPEG for file in files]
-    return any(are_jpeg) and sum(are_jpeg) >= at_least * len(are_jpeg)
+def jpeg_share(files: Collection[Path]) -> float:
+    """Return which share of the files are JPEG, by their suffixes."""
+    return sum(file.suffix.lower() in _JPEG for file in files) / max(len(files), 1)
 
 
 def left_out_words(left_out: Counter[str]) -> str:
