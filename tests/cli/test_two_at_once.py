@@ -96,9 +96,10 @@ def test_maps_to_one_folder(data, picture_model, tmp_path):
     def score(name: str) -> list[object]:
         return ["score", data / "parts", "-m", picture_model, "-o", tmp_path / name, "--maps", tmp_path / "maps"]
 
-    assert one_writes(at_once(tmp_path, score("a.csv"), score("b.csv")), tmp_path / "maps")
     explain = ["explain", data / "parts", "-m", picture_model, "-o", tmp_path / "maps"]
-    assert one_writes(at_once(tmp_path, score("c.csv"), explain), tmp_path / "maps")
+    for commands in ((score("a.csv"), score("b.csv")), (score("c.csv"), explain)):
+        # One may have ended before the other begins.
+        assert any(one_writes(at_once(tmp_path, *commands), tmp_path / "maps") for _ in range(5))
     assert not list((tmp_path / "maps").rglob(".*"))
 
 
