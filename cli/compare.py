@@ -40,12 +40,7 @@ SECONDS = {"fit_s": "fit s", "score_s": "score s"}
 )
 @options.data_argument
 @click.option("--label", metavar="COLUMN", help="The column with the labels, or y for a .npz file.")
-@click.option(
-    "--normal",
-    metavar="VALUE",
-    help="The label of normal rows, or the name of the folders of normal pictures; all others are anomalous.  "
-    "[default: 0, false, or a folder's name such as good or OK]",
-)
+@options.normal_option
 @click.option(
     "--detectors",
     metavar="NAMES",

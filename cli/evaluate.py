@@ -25,17 +25,8 @@ from .progress import Reporter
 )
 @options.data_argument
 @options.model_option
-@click.option(
-    "--label",
-    metavar="COLUMN",
-    help="The column with the labels, or y for a .npz file. The labels of pictures are the names of their folders.",
-)
-@click.option(
-    "--normal",
-    metavar="VALUE",
-    help="The label of normal rows, or the name of the folders of normal pictures; all others are anomalous.  "
-    "[default: 0, false, or a folder's name such as good or OK]",
-)
+@options.label_option
+@options.normal_option
 @click.option(
     "--by",
     metavar="COLUMN[:PERIOD]",
@@ -50,14 +41,10 @@ def command(
     label: str | None,
     normal: str | None,
     by: str | None,
-    drop: tuple[str, ...],
-    strict: bool,
     dialect: Any,
-    on_error: str | None,
-    on_gap: str,
-    chunk_rows: int | None,
     as_json: bool,
     quiet: bool,
+    **reading: Any,
 ) -> None:
     """Measure a fitted model on labelled DATA.
 
@@ -78,7 +65,7 @@ def command(
     keep = []
     if by is not None and isinstance(source, TableFile):
         keep = [anogan.periods.split_period(by, source.names)[0]]
-    stream = Stream(detector, source, drop, label, chunk_rows, on_error, strict, on_gap, keep=keep)
+    stream = Stream(detector, source, label=label, keep=keep, **reading)
     normal = stream.normal_label(normal)
     if label is None and not isinstance(stream.source, PictureSource):
         raise InputError(f"{data} has no labels; evaluate needs a table, a .npz file with y, or pictures in folders.")

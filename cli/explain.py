@@ -53,14 +53,9 @@ def command(
     count: int,
     columns: int,
     output: str | None,
-    drop: tuple[str, ...],
-    strict: bool,
-    dialect: Any,
-    on_error: str | None,
-    on_gap: str,
-    chunk_rows: int | None,
     as_json: bool,
     quiet: bool,
+    **reading: Any,
 ) -> None:
     """Show what made the N most anomalous rows of DATA anomalous.
 
@@ -70,7 +65,7 @@ def command(
     to the folder OUT.
     """
     detector = anogan.load(model_path)
-    stream = Stream(detector, data, drop, None, chunk_rows, on_error, strict, on_gap, dialect=dialect)
+    stream = Stream(detector, data, **reading)
     is_image = detector.preprocessor_.kind == "image"
     if is_image and output is None:
         raise InputError("Explanations of pictures are heatmaps: name a folder for them with -o DIR.")

@@ -28,14 +28,9 @@ _LISTED = 30
 def command(
     model_path: str,
     data: str | None,
-    drop: tuple[str, ...],
-    strict: bool,
-    dialect: Any,
-    on_error: str | None,
-    on_gap: str,
-    chunk_rows: int | None,
     as_json: bool,
     quiet: bool,
+    **reading: Any,
 ) -> None:
     """Show what the file MODEL holds: parameters, columns, threshold, diagnosis, training.
 
@@ -45,7 +40,7 @@ def command(
     detector = anogan.load(model_path)
     facts = anogan.summary.file_summary(model_path) | anogan.summary.model_summary(detector)
     if data is not None:
-        stream = Stream(detector, data, drop, None, chunk_rows, on_error, strict, on_gap, dialect=dialect)
+        stream = Stream(detector, data, **reading)
         with Reporter(quiet=quiet) as reporter:
             facts["drift"] = vars(detector.drift(stream.samples(reporter.show)))
         warn_of(stream)

@@ -32,6 +32,17 @@ class Data(tuple[str, ...]):
 
 
 data_argument = click.argument("data", nargs=-1, required=True, callback=lambda *given: Data(given[2]))
+label_option = click.option(
+    "--label",
+    metavar="COLUMN",
+    help="The column with the labels, or y for a .npz file. The labels of pictures are the names of their folders.",
+)
+normal_option = click.option(
+    "--normal",
+    metavar="VALUE",
+    help="The label of normal rows, or the name of the folders of normal pictures; all others are anomalous.  "
+    "[default: 0, false, or a folder's name such as good or OK]",
+)
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object instead of text, also for an error."
 )
@@ -161,7 +172,10 @@ def roles(names: Sequence[str], given: Mapping[str, Sequence[str]], label: str |
 
 
 def stream_options(command: _F) -> _F:
-    """Add the options that are common to commands that stream data through a model."""
+    """Add the options that are common to commands that stream data through a model.
+
+    Except for ``--json`` and ``--quiet`` the command gets them as the parameters of `anogan.Stream`.
+    """
     command = dialect_options(command)
     for option in (
         quiet_option, json_option, chunk_rows_option, on_gap_option, on_error_option, strict_option, drop_option,

@@ -28,14 +28,9 @@ def command(
     model_path: str,
     output: str,
     target_fpr: float | None,
-    drop: tuple[str, ...],
-    strict: bool,
-    dialect: Any,
-    on_error: str | None,
-    on_gap: str,
-    chunk_rows: int | None,
     as_json: bool,
     quiet: bool,
+    **reading: Any,
 ) -> None:
     """Compute the threshold and the p-values of a model from DATA, without training.
 
@@ -48,7 +43,7 @@ def command(
     if target_fpr is not None:
         detector.set_params(target_fpr=target_fpr, contamination="auto")
     before = detector.calibration_
-    stream = Stream(detector, data, drop, None, chunk_rows, on_error, strict, on_gap, part="train", dialect=dialect)
+    stream = Stream(detector, data, part="train", **reading)
     with Reporter(quiet=quiet) as reporter:
         detector.recalibrate(stream.samples(reporter.show))
     warn_of(stream)

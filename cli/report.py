@@ -18,17 +18,8 @@ from .progress import Reporter
 @click.option(
     "-o", "--output", required=True, metavar="FILE", help="The page to write: a .html file, or - for standard output."
 )
-@click.option(
-    "--label",
-    metavar="COLUMN",
-    help="The column with the labels, or y for a .npz file. The labels of pictures are the names of their folders.",
-)
-@click.option(
-    "--normal",
-    metavar="VALUE",
-    help="The label of normal rows, or the name of the folders of normal pictures; all others are anomalous.  "
-    "[default: 0, false, or a folder's name such as good or OK]",
-)
+@options.label_option
+@options.normal_option
 @click.option(
     "--top",
     type=click.IntRange(min=1, max=1000),
@@ -45,14 +36,9 @@ def command(
     label: str | None,
     normal: str | None,
     top: int,
-    drop: tuple[str, ...],
-    strict: bool,
-    dialect: Any,
-    on_error: str | None,
-    on_gap: str,
-    chunk_rows: int | None,
     as_json: bool,
     quiet: bool,
+    **reading: Any,
 ) -> None:
     """Write an HTML page with the results of a fitted model on DATA.
 
@@ -67,7 +53,7 @@ def command(
     if not writing.is_device(output) and not output.lower().endswith((".html", ".htm")):
         raise InputError(f"The report is an HTML page, but '{output}' does not end in .html.")
     detector = anogan.load(model_path)
-    stream = Stream(detector, data, drop, label, chunk_rows, on_error, strict, on_gap, dialect=dialect)
+    stream = Stream(detector, data, label=label, **reading)
     normal = stream.normal_label(normal)
     if normal is not None and stream.source.kind == "table" and label is None:
         raise InputError("--normal is a value of the column with the labels; name this column with --label COLUMN.")
