@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -12,71 +11,14 @@ import pytest
 
 import anogan
 
-MODULE = '''
-"""A detector outside of anogan."""
-
-from torch import nn
-
-from anogan import Detector
-from anogan.engine.module import GANModule, Phase, Stage
-from anogan.losses.adversarial import cross_entropy_critic, non_saturating_generator
-from anogan.losses.distances import l2_squared, mean_l2_squared
-from anogan.parameters import at_least, param
-
-
-class BottleneckModule(GANModule):
-    def __init__(self, backbone, code_dim):
-        super().__init__()
-        self.generator = backbone.hourglass(bottleneck=code_dim)
-        self.critic = backbone.critic()
-
-    def stages(self):
-        phases = (
-            Phase("critic", (self.critic,), self.critic_loss),
-            Phase("generator", (self.generator,), self.generator_loss),
-        )
-        return (Stage("gan", phases, monitor=lambda x: mean_l2_squared(self.reconstruct(x), x)),)
-
-    def critic_loss(self, x):
-        return {"adversarial": cross_entropy_critic(*self.critic_logits(x))}
-
-    def generator_loss(self, x):
-        fake = self.reconstruct(x)
-        return {
-            "adversarial": non_saturating_generator(self.critic(fake).logit),
-            "reconstruction": mean_l2_squared(fake, x),
-        }
-
-    def critic_logits(self, x):
-        return self.critic(x).logit, self.critic(self.reconstruct(x)).logit
-
-    def reconstruct(self, x):
-        return self.generator(x)[0]
-
-    def score(self, x):
-        return l2_squared(self.reconstruct(x), x)
-
-
-class Bottleneck(Detector):
-    """An autoencoder with a narrow middle.
-
-    Score: squared error of the reconstruction.
-    """
-
-    name = "bottleneck"
-    tiny = {"width": 8, "steps": 3, "batch_size": 16, "code_dim": 2}
-
-    code_dim: int = param(2, at_least(1), help="Size of the middle.")
-
-    def build(self, backbone):
-        return BottleneckModule(backbone, self.code_dim)
-'''
+GALLERY = Path(__file__).parents[1] / "docs" / "gallery"
+MODULE = (GALLERY / "plot_14_own_detector.py").read_text().partition("\n# %%\n")[0]
 
 
 def distribution(folder: Path, name: str, module: str, entry: str) -> None:
     """Write an installed distribution with one module and one entry point into `folder`."""
     folder.mkdir(exist_ok=True)
-    (folder / f"{name}.py").write_text(textwrap.dedent(module))
+    (folder / f"{name}.py").write_text(module)
     info = folder / f"{name}-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")

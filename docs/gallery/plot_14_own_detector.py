@@ -6,8 +6,7 @@ A detector is one file: a module with the networks, the losses and the score, an
 checks, tables, training, thresholds, reasons, saving and the command line come with the base class.
 """
 
-import matplotlib.pyplot as plt
-from sklearn.datasets import load_breast_cancer
+from typing import ClassVar
 
 import anogan
 from anogan.engine.module import GANModule, Phase, Stage
@@ -58,6 +57,8 @@ class Bottleneck(anogan.Detector):
     """
 
     name = "bottleneck"
+    tiny: ClassVar = {"width": 8, "steps": 3, "batch_size": 16}  # settings for tests, which train in no time
+
     code_dim: int = param(3, at_least(1), help="Size of the middle.")
 
     def build(self, backbone):
@@ -66,6 +67,9 @@ class Bottleneck(anogan.Detector):
 
 # %%
 # It is used as all others are, with everything that they have.
+import matplotlib.pyplot as plt
+from sklearn.datasets import load_breast_cancer
+
 X, benign = load_breast_cancer(return_X_y=True, as_frame=True)
 normal = X[benign == 1][:300]
 new = X.drop(normal.index)
