@@ -21,7 +21,7 @@ from ..engine.callbacks import Callback
 from ..engine.module import GANModule
 from ..errors import CalibrationWarning, ColumnWarning, InputError, RangeWarning, TrainingHealthWarning
 from ..nn.backbone import Backbone
-from ..scoring.calibration import TAILS, fdr_level
+from ..scoring.calibration import TAILS
 from ..scoring.drift import Drift
 from ..seeding import draw_seed, seeded
 from ..sources.frames import as_frame, is_folder
@@ -31,7 +31,8 @@ from ..sources.writing import locked
 from .calibrating import too_few_rows
 from .common import CommonParameters
 from .estimator import BaseEstimator, OutlierMixin
-from .fitting import fit_detector, prepare
+from .fitted import plain
+from .fitting import first_seed, fit_detector, prepare
 from .inputs import check_input, jpeg_note
 from .model_file import ModelFileMixin, load_detector
 from .monitoring import drift, equal_scores, recalibrated
@@ -184,20 +185,21 @@ class Detector(CommonParameters, ModelFileMixin, OutlierMixin, BaseEstimator):
             raise InputError(f"{type(self).__name__} learns from normal samples alone; X_unlabeled is for {suited}.")
         if restarts < 0:
             raise InputError(f"restarts must be at least 0, got {restarts}.")
-        try:
-            self._check_condition(X)
-            self._check_condition(X_unlabeled)
-            self._check_masks(X)
-            self._check_masks(X_unlabeled)
-            with lock:
-                prepared = prepare(self, X, X_unlabeled, callbacks=callbacks, checkpoint=directory)
+        self._check_condition(X)
+        self._check_condition(X_unlabeled)
+        self._check_masks(X)
+        self._check_masks(X_unlabeled)
+        with lock:
+            parameters = plain(self.get_params()) | {"random_state": first_seed(self.random_state, directory)}
+            try:
                 for callback in callbacks:
-                    callback.on_fit_begin(prepared.parameters)
+                    callback.on_fit_begin(parameters)
+                prepared = prepare(self, X, X_unlabeled, parameters, callbacks=callbacks)
                 state = fit_detector(self, prepared, callbacks=callbacks, checkpoint=directory, restarts=restarts)
-        except BaseException:  # Ctrl-C too
-            for callback in callbacks:
-                callback.on_fit_end(None)
-            raise
+            except BaseException:  # Ctrl-C too
+                for callback in callbacks:
+                    callback.on_fit_end(None)
+                raise
         self._state = state
         for callback in callbacks:
             callback.on_fit_end(state.diagnosis)
@@ -282,12 +284,14 @@ class Detector(CommonParameters, ModelFileMixin, OutlierMixin, BaseEstimator):
         """
         if not 0 < fdr < 1:
             raise InputError(f"fdr must be between 0 and 1, got {fdr}.")
-        p = self.p_value(X, tail)
+        _check_tail(tail)
+        scores = self.anomaly_score(X)
+        p = self.calibration_.p_value(scores, tail)
         if tail == "empirical" and (note := self.calibration_.fdr_note(p, len(p), fdr)):
             ways = "Call recalibrate with more normal rows, raise fdr, or use tail='fitted' (a model, not a promise)."
             words = in_words_of(f"{note[0].upper()}{note[1:]} {ways}", is_image=self.preprocessor_.spec_.is_image)
             warnings.warn(words, CalibrationWarning, stacklevel=2)
-        return p <= fdr_level(p, len(p), fdr)
+        return self.calibration_.flag(scores, fdr, tail)
 
     def was_fitted_on(self, X: Any) -> np.ndarray:
         """Return which samples equal one of the fit, whose scores are lower than those of new samples.
@@ -401,8 +405,9 @@ class Detector(CommonParameters, ModelFileMixin, OutlierMixin, BaseEstimator):
         samples = self._samples(X)
         if not self.preprocessor_.spec_.is_image:
             raise InputError("predict_maps needs pictures, and this detector was fitted on rows. Use explain instead.")
-        member_scores, maps = self.fitted_state.explainer.predict_maps(samples)
-        return self.calibration_.combine(member_scores), maps
+        scores, maps = self.fitted_state.predict_maps(samples)
+        self._warn_of_equal(X, scores)
+        return scores, maps
 
     def reasons(self, X: Any, count: int = 3) -> "pd.DataFrame":
         """Return the columns that contributed most to each row's score, with the values of similar normal rows.

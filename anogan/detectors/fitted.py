@@ -140,6 +140,17 @@ class FittedState:
         # Known values may have been scored in another batch.
         return scores + samples.unseen.sum(1) * rounding(scores, self.calibration.scores, self.inference.eps)
 
+    def predict_maps(self, pictures: Samples) -> tuple[np.ndarray, np.ndarray]:
+        """Return the scores ``(n,)`` and the maps ``(n, C, H, W)`` of pictures, which are decoded once.
+
+        Raises
+        ------
+        InputError
+            A score is not finite.
+        """
+        member_scores, maps = self.explainer.predict_maps(pictures)
+        return self._finite(self.calibration.combine(member_scores)), maps
+
     def as_scored(self, samples: Samples) -> Samples:
         """Return the samples with the known value in place of each unseen one that gives the highest score."""
         if samples.unseen is None or not samples.unseen.any():
@@ -156,7 +167,10 @@ class FittedState:
         return TensorSamples(torch.from_numpy(x))
 
     def _combined(self, samples: Samples) -> np.ndarray:
-        scores = self.calibration.combine(self.inference.score(samples))
+        return self._finite(self.calibration.combine(self.inference.score(samples)))
+
+    @staticmethod
+    def _finite(scores: np.ndarray) -> np.ndarray:
         if not np.isfinite(scores).all():
             first = int(np.flatnonzero(~np.isfinite(scores))[0])
             raise InputError(

@@ -48,7 +48,7 @@ from ..sources.writing import as_text
 from ..wording import counted
 from .calibrating import ThresholdParameters, calibrate, too_few_rows, unusual
 from .diagnosing import diagnose_module
-from .fitted import FittedState, NetworkConfig, plain
+from .fitted import FittedState, NetworkConfig
 from .inputs import Features, check_input, check_training_input
 from .synthetic_rows import KnownRows, SyntheticRows, known_rows, learn_to_draw_rows
 
@@ -152,9 +152,16 @@ class Prepared:
 
 
 def prepare(
-    detector: FittableDetector, X: Any, X_unlabeled: Any, *, callbacks: Sequence[Callback], checkpoint: Path | None
+    detector: FittableDetector,
+    X: Any,
+    X_unlabeled: Any,
+    parameters: dict[str, Any],
+    *,
+    callbacks: Sequence[Callback],
 ) -> Prepared:
     """Check the data of a fit, split them, and bring them to model space.
+
+    `parameters` are those of the detector, with the seed of the first attempt as ``random_state``.
 
     Raises
     ------
@@ -164,7 +171,7 @@ def prepare(
     check_one_process()
     name = type(detector).__name__
     dtype = torch_dtype(detector.precision)
-    seed = _first_seed(detector.random_state, checkpoint)
+    seed = parameters["random_state"]
     known = total = None
     noted: dict[str, Any] = {}
     if isinstance(X, TableFile):
@@ -199,7 +206,7 @@ def prepare(
         unlabeled = preprocessor.transform(check_input(X_unlabeled, name, features), dtype)
         _check_no_gaps(preprocessor, unlabeled)
     return Prepared(
-        parameters=plain(detector.get_params()) | {"random_state": seed},
+        parameters=parameters,
         seed=seed,
         features=features,
         preprocessor=preprocessor,
@@ -329,7 +336,7 @@ def _drawn_rows(file: TableFile, seed: int, callbacks: Sequence[Callback]) -> tu
     return drawn.frame, drawn.known, drawn.total
 
 
-def _first_seed(random_state: Any, checkpoint: Path | None) -> int:
+def first_seed(random_state: Any, checkpoint: Path | None) -> int:
     """Return the seed of the first attempt; an unseeded training that resumes takes it from its checkpoint."""
     if checkpoint is not None and random_state is None:
         for saved in map(read_checkpoint, (checkpoint, *sorted(checkpoint.glob("attempt-*")))):

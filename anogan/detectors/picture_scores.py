@@ -58,8 +58,8 @@ def score_picture(detector: FittedDetector, picture: Any, *, bgr: bool, with_map
     sample = state.preprocessor.transform_picture(picture, state.inference.weight.dtype, bgr=bgr)
     found = None
     if with_map:
-        member_scores, maps = state.explainer.predict_maps(sample)
-        score = float(detector.calibration_.combine(member_scores)[0])
+        scores, maps = state.predict_maps(sample)
+        score = float(scores[0])
         found = maps[0].sum(0).astype(np.float32)
     else:
         score = float(state.score(sample)[0])

@@ -129,6 +129,7 @@ class MLflowLogger(Callback):
             self._mlflow.log_metrics(diagnosis.measures)
         if self._own_run:
             self._mlflow.end_run("FINISHED" if diagnosis is not None else "FAILED")
+            self._own_run = False
 
 
 def _optional(module: str, extra: str) -> Any:

@@ -340,8 +340,9 @@ class _StageRun:
         if not self.monitor_data.stops:
             self.best = current
             return False
-        value = values["monitor"]
-        if not value >= self.best_value:
+        # A check whose numbers overflow is the worst there is.
+        value = values["monitor"] if math.isfinite(values["monitor"]) else math.inf
+        if self.best is None or value < self.best_value:
             self.best, self.best_value, self.checks_since_best = current, value, 0
             return False
         self.checks_since_best += 1

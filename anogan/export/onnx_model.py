@@ -17,7 +17,7 @@ from ..data.columns import CategoryColumn
 from ..data.preprocessor import Preprocessor
 from ..data.state import decode
 from ..errors import FormatError, InputError
-from ..scoring.calibration import Calibration, fdr_level, rounding
+from ..scoring.calibration import Calibration, rounding
 from ..scoring.row_scores import score_table
 from ..scoring.unseen import with_farthest_known
 from ..sources.frames import as_frame
@@ -162,8 +162,7 @@ class OnnxModel:
 
     def flag(self, X: Any, fdr: float = 0.05) -> np.ndarray:
         """Flag samples at a false discovery rate: bool ``(n,)``; see `Detector.flag`."""
-        p = self.p_value(X)
-        return p <= fdr_level(p, len(p), fdr)
+        return self.calibration_.flag(self.anomaly_score(X), fdr)
 
     def score_table(self, X: Any, *, on_gap: str = "score") -> pd.DataFrame:
         """Return the score of each row that can be scored, and why others cannot; see `Detector.score_table`."""

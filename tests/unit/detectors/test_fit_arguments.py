@@ -3,6 +3,7 @@
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn import config_context
 from sklearn.metrics import get_scorer
@@ -30,6 +31,36 @@ def test_labels_that_turn_a_scorer_of_scikit_learn_round_are_noticed(detector):
     assert not any("stands for anomalies" in str(warning.message) for warning in seen)
     score = get_scorer("roc_auc")
     assert score(detector, X, signs) == pytest.approx(1 - score(detector, X, y))
+
+
+class Recorder(anogan.Callback):
+    def __init__(self):
+        self.calls = []
+
+    def on_fit_begin(self, parameters):
+        self.calls.append("fit begins")
+
+    def on_stage_begin(self, stage, total_steps):
+        self.calls.append(stage)
+
+    def on_fit_end(self, diagnosis):
+        self.calls.append("fit fails" if diagnosis is None else "fit ends")
+
+
+def test_callbacks_are_called_between_the_beginning_and_the_end_of_the_fit(detector, tmp_path):
+    pd.DataFrame(np.random.default_rng(0).normal(size=(60, 2)), columns=["a", "b"]).to_csv(tmp_path / "t.csv")
+    recorder = Recorder()
+    detector.fit(anogan.open_source(tmp_path / "t.csv"), callbacks=[recorder])
+    assert recorder.calls[:2] == ["fit begins", "reading"]
+    assert recorder.calls[-1] == "fit ends"
+    recorder.calls.clear()
+    with pytest.raises(anogan.InputError, match="infinity"):
+        detector.fit(np.full((60, 2), np.inf), callbacks=[recorder])
+    assert recorder.calls == ["fit begins", "fit fails"]
+    recorder.calls.clear()
+    with pytest.raises(anogan.InputError, match="restarts"):
+        detector.fit(np.ones((60, 2)), callbacks=[recorder], restarts=-1)
+    assert not recorder.calls
 
 
 def test_weights_of_samples_are_refused_in_a_sentence(detector):

@@ -43,6 +43,21 @@ def test_maps_and_scores_in_one_pass_are_those_of_two(cls, monkeypatch):
     assert_array_equal(maps, detector.explain(new))
 
 
+def test_scores_that_are_not_finite_are_refused_with_their_maps_too():
+    learned = (255 * pictures(20)).astype(np.uint8)
+    detector, picture = fit(anogan.GANomaly, learned), learned[0].transpose(1, 2, 0)
+    with torch.no_grad():
+        next(detector.module_.parameters()).fill_(float("nan"))
+    for score in (
+        lambda: detector.anomaly_score(learned),
+        lambda: detector.predict_maps(learned),
+        lambda: detector.score_picture(picture),
+        lambda: detector.score_picture(picture, with_map=True),
+    ):
+        with pytest.raises(anogan.InputError, match="no finite score for sample 0"):
+            score()
+
+
 def test_each_picture_of_a_folder_is_decoded_once(tmp_path, monkeypatch):
     for number, picture in enumerate(pictures(12)):
         Image.fromarray((255 * picture.transpose(1, 2, 0)).astype(np.uint8)).save(tmp_path / f"{number:02}.png")

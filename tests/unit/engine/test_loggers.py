@@ -103,6 +103,15 @@ def test_mlflow_writes_to_the_active_run_and_leaves_it_open(mlflow):
 
 
 @needs_mlflow
+def test_a_logger_that_was_used_before_leaves_the_active_run_open(mlflow):
+    logger = anogan.MLflowLogger()
+    fit(logger)
+    with mlflow.start_run() as mine:
+        logger.on_fit_end(None)  # of a fit that failed before it began
+        assert mlflow.active_run().info.run_id == mine.info.run_id
+
+
+@needs_mlflow
 def test_a_failed_fit_is_a_failed_run(mlflow):
     class Stop(anogan.Callback):
         def on_step_end(self, stage, step, terms):

@@ -264,6 +264,21 @@ def test_a_monitor_that_is_not_a_number_does_not_stop_the_first_check():
     assert np.isfinite(toy.a[0].item())
 
 
+def test_a_monitor_that_is_not_a_number_is_worse_than_any_number():
+    seen, values = [], iter([3.0, float("nan"), 4.0, float("inf"), 2.0])
+
+    def monitor(x):
+        seen.append(float(toy.a[0][0]))
+        return torch.tensor([next(values)])
+
+    toy = Toy(monitor=monitor)
+    fit(toy, held_out=data(4), steps=4, patience=4)
+    assert len(seen) == 4
+    assert toy.a[0].item() == seen[0]
+    toy = Toy(monitor=lambda x: torch.tensor([float("nan")]))
+    assert len(fit(toy, held_out=data(4), steps=9, patience=3)["toy"]["step"]) == 4  # such checks count
+
+
 def test_a_validation_check_leaves_weights_generator_and_mode_alone():
     def monitor(x):
         assert not toy.training
