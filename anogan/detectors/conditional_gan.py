@@ -136,8 +136,8 @@ class ConditionalGANModule(GANModule):
 
     @torch.no_grad()
     def after_calibration(self, held_out: Samples) -> None:
-        if len(self.scorer.memory_bank) < self.scorer.size:
-            self.scorer.extend(features_of(self.critic, held_out, self.scorer.size, self.members))
+        if room := self.scorer.room:
+            self.scorer.extend(features_of(self.critic, held_out, room, self.members))
 
     def parts(self, x: Tensor) -> Tensor:
         """Return the log distance of f(x) to normal rows, and minus log p(c | x) / p(c): ``(2, B)``."""

@@ -110,10 +110,10 @@ class DenoisingGANModule(DenoisingModule):
 
     @torch.no_grad()
     def after_calibration(self, held_out: Samples) -> None:
-        known = len(self.scorer.memory_bank)
-        if known == self.scorer.size:
+        known, room = len(self.scorer.memory_bank), self.scorer.room
+        if not room:
             return
-        self.scorer.extend(features_of(self.critic, held_out, self.scorer.size - known, self.members))
+        self.scorer.extend(features_of(self.critic, held_out, room, self.members))
         if self.has_columns:
             inside = self.scorer.least[known:] == 0
             self.views.extend(held_out.batch(np.arange(len(inside))).to(self.bandwidth)[inside])

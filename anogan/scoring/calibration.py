@@ -152,7 +152,7 @@ def conformal_threshold(scores: np.ndarray, target_fpr: float) -> float:
     Fewer than ``1 / target_fpr - 1`` calibration scores ``(m,)`` cannot keep this rate; the largest score is returned.
     """
     m = len(scores)
-    rank = int(np.ceil((1 - target_fpr) * (m + 1)))
+    rank = int(np.ceil((1 - target_fpr) * (m + 1) - 1e-9))  # the product may be rounded up
     return float(np.sort(scores)[min(rank, m) - 1])
 
 

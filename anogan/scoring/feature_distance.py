@@ -15,19 +15,16 @@ GROUP = 64  # distances that are represented by their least one during the searc
 GROUP_GAIN = 2  # least ratio of groups to neighbours at which grouping is faster
 
 
-def nearest_distances(rows: Tensor, memory_bank: Tensor, neighbours: int, least: Tensor | None = None) -> Tensor:
+def nearest_distances(rows: Tensor, memory_bank: Tensor, neighbours: int) -> Tensor:
     """Return the distances to the nearest rows of a memory bank: ``(..., B, F), (..., m, F)`` -> ``(..., B, k)``.
 
-    Distances are Euclidean and ascending; ``least (m,)`` is the smallest distance at which each row of the memory bank
-    counts.
+    Distances are Euclidean and ascending.
     """
 
     def of(part: Tensor) -> Tensor:
         # By default cdist takes another way for few rows, which a graph cannot.
         mode = f"use_mm_for_euclid_dist{'' if torch.compiler.is_exporting() else '_if_necessary'}"
         distances = torch.cdist(part, bank, compute_mode=mode)[..., : memory_bank.shape[-2]]
-        if least is not None:
-            distances = distances.maximum(least)
         return least_values(distances, neighbours)
 
     # The product behind the distances has a width that does not round rows by their place; see `product`.
@@ -116,7 +113,7 @@ class FeatureDistance(LearnedBuffers):
     learned: ClassVar = {"centre": ("K", 1, "F"), "memory_bank": ("K", "n", "F"), "whitening": ("K", "F", "F")}
     centre: Tensor
     memory_bank: Tensor  # for nearest neighbours
-    whitening: Tensor  # W with |W (f - centre)| the distance, for Mahalanobis
+    whitening: Tensor  # W with |(f - centre) W| the distance, for Mahalanobis
 
     def __init__(self, distance: str, neighbours: int) -> None:
         super().__init__()

@@ -101,9 +101,14 @@ class NearestNeighbourScorer(LearnedBuffers):
             self.outlier_least = self._mean(nearest[:, inside]).quantile(OUTLIER_QUANTILE).reshape(1)
             self.least = torch.where(inside, 0.0, self.outlier_least)
 
+    @property
+    def room(self) -> int:
+        """How many rows the memory bank can still take."""
+        return max(self.size - len(self.memory_bank), 0)
+
     def extend(self, features: Tensor) -> None:
         """Add normal rows ``(K, n, F)`` to the memory bank, up to its size. No row's score rises through it."""
-        rows = self.embed(features)[: max(self.size - len(self.memory_bank), 0)]
+        rows = self.embed(features)[: self.room]
         least = torch.where(self._remoteness(rows) <= self.limit, 0.0, self.outlier_least)
         self.memory_bank, self.least = torch.cat([self.memory_bank, rows]), torch.cat([self.least, least])
 

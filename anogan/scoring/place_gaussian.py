@@ -169,10 +169,10 @@ class PlaceGaussian(LearnedBuffers):
             self.whitening[places] = inverse.mT.to(covariance)
 
 
-def pool(patches: Tensor, grid: Grid, side: int = POOLED) -> Tensor:
-    """Average over ``side x side`` places, fewer at the border: ``(B, h * w, F)`` -> ``(B, pools, F)``."""
+def pool(patches: Tensor, grid: Grid) -> Tensor:
+    """Average over `POOLED` x `POOLED` places, fewer at the border: ``(B, h * w, F)`` -> ``(B, pools, F)``."""
     maps = patches.mT.unflatten(2, grid)
-    return avg_pool2d(maps, side, ceil_mode=True, count_include_pad=False).flatten(2).mT
+    return avg_pool2d(maps, POOLED, ceil_mode=True, count_include_pad=False).flatten(2).mT
 
 
 def pooled_inside(inside: Tensor, grid: Grid) -> Tensor:

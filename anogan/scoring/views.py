@@ -78,6 +78,7 @@ class RowViews(LearnedBuffers):
         super().__init__()
         self.few, self.others = torch.zeros(0, dtype=torch.int64), torch.zeros(0, dtype=torch.int64)
         self.size = size
+        self.most = size  # of rows as wide as those of `fit`
         self.one_hot = {j for start, stop in spec.spans for j in range(start, stop)}
         self.keeps_rows = keeps_rows
         self._searches: dict[str, tuple[Tensor, NearestInParts]] = {}  # with the rows that each one is made of
@@ -102,17 +103,17 @@ class RowViews(LearnedBuffers):
         self.values = torch.cat([*few.values(), rows.new_zeros(0)])
         others = [j for j in range(rows.shape[1]) if j not in few]
         self.others = torch.tensor(others, dtype=torch.int64, device=rows.device)
-        self.size = min(self.size, max(MOST_VALUES // (len(self.few) + len(others)), 2))
-        self.rows = rows[: self.size].clone()
+        self.most = min(self.size, max(MOST_VALUES // (len(self.few) + len(others)), 2))
+        self.rows = rows[: self.most].clone()
         if rows.shape[1] <= LARGEST_COVARIANCE:
             self._whiten(self._space("ranks", some))
         sizes = [self._space(name, self.rows).var(0, unbiased=False).sum().sqrt() for name in DISTANCES]
         self.same = SAME * torch.stack(sizes) + torch.finfo(rows.dtype).tiny
 
     def extend(self, rows: Tensor) -> None:
-        """Add normal rows ``(n, d)``, up to the size. No score rises through it: ranks and tails are those of `fit`."""
+        """Add normal rows ``(n, d)`` if there is room. No score rises through it: ranks and tails are as in `fit`."""
         if self.keeps_rows:
-            self.rows = torch.cat([self.rows, rows[: max(self.size - len(self.rows), 0)]])
+            self.rows = torch.cat([self.rows, rows[: max(self.most - len(self.rows), 0)]])
 
     def forward(self, x: Tensor, wanted: list[bool], own: Tensor | None = None) -> Tensor:
         """``(B, d)`` -> ``(len(VIEWS), B)``; views that are not wanted are zero.

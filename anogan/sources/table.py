@@ -340,17 +340,16 @@ class TableFile(Source):
             yield Chunk(first, frame, None, labels, first + len(frame), unreadable, next(carried))
             first += len(frame)
 
-    def frames(self, types: Mapping[Any, str], rows: int = ROWS_AT_ONCE) -> Iterator[pd.DataFrame]:
-        """Yield some columns in given types, `rows` rows at a time.
+    def frames(self, types: Mapping[Any, str]) -> Iterator[pd.DataFrame]:
+        """Yield some columns in given types, `ROWS_AT_ONCE` rows at a time.
 
         Parameters
         ----------
         types : dict
             Column name -> type that it must have (in CSV: be readable as), as in `Preprocessor.column_types`. A name
             that is not a string is found by its text.
-        rows : int
         """
-        for table in self._readable(self._wanted(types), rows, strict=True):
+        for table in self._readable(self._wanted(types), ROWS_AT_ONCE, strict=True):
             frame = self.frame(table)
             frame.columns = list(types)
             yield frame

@@ -25,7 +25,6 @@ NOT_APPLICABLE = {
     ("augment", VECTOR): "no augmentation of vectors is known",
     ("scaling", GREY): "pictures have no columns to scale",
     ("features", VECTOR): "a vector is its own patch",
-    ("features", GREY): "one pretrained network is installed",
     ("columns", VECTOR): "it names columns of a table",
     ("columns", GREY): "it names columns of a table",
     ("condition", VECTOR): "it names a column of a table",

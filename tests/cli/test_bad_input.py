@@ -489,6 +489,9 @@ def test_wide_integers_and_exact_dates_of_parquet_are_read(run, tmp_path):
     frame.to_parquet(tmp_path / "wide.parquet")
     run("fit", tmp_path / "wide.parquet", "-m", tmp_path / "m", *TINY)
     run("score", tmp_path / "wide.parquet", "-m", tmp_path / "m", "-o", tmp_path / "s.csv", "-q")
+    expected = anogan.load(tmp_path / "m").anomaly_score(frame)
+    assert len(set(expected)) > 30
+    np.testing.assert_allclose(pd.read_csv(tmp_path / "s.csv")["score"], expected, rtol=1e-12)
 
 
 def test_a_file_in_another_encoding_and_dialect_is_read_and_said_once(run, tmp_path):

@@ -13,6 +13,7 @@ LEARNED_ROLES = ("number", "category", "date", "trend")
 LEFT_OUT_ROLES = ("id", "drop")
 DATED_ROLES = ("date", "trend")
 """Roles that may be followed by a colon and the format of the dates."""
+LISTED = 10  # columns in a message, at most
 
 
 @dataclass(frozen=True)
@@ -70,5 +71,5 @@ def roles_of(columns: Mapping[Any, str] | None, names: Sequence[str | int]) -> d
     return roles
 
 
-def _listed(names: Mapping[str, Any], most: int = 10) -> str:
-    return ", ".join(map(repr, list(names)[:most])) + (", ..." if len(names) > most else "")
+def _listed(names: Mapping[str, Any]) -> str:
+    return ", ".join(map(repr, list(names)[:LISTED])) + (", ..." if len(names) > LISTED else "")

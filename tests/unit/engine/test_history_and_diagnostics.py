@@ -6,7 +6,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anogan.engine.callbacks import Callback
 from anogan.engine.degenerate import score_issues
 from anogan.engine.diagnostics import Diagnosis, diagnose
 from anogan.engine.history import append
@@ -46,17 +45,6 @@ def test_terms_that_come_and_go_keep_the_curves_aligned(recorded):
         for step, terms in enumerate(recorded):
             if term in terms:
                 assert curves[term][step] == step
-
-
-def test_hooks_are_empty():
-    callback = Callback()
-    callback.on_fit_begin({"steps": 3})
-    callback.on_attempt_begin(1, 0, 1e-3)
-    callback.on_stage_begin("gan", 3)
-    callback.on_step_end("gan", 1, None)
-    callback.on_validation("gan/held_out", 1, {"monitor": 0.5})
-    callback.on_stage_end("gan", 3)
-    callback.on_fit_end(None)
 
 
 RNG = np.random.default_rng(0)

@@ -154,7 +154,7 @@ def test_a_value_of_another_type_is_named_with_its_row(tmp_path):
     lines[90_000] = "many,x"
     (tmp_path / "t.csv").write_text("items,kind\n" + "\n".join(lines))
     with pytest.raises(InputError, match=r"'items' should hold numbers, but has an invalid value 'many' \(row 90000\)"):
-        list(TableFile(tmp_path / "t.csv").frames({"items": "double"}, 1000))
+        list(TableFile(tmp_path / "t.csv").frames({"items": "double"}))
     chunks = list(TableFile(tmp_path / "t.csv", types={"items": "double"}).chunks(1000))
     assert {chunk.first: chunk.unreadable for chunk in chunks if chunk.unreadable} == {90_000: {"items": {0: "many"}}}
     assert sum(len(chunk) for chunk in chunks) == 100_000
