@@ -1,13 +1,15 @@
 """Detectors on images: digits of MNIST, classes of CIFAR-10, and folders in the layout of MVTec AD."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
+from PIL import Image
 
 import anogan
+from anogan import protocol
 
 from .comparison import Comparison, changes_option, detectors, limit_options
 from .datasets import Dataset, Generator, Limits, Split, at_hand, limited
@@ -17,6 +19,8 @@ MNIST = "images/mnist.npz"
 CIFAR10 = ("images/cifar10_train_1.npz", "images/cifar10_test.npz")
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 ERASED = 9  # pixels of the side of the square that is erased
+NOISE = 20  # standard deviation of faint noise, where white is 255
+SIZE = 64  # pixels of images in folders that are read as arrays
 
 
 def _load_digit(digit: int, data_dir: Path, rng: Generator, limits: Limits) -> Split:
@@ -58,6 +62,22 @@ def _load_mvtec(folder: str, data_dir: Path, rng: Generator, limits: Limits) -> 
     return Split(anogan.ImageFolder(part.train), anogan.ImageFolder(part.test), part.labels)
 
 
+def grey_pictures(files: Sequence[Path], size: int) -> np.ndarray:
+    """Return image files in grey at one size: uint8 (n, 1, size, size)."""
+    return np.stack([np.asarray(Image.open(file).convert("L").resize((size, size))) for file in files])[:, None]
+
+
+def _load_noisy(load: Callable[..., Split], data_dir: Path, rng: Generator, limits: Limits) -> Split:
+    """Return only the normal images of a split; every second test image is under faint noise."""
+    split = load(data_dir, rng, {})
+    train, test = split.train, protocol.take(split.test, np.flatnonzero(~split.labels))
+    if isinstance(train, anogan.ImageFolder):
+        train, test = (grey_pictures(part.files, SIZE) for part in (train, test))
+    labels = np.arange(len(test)) % 2 == 1
+    noise = rng.normal(0, NOISE, test.shape) * labels[:, None, None, None]
+    return limited(Split(train, np.clip(np.rint(test + noise), 0, 255).astype(np.uint8), labels), limits, rng)
+
+
 def _masks(folder: str, data_dir: Path, split: Split) -> Iterator[np.ndarray | None]:
     return map(anogan.LabelledFolder(data_dir / folder).mask_of, split.test.files)
 
@@ -67,6 +87,10 @@ NEGATIVES = tuple(Dataset(f"mnist-negative-{n}", (MNIST,), "negatives", partial(
 ERASED_DIGITS = tuple(Dataset(f"mnist-erased-{n}", (MNIST,), "erased", partial(_load_erased, n)) for n in range(10))
 CIFAR10_CLASSES = tuple(
     Dataset(f"cifar10-{name}", CIFAR10, "cifar10", partial(_load_class, n)) for n, name in enumerate(CLASSES)
+)
+NOISY_CLASSES = tuple(
+    Dataset(f"cifar10-noisy-{name}", CIFAR10, "noisy", partial(_load_noisy, partial(_load_class, n)))
+    for n, name in enumerate(CLASSES)
 )
 
 
@@ -86,8 +110,10 @@ def datasets(data_dir: Path) -> dict[str, Dataset]:
             if file.is_file()
         )
         place = f"images/{name}"
-        folders.append(Dataset(name, files, "mvtec", partial(_load_mvtec, place), partial(_masks, place)))
-    return at_hand([*DIGITS, *NEGATIVES, *ERASED_DIGITS, *CIFAR10_CLASSES, *folders], data_dir)
+        load = partial(_load_mvtec, place)
+        folders.append(Dataset(name, files, "mvtec", load, partial(_masks, place)))
+        folders.append(Dataset(f"{name}-noisy", files, "noisy", partial(_load_noisy, load)))
+    return at_hand([*DIGITS, *NEGATIVES, *ERASED_DIGITS, *CIFAR10_CLASSES, *NOISY_CLASSES, *folders], data_dir)
 
 
 class Images(Comparison):
@@ -111,6 +137,9 @@ Training uses the training images of one digit; half of the digit's test images 
         "cifar10": """\
 As one-versus-rest, with classes of CIFAR-10 at 32x32 pixels, 1,000 training images each. Published AUROC of AnoGAN,
 with five times as many: 0.671 (airplane), 0.547 (automobile), 0.545 (cat), 0.618 in the mean over ten classes.""",
+        "noisy": f"""\
+As the others with photographs, but all test images are normal ones; half of them are under normal noise with a standard
+deviation of {NOISE} (white is 255). Folders are read in grey at {SIZE}x{SIZE} pixels.""",
         "mvtec": """\
 Training uses `train/good`, the test set is all of `test`, at 64x64 pixels. Pixel metrics: maps resized to
 the size of the masks, which are those of the original images; AUPRO up to a false-positive rate of 0.3. The

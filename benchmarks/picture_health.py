@@ -13,7 +13,6 @@ from unittest.mock import patch
 
 import numpy as np
 import torch
-from PIL import Image
 from sklearn.neighbors import NearestNeighbors
 from torch import nn
 from torch.nn.functional import avg_pool2d
@@ -24,11 +23,10 @@ import anogan
 from anogan import metrics
 
 from .experiment import Cell, Experiment, Record, measured, names
-from .images import CIFAR10, MNIST, mvtec_folders
+from .images import CIFAR10, MNIST, SIZE, grey_pictures, mvtec_folders
 from .report import table
 
 MAX_TRAIN, MAX_TEST = 2000, 500
-SIZE = 64  # pixels of images in folders
 NEIGHBOURS = 5
 BLUR = 11  # pixels of the side of the square that each pixel of a grey blob is the mean of
 CIFAR10_CLASSES = {"cars": 1, "cats": 3}
@@ -47,7 +45,8 @@ class Case:
     blurred: bool = False
     latent_share: float = 1.0
     modes: int = 0
-    generator_rate: float = 1.0
+    generator_rate: float = 1.0  # as a multiple of the common one
+    critic_rate: float = 1.0
 
 
 GENERATIVE = ("anogan", "f_anogan")
@@ -66,6 +65,8 @@ CASES = {
     "weight clipping for 400 steps": Case(BAD, ("anogan",), SHORT | {"objective": "wasserstein"}),
     "generator at 10 times the rate": Case(RATES, GENERATIVE, generator_rate=10.0),
     "generator at 20 times the rate": Case(RATES, GENERATIVE, generator_rate=20.0),
+    "critic at 10 times the rate": Case(RATES, GENERATIVE, critic_rate=10.0),
+    "critic at 20 times the rate": Case(RATES, GENERATIVE, critic_rate=20.0),
     "both at 10 times the rate": Case(RATES, GENERATIVE, {"learning_rate": 1e-2}),
     "both at 20 times the rate": Case(RATES, GENERATIVE, {"learning_rate": 2e-2}),
 }
@@ -73,8 +74,8 @@ CASES = {
 
 @contextmanager
 def altered(cls: type[anogan.Detector], case: Case) -> Iterator[None]:
-    """Let generators of the class be altered as the case says, in this block."""
-    weights: set[int] = set()
+    """Let networks of the class be altered as the case says, in this block."""
+    rates: dict[int, float] = {}  # of the weights with this id
     build = cls.build
 
     def one_mode(generator: nn.Module, given: tuple[Any, ...]) -> tuple[Any, ...] | None:
@@ -98,13 +99,14 @@ def altered(cls: type[anogan.Detector], case: Case) -> Iterator[None]:
 
     def speed_up(optimizer: Optimizer, *_: Any) -> None:
         group = optimizer.param_groups[0]
-        if id(group["params"][0]) in weights and "sped_up" not in group:
-            group |= {"sped_up": True, "lr": case.generator_rate * group["lr"]}
+        if (rate := rates.get(id(group["params"][0]))) and "sped_up" not in group:
+            group |= {"sped_up": True, "lr": rate * group["lr"]}
 
     def built(self: anogan.Detector, backbone: Any) -> Any:
-        module = build(self, backbone)
+        module: Any = build(self, backbone)
         generator: nn.Module = getattr(module, "generator" if hasattr(module, "generator") else "decoder")
-        weights.update(map(id, generator.parameters()))
+        for network, rate in ((generator, case.generator_rate), (module.critic, case.critic_rate)):
+            rates.update((id(weight), rate) for weight in network.parameters())
         if case.latent_share < 1:
             generator.register_forward_pre_hook(one_mode)
         if case.constant:
@@ -151,10 +153,7 @@ def _cifar(number: int, data_dir: Path) -> Pictures:
 
 def _folder(folder: Path) -> Pictures:
     layout = anogan.LabelledFolder(folder)
-    train, test = (
-        np.stack([np.asarray(Image.open(file).convert("L").resize((SIZE, SIZE))) for file in part.files])[:, None]
-        for part in (layout.train, layout.test)
-    )
+    train, test = (grey_pictures(part.files, SIZE) for part in (layout.train, layout.test))
     return train, test, np.array([layout.kind_of(file) != "good" for file in layout.test.files])
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 import numpy as np
 import pytest
+from PIL import Image
 
 from anogan.evaluation.protocol import Split
 from benchmarks import adbench, images, oddbench
@@ -90,3 +91,21 @@ def test_images_have_negatives_and_images_that_lack_strokes(tmp_path: Path) -> N
     assert len(ink) == 20  # digits of the one kind
     assert (ink[~erased.labels] == X[0].astype(int).sum()).all()
     assert (ink[erased.labels] < X[0].astype(int).sum()).all()
+
+
+def test_half_of_the_normal_pictures_of_a_class_or_a_folder_are_under_noise(tmp_path: Path) -> None:
+    X, y = np.full((40, 8, 8, 3), 100, dtype=np.uint8), np.arange(40) % 4
+    (tmp_path / "images").mkdir()
+    np.savez(tmp_path / "images/cifar10_train_1.npz", X_train=X, y_train=y)
+    np.savez(tmp_path / "images/cifar10_test.npz", X_test=X, y_test=y)
+    for kind in ("train/good", "test/good", "test/crack", "ground_truth/crack"):
+        (tmp_path / "images/tiles" / kind).mkdir(parents=True)
+        for i in range(6):
+            Image.new("L", (9, 9), 100).save(tmp_path / "images/tiles" / kind / f"{i}.png")
+    found = images.datasets(tmp_path)
+    for name, shape in (("cifar10-noisy-bird", (10, 3, 8, 8)), ("tiles-noisy", (6, 1, images.SIZE, images.SIZE))):
+        split = found[name].load(tmp_path, np.random.default_rng(0), {})
+        assert split.test.shape == shape
+        assert split.labels.sum() == len(split.test) // 2
+        assert (split.test[~split.labels] == 100).all()
+        assert split.test[split.labels].std() == pytest.approx(images.NOISE, rel=0.1)
