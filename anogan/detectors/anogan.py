@@ -13,16 +13,18 @@ from ..losses.distances import l2_squared
 from ..nn.backbone import Backbone
 from ..nn.outputs import critique_both
 from ..parameters import Constraint, above, at_least, between, boolean, param
+from ..scoring.nearest_sample import NearestSample
 from .base import Detector
 from .reconstructing import ReconstructingModule
 
 TRUNCATION = 0.5  # of the search on tables
 TRUNCATIONS = (0.25, 0.35, 0.5, 0.7, 1.0)  # one of these on images
 NEARLY = 0.9  # share of the variance explained at best that the least of them must explain
-ROWS = 128  # training images that choose it, and the weight of features
+ROWS = 128  # training images that choose it
 STEPS_FROM_MEAN, STEPS_FROM_NEAREST = 40, 3  # of the search
 STORED = 1024  # samples, the nearest of which a search among w starts at
-CHUNK = 64  # of them that are drawn at a time
+STORED_VALUES = 2**22  # numbers in them, at most: fewer large pictures are stored
+FEWEST_STORED = 64
 
 
 class AnoGANModule(ReconstructingModule):
@@ -30,8 +32,6 @@ class AnoGANModule(ReconstructingModule):
 
     searches = True
     truncation: Tensor  # (), distance of a latent from the start, at most, relative to that from the mean of the prior
-    stored: Tensor  # (K, N, latent), w of samples to start at; none without a mapping
-    feature_weight: Tensor  # (K, 1), of the features beside the residual
 
     def __init__(
         self,
@@ -48,10 +48,7 @@ class AnoGANModule(ReconstructingModule):
         self.search_learning_rate = search_learning_rate
         self.register_buffer("truncation", torch.tensor(truncation or TRUNCATION))
         self.chooses_truncation = truncation is None and not backbone.geometry.has_columns and not backbone.has_mapping
-        self.register_buffer(
-            "stored", torch.zeros(self.members, STORED if backbone.has_mapping else 0, self.latent_dim)
-        )
-        self.register_buffer("feature_weight", torch.ones(self.members, 1))
+        self.nearest = NearestSample() if backbone.has_mapping else None
         self.residual_share = residual_share
 
     def stages(self) -> tuple[Stage, ...]:
@@ -68,42 +65,24 @@ class AnoGANModule(ReconstructingModule):
         """a |x - G(w)|^2 / n + (1 - a) |f(x) - f(G(w))|^2 / n_d: ``(K, B)``."""
         residual = l2_squared(x, fake) / x[0, 0].numel()
         discrimination = l2_squared(real_features, fake_features) / real_features.shape[-1]
-        return self.residual_share * residual + (1 - self.residual_share) * self.feature_weight * discrimination
+        return self.residual_share * residual + (1 - self.residual_share) * discrimination
 
     @torch.no_grad()
     def after_training(self, normal: Samples) -> None:
-        rows = normal.batch(np.arange(min(len(normal), ROWS))).to(next(self.parameters()))
-        x = rows.expand(self.members, *rows.shape)
-        if self.stored.shape[1]:
-            self.stored.copy_(self.generator.mapping(self.latent(STORED)))
-            # A critic without a gradient penalty may have features of any scale.
-            residual, discrimination = (d.amin(-1).mean(-1, keepdim=True) for d in self._from_stored(x))
-            self.feature_weight.copy_(residual / discrimination.clamp(min=1e-12))
+        if self.nearest is not None:
+            count = min(STORED, max(STORED_VALUES // normal.batch(np.arange(1)).numel(), FEWEST_STORED))
+            w = self.generator.mapping(self.latent(count))
+            self.nearest.fit(w, self.generator.synthesis, lambda samples: self.critic(samples).features)
         elif self.chooses_truncation:
-            self._choose_truncation(x)
+            rows = normal.batch(np.arange(min(len(normal), ROWS))).to(next(self.parameters()))
+            self._choose_truncation(rows.expand(self.members, *rows.shape))
         super().after_training(normal)
 
-    def _start(self, x: Tensor) -> Tensor:
-        """Return the mean w, or the stored one whose sample is nearest to x: ``(K, B, latent)``."""
-        if not self.stored.shape[1]:
-            return x.new_zeros(*x.shape[:2], self.latent_dim) + self.generator.centre()
-        residual, discrimination = self._from_stored(x)
-        weight = (1 - self.residual_share) * self.feature_weight.unsqueeze(-1)
-        nearest = (self.residual_share * residual + weight * discrimination).argmin(-1, keepdim=True)  # (K, B, 1)
-        return self.stored.gather(1, nearest.expand(-1, -1, self.latent_dim))
-
-    @torch.no_grad()
-    def _from_stored(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return both parts of the loss of x with each stored sample: ``(K, B, N)`` each."""
-        features, parts = self.critic(x).features, []
-        for w in self.stored.split(CHUNK, dim=1):
-            fake = self.generator.synthesis(w)
-            pairs = ((x.flatten(2), fake.flatten(2)), (features, self.critic(fake).features))
-            # Without a matrix product, whose rounding depends on the other rows.
-            distances = [torch.cdist(a, b, compute_mode="donot_use_mm_for_euclid_dist") for a, b in pairs]
-            parts.append(torch.stack([d.square() / a.shape[-1] for d, (a, _) in zip(distances, pairs, strict=True)]))
-        residual, discrimination = torch.cat(parts, dim=-1)
-        return residual, discrimination
+    def _start(self, x: Tensor, features: Tensor) -> Tensor:
+        """Return where searches start: the mean w, or that of the nearest stored sample: ``(K, B, latent)``."""
+        if self.nearest is not None:
+            return self.nearest(x, features, self.residual_share)
+        return x.new_zeros(*x.shape[:2], self.latent_dim) + self.generator.centre()
 
     def _choose_truncation(self, x: Tensor) -> None:
         """Choose the least truncation whose reconstructions are nearly as good as any."""
@@ -121,7 +100,7 @@ class AnoGANModule(ReconstructingModule):
         All rows are searched at once: the sum over rows keeps their gradients apart, and Adam's state is per element.
         """
         features = self.critic(x).features.detach()
-        start = self._start(x)
+        start = self._start(x, features)
         farthest = self.truncation * self.generator.radius(self.latent_dim)
         w = start.clone().requires_grad_(True)
         optimizer = torch.optim.Adam([w], lr=self.search_learning_rate, fused=True)
@@ -155,8 +134,7 @@ class AnoGAN(Detector):
     AUROC, pendigits 0.82 instead of 0.87, cardio 0.87 instead of 0.88, magic 0.81 both). On images the distance is the
     least one at which reconstructions explain nine tenths of the variance of training images that they explain at most:
     0.35 on digits and 0.7 on photographs (AUROC with 0.35, 0.5 and 0.7 on 8s of MNIST: 0.969, 0.962, 0.940; on cars of
-    CIFAR-10: 0.494, 0.547, 0.611). Scoring a row costs ``search_steps`` forward and backward passes; with
-    ``backbone="style"`` each batch, of whatever size, first costs 1,024 forward passes.
+    CIFAR-10: 0.494, 0.547, 0.611). Scoring a row costs ``search_steps`` forward and backward passes.
 
     *Deviations from the paper.* Squared distances averaged over values, as in f-AnoGAN, instead of sums of absolute
     ones, which rank worse on images; a bounded search of few steps; WGAN-GP on images, whose samples are better after
@@ -173,12 +151,13 @@ class AnoGAN(Detector):
     cover none of the held-out 8s with WGAN-GP at 1e-4 (Gulrajani 2017), the non-saturating loss at 2e-4 (Radford 2016)
     or R3GAN's losses at 1e-3, and 43 % with the default (benchmarks/results/rates.md).
 
-    With ``backbone="style"`` the search is for w. From the mean w it would find samples that training never draws, and
-    explain anomalies with them: on one model of 2s AUROC was 0.91, and 0.97 with the nearest of 1,024 samples and no
-    search. But the nearest is a poor reconstruction, so the search takes 3 steps from it. Features count as much as
-    pixels there: without a gradient penalty their scale is arbitrary. A step of training takes twice as long as one of
-    the plain networks. At the CPU time of these (500 steps) AUROC is 0.943 and 0.930 on 2s and 8s, of the plain
-    networks 0.956 and 0.948 (standard error 0.02).
+    With ``backbone="style"`` the search is for w, and starts at the nearest of 1,024 samples that the model keeps
+    (fewer of pictures with more than 4,096 values). How many steps it takes matters little: on one model of 3s of MNIST
+    AUROC was 0.989 with none, 0.987 with 3 and 0.984 with 20, while reconstructions explained 27, 53 and 72 % of the
+    variance of training pictures. A step of training takes 1.7 times as long as one of the plain networks. At the CPU
+    time of these (700 steps) AUROC is 0.944, 0.980, 0.983 and 0.955 on 2s, 4s, 5s and 8s, of the plain networks 0.956,
+    0.987, 0.992 and 0.948 (standard error 0.02). The plain networks do not gain by such a start: on 3s and 5s AUROC is
+    0.978 and 0.994 with it, 0.986 and 0.992 without.
 
     ``growing`` takes the first half of the steps, and early stopping monitors the second half. It neither pays nor
     costs: 95 % are read, and with f-AnoGAN AUROC on 8s is 0.956 after 1,100 steps, without growing 0.958 after 1,000
@@ -216,7 +195,7 @@ class AnoGAN(Detector):
     objective: str | None = param(
         None,
         Constraint(str, choices=tuple(OBJECTIVES), optional=True),
-        help="Adversarial loss (default: wasserstein_gp with backbone dcgan, else non_saturating).",
+        help="Adversarial loss (default: wasserstein_gp on pictures, non_saturating on tables).",
     )
     penalty_weight: float = param(
         10.0, at_least(0.0), help="Weight of the gradient penalty, with objective wasserstein_gp."

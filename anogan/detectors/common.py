@@ -17,8 +17,8 @@ class CommonParameters(Parametrised):
     backbone: str = param(
         "auto",
         one_of("auto", "mlp", "dcgan", "style"),
-        help="Kind of network: mlp for vectors, dcgan for pictures, style for pictures with StyleGAN2's generators and "
-        "critics; auto chooses by the data.",
+        help="Kind of network: mlp for vectors, dcgan for pictures, style for pictures with StyleGAN2's generators; "
+        "auto chooses by the data.",
     )
     n_members: int | None = param(
         None,

@@ -62,7 +62,7 @@ def test_r1_is_lazy_and_weighs_as_much_more(x):
 def test_the_default_weight_of_r1_is_the_backbone_s():
     X = np.random.default_rng(0).uniform(size=(12, 1, 8, 8))
     fixed = {"random_state": 0, "device": "cpu", "patience": 0} | anogan.AnoGAN.tiny
-    for backbone, objective, weight in (("dcgan", None, 0.0), ("dcgan", "hinge", 1.0), ("style", None, 1.0)):
+    for backbone, objective, weight in (("dcgan", None, 0.0), ("dcgan", "hinge", 1.0), ("style", "hinge", 1.0)):
         detector = anogan.AnoGAN(backbone=backbone, objective=objective, **fixed)
         with pytest.warns(UserWarning, match="smallest rate"):
             detector.fit(X)
@@ -92,6 +92,7 @@ def test_search_and_encoder_work_in_w(x):
     torch.manual_seed(0)
     searching = anogan.AnoGAN(**anogan.AnoGAN.tiny).build(backbone).double().eval()
     encoding = anogan.FAnoGAN(**anogan.FAnoGAN.tiny).build(backbone).double().eval()
+    searching.after_training(TensorSamples(x[0]))
     for module in (searching, encoding):
         module.requires_grad_(False)
         module.generator.mapping = None  # neither uses z
@@ -105,10 +106,22 @@ def test_a_search_in_w_starts_at_the_nearest_stored_sample(x):
     module = module.double().eval().requires_grad_(False)
     with seeded(0):
         module.after_training(TensorSamples(x[0]))
-    w = module.stored[:, [3, 900, 70]]
-    assert_close(module.search(module.generator.synthesis(w)), w)
-    residual, features = (d.amin(-1).mean() for d in module._from_stored(x))
-    assert_close(module.feature_weight * features, residual.view(1, 1))  # both count alike, whatever their units are
+    nearest = module.nearest
+    assert nearest.latents.shape == (1, 1024, 4)
+    chosen = [3, 900, 70]
+    assert_close(module.search(nearest.samples[:, chosen]), nearest.latents[:, chosen])
+    assert_close(nearest.samples, module.generator.synthesis(nearest.latents))
+    assert_close(nearest.features, module.critic(nearest.samples).features)
+
+
+@pytest.mark.parametrize(("side", "stored"), [(8, 1024), (128, 256), (512, 64)])
+def test_of_large_pictures_fewer_samples_are_stored(side, stored):
+    module = anogan.AnoGAN(**anogan.AnoGAN.tiny).build(backbone_for("style", SPEC, 1, 4))
+    counts = []
+    module.nearest.fit = lambda latents, *_: counts.append(latents.shape[1])
+    module.relative = None
+    module.after_training(TensorSamples(torch.zeros(2, 1, side, side)))
+    assert counts == [stored]
 
 
 def test_a_search_from_a_near_start_takes_fewer_steps():
@@ -129,9 +142,12 @@ def test_the_search_stays_within_the_truncated_prior(name, x):
     changes = {"search_steps": 30, "search_learning_rate": 1.0, "truncation": 0.25}
     module = anogan.AnoGAN(**anogan.AnoGAN.tiny | changes).build(backbone_for(name, SPEC, 1, 4)).double().eval()
     module.requires_grad_(False)
-    w = module.search(x) - module._start(x)
+    if name == "style":
+        module.after_training(TensorSamples(x[0]))
+    start = module._start(x, module.critic(x).features)
+    w = module.search(x) - start
     assert_close(w.norm(dim=-1).max(), torch.tensor(0.25 * 4**0.5).double())  # latents of 4 numbers: usually |z| = 2
-    assert_close(module.search(x[:, 2:3]), module._start(x)[:, 2:3] + w[:, 2:3])  # whatever the other rows are
+    assert_close(module.search(x[:, 2:3]), start[:, 2:3] + w[:, 2:3])  # whatever the other rows are
 
 
 def test_the_search_of_images_goes_no_farther_than_they_need(x):

@@ -1,4 +1,4 @@
-"""StyleGAN2's parts: demodulation, noise, W space and the minibatch deviation."""
+"""StyleGAN2's parts: demodulation, noise and W space."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from torch.testing import assert_close
 
 from anogan.data.spec import SampleSpec
 from anogan.nn.backbone import Decoder, backbone_for
-from anogan.nn.style import GROUP, MinibatchDeviation, ModulatedConv, StyleCritic, StyledLayer, activate
+from anogan.nn.style import ModulatedConv, StyledLayer, activate
 
 SPEC = SampleSpec((1, 12, 9), bounded=True)
 
@@ -98,38 +98,3 @@ def test_a_plain_decoder_has_w_equal_z(name):
     assert plain.centre() == 0
     assert plain.radius(4) == 2
     assert torch.equal(plain.synthesis(z), plain(z))
-
-
-def test_the_minibatch_deviation_is_that_of_the_row_s_group():
-    layer, x = MinibatchDeviation().double(), torch.randn(2 * GROUP, 3, 4, 5).double()
-    x[:GROUP] = x[0]  # rows that are all equal
-    out = layer(x)
-    assert torch.equal(out[:, :3], x)
-    assert (out[:GROUP, 3] < 1e-3).all()
-    expected = x[GROUP:].std(0, correction=0).mean()
-    assert_close(out[GROUP:, 3], expected.expand(GROUP, 4, 5), rtol=1e-4, atol=0)
-
-
-@pytest.mark.parametrize("rows", [1, 2, 5, 7])
-def test_an_incomplete_group_is_filled_from_the_front(rows):
-    layer, x = MinibatchDeviation().double(), torch.randn(rows, 2, 3, 3).double()
-    out = layer(x)
-    assert out.shape == (rows, 3, 3, 3)
-    last = x[[i % rows for i in range((rows - 1) // GROUP * GROUP, (rows - 1) // GROUP * GROUP + GROUP)]]
-    assert_close(out[-1, 2, 0, 0], (last.var(0, correction=0) + 1e-8).sqrt().mean())
-
-
-def test_in_eval_mode_a_row_s_features_do_not_depend_on_its_batch():
-    critic = StyleCritic(SPEC, 4, 0, spectral_norm=False, growing=False).double()
-    x = torch.rand(6, *SPEC.shape).double()
-    together, alone = critic(x).logit[:1], critic(x[:1]).logit
-    assert not torch.allclose(together, alone)  # in training it is meant to
-    for _ in range(300):
-        critic(x)
-    critic.eval()
-    assert critic.deviation.running_mean > 0
-    assert_close(critic(x).logit[:1], critic(x[:1]).logit)
-    assert_close(critic(x).features[:1], critic(torch.cat([x[:1], x[1:] * 5])).features[:1])
-    before = critic.deviation.running_mean.clone()
-    critic(x * 9)
-    assert torch.equal(critic.deviation.running_mean, before)
