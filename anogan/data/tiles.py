@@ -145,4 +145,4 @@ class _TileDecoder:
             if self._last is None or self._last[0] != picture:
                 self._last = None  # frees the memory before the next one is decoded
                 self._last = picture, self._folder.upright(picture)
-            return self._folder.cut(self._last[1], box)
+            return self._folder.cut(picture, self._last[1], box)

@@ -35,13 +35,10 @@ def frame_pixels(picture: Any, shape: tuple[int, int, int], *, bgr: bool) -> np.
     if isinstance(picture, str | os.PathLike):
         _no_order(bgr)
         return ImageFolder([Path(picture)]).resized(shape).decode(0)
-    try:
-        if isinstance(picture, Image.Image):
-            _no_order(bgr)
-            return fitted(_upright(picture), shape)
-        return _of_array(np.asarray(picture), shape, bgr=bgr)
-    except InputError as error:
-        raise InputError(f"The picture {error}" if str(error)[:1].islower() else str(error)) from None
+    if isinstance(picture, Image.Image):
+        _no_order(bgr)
+        return _fitted(_upright(picture), shape)
+    return _of_array(np.asarray(picture), shape, bgr=bgr)
 
 
 class Frame(ImageFolder):
@@ -73,7 +70,10 @@ class Frame(ImageFolder):
         self._picture = Image.fromarray(np.ascontiguousarray(pixels))
 
     def decode(self, index: int) -> np.ndarray:
-        return self.cut(self._picture, (0, 0, *self._picture.size))
+        return _fitted(self._picture, self.shape)
+
+    def cut(self, index: int, upright: Image.Image, box: tuple[int, int, int, int]) -> np.ndarray:
+        return _fitted(upright.crop(box), self.shape)
 
     def upright(self, index: int) -> Image.Image:
         return self._picture
@@ -90,6 +90,13 @@ def _no_order(bgr: bool) -> None:
 def _upright(picture: Image.Image) -> Image.Image:
     try:
         return turned_upright(picture)
+    except InputError as error:
+        raise InputError(f"The picture {error}") from None
+
+
+def _fitted(picture: Image.Image, shape: tuple[int, int, int]) -> np.ndarray:
+    try:
+        return fitted(picture, shape)
     except InputError as error:
         raise InputError(f"The picture {error}") from None
 
@@ -119,7 +126,7 @@ def _checked_array(pixels: np.ndarray, *, bgr: bool) -> np.ndarray:
 def _of_array(pixels: np.ndarray, shape: tuple[int, int, int], *, bgr: bool) -> np.ndarray:
     pixels = _checked_array(pixels, bgr=bgr)
     if pixels.dtype == np.uint8:
-        return fitted(Image.fromarray(np.ascontiguousarray(pixels)), shape)
+        return _fitted(Image.fromarray(np.ascontiguousarray(pixels)), shape)
     return _of_fractions(_fractions(pixels), shape)
 
 
@@ -130,7 +137,9 @@ def _fractions(pixels: np.ndarray) -> np.ndarray:
     if pixels.dtype.kind != "f":
         raise InputError(f"A picture has dtype uint8 or uint16, or floats from 0 to 1; this one has {pixels.dtype}.")
     low, high = float(pixels.min()), float(pixels.max())
-    if not (low >= 0 and high <= 1):  # also for NaN
+    if np.isnan(low):
+        raise InputError("A picture of floats has values from 0 to 1; this one has NaN.")
+    if not (low >= 0 and high <= 1):
         raise InputError(
             f"A picture of floats has values from 0 to 1; this one has {low:.4g} to {high:.4g}. Divide it by 255, or "
             "give it as uint8."
@@ -141,11 +150,11 @@ def _fractions(pixels: np.ndarray) -> np.ndarray:
 def _of_fractions(values: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
     """Resize each channel by itself, since Pillow has no colour of more than 8 bits."""
     if values.ndim == 2:
-        return fitted(Image.fromarray(values), shape)
+        return _fitted(Image.fromarray(values), shape)
     if values.shape[-1] == 4:  # transparency over black, as in files
         values = values[..., :3] * values[..., 3:]
     one = (1, *shape[1:])
-    channels = [fitted(Image.fromarray(np.ascontiguousarray(values[..., c])), one)[0] for c in range(3)]
+    channels = [_fitted(Image.fromarray(np.ascontiguousarray(values[..., c])), one)[0] for c in range(3)]
     if shape[0] == 3:
         return np.stack(channels)
     if (values.max(-1) - values.min(-1)).max() > 0.01:

@@ -160,9 +160,12 @@ class ImageFolder(Sequence[np.ndarray]):
         """Return one picture in its own size, after EXIF rotation."""
         return read_picture(self.files[index], turned_upright)
 
-    def cut(self, upright: Image.Image, box: tuple[int, int, int, int]) -> np.ndarray:
-        """Return a part of an upright picture, as `decode` returns whole ones."""
-        return fitted(upright.crop(box), self.shape)
+    def cut(self, index: int, upright: Image.Image, box: tuple[int, int, int, int]) -> np.ndarray:
+        """Return a part of one picture, which is `upright`, as `decode` returns whole ones."""
+        try:
+            return fitted(upright.crop(box), self.shape)
+        except InputError as error:
+            raise InputError(f"{self.files[index]}: {error}") from None
 
     def original_size(self, index: int) -> tuple[int, int]:
         """Return the (height, width) of a picture as it is displayed, after EXIF rotation."""

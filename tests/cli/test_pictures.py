@@ -211,7 +211,7 @@ def test_colours_come_in_the_order_that_is_said(tmp_path):
     assert detector.score_picture(rgb[..., ::-1]).score != pytest.approx(expected, rel=1e-3)
     opaque = np.concatenate([rgb[..., ::-1], np.full((16, 16, 1), 255, np.uint8)], -1)
     assert detector.score_picture(opaque, bgr=True).score == pytest.approx(expected, rel=1e-5)
-    with pytest.raises(InputError, match="bgr=True is for arrays"):
+    with pytest.raises(InputError, match=r"^bgr=True is for arrays"):
         detector.score_picture(Image.fromarray(rgb), bgr=True)
 
 

@@ -20,6 +20,7 @@ from anogan.data.choose import preprocessor_for, preprocessor_from_state
 from anogan.data.image import ImagePreprocessor
 from anogan.data.samples import FolderSamples, PictureCache, TensorSamples
 from anogan.data.state import decode, encode
+from anogan.data.tiles import TiledSamples
 from anogan.sources.camera import Frame, frame_pixels
 
 
@@ -418,6 +419,32 @@ def save_deep_colours(file, value, channels=3):
     lines = (b"\0" + line.tobytes()) * 8
     parts = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(lines)) + chunk(b"IEND", b"")
     file.write_bytes(b"\x89PNG\r\n\x1a\n" + parts)
+
+
+@pytest.mark.parametrize("tile", [None, 16])
+@pytest.mark.parametrize(
+    ("picture", "bgr", "words"),
+    [
+        (np.full((20, 20, 3), [9, 90, 200], np.uint8), False, "The picture is coloured, but the model takes grey"),
+        (np.full((20, 20), 9, np.uint8), True, r"bgr=True is for pictures of 3 or 4 channels"),
+        (np.full((20, 20), np.nan), False, "A picture of floats .* has NaN"),
+    ],
+)
+def test_what_is_wrong_with_a_frame_is_said_in_a_sentence(picture, bgr, words, tile):
+    with pytest.raises(InputError, match=f"^{words}"):
+        _ = (
+            frame_pixels(picture, (1, 8, 8), bgr=bgr)
+            if tile is None
+            else Frame(picture, (1, 8, 8), tile, bgr=bgr).decode(0)
+        )
+
+
+def test_a_coloured_file_in_tiles_is_named(tmp_path):
+    Image.new("RGB", (20, 20), (9, 90, 200)).save(tmp_path / "red.png")
+    folder = ImageFolder(tmp_path, size=8).resized((1, 8, 8), tile=16)
+    samples = TiledSamples(folder, lambda pixels: pixels, np.arange(1), torch.float32)
+    with pytest.raises(InputError, match=r"red\.png: is coloured"):
+        samples.tiles().batch(np.arange(1))
 
 
 @pytest.mark.parametrize("channels", [2, 3, 4])
