@@ -59,6 +59,25 @@ class ScoredPatches(NamedTuple):
     shifts: Tensor
 
 
+class Extracted(NamedTuple):
+    """The patches of n samples, before they are whitened.
+
+    Attributes
+    ----------
+    patches : (n, h * w, F) tensor
+    grid : (h, w)
+    inside : (n, h * w) bool tensor
+        See `ScoredPatches`.
+    shares : (n, 2) tensor
+        See `Framed`.
+    """
+
+    patches: Tensor
+    grid: Grid
+    inside: Tensor
+    shares: Tensor
+
+
 class FeatureGANModule(DenoisingModule):
     """Denoising of whitened patches u, and their distance to the normal patches at the same place."""
 
@@ -90,7 +109,7 @@ class FeatureGANModule(DenoisingModule):
         self.gaussian = PlaceGaussian()
         self.memory_units, self.gaussian_units = PatchUnits(), PatchUnits()
         self.set_bandwidth(BANDWIDTH)
-        self._normal: tuple[Tensor, Grid, Tensor] | None = None  # patches of the normal samples, during training only
+        self._normal: Extracted | None = None  # of the normal samples, during training only
 
     @property
     def _weight(self) -> Tensor:
@@ -101,7 +120,7 @@ class FeatureGANModule(DenoisingModule):
         """Extract all patches once, learn what is usual at each place, and return whitened patches to train on."""
         if self.framing is not None:
             self.framing.fit(self._batches(normal))
-        patches, grid, _ = self._normal = self._extract(normal)
+        patches, grid, *_ = self._normal = self._extract(normal)
         parts = []
         for part in self.patches.fit(patches, grid):
             rows = randperm(part[..., 0].numel())[: MOST_PATCHES * len(part) // len(patches)]
@@ -115,7 +134,7 @@ class FeatureGANModule(DenoisingModule):
 
     @torch.no_grad()
     def after_training(self, normal: Samples) -> None:
-        patches, grid, inside = self._normal or self._extract(normal)
+        patches, grid, inside, shares = self._normal or self._extract(normal)
         self._normal = None
         pooled = self._pooled(patches, grid)
         few = patches.clone() if FEWEST_LEFT_OUT <= len(patches) < FEW_PICTURES else None
@@ -137,12 +156,14 @@ class FeatureGANModule(DenoisingModule):
         if few is not None:
             nearest, of_place = learned_without(self.memory_bank, self.embed, few, grid, images, pooled, copies)
         self.gaussian_units.fit(of_place[pooled_inside(inside, grid)])
-        if len(pooled) >= FEWEST_LEFT_OUT:
-            distances = self._fused(nearest, self.gaussian.at_places(of_place, grid)) * inside
-            peaks = distances.new_empty(0) if self.framing is None else self._peaks(distances, grid, normal)
-            self.left_out = LeftOut(most_unusual(distances, inside)[None], peaks)
         if self.framing is not None and self.framing.alignment.is_fitted:
             self._fit_moved(normal, pooled, grid)
+        if len(pooled) >= FEWEST_LEFT_OUT:
+            self.gaussian.discount(of_place, pooled, grid, shares)
+            near_border = self.gaussian.moved.near_border(shares, grid)
+            distances = self._fused(nearest, self.gaussian.at_places(of_place, grid), near_border) * inside
+            peaks = distances.new_empty(0) if self.framing is None else self._peaks(distances, grid, normal)
+            self.left_out = LeftOut(most_unusual(distances, inside)[None], peaks)
 
     def _fit_moved(self, normal: Samples, pooled: Tensor, grid: Grid) -> None:
         """Learn from shifted copies of samples that are no templates, so that they are aligned like new ones."""
@@ -158,7 +179,7 @@ class FeatureGANModule(DenoisingModule):
 
     @torch.no_grad()
     def after_calibration(self, held_out: Samples) -> None:
-        patches, grid, inside = self._extract(held_out)
+        patches, grid, inside, _ = self._extract(held_out)
         self.gaussian.learn_more(self._pooled(patches, grid), pooled_inside(inside, grid))
 
     def _pooled(self, patches: Tensor, grid: Grid) -> Tensor:
@@ -234,15 +255,13 @@ class FeatureGANModule(DenoisingModule):
     def _framed(self, x: Tensor) -> Framed:
         return Framed.whole(x) if self.framing is None else self.framing(x)
 
-    def _extract(
-        self, samples: Samples, change: Callable[[Tensor], Tensor] | None = None
-    ) -> tuple[Tensor, Grid, Tensor]:
-        """Return patches ``(n, h * w, F)`` of the first samples, their grid, and which are inside, ``(n, h * w)``.
+    def _extract(self, samples: Samples, change: Callable[[Tensor], Tensor] | None = None) -> Extracted:
+        """Return the patches of the first samples.
 
         Patches of other samples stand in for those outside of a region. ``change`` is applied to the samples first.
         """
         count = min(len(samples), MOST_SAMPLES)
-        patches = inside = torch.empty(0)
+        patches = inside = shares = torch.empty(0)
         start = 0
         for batch in self._batches(samples):
             framed = self._framed(batch if change is None else change(batch))
@@ -251,9 +270,11 @@ class FeatureGANModule(DenoisingModule):
                 count = held_in_memory(count, part[0].numel())
                 patches = part.new_empty(count, *part.shape[1:])
                 inside = torch.empty(count, part.shape[1], dtype=torch.bool, device=part.device)
+                shares = part.new_empty(count, 2)
             rows = slice(start, min(start + len(part), count))
             seen = rows.stop - start
             patches[rows], inside[rows] = part[:seen], framed.patches_inside(grid)[:seen]
+            shares[rows] = framed.shares[:seen]
             start = rows.stop
             if start == count:
                 break
@@ -265,7 +286,7 @@ class FeatureGANModule(DenoisingModule):
             donors = shown_first.gather(0, numbers % inside.sum(0).clamp_min(1))
             own = (inside | ~inside.any(0))[..., None]
             patches = torch.where(own, patches, patches.gather(0, donors[..., None].expand_as(patches)))
-        return patches, grid, inside
+        return Extracted(patches, grid, inside, shares)
 
 
 class FeatureGAN(Detector):

@@ -98,15 +98,19 @@ class LocalWhitening(LearnedBuffers):
     def left_out(white: Tensor, grid: Grid, learned: int) -> Tensor:
         """Return whitened patches as if the whitening had not learned from their image: ``(B, h * w, F)`` -> same.
 
-        The covariance of whitened patches is the identity. Without the patches U of one of the N that a cell has
-        learned from it is I - U'U / N, and whitening by it turns them into (I - UU' / N)^(-1/2) U.
+        The covariance of whitened patches is the identity. Without the patches U of one of the N images that a cell
+        has learned from, they lie N / (N - 1) times as far from the mean of their place, and their covariance is
+        (N - 1) / (N - 2) (I - U'U N / (9 (N - 1)^2)). Whitening by it turns U into a multiple of
+        (I - UU' N / (9 (N - 1)^2))^(-1/2) U.
         """
         places = cells(grid).to(white.device)
         here = white[:, places].transpose(0, 1)  # (cells, B, 9, F)
-        freedom = max((learned - 1) * places.shape[1], 1)
-        values, vectors = torch.linalg.eigh((here @ here.mT / freedom).cpu())  # not implemented on every device
+        others = max(learned - 1, 2)
+        farther = learned / others * ((others - 1) / others) ** 0.5
+        removed = learned / (places.shape[1] * others**2)
+        values, vectors = torch.linalg.eigh((removed * here @ here.mT).cpu())  # not implemented on every device
         root = (vectors * (1 - values).clamp_min(LEAST_LEFT).rsqrt()[..., None, :]) @ vectors.mT
-        return by_place((root.to(here) @ here).flatten(1, 2), grid)
+        return by_place((farther * root.to(here) @ here).flatten(1, 2), grid)
 
 
 class PatchMemoryBank(LearnedBuffers):

@@ -17,6 +17,7 @@ FEWEST_ROWS = 8  # products of fewer are rounded differently, and scores would d
 EVERYWHERE = 0.1  # share of the changes at all places, beside those at the same place, in what does not count
 FEW_PICTURES = 128  # that are left out by learning again, since closed forms are approximations
 MEASURED = 4  # pictures that show how much distances fall when few pictures become more
+PICTURES_AT_ONCE = 32
 PLACES_AT_ONCE = 256  # bounds the covariances in memory, beside those that are kept
 
 
@@ -73,6 +74,17 @@ class PlaceGaussian(LearnedBuffers):
         ``copies (m, pools, F)`` are those of shifted copies of the ``originals``, after their shifts were undone.
         """
         self.moved.fit(self._white(copies) - self._white(originals), moved_depths(shares, grid))
+
+    def discount(self, distances: Tensor, pooled: Tensor, grid: Grid, shares: Tensor) -> None:
+        """Reduce distances ``(n, pools)`` of learned pictures that were moved, as `forward` does those of new ones.
+
+        ``pooled (n, pools, F)`` are their patches; see `forward` for ``shares``.
+        """
+        for rows in torch.where((shares != 0).any(1))[0].split(PICTURES_AT_ONCE):
+            white = self._white(pooled[rows])
+            counted = self.moved(white, moved_depths(shares[rows], grid))
+            lengths, all_lengths = (torch.linalg.vector_norm(each, dim=-1) for each in (counted, white))
+            distances[rows] *= lengths / all_lengths.clamp_min(torch.finfo(white.dtype).tiny)
 
     def learn_more(self, pooled: Tensor, inside: Tensor) -> None:
         """Learn from further pictures ``(m, pools, F)`` too; see `fit`. Bool ``inside (m, pools)`` says what counts.
