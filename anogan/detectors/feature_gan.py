@@ -148,10 +148,7 @@ class FeatureGANModule(DenoisingModule):
         if len(white) >= FEW_PICTURES:
             nearest = left_out_of_memory(self.patches.whitening, self.memory_bank, self.embed, white, grid, images)
         del patches, white
-        copies = pooled[:0]
-        if self.framing is not None:
-            changed = normal.subset(np.arange(min(len(pooled), COPIED_SAMPLES)))
-            copies = self._pooled(*self._extract(changed, relit)[:2])
+        copies = pooled[:0] if self.framing is None else self._relit(normal, pooled, inside, grid)
         of_place = self.gaussian.fit(pooled, pooled[: len(copies)], copies)
         if few is not None:
             nearest, of_place = learned_without(self.memory_bank, self.embed, few, grid, images, pooled, copies)
@@ -164,6 +161,22 @@ class FeatureGANModule(DenoisingModule):
             distances = self._fused(nearest, self.gaussian.at_places(of_place, grid), near_border) * inside
             peaks = distances.new_empty(0) if self.framing is None else self._peaks(distances, grid, normal)
             self.left_out = LeftOut(most_unusual(distances, inside)[None], peaks)
+
+    def _relit(self, normal: Samples, pooled: Tensor, inside: Tensor, grid: Grid) -> Tensor:
+        """Return what Gaussians are learned from, of copies of the first samples in other light: ``(m, pools, F)``.
+
+        What is not inside, of the samples or of their copies, is unchanged.
+        """
+        copies = pooled[:COPIED_SAMPLES].clone()
+        start = 0
+        for batch in self._batches(normal.subset(np.arange(len(copies)))):
+            framed = self._framed(relit(batch))
+            rows = slice(start, start + len(batch))
+            both = inside[rows] & framed.patches_inside(grid)
+            found = self._pooled(*self.patches.raw(framed.pictures))
+            copies[rows] = torch.where(pooled_inside(both, grid, all_of_them=True)[..., None], found, copies[rows])
+            start = rows.stop
+        return copies
 
     def _fit_moved(self, normal: Samples, pooled: Tensor, grid: Grid) -> None:
         """Learn from shifted copies of samples that are no templates, so that they are aligned like new ones."""
@@ -184,7 +197,10 @@ class FeatureGANModule(DenoisingModule):
 
     def _pooled(self, patches: Tensor, grid: Grid) -> Tensor:
         """Return what Gaussians are learned from: ``(n, h * w, F)`` -> ``(n, pools, F)``."""
-        return self.patches.whitening.standard(pool(patches, grid))
+        if torch.compiler.is_exporting():
+            return self.patches.whitening.standard(pool(patches, grid))
+        # Pooling copies what it pools, and all patches fill a large part of the memory.
+        return torch.cat([self.patches.whitening.standard(pool(p, grid)) for p in patches.split(SAMPLES_AT_ONCE)])
 
     def features(self, patches: Tensor) -> Tensor:
         """Return R's last hidden layers of all members: ``(B, F)`` -> ``(B, K * width)``."""
@@ -305,12 +321,14 @@ class FeatureGAN(Detector):
     *Idea.* GANs of pixels fail on real defects, since a change of light weighs more in pixels than a scratch. Features
     that a network learned from millions of images represent similarity better. Here a GAN is trained in that space.
 
-    *Light and position.* The brightness of a picture is scaled back into the range of the good ones. Lines beside its
-    border that repeat each other were filled in and do not count, up to 15 % of its side, unless they have one colour
-    or good pictures have such lines. A picture is moved to the position of the good ones if phase correlation with the
-    mean good picture, or with the most similar of them for parts at any angle, finds known shifts of other good ones.
-    What lies beyond the border then does not count. Near it, where features depend on what fills the rest, only the
-    Gaussians are asked, and differences between good pictures and shifted copies that were moved back are discounted.
+    *Light and position.* The brightness of a picture is scaled back into the range of the good ones. Saturated pixels
+    do not count where a good picture as bright as this one would be saturated too, unless they are most of it. Lines
+    beside its border that repeat each other were filled in and do not count, up to 15 % of its side, unless they have
+    one colour or good pictures have such lines. A picture is moved to the position of the good ones if phase
+    correlation with the mean good picture, or with the most similar of them for parts at any angle, finds known shifts
+    of other good ones. What lies beyond the border then does not count. Near it, where features depend on what fills
+    the rest, only the Gaussians are asked, and differences between good pictures and shifted copies that were moved
+    back are discounted.
 
     *Patches.* The frozen network's maps of stride 8 and 16 give one vector for each place of the finer grid. It is
     whitened with the mean of its place and the covariance of its cell of 3x3 places, u = S^(-1/2) (f - m), because what
@@ -334,12 +352,13 @@ class FeatureGAN(Detector):
 
     *Cost.* Scoring an image takes one pass of the frozen network, and distances to 256 patches for each place. The
     model file holds the whitening, the Gaussians and the memory bank: 160 MB for 384x384 pixels. The first 512 training
-    samples (in random order) are used, or as many as half a gigabyte of features holds: 346 of 384x384 pixels, 86 of
-    768x768.
+    samples (in random order) are used, or as many as 0.8 GB of features hold: 130 of 768x768 pixels.
+
+    With a float `contamination` all images are trained on, and that share of them lies above the threshold, as if each
+    had been left out. So images that are unusual but good can be learned from without setting the threshold.
 
     *Limits.* Training images score lower than new ones, since the whitening and the memory bank were fitted to them. A
-    float `contamination`, and a threshold from fewer than 3 images, are therefore unreliable for new ones; leave it at
-    "auto".
+    threshold from fewer than 3 images is therefore unreliable for new ones.
 
     References
     ----------

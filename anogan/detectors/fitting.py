@@ -40,7 +40,7 @@ from ..explain.marginals import marginals
 from ..nn.backbone import Backbone, backbone_for
 from ..seeding import OwnInitialisation, derived_seed, draw_seed, seeded
 from ..sources.frames import is_folder
-from ..sources.notes import in_words_of
+from ..sources.notes import FileNote, in_words_of
 from ..sources.picture_files import JPEG_SHARE, jpeg_share
 from ..sources.said import NOTHING_SAID, said_of
 from ..sources.table import RowSample, TableFile
@@ -292,26 +292,36 @@ def split_rows(detector: FittableDetector, n: int, seed: int, total: int | None 
     return Split(order[monitored + kept :], order[:monitored], calibration)
 
 
-def _doubts(detector: FittableDetector, prepared: Prepared, state: FittedState, apart: np.ndarray) -> list[str]:
-    """Return what the user should know of the threshold, which pictures that are far ``apart`` set, as sentences."""
+def _doubts(detector: FittableDetector, prepared: Prepared, state: FittedState, apart: np.ndarray) -> list[FileNote]:
+    """Return what the user should know of the threshold, which pictures that are far ``apart`` set."""
     calibration, learned = state.calibration, "left_out" in state.fitted_on
-    is_image, doubts = prepared.preprocessor.spec_.is_image, []
+    is_image = prepared.preprocessor.spec_.is_image
+    doubts: list[str] = []
     if not calibration.held_out and detector.contamination == "auto":
         doubts.append(
             f"Only {len(prepared.samples)} rows: none is held out, so threshold and p-values come from the training "
             f"rows and are too optimistic. Give at least {FEWEST_ROWS_TO_HOLD_OUT}."
         )
     few = too_few_rows(len(calibration.scores), detector, "target_fpr" if learned else CALIBRATION_WAYS)
-    doubts = [in_words_of(doubt, is_image=is_image) for doubt in [*doubts, *([few] if few else [])]]
+    notes = [FileNote(in_words_of(doubt, is_image=is_image)) for doubt in [*doubts, *([few] if few else [])]]
     if len(apart) and len(calibration.scores) >= FEWEST_NAMED:
         names = [str(number) if prepared.files is None else _name_of(prepared.files, number) for number in apart]
         more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-        doubts.append(
-            f"{len(apart)} of {len(calibration.scores):,} pictures {'is' if len(apart) == 1 else 'are'} so unusual as "
-            f"to set the threshold, which hides anomalies: {', '.join(names[:NAMED])}{more}. Leave out what should be "
-            "flagged."
+        scores, threshold = calibration.scores, calibration.threshold
+        share = np.ceil(1000 * len(apart) / len(scores)) / 1000
+        lower = np.percentile(scores, 100 * (1 - share))
+        others = (
+            f"Leave out what is not good, or set the threshold without them, to {lower:.3g} instead of {threshold:.3g}"
         )
-    return doubts
+        notes.append(
+            FileNote(
+                f"{len(apart)} of {len(scores):,} pictures {'is' if len(apart) == 1 else 'are'} so unusual as to set "
+                f"the threshold, which hides anomalies: {', '.join(names[:NAMED])}{more}.",
+                f"{others}, by contamination={share:g}.",
+                f"{others}, by --contamination {share:g}.",
+            )
+        )
+    return notes
 
 
 def _name_of(files: list[Path], number: int) -> str:
@@ -380,7 +390,7 @@ def fit_detector(
     rate, generator_rate = prepared.parameters["learning_rate"], prepared.parameters["learning_rate"]
     attempts: list[dict[str, Any]] = []
     best: FittedState | None = None
-    doubts: list[str] = []
+    doubts: list[FileNote] = []
     for number in range(1, restarts + 2):
         seed = prepared.seed if number == 1 else derived_seed(prepared.seed, number)
         for callback in callbacks:
@@ -429,7 +439,7 @@ def fit_detector(
         warnings.warn(f"{type(detector).__name__}: {summary}", TrainingHealthWarning, stacklevel=3)
     is_image = prepared.preprocessor.spec_.is_image
     for doubt in doubts:
-        warnings.warn(doubt, CalibrationWarning, stacklevel=3)
+        warnings.warn(CalibrationWarning(doubt.text(), doubt.text(shell=True)), stacklevel=3)
     samples, seed = prepared.samples, prepared.seed
     order = np.random.default_rng(seed).permutation(len(samples))
     digests = RowDigests.of(samples, order, seed, is_image=is_image) if detector.keep_rows else None
@@ -473,8 +483,9 @@ def _train(detector: FittableDetector, prepared: Prepared, trainer: Trainer) -> 
     baseline = first.nanmean(0).nan_to_num() if first.isnan().any() else first.mean(0)  # NaN: outside of a mask
     inference = Inference(module, backbone.members, spec.shape)
     rows = samples.subset(split.calibration)
-    # A contamination is the share of the training rows by their own scores.
-    left_out, module.left_out = module.left_out if detector.contamination == "auto" else None, None
+    # A contamination is the share of the training rows by their own scores, but those of pictures say little.
+    left_out = module.left_out if detector.contamination == "auto" or spec.is_image else None
+    module.left_out = None
     if left_out is not None and isinstance(samples, TiledSamples):
         left_out = left_out.of_pictures(samples.subset(split.training).counts())
     calibration, scores = calibrate(

@@ -5,7 +5,7 @@ from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import adaptive_avg_pool2d, max_pool2d
+from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d, interpolate, max_pool2d
 
 from ..seeding import rand
 from .alignment import FARTHEST, FITTED_PICTURES, FITTED_SIDE, Alignment, directions, grey, moved
@@ -19,6 +19,10 @@ GREATEST_GAIN = 2.0
 LIGHT = 0.25  # greatest change of light of a copy, as a logarithm
 PIXELS = 2**14  # of a picture that its quantiles are computed from
 FILLED = 2  # lines that repeat each other, at least, if they were filled in
+PLACES = 24  # along each axis, whose brightness is compared
+SOLID = 0.25  # share of saturated pixels around one that does not count
+BRIGHT = 0.9  # mean brightness of a place of which about half is saturated, since it is textured
+MOST_SATURATED = 0.5  # share of a picture that does not count, at most
 
 
 class Framed(NamedTuple):
@@ -78,29 +82,34 @@ class Framing(nn.Module):
         super().__init__()
         self.region = Region()
         self.filling = Filling()
+        self.saturation = Saturation()
         self.light = Light()
         self.alignment = Alignment()
 
     @torch.no_grad()
     def fit(self, batches: Iterable[Tensor]) -> None:
         """Learn from good pictures, batches ``(B, C, H, W)`` in [-1, 1]."""
-        quantiles, reduced, shown, repeated, masked = [], [], [], [], False
+        quantiles, brightness, reduced, shown, repeated, masked = [], [], [], [], [], False
         for x in batches:
             visible = ~x.isnan().any(1)
             shown.append(visible.any(0))
             masked |= not bool(visible.all())
             repeated.append(repeated_lines(x).amax(0))
             quantiles.append(brightness_quantiles(x))
+            brightness.append(mean_brightness(x))
             reduced.append(grey(x.nan_to_num(0.0), FITTED_SIDE))
         self.region.fit(torch.stack(shown).any(0), reduced[0])
         self.filling.fit(torch.stack(repeated).amax(0))
+        self.saturation.fit(torch.cat(quantiles), torch.cat(brightness))
         self.light.fit(torch.cat(quantiles))
         # A mask stays where it is when what it shows has moved.
         self.alignment.fit(torch.cat(reduced)[: 0 if masked else FITTED_PICTURES])
 
     def forward(self, x: Tensor) -> Framed:
-        inside = self.filling(x)
-        x = self.light(self.region(x))
+        x, inside = self.filling(x)
+        x = self.region(x)
+        inside = inside * self.saturation(x)
+        x = self.light(x)
         inside = inside * (~x.isnan().any(1, keepdim=True)).to(x.dtype)
         x = x.nan_to_num(0.0)
         shifts = self.alignment.shifts(x)
@@ -124,8 +133,9 @@ class Region(LearnedBuffers):
 class Filling(nn.Module):
     """Lines beside a border that repeat each other were filled in, for instance where a picture was moved.
 
-    They are ignored up to `FARTHEST` from the border, unless good pictures have such lines there. Lines of one colour
-    count, since a dead strip, a cover or overexposure cannot be told from a filling.
+    They are ignored up to `FARTHEST` from the border, unless good pictures have such lines there. What lies inside is
+    mirrored in their place, since features near them depend on them. Lines of one colour count, since a dead strip, a
+    cover or overexposure cannot be told from a filling.
     """
 
     usual: Tensor  # (4,), whether good pictures have such lines at the top, bottom, left and right, one or zero
@@ -138,17 +148,55 @@ class Filling(nn.Module):
         """Learn from the greatest numbers of lines that repeat each other, ``(4,)``."""
         self.usual.copy_(lines >= FILLED)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return one for pixels of pictures ``(B, C, H, W)`` that were not filled in, else zero: ``(B, 1, H, W)``."""
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return pictures ``(B, C, H, W)`` without such lines, and ones for the other pixels, ``(B, 1, H, W)``."""
         height, width = x.shape[-2:]
         sides = x.new_tensor([height, height, width, width])
         lines = repeated_lines(x)
         filled = (lines >= FILLED) & (lines <= FARTHEST * sides) & (self.usual == 0) & _varied_borders(x)
-        top, bottom, left, right = ((lines + (NEAR_BORDER * sides).round()) * filled).unbind(1)
-        row, column = (torch.arange(side, device=x.device) for side in (height, width))
-        rows = (row >= top[:, None]) & (row < height - bottom[:, None])
-        columns = (column >= left[:, None]) & (column < width - right[:, None])
-        return (rows[:, None, :, None] & columns[:, None, None, :]).to(x.dtype)
+        inside = torch.ones_like(x[:, :1])
+        margins = (NEAR_BORDER * sides).round()
+        for axis, before in ((-2, 0), (-1, 2)):
+            side = x.shape[axis]
+            first, last = (lines * filled)[:, before : before + 2].long().unbind(1)
+            near = (margins[before] * filled[:, before : before + 2]).long()
+            place = torch.arange(side, device=x.device)
+            kept = (place >= (first + near[:, 0])[:, None]) & (place < (side - last - near[:, 1])[:, None])
+            inside = inside * (kept[:, None, :, None] if axis == -2 else kept[:, None, None]).to(x.dtype)
+            x = _mirrored(x, first, last, axis)
+        return x, inside
+
+
+class Saturation(LearnedBuffers):
+    """Finds pixels that are saturated because a picture is bright, which hold nothing that can be compared.
+
+    These are those at whose place a good picture would be saturated too, if it were as bright as this one. Other
+    saturated pixels count, since they may be a defect. So do those of a picture that is mostly saturated.
+    """
+
+    learned: ClassVar = {"typical": ("q",), "brightest": ("h", "w")}
+    typical: Tensor  # quantiles of brightness
+    brightest: Tensor  # greatest brightness of each place among good pictures, relative to their `_light`
+
+    def fit(self, quantiles: Tensor, brightness: Tensor) -> None:
+        """Learn from the quantiles ``(n, q)`` and the `mean_brightness` ``(n, h, w)`` of good pictures."""
+        self.typical = quantiles.nanmean(0).nan_to_num(0.0)
+        self.brightest = (brightness / self._light(quantiles)[:, None, None]).amax(0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return zero for such pixels of pictures ``(B, C, H, W)``, else one: ``(B, 1, H, W)``."""
+        saturated = ((x.amax(1, keepdim=True) + 1) / 2 >= UNSATURATED[1]).to(x.dtype)
+        around = round(NEAR_BORDER * min(x.shape[-2:]) / 2)
+        share = avg_pool2d(saturated, 2 * around + 1, stride=1, padding=around, count_include_pad=False)
+        light = self._light(brightness_quantiles(x))[:, None, None, None]
+        expected = interpolate(self.brightest[None, None], size=x.shape[-2:], mode="nearest") * light >= BRIGHT
+        found = ((share > SOLID) & expected).to(x.dtype)
+        few = found.mean((1, 2, 3), keepdim=True) <= MOST_SATURATED
+        return 1 - found * few
+
+    def _light(self, quantiles: Tensor) -> Tensor:
+        """Return how bright pictures are, relative to the typical good one: ``(B, q)`` -> ``(B,)``."""
+        return median_gain(quantiles / self.typical.clamp_min(UNSATURATED[0]), quantiles)
 
 
 class Light(LearnedBuffers):
@@ -168,13 +216,24 @@ class Light(LearnedBuffers):
 
     def forward(self, x: Tensor) -> Tensor:
         quantiles = brightness_quantiles(x)
-        follows = (quantiles > UNSATURATED[0]) & (quantiles < UNSATURATED[1])
         gains = quantiles.clamp(self.least, self.greatest) / quantiles.clamp_min(UNSATURATED[0])
-        ordered = gains.masked_fill(~follows, torch.inf).sort(dim=1).values
-        count = follows.sum(1, keepdim=True)
-        median = ordered.gather(1, (count - 1).clamp_min(0) // 2)  # the lower one of an even number
-        gains = torch.where(count > 0, median, 1.0).clamp(1 / GREATEST_GAIN, GREATEST_GAIN).view(-1, 1, 1, 1)
-        return torch.where(gains == 1, x, (x + 1) * gains - 1)
+        gain = median_gain(gains, quantiles).clamp(1 / GREATEST_GAIN, GREATEST_GAIN).view(-1, 1, 1, 1)
+        return torch.where(gain == 1, x, (x + 1) * gain - 1)
+
+
+def median_gain(gains: Tensor, quantiles: Tensor) -> Tensor:
+    """Return the median of ``gains (B, q)`` over the quantiles that follow the light, or one: ``(B,)``."""
+    follows = (quantiles > UNSATURATED[0]) & (quantiles < UNSATURATED[1])
+    ordered = gains.masked_fill(~follows, torch.inf).sort(dim=1).values
+    count = follows.sum(1, keepdim=True)
+    median = ordered.gather(1, (count - 1).clamp_min(0) // 2)  # the lower one of an even number
+    return torch.where(count > 0, median, 1.0)[:, 0]
+
+
+def mean_brightness(x: Tensor) -> Tensor:
+    """Return the brightness of places, of the brightest channel, of pictures in [-1, 1] with NaN: ``(B, h, w)``."""
+    height, width = (min(side, PLACES) for side in x.shape[-2:])
+    return adaptive_avg_pool2d((x.nan_to_num(-1.0).amax(1, keepdim=True) + 1) / 2, (height, width))[:, 0]
 
 
 def shifted(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -202,6 +261,16 @@ def repeated_lines(x: Tensor) -> Tensor:
         lines = change.to(x.dtype).amax((1, 3))  # (B, side - 1)
         found += [lines.argmax(1), lines.flip(1).argmax(1)]
     return torch.stack(found, dim=1).to(x.dtype)
+
+
+def _mirrored(x: Tensor, first: Tensor, last: Tensor, axis: int) -> Tensor:
+    """Replace the first and last lines of pictures ``(B, C, H, W)``, numbers ``(B,)``, by what lies inside."""
+    side = x.shape[axis]
+    place = torch.arange(side, device=x.device)
+    start, stop = first[:, None], side - last[:, None]
+    chosen = torch.where(place < start, 2 * start - 1 - place, torch.where(place < stop, place, 2 * stop - 1 - place))
+    chosen = chosen.clamp(0, side - 1)
+    return x.gather(axis, (chosen[:, None, :, None] if axis == -2 else chosen[:, None, None]).expand_as(x))
 
 
 def _varied_borders(x: Tensor) -> Tensor:

@@ -187,9 +187,10 @@ def pool(patches: Tensor, grid: Grid) -> Tensor:
     return avg_pool2d(maps, POOLED, ceil_mode=True, count_include_pad=False).flatten(2).mT
 
 
-def pooled_inside(inside: Tensor, grid: Grid) -> Tensor:
-    """Return which Gaussians have places that are inside: bool ``(B, h * w)`` -> ``(B, pools)``."""
-    return pool(inside[..., None].to(torch.get_default_dtype()), grid)[..., 0] > 0
+def pooled_inside(inside: Tensor, grid: Grid, *, all_of_them: bool = False) -> Tensor:
+    """Return which Gaussians have places, or only places, that are inside: ``(B, h * w)`` -> bool ``(B, pools)``."""
+    share = pool(inside[..., None].to(torch.get_default_dtype()), grid)[..., 0]
+    return share > 0.999 if all_of_them else share > 0
 
 
 def _without(moments: Moments, picture: Tensor) -> Moments:

@@ -111,12 +111,26 @@ def test_the_threshold_of_pixels_is_that_of_new_pictures():
 def test_a_few_unusual_pictures_do_not_hide_defects():
     X = parts(60, seed=0)
     X[0, 0, 8:20, 8:20] = X[1, 0, 70:90, 60:80] = 250  # one in thirty, whichever pictures are held out
-    for seed in range(3):
-        with pytest.warns(anogan.CalibrationWarning, match=r"2 of 60 pictures are so unusual .*: (0, 1|1, 0)\."):
+    for seed in range(2):
+        with pytest.warns(
+            anogan.CalibrationWarning, match=r"2 of 60 pictures are so unusual .*: (0, 1|1, 0)\."
+        ) as found:
             anogan.FeatureGAN(**QUICK | {"random_state": seed, "target_fpr": 0.02}).fit(X)
+        assert str(found[-1].message).endswith("by contamination=0.034.")
+        assert found[-1].message.shell.endswith("by --contamination 0.034.")
         detector = anogan.FeatureGAN(**QUICK | {"random_state": seed}).fit(X)
         assert detector.predict(parts(20, seed=3, defective=True)).tolist() == [-1] * 20
         assert np.mean(detector.predict(parts(40, seed=4)) < 0) < 0.3
+
+
+def test_a_contamination_leaves_unusual_pictures_out_of_the_threshold():
+    X = parts(60, seed=0)
+    X[0, 0, 8:20, 8:20] = X[1, 0, 70:90, 60:80] = 250
+    detector = anogan.FeatureGAN(**QUICK, contamination=0.034).fit(X)
+    assert detector.fitted_on_["left_out"] == 60
+    assert (detector.calibration_.scores > detector.calibration_.threshold).sum() == 2
+    assert detector.predict(parts(20, seed=3, defective=True)).tolist() == [-1] * 20
+    assert np.mean(detector.predict(parts(40, seed=4)) < 0) < 0.1  # by scores of training it would be nearly all
 
 
 def test_unusual_pictures_are_named_by_folder_and_file(tmp_path):

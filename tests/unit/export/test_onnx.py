@@ -257,7 +257,9 @@ def test_light_and_position_are_mended_in_the_graph(tmp_path):
     part = np.kron(rng.uniform(0.2, 0.7, (8, 8)), np.ones((8, 8)))
     pictures = np.clip(part + 0.02 * rng.normal(size=(30, 1, 64, 64)), 0, 1)
     detector = fit(pictures[:24], anogan.FeatureGAN, precision="float32")
-    new = np.concatenate([np.roll(pictures[24:27], (5, -3), (2, 3)), pictures[27:] * 1.3]).clip(0, 1)
+    filled = np.pad(pictures[24:25, :, :-4, 3:], ((0, 0), (0, 0), (4, 0), (0, 3)), mode="edge")
+    lit = pictures[27:] * np.array([1.2, 1.3, 1.6])[:, None, None, None]  # the last one is saturated
+    new = np.concatenate([np.roll(pictures[24:27], (5, -3), (2, 3)), filled, lit]).clip(0, 1)
     assert detector.module_.framing.alignment.templates.numel()  # it has learned where the part lies
     model = exported(detector, tmp_path)
     spread = np.ptp(detector.calibration_.scores)

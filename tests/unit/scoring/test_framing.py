@@ -121,7 +121,10 @@ def filled(x, *, lines, beyond=None):
 def test_lines_that_were_filled_in_are_not_inside():
     framing = Framing()
     framing.fit([textures(32)])
-    inside = framing(filled(textures(3, seed=1), lines=8)).inside
+    x = textures(3, seed=1)
+    pictures, inside, *_ = framing(filled(x, lines=8))
+    torch.testing.assert_close(pictures[..., :8, :-8], x[..., 8:16, :-8].flip(-2))  # mirrored
+    torch.testing.assert_close(pictures[..., 8:, -8:], x[..., 8:, -16:-8].flip(-1))
     assert not inside[..., :8, :].any()
     assert not inside[..., -8:].any()
     assert inside[..., 11:, :-11].all()
@@ -146,4 +149,34 @@ def test_lines_that_good_pictures_have_too_are_inside():
 )
 def test_what_may_be_a_defect_is_not_ignored(x):
     filling = Filling()
-    assert filling(x).all()
+    found, inside = filling(x)
+    assert inside.all()
+    assert torch.equal(found, x)
+
+
+def lit(x, gain):
+    return ((x + 1) * gain - 1).clamp(-1, 1)
+
+
+def test_pixels_that_bright_light_saturates_do_not_count():
+    framing = Framing()
+    framing.fit([parts(32)])  # the part is at 0.7 of the full range, its surroundings at 0.3
+    x = parts(4, seed=1)
+    assert framing.saturation(x).all()
+    inside = framing.saturation(lit(x, 1.7))
+    assert not inside[..., 30:36, 50:56].any()
+    assert inside[..., :10, :].all()
+
+
+@pytest.mark.parametrize("gain", [1.0, 1.7])
+def test_saturated_pixels_that_may_be_a_defect_count(gain):
+    framing = Framing()
+    framing.fit([parts(32)])
+    x = lit(parts(4, seed=1), gain)
+    x[..., 80:92, 5:17] = 1.0  # where good pictures are dark
+    assert framing.saturation(x)[..., 80:92, 5:17].all()
+    overexposed = torch.ones_like(x)
+    assert framing.saturation(overexposed).all()
+    textured = Framing()
+    textured.fit([textures(32)])
+    assert textured.saturation(filled(textures(1, seed=1), lines=8, beyond=1.0)).all()
