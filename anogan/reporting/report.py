@@ -238,18 +238,20 @@ def _answer(detector: Any, scores: np.ndarray, anomalous: np.ndarray | None) -> 
     calibration = detector.calibration_
     flags = scores > calibration.threshold
     rate = calibration.false_alarms(np.array([calibration.threshold]))[0]
-    promised = detector.contamination == "auto" and rate <= detector.target_fpr
+    learned = left_out(detector.fitted_on_)
+    is_share = detector.contamination != "auto" and not learned  # of the training rows by their own scores
+    target = detector.target_fpr if detector.contamination == "auto" else float(rate)
     answer = {
         "count": len(scores),
         "flagged": int(flags.sum()),
         "rate": float(rate),
-        "promised": promised,
-        "target": detector.target_fpr,
+        "promised": not is_share and rate <= target,
+        "target": target,
         "held_out": calibration.held_out,
-        "contamination": None if detector.contamination == "auto" else detector.contamination,
+        "contamination": detector.contamination if is_share else None,
         "expected": rate * len(scores),
         "calibration_rows": len(calibration.scores),
-        "left_out": left_out(detector.fitted_on_),
+        "left_out": learned,
         "smallest_p": 1 / (1 + len(calibration.scores)),
         "truth": None,
     }

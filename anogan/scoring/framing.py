@@ -108,8 +108,9 @@ class Framing(nn.Module):
     def forward(self, x: Tensor) -> Framed:
         x, inside = self.filling(x)
         x = self.region(x)
-        inside = inside * self.saturation(x)
-        x = self.light(x)
+        quantiles = brightness_quantiles(x)
+        inside = inside * self.saturation(x, quantiles)
+        x = self.light(x, quantiles)
         inside = inside * (~x.isnan().any(1, keepdim=True)).to(x.dtype)
         x = x.nan_to_num(0.0)
         shifts = self.alignment.shifts(x)
@@ -183,12 +184,20 @@ class Saturation(LearnedBuffers):
         self.typical = quantiles.nanmean(0).nan_to_num(0.0)
         self.brightest = (brightness / self._light(quantiles)[:, None, None]).amax(0)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return zero for such pixels of pictures ``(B, C, H, W)``, else one: ``(B, 1, H, W)``."""
-        saturated = ((x.amax(1, keepdim=True) + 1) / 2 >= UNSATURATED[1]).to(x.dtype)
+    def forward(self, x: Tensor, quantiles: Tensor) -> Tensor:
+        """Return zero for such pixels of pictures ``(B, C, H, W)``, else one: ``(B, 1, H, W)``.
+
+        ``quantiles (B, q)`` are those of the pictures' brightness.
+        """
+        saturated = (x.amax(1, keepdim=True) >= 2 * UNSATURATED[1] - 1).to(x.dtype)
+        if not torch.compiler.is_exporting() and not saturated.any():
+            return torch.ones_like(saturated)
         around = round(NEAR_BORDER * min(x.shape[-2:]) / 2)
-        share = avg_pool2d(saturated, 2 * around + 1, stride=1, padding=around, count_include_pad=False)
-        light = self._light(brightness_quantiles(x))[:, None, None, None]
+        share = saturated
+        for height, width in ((around, 0), (0, around)):  # the mean over a square, axis by axis
+            window = (2 * height + 1, 2 * width + 1)
+            share = avg_pool2d(share, window, stride=1, padding=(height, width), count_include_pad=False)
+        light = self._light(quantiles)[:, None, None, None]
         expected = interpolate(self.brightest[None, None], size=x.shape[-2:], mode="nearest") * light >= BRIGHT
         found = ((share > SOLID) & expected).to(x.dtype)
         few = found.mean((1, 2, 3), keepdim=True) <= MOST_SATURATED
@@ -214,8 +223,7 @@ class Light(LearnedBuffers):
         """Learn from the quantiles ``(n, q)`` of good pictures."""
         self.least, self.greatest = quantiles.amin(0), quantiles.amax(0)
 
-    def forward(self, x: Tensor) -> Tensor:
-        quantiles = brightness_quantiles(x)
+    def forward(self, x: Tensor, quantiles: Tensor) -> Tensor:
         gains = quantiles.clamp(self.least, self.greatest) / quantiles.clamp_min(UNSATURATED[0])
         gain = median_gain(gains, quantiles).clamp(1 / GREATEST_GAIN, GREATEST_GAIN).view(-1, 1, 1, 1)
         return torch.where(gain == 1, x, (x + 1) * gain - 1)
