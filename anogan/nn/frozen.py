@@ -5,7 +5,7 @@ from typing import Self
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d, interpolate, pad
+from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d, interpolate
 
 from ..errors import InputError
 from .efficientnet import efficientnet_lite, features_of
@@ -68,8 +68,8 @@ class FeatureMaps(PatchFeatures):
         return torch.cat([m if m.shape[-2:] == grid else _resized(m, grid) for m in maps], dim=1)
 
     def spread(self, distances: Tensor, patches: Tensor, shape: tuple[int, ...]) -> Tensor:
-        smooth = avg_pool2d(pad(distances[:, None], (1, 1, 1, 1), mode="replicate"), 3, stride=1)
-        return interpolate(smooth, size=shape[1:], mode="bilinear", align_corners=False).expand(-1, *shape) / shape[0]
+        maps = interpolate(distances[:, None], size=shape[1:], mode="bicubic", align_corners=False).clamp_min(0)
+        return maps.expand(-1, *shape) / shape[0]
 
 
 class Several(nn.Module):
