@@ -35,7 +35,7 @@ class CycleModule(GANModule):
         self, backbone: Backbone, anomalous_network: nn.Module, *, cycle_weight: float, identity_weight: float
     ) -> None:
         super().__init__()
-        self.to_normal = Translator(backbone)  # G
+        self.to_normal = self.new_translator(backbone)  # G
         self.anomalous_network = anomalous_network  # F
         self.critic_normal = self.new_critic(backbone)
         self.critic_unlabeled = self.new_critic(backbone)
@@ -54,6 +54,11 @@ class CycleModule(GANModule):
                 betas=self.objective.betas,
             ),
         )
+
+    @staticmethod
+    def new_translator(backbone: Backbone) -> nn.Module:
+        """Return a network that translates to one side."""
+        return Translator(backbone)
 
     @staticmethod
     def new_critic(backbone: Backbone) -> nn.Module:

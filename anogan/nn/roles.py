@@ -4,6 +4,8 @@ from torch import Tensor, nn
 
 from .backbone import Backbone
 
+WITHIN = 0.99  # what the ends of a bounded range count as, since tanh reaches them nowhere
+
 
 class SkipAutoencoder(nn.Module):
     """An autoencoder with skip connections around its bottleneck: ``(K, B, *shape)`` -> same, within the spec's range.
@@ -31,11 +33,20 @@ class Corruptor(nn.Module):
 
 
 class Translator(nn.Module):
-    """A sample plus a predicted change: ``(K, B, *shape)`` -> same. What is not changed stays sharp."""
+    """A sample plus a predicted change: ``(K, B, *shape)`` -> same. What is not changed stays sharp.
 
-    def __init__(self, backbone: Backbone) -> None:
+    In a ``bounded`` range of [-1, 1] the change is added before a tanh, which keeps values within it: a change of black
+    towards black stays black, and small changes of black and white are not seen.
+    """
+
+    def __init__(self, backbone: Backbone, *, bounded: bool = False) -> None:
         super().__init__()
         self.hourglass = backbone.hourglass()
+        self.bounded = bounded
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.hourglass(x).values
+        change = self.hourglass(x).values
+        if not self.bounded:
+            return x + change
+        # Values of new pictures may lie outside of the range.
+        return ((WITHIN * x.clamp(-1, 1)).atanh() + change).tanh() / WITHIN

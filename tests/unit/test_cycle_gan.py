@@ -174,6 +174,23 @@ def test_only_pixels_are_reconstructed(found_in_unlabeled):
     assert made.shape == pictures.shape
 
 
+def test_translated_pictures_stay_within_their_range_and_no_change_leaves_them_as_they_are():
+    cycle = anogan.CycleGAN(**TINY | {"features": "pixels"}).build(
+        backbone_for("dcgan", SampleSpec((1, 8, 8), bounded=True), 1, 4)
+    )
+    x = torch.rand(1, 5, 1, 8, 8) * 6 - 3  # also values that training pictures do not have
+    x[:, 0, ..., :4], x[:, 0, ..., 4:] = -1, 1
+    for network in (cycle.to_normal, cycle.anomalous_network):
+        for weight in network.parameters():
+            torch.nn.init.normal_(weight, std=3)
+        changed = network(x)
+        assert changed.isfinite().all()
+        assert changed.abs().max() < 1.02
+        for weight in network.parameters():
+            torch.nn.init.zeros_(weight)
+        torch.testing.assert_close(network(x), x.clamp(-1, 1), rtol=0, atol=1e-5)
+
+
 def test_of_both_kinds_the_least_usual_patches_are_trained_on(monkeypatch):
     monkeypatch.setattr(patch_cycle, "FEWEST_PATCHES", 8)
     cycle = anogan.CycleGAN(**TINY).build(backbone_for("dcgan", SampleSpec((1, 128, 128), bounded=True), 1, 8))
@@ -209,7 +226,7 @@ def lie_along_rows(pictures):
 def test_pictures_of_another_kind_become_normal_ones_in_pixels():
     """A critic of whole pictures turns upright bars into level ones; with critics of patches they stay as they are."""
     settings = TINY | {"features": "pixels", "steps": 500, "batch_size": 32, "target_fpr": 0.1}
-    settings |= {"learning_rate": 2e-3, "ema_decay": 0.9}
+    settings |= {"learning_rate": 2e-3, "ema_decay": 0.9, "width": 16}
     unlabeled = np.concatenate([bars(100, 3, seed=1), bars(100, 2, seed=2)])
     detector = anogan.CycleGAN(**settings).fit(bars(200, 2, seed=0), X_unlabeled=unlabeled)
     assert lie_along_rows(detector.reconstruct(bars(50, 3, seed=3))).mean() > 0.6
