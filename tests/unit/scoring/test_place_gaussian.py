@@ -101,3 +101,8 @@ def test_what_differs_near_the_border_of_a_moved_picture_does_not_count():
     assert not near[0].view(30, 12)[0].any()
     assert moved[near].mean() < 0.7 * unmoved[near].mean()
     torch.testing.assert_close(moved[~near].mean(), unmoved[~near].mean(), rtol=0.2, atol=0)
+    learned, still = gaussian.distances(pool(new, grid)), torch.zeros(10, 2)
+    as_moved = learned.clone()
+    gaussian.discount(as_moved, pool(new, grid), grid, torch.cat([shares[:5], still[5:]]))
+    torch.testing.assert_close(gaussian.at_places(as_moved, grid)[:5], moved[:5])  # learned pictures as new ones
+    assert torch.equal(as_moved[5:], learned[5:])
