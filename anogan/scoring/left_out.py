@@ -9,7 +9,7 @@ from .patch_memory import Grid, LocalWhitening, PatchMemoryBank
 from .place_gaussian import PlaceGaussian
 
 PARTS = 8  # of few images
-IMAGES_AT_ONCE = 32
+IMAGES_AT_ONCE = 4  # bounds their distances to the memory bank, beside all patches
 
 Embedding = Callable[[Tensor], Tensor]
 """``(B, F)`` -> ``(B, E)``."""
