@@ -80,7 +80,8 @@ class FAnoGAN(Detector):
 
     Deviations from the paper: the relative score; one learning rate for all data (the paper's 1e-4 is for 64x64 images
     and far longer training); averaged weights; the best weights on held-out normal rows are kept. Scoring a row takes
-    two passes of the critic and one of encoder and generator. With ``backbone="style"`` the encoder gives w, not z.
+    two passes of the critic and one of encoder and generator. With ``backbone="style"`` the encoder gives w, not z;
+    after 700 steps AUROC on 2s and 8s of MNIST is 0.991 and 0.955, of the plain networks after 1,000 0.987 and 0.958.
 
     ``augment`` is meant for sets of a few hundred images, and does not pay on digits: with 150 training images AUROC is
     0.947 and 0.958 on 2s and 8s of MNIST with ``"adaptive"``, 0.952 and 0.958 without (one seed; standard error 0.02).
