@@ -57,7 +57,7 @@ class BatchedSpectralNorm(nn.Module):
         members, in_dim, out_dim = weight.shape
         self.register_buffer("u", nn.functional.normalize(torch.randn(members, in_dim, 1), dim=1))
         self.register_buffer("v", nn.functional.normalize(torch.randn(members, out_dim, 1), dim=1))
-        for _ in range(15):
+        for _ in range(0 if weight.is_meta else 15):  # a model file brings its vectors
             self._iterate(weight)
 
     @torch.no_grad()
