@@ -79,10 +79,10 @@ from .sources.pictures import PictureSource as PictureSource
 from .sources.registry import open_source as open_source
 from .sources.source import Chunk as Chunk
 from .sources.source import Source as Source
-from .sources.stream import Stream as Stream
-from .sources.stream import TopK as TopK
 from .sources.table import RowSample as RowSample
 from .sources.table import TableFile as TableFile
 from .spark.engine import SparkEngine as SparkEngine
+from .streams.stream import Stream as Stream
+from .streams.top_k import TopK as TopK
 
 __version__: str

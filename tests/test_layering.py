@@ -21,6 +21,7 @@ LAYERS = (
     ("explain",),
     ("persistence", "export", "pyod"),
     ("detectors",),
+    ("streams",),
     ("evaluation", "testing"),
     ("reporting",),
     ("batch", "demo"),

@@ -15,7 +15,8 @@ import pyarrow.compute as pc
 from ..errors import InputError
 from ..sources.remote import is_remote
 from ..sources.source import Source
-from ..sources.stream import PICTURES_AT_ONCE, ROWS_AT_ONCE, report
+from ..streams.progress import report
+from ..streams.stream import PICTURES_AT_ONCE, ROWS_AT_ONCE
 from .scores import ScoreTables
 from .scoring import Scoring
 

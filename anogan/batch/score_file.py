@@ -18,8 +18,8 @@ from ..reporting.maps import MapWriter
 from ..sources.locks import locked
 from ..sources.paths import Paths
 from ..sources.remote import is_remote, local_file
-from ..sources.stream import Progress
 from ..sources.writing import check_table_target, check_target, is_device
+from ..streams.progress import Progress
 from ..wording import counted
 from .journal import Journal, digest, identity, kept, nameless
 from .models import read_model

@@ -15,7 +15,8 @@ from ..evaluation.metrics import pixel_maps
 from ..reporting.maps import MapWriter
 from ..sources.labels import column_label
 from ..sources.source import Chunk
-from ..sources.stream import Progress, Stream, report
+from ..streams.progress import Progress, report
+from ..streams.stream import Stream
 
 _PARTS = {"": ("label", pa.string()), "_share": ("share", pa.float64()), "_text": ("text", pa.string())}
 """Suffix of a reason's output column -> field of `Detector.reasons` and its type."""

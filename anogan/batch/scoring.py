@@ -15,8 +15,9 @@ from ..reporting.maps import MapWriter
 from ..scoring.calibration import TAILS
 from ..sources.dialect import CSVDialect
 from ..sources.remote import is_remote
-from ..sources.stream import Progress, Stream
 from ..sources.writing import is_device
+from ..streams.progress import Progress
+from ..streams.stream import Stream
 from .scores import ScoreTables
 
 

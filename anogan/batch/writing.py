@@ -11,8 +11,8 @@ import pyarrow as pa
 from ..errors import AnoganError, CalibrationWarning
 from ..scoring.calibration import fdr_level
 from ..sources import ordering
-from ..sources.stream import report
 from ..sources.writing import table_writer
+from ..streams.progress import report
 from .journal import Journal
 from .scores import ScoreTables
 

@@ -19,8 +19,8 @@ from ..reporting.html import render
 from ..reporting.maps import drawn
 from ..reporting.pictures import as_bytes
 from ..reporting.report import Report, encoded
-from ..sources.stream import Progress
 from ..sources.writing import written_whole
+from ..streams.progress import Progress
 from .comparing import Comparison, compare
 from .data import Coins, Hawks, load_coins, load_hawks
 

@@ -18,8 +18,9 @@ from ..sources.notes import in_words_of
 from ..sources.periods import group_names, split_period
 from ..sources.pictures import PictureSource
 from ..sources.source import Chunk
-from ..sources.stream import Progress, Stream, report
 from ..sources.table import TableFile
+from ..streams.progress import Progress, report
+from ..streams.stream import Stream
 from ..wording import counted
 from .metrics import PixelCurve, Ranking, auroc, bootstrap_interval, pixel_maps, resized_map
 

@@ -9,7 +9,8 @@ import numpy as np
 from ..errors import InputError
 from ..evaluation.metrics import pixel_maps, resized_map
 from ..sources.pictures import PictureSource
-from ..sources.stream import Stream, TopK
+from ..streams.stream import Stream
+from ..streams.top_k import TopK
 from .maps import drawn
 from .pictures import original
 

@@ -25,8 +25,10 @@ from ..evaluation.metrics import Ranking, pixel_maps, resized_map
 from ..sources.notes import in_words_of
 from ..sources.pictures import PictureSource
 from ..sources.source import Chunk
-from ..sources.stream import Progress, Stream, TopK, report
 from ..sources.writing import written_whole
+from ..streams.progress import Progress, report
+from ..streams.stream import Stream
+from ..streams.top_k import TopK
 from ..wording import counted
 from .charts import Axis, curve, histogram, number, percent, points
 from .html import render
@@ -42,7 +44,7 @@ _NEAR = (
     0.5  # of the distance between the median of normal scores and the threshold: scores that are close to the latter
 )
 
-_JUDGED = 24  # pictures of each group of the gallery other than the highest scores
+_REVIEWED = 24  # pictures of each group of the gallery other than the highest scores
 _THUMBS = 8  # real pictures and synthetic pictures
 _CURVE_POINTS = 300
 _LONGEST = 512  # pixels of a picture's longer side
@@ -156,7 +158,7 @@ class Report:
             stream,
             highest=top,
             lowest=_THUMBS if is_image else _SIDE_BY_SIDE,
-            judged=min(_JUDGED, top) if is_image else 0,
+            reviewed=min(_REVIEWED, top) if is_image else 0,
             normal=normal,
             progress=progress,
         )

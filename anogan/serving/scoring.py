@@ -25,7 +25,7 @@ from ..sources.picture_files import EXTENSIONS
 from ..sources.pictures import skip_reason
 from ..sources.registry import open_source
 from ..sources.source import Chunk
-from ..sources.stream import Stream
+from ..streams.stream import Stream
 from .batching import Batcher
 from .bodies import Upload
 from .refusals import Refused, ServiceLimits

@@ -5,77 +5,35 @@ from __future__ import annotations
 import os
 import shlex
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
 from ..errors import InputError
+from ..sources.arrays import ArrayFile
+from ..sources.dialect import CSVDialect
+from ..sources.labels import anomalous_rows, closest, equals
+from ..sources.memory import MemorySource
+from ..sources.notes import in_words_of
+from ..sources.pictures import PictureSource, skip_reason, skipped_message
+from ..sources.registry import open_source
+from ..sources.said import NOTHING_SAID, read_as_said
+from ..sources.source import Chunk, Source
+from ..sources.table import TableFile
 from ..wording import counted
-from .arrays import ArrayFile
-from .dialect import CSVDialect
-from .labels import anomalous_rows, closest, equals
-from .memory import MemorySource
-from .notes import in_words_of
-from .pictures import PictureSource, skip_reason, skipped_message
-from .registry import open_source
-from .said import NOTHING_SAID, read_as_said
-from .source import Chunk, Source
-from .table import TableFile
+from .progress import Progress, report
+from .unscored import Unscored
 
 ROWS_AT_ONCE = 32768
 PICTURES_AT_ONCE = 64
 _COLUMNS_DROPPED = 50  # in a hint that can be copied into the command
-_ROWS_LISTED = 5
 _UNSEEN_KEPT = 1000  # different values per column, so that a column with only new values does not fill the memory
 
 if TYPE_CHECKING:
     from ..data.account import Account
-
-Progress: TypeAlias = Callable[[str, int, int | None], None]
-"""Called with what is being done, how many rows or pictures are done, and how many there are (None if unknown)."""
-
-
-@dataclass
-class Unscored:
-    """Rows that cannot be scored.
-
-    Attributes
-    ----------
-    rows : int
-        How many they are.
-    examined : int
-        Of how many rows.
-    first : dict of str to str
-        Numbers of the first of them, and why they cannot be scored.
-    """
-
-    rows: int = 0
-    examined: int = 0
-    first: dict[str, str] = field(default_factory=dict)
-
-    def add(self, row: int, why: str) -> None:
-        """Count a row."""
-        self.rows += 1
-        if len(self.first) < _ROWS_LISTED:
-            self.first[str(row)] = why
-
-    def more(self, other: dict[str, Any], first: int) -> None:
-        """Add the attributes of rows that were counted from row `first` on."""
-        self.rows += other["rows"]
-        self.examined += other["examined"]
-        numbered = [(str(int(row) + first), why) for row, why in other["first"].items()]
-        self.first.update(numbered[: _ROWS_LISTED - len(self.first)])
-
-    def __str__(self) -> str:
-        by_reason: dict[str, list[str]] = {}
-        for row, why in self.first.items():
-            by_reason.setdefault(why, []).append(row)
-        listed = [f"{why} (row{'s' * (len(rows) > 1)} {', '.join(rows)})" for why, rows in by_reason.items()]
-        more = f" and {self.rows - len(self.first):,} more" if self.rows > len(self.first) else ""
-        return f"{counted(self.rows, 'row')} cannot be scored: {', '.join(listed)}{more}"
 
 
 @dataclass
@@ -440,108 +398,6 @@ class Stream:
         )
 
 
-_Scored: TypeAlias = list[tuple[Chunk, float]]
-
-
-@dataclass
-class TopK:
-    """The scores of a stream, and its extreme rows.
-
-    Attributes
-    ----------
-    scores : (n,) float64
-    labels : (n,) array of str or None
-    known : (n,) bool or None
-        Which rows equal one that the detector was fitted on; None if the model has no digests of these.
-    highest, lowest : list of (Chunk, float)
-        Rows as chunks of one with their scores, the most extreme first.
-    nearest : list of (Chunk, float)
-        The rows with the scores nearest to the threshold.
-    misses : list of (Chunk, float)
-        Anomalous rows that are not flagged, the lowest scores first; empty without labels.
-    false_alarms : list of (Chunk, float)
-        Normal rows that are flagged, the highest scores first; empty without labels.
-    """
-
-    scores: np.ndarray
-    labels: np.ndarray | None
-    known: np.ndarray | None
-    highest: _Scored
-    lowest: _Scored
-    nearest: _Scored = field(default_factory=list)
-    misses: _Scored = field(default_factory=list)
-    false_alarms: _Scored = field(default_factory=list)
-
-    @classmethod
-    def of(
-        cls,
-        stream: Stream,
-        *,
-        highest: int,
-        lowest: int = 0,
-        judged: int = 0,
-        normal: str | None = None,
-        progress: Progress | None = None,
-    ) -> TopK:
-        """Score a stream in one pass and keep only the extreme rows themselves.
-
-        Parameters
-        ----------
-        stream : Stream
-        highest, lowest : int
-            How many of the most and of the least anomalous rows to keep.
-        judged : int
-            How many rows nearest to the threshold, misses and false alarms to keep.
-        normal : str, optional
-            The label of normal rows; see `Stream.labels_anomalous`.
-        progress : function of (str, int, int or None), optional
-        """
-        scores, labels, known = [], [], []
-        top: _Scored = []
-        bottom: _Scored = []
-        nearest: _Scored = []
-        misses: _Scored = []
-        false_alarms: _Scored = []
-        threshold = stream.detector.calibration_.threshold
-        done = 0
-        report(progress, "scoring", done, stream.total)
-        for chunk in stream:
-            found = stream.scores(chunk)
-            scores.append(found)
-            if chunk.labels is not None:
-                labels.append(chunk.labels)
-            if stream.detector.fitted_state.digests is not None:
-                known.append(stream.detector.was_fitted_on(chunk.X))
-            top = _extremes(top, chunk, found, highest, lambda scores: -scores)
-            bottom = _extremes(bottom, chunk, found, lowest, lambda scores: scores)
-            nearest = _extremes(nearest, chunk, found, judged, lambda scores: np.abs(scores - threshold))
-            if judged and chunk.labels is not None:
-                bad = stream.labels_anomalous(chunk.labels, normal)
-                flagged = found > threshold
-                misses = _extremes(misses, chunk, found, judged, lambda scores: scores, of=bad & ~flagged)
-                false_alarms = _extremes(false_alarms, chunk, found, judged, lambda scores: -scores, of=~bad & flagged)
-            done += len(chunk)
-            report(progress, "scoring", done, stream.total)
-        if not scores:
-            raise InputError(f"{stream.source.name} has no rows to score.")
-        return cls(
-            np.concatenate(scores),
-            np.concatenate(labels) if labels else None,
-            np.concatenate(known) if known else None,
-            top,
-            bottom,
-            nearest,
-            misses,
-            false_alarms,
-        )
-
-
-def report(progress: Progress | None, what: str, done: int, total: int | None) -> None:
-    """Call `progress`, if it is given."""
-    if progress is not None:
-        progress(what, done, total)
-
-
 def _as_source(data: Any, part: str, dialect: CSVDialect | None) -> Source:
     if isinstance(data, Source):
         return data
@@ -549,27 +405,6 @@ def _as_source(data: Any, part: str, dialect: CSVDialect | None) -> Source:
     if several or isinstance(data, str | os.PathLike):
         return open_source(data, part=part, dialect=dialect)
     return MemorySource(data)
-
-
-def _extremes(
-    kept: _Scored,
-    chunk: Chunk,
-    scores: np.ndarray,
-    count: int,
-    key: Callable[[np.ndarray], np.ndarray],
-    *,
-    of: np.ndarray | None = None,
-) -> _Scored:
-    """Return the `count` first of those kept so far and of a chunk, by ``key(scores)``; the earlier one wins a tie.
-
-    Of the chunk, only the rows in the mask `of` count.
-    """
-    limit = key(np.array([kept[-1][1]]))[0] if 0 < len(kept) == count else np.inf
-    keys = key(scores) if of is None else np.where(of, key(scores), np.inf)
-    rows = [row for row in np.argsort(keys, kind="stable")[:count] if keys[row] < limit]
-    merged = kept + [(chunk.one(int(row)), float(scores[row])) for row in rows]
-    order = np.argsort(key(np.array([score for _, score in merged])), kind="stable")
-    return [merged[index] for index in order[:count]]
 
 
 def _unseen_message(column: str, counts: Counter[str]) -> str:
