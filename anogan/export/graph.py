@@ -53,6 +53,7 @@ class ScoringGraph(nn.Module):
     calibration_scale: Tensor
     calibration_scores: Tensor
     calibration_rows: Tensor
+    threshold: Tensor  # a number in the code would be rounded to float32
 
     def __init__(self, state: Fitted, *, with_map: bool) -> None:
         super().__init__()
@@ -77,7 +78,7 @@ class ScoringGraph(nn.Module):
         for name in ("location", "scale", "scores"):
             self.register_buffer(f"calibration_{name}", torch.from_numpy(getattr(calibration, name).copy()))
         self.register_buffer("calibration_rows", torch.tensor(len(calibration.scores)))
-        self.threshold = calibration.threshold
+        self.register_buffer("threshold", torch.tensor(calibration.threshold, dtype=torch.float64))
         self.input_names = ["pictures" if self.is_image else "rows"] + ["condition"] * bool(self.classes)
         self.output_names = ["score", "p_value", "flag"]
         self.output_names += ["map"] * self.with_map + [OF_KNOWN] * (not self.is_image)

@@ -22,12 +22,18 @@ class PicturesGraph(nn.Module):
         Fitted.
     """
 
+    low: Tensor
+    span: Tensor
+
     def __init__(self, preprocessor: ImagePreprocessor) -> None:
         super().__init__()
         self.channels, self.height, self.width = preprocessor.shape_
-        self.low, self.high = preprocessor.low_, preprocessor.high_
+        low, high = preprocessor.low_, preprocessor.high_
+        # A graph rounds numbers in the code to float32.
+        self.register_buffer("low", torch.tensor(low, dtype=torch.float64))
+        self.register_buffer("span", torch.tensor(high - low or 1.0, dtype=torch.float64))
         self.of_folder = preprocessor.source_ == FOLDER
-        wide = (self.low, self.high) != (0.0, 1.0)
+        wide = (low, high) != (0.0, 1.0)
         self.source = ("uint16" if wide else "uint8") if self.of_folder else preprocessor.source_
         self.full = FULL_RANGE.get(self.source, 1.0)
 
@@ -45,7 +51,7 @@ class PicturesGraph(nn.Module):
         if self.of_folder:
             x = self._resized(x.permute(0, 3, 1, 2).double())
         fraction = x.double() / self.full
-        return symlog((fraction - self.low) / (self.high - self.low or 1.0) * 2.0 - 1.0)
+        return symlog((fraction - self.low) / self.span * 2.0 - 1.0)
 
     def _resized(self, x: Tensor) -> Tensor:
         """Resize like Pillow: area averages where both sides shrink, else an antialiased bilinear filter.

@@ -40,6 +40,7 @@ class RowsGraph(nn.Module):
     is_category: Tensor
     may_miss: Tensor
     order: Tensor  # where each entry of a code comes from
+    turn: Tensor  # 2 pi; of a number in the code a graph keeps float32 alone, and scores may compare codes exactly
 
     def __init__(self, preprocessor: Preprocessor) -> None:
         super().__init__()
@@ -78,6 +79,7 @@ class RowsGraph(nn.Module):
                 order += [("phase", 2 * len(phases) + place) for place in range(2 * len(column.parts))]
                 phases += [(number, part) for part in column.parts]
         self.periods = [part for _, part in phases]
+        self._keep("turn", 2 * np.pi, torch.float64)
         self._keep("scaled", [scaled[channel] for channel in range(len(scaled))])
         self._keep("gaps", gaps)
         self._keep("slot_columns", [number for number, _ in slots])
@@ -122,7 +124,8 @@ class RowsGraph(nn.Module):
             if part == "week":
                 time = (time / DAY).floor()
             period = {"day": DAY, "week": 7.0, "year": YEAR}[part]
-            angles.append(2 * np.pi * (time / period - (time / period).floor()))
+            since = time - (time / period).floor() * period  # exact
+            angles.append(self.turn * (since / period))
         angle = torch.stack(angles, dim=1)
         # Of a missing date both are 0. ONNX Runtime has sine and cosine of float64 angles.
         waves = torch.stack([angle.sin(), angle.cos()], dim=2) * ~missing.unsqueeze(2)

@@ -19,6 +19,7 @@ class ScalerGraph(nn.Module):
 
     factor: Tensor
     second_factor: Tensor
+    largest: Tensor  # beyond the range of float32, to which a graph rounds numbers in the code
     without_value: Tensor
     center: Tensor
     scale: Tensor
@@ -38,6 +39,7 @@ class ScalerGraph(nn.Module):
         half = scaler.exponent_ // 2  # two factors, since their product may exceed the range of float64
         self._keep("factor", np.ldexp(1.0, -half))
         self._keep("second_factor", np.ldexp(1.0, half - scaler.exponent_))
+        self._keep("largest", np.array(LARGEST))
         self._keep("without_value", np.isnan(scaler.center_))
         self._keep("center", np.nan_to_num(scaler.center_))
         for name in ("scale", "constant", "fill"):
@@ -59,7 +61,8 @@ class ScalerGraph(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Scale ``(n, d)`` in the users' units, NaN = missing; a missing value becomes that of the training median."""
         missing = x.isnan()
-        y = (torch.where(missing, 0.0, x) * self.factor * self.second_factor).clamp(-LARGEST, LARGEST)
+        y = torch.where(missing, 0.0, x) * self.factor * self.second_factor
+        y = y.maximum(-self.largest).minimum(self.largest)
         difference = y - self.center
         changed = difference.abs() > CONSTANT_TOLERANCE * self.center.abs()
         of_constant = CONSTANT_STEP * difference.sign() * changed

@@ -15,7 +15,9 @@ from PIL import Image
 import anogan
 from anogan.data.image import ImagePreprocessor
 from anogan.data.scaling import SCALINGS, NumericScaler
+from anogan.export.feed import to_inputs
 from anogan.export.pictures import PicturesGraph
+from anogan.export.rows import RowsGraph
 from anogan.export.scaling import ScalerGraph
 from anogan.scoring.counting import count_at_most
 
@@ -71,9 +73,25 @@ def test_counting_in_a_part_of_sorted_numbers():
     assert count_at_most(values, start, stop, x, strictly=True).tolist() == [0, 1, 3, 4, 0]
 
 
+def test_numbers_in_the_code_of_a_graph_are_not_rounded_to_single_precision(tmp_path):
+    """Where two codes are compared exactly, as in the views of rows, a weekday would be an unseen value."""
+    table, new = mixed_table(), mixed_table(40)
+    new["amount"] *= 1e60
+    preprocessor = fit(table).preprocessor_
+    with torch.no_grad():
+        program = torch.onnx.export(
+            RowsGraph(preprocessor), (torch.zeros(40, 5, dtype=torch.float64),), dynamo=True, verbose=False
+        )
+    session = onnxruntime.InferenceSession(program.model_proto.SerializeToString())
+    (entry,) = session.get_inputs()
+    codes, _ = session.run(None, {entry.name: to_inputs(preprocessor, new)["rows"]})
+    expected = preprocessor.transform(new, torch.float64).batch(np.arange(40)).numpy()
+    assert_allclose(codes, expected, rtol=1e-12, atol=1e-12)
+
+
 def test_a_mixed_table_with_unseen_values_scores_as_before(tmp_path):
     table = mixed_table()
-    detector = fit(table)
+    detector = fit(table, anogan.DenoisingGAN)
     model = exported(detector, tmp_path)
     new = mixed_table(40).astype({"count": float})
     new.loc[3, "shop"], new.loc[4, "count"], new.loc[5, "when"] = "zz", np.nan, pd.NaT
