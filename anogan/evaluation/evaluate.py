@@ -14,6 +14,7 @@ from ..data.digests import WITHOUT
 from ..errors import CalibrationWarning, InputError
 from ..sources.holdout import Holdout
 from ..sources.labelled import LabelledFolder
+from ..sources.labels import label_text
 from ..sources.notes import in_words_of
 from ..sources.periods import group_names, split_period
 from ..sources.pictures import PictureSource
@@ -37,7 +38,7 @@ def evaluate(
     X: Any,
     y: Any = None,
     *,
-    normal: str | None = None,
+    normal: str | float | None = None,
     by: Any = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
@@ -51,7 +52,7 @@ def evaluate(
         no y. The anomaly maps are compared with the masks of such a folder.
     y : (n,) array-like, optional
         Labels: 0 or false for normal rows and 1 or true for anomalous ones, or any if `normal` is given.
-    normal : str, optional
+    normal : str or number, optional
         The label of normal rows, or the name of the folders of normal pictures; all others are anomalous.
     by : str or (n,) array-like, optional
         Groups that are also measured each by itself: a column of a table file, such as
@@ -92,7 +93,7 @@ def evaluate(
     >>> found["rows"], found["anomalous"], found["metrics"]["auroc"]["value"] > 0.9
     (40, 20, True)
     """
-    stream = Stream.of(detector, X, y)
+    stream, normal = Stream.of(detector, X, y), label_text(normal)
     is_image = detector.preprocessor_.spec_.is_image
     pixels = None
     if isinstance(stream.source, PictureSource):

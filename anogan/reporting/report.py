@@ -22,6 +22,7 @@ from ..data.digests import WITHOUT
 from ..errors import InputError
 from ..evaluation.evaluate import measure, per_kind
 from ..evaluation.metrics import Ranking, pixel_maps, resized_map
+from ..sources.labels import label_text
 from ..sources.notes import in_words_of
 from ..sources.pictures import PictureSource
 from ..sources.source import Chunk
@@ -121,7 +122,7 @@ class Report:
         X: Any,
         y: Any = None,
         *,
-        normal: str | None = None,
+        normal: str | float | None = None,
         top: int = 100,
         model_path: str | os.PathLike[str] | None = None,
         progress: Progress | None = None,
@@ -136,7 +137,7 @@ class Report:
         y : (n,) array-like, optional
             Labels of data in memory: 0 or false for normal rows and 1 or true for anomalous ones, or any if `normal` is
             given. A stream with labels, and a folder of pictures whose folders are labels, need none.
-        normal : str, optional
+        normal : str or number, optional
             The label of normal rows, or the name of the folders of normal pictures; all others are anomalous.
         top : int
             Number of most anomalous rows or pictures to show. Numbers and curves cover all of X.
@@ -150,7 +151,7 @@ class Report:
         InputError
             If the data does not suit the detector, or labels do not say which rows are normal.
         """
-        stream = Stream.of(detector, X, y)
+        stream, normal = Stream.of(detector, X, y), label_text(normal)
         if isinstance(stream.source, PictureSource):
             stream.source = stream.source.with_normal(normal)
         is_image = detector.preprocessor_.kind == "image"

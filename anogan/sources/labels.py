@@ -3,15 +3,32 @@
 from __future__ import annotations
 
 import difflib
+import numbers
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..errors import InputError
+
+
+def label_text(value: Any) -> str | None:
+    """Return a label as the text that labels are compared as; None stays None.
+
+    Raises
+    ------
+    InputError
+        The value is neither a text nor a number.
+    """
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, numbers.Number | np.generic):
+        return str(value)
+    raise InputError(f"normal is {value!r}; needed is one label, a text or a number.")
 
 
 def equals(labels: np.ndarray, value: str) -> np.ndarray:

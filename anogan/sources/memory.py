@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
+from ..wording import counted
 from .frames import as_frame
 from .images import ImageFolder
 from .source import Chunk, Source
@@ -25,16 +26,24 @@ class MemorySource(Source):
     Raises
     ------
     InputError
-        If there are more or fewer labels than rows.
+        If there are more or fewer labels than rows, or some are missing.
     """
 
     def __init__(self, X: Any, labels: Any = None) -> None:
         X = as_frame(X)
         self.X = X if hasattr(X, "iloc") or isinstance(X, ImageFolder) else np.asarray(X)
         self.name = f"this {type(self.X).__name__ if not isinstance(self.X, np.ndarray) else 'array'}"
-        self._labels = None if labels is None else np.asarray(labels).ravel().astype(str)
-        if self._labels is not None and len(self._labels) != len(self.X):
-            raise InputError(f"y has {len(self._labels)} labels, X has {len(self.X)} rows.")
+        self._labels = None if labels is None else self._as_texts(labels)
+
+    def _as_texts(self, labels: Any) -> np.ndarray:
+        import pandas as pd
+
+        values = np.asarray(labels, dtype=object).ravel()
+        if len(values) != len(self.X):
+            raise InputError(f"y has {len(values)} labels, X has {len(self.X)} rows.")
+        if (gaps := pd.isna(values)).any():
+            raise InputError(f"y has {counted(int(gaps.sum()), 'missing value')} (first at row {int(gaps.argmax())}).")
+        return np.asarray(labels).ravel().astype(str)
 
     @property
     def kind(self) -> str:  # type: ignore[override]

@@ -193,12 +193,13 @@ class TableFile(Source):
     def carrying(self, columns: Sequence[str]) -> TableFile:
         """Return the same file and selection, whose chunks carry some columns or index levels beside the data.
 
-        An index level without a name is called as pandas calls it. `carried_schema` has the names and types.
+        An index level without a name is called as pandas calls it. `carried_schema` has the names and types; a column
+        of numbers with other texts among them is carried as text.
         """
         other = copy.copy(self)
         other.carry = list(columns)
         with self._explained():
-            types = self._inferred(columns)
+            types = self._carried_types(columns)
         unnamed = [name for name in types if _UNNAMED_LEVEL.fullmatch(name)]
         names = {name: name[len("__index_") : -len("__")] for name in unnamed} if len(self.index) > 1 else {}
         names = names or dict.fromkeys(unnamed, "index")
@@ -513,6 +514,17 @@ class TableFile(Source):
 
     def _inferred(self, columns: Sequence[str]) -> dict[str, pa.DataType]:
         return self._format.types(columns, self.text)
+
+    def _carried_types(self, columns: Sequence[str]) -> dict[str, pa.DataType]:
+        """Return types that hold the columns, of which what is no number in a column of numbers is copied too."""
+        if not columns:
+            return {}  # for CSV files no names would mean all columns
+        try:
+            return self._inferred(columns)
+        except InputError:
+            if len(columns) == 1:
+                return {columns[0]: pa.string()}
+            return {name: kind for column in columns for name, kind in self._carried_types([column]).items()}
 
     def _carried(self, rows: int, start: int) -> Iterator[pa.Table | None]:
         """Yield the carried columns of the same rows as `chunks`, in a pass of their own: a column may also be learned.

@@ -42,6 +42,20 @@ def test_every_row_has_a_status_and_its_unseen_columns(run, table_model, bad, tm
         assert scores[column].isna().tolist() == [status != "ok" for status in STATUS]
 
 
+def test_one_bad_cell_among_many_numbers_does_not_stop_a_file(run, table_model, tmp_path):
+    table = mixed_table(120).astype({"amount": object})
+    table.loc[6, "amount"] = "abc"
+    table.to_csv(tmp_path / "bad.csv", index=False)
+    for options in ([], ["--keep", "shop"], ["--keep", "amount", "--keep", "items"], ["--top", "200"]):
+        result = run("score", tmp_path / "bad.csv", "-m", table_model, "-o", tmp_path / "s.csv", "-q", *options)
+        assert "1 row cannot be scored: 'abc' in 'amount' is not a number (row 6)" in result.stderr, options
+        scores = pd.read_csv(tmp_path / "s.csv").sort_values("row", ignore_index=True)
+        assert scores["score"].isna().sum() == 1, options
+        if "amount" in options:
+            assert scores["amount"].tolist() == table["amount"].astype(str).tolist()
+            assert scores["items"].dtype == int
+
+
 def test_a_first_time_gap_is_skipped_by_choice(run, table_model, bad, tmp_path):
     run("score", bad, "-m", table_model, "-o", tmp_path / "s.csv", "--on-gap", "skip")
     scores = pd.read_csv(tmp_path / "s.csv")

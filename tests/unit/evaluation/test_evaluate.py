@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 import anogan
-from anogan import InputError, Stream, evaluate, metrics
+from anogan import InputError, Report, Stream, evaluate, metrics
 
 
 @pytest.fixture(scope="module")
@@ -51,8 +51,29 @@ def test_labels_may_be_words_and_kinds_are_told_apart(detector, labelled, tmp_pa
     assert calls[-1] == ("scoring", 42, None)
 
 
+def test_the_label_of_normal_rows_may_be_a_number(detector, labelled):
+    X, y = labelled
+    expected = evaluate(detector, X, y)["metrics"]["auroc"]
+    for normal in (0, 0.0, np.int64(0), "0"):
+        assert evaluate(detector, X, y, normal=normal)["metrics"]["auroc"] == expected
+        Report.from_estimator(detector, X, y, normal=normal)
+
+
+@pytest.mark.parametrize("gap", [None, np.nan, pd.NA, pd.NaT])
+def test_missing_labels_are_no_anomalies(detector, labelled, gap):
+    X, y = labelled
+    labels = pd.Series(np.where(y == 0, "fine", "fraud"), dtype=object)
+    labels[5:7] = gap
+    with pytest.raises(InputError, match=r"y has 2 missing values \(first at row 5\)"):
+        evaluate(detector, X, labels, normal="fine")
+    with pytest.raises(InputError, match="y has 1 missing value "):
+        Report.from_estimator(detector, X, np.append(y[1:], np.nan), normal="0")
+
+
 def test_what_cannot_be_measured_is_refused(detector, labelled, tmp_path):
     X, y = labelled
+    with pytest.raises(InputError, match="needed is one label"):
+        evaluate(detector, X, y, normal=["fine"])
     with pytest.raises(InputError, match="no labels"):
         evaluate(detector, X)
     with pytest.raises(InputError, match="both kinds are needed"):
