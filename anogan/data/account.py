@@ -13,13 +13,14 @@ import numpy as np
 import pandas as pd
 
 from ..errors import InputError
-from .columns import CategoryColumn, Column
+from .columns import CategoryColumn, Column, DateColumn
 from .columns.category import family_of
 
 OK = "ok"
 _BISECTED = 1000  # cells that are named one by one; a column with more of them is refused as a whole
 _QUOTED = 40
-_WORDS = {"number": "a number", "date": "a date", "boolean": "true or false", "text": "text"}
+_WORDS = {"number": "a number", "boolean": "true or false", "text": "text"}
+_EXCHANGED = str.maketrans("dm", "md")  # the format of a date with day and month in the other order
 
 
 @dataclass(frozen=True)
@@ -51,25 +52,25 @@ class Account:
             refused.setdefault(row, missing_value(self.columns[number]))
         return Account(self.columns, self.unseen & ~self.gaps, np.zeros_like(self.gaps), refused)
 
-    def without_cells(self, unreadable: dict[str, dict[int, str]], kinds: dict[str, str]) -> Account:
+    def without_cells(self, unreadable: dict[str, dict[int, str]], columns: Sequence[Column]) -> Account:
         """Refuse rows with cells that could not be read, which look like missing values.
 
         Parameters
         ----------
         unreadable : dict of str to dict of int to str
             See `Chunk.unreadable`.
-        kinds : dict of str to str
-            The kind of each column, by its name as text.
+        columns : sequence of Column
+            The fitted ones.
         """
         if not unreadable:
             return self
-        names = [str(name) for name in self.columns]
+        names, by_name = [str(name) for name in self.columns], {str(column.name): column for column in columns}
         unseen, gaps, refused = self.unseen.copy(), self.gaps.copy(), dict(self.refused)
         for name, cells in unreadable.items():
             number, rows = names.index(name), list(cells)
             unseen[rows, number] = gaps[rows, number] = False
             for row, text in cells.items():
-                refused.setdefault(row, wrong_value(text, name, kinds[name]))
+                refused.setdefault(row, wrong_value(text, by_name[name]))
         return Account(self.columns, unseen, gaps, refused)
 
     def with_column(self, position: int, name: str) -> Account:
@@ -141,9 +142,26 @@ def unknown_class(value: Any, column: str, known: Sequence[Any]) -> str:
     return f"'{_shortened(value)}' in '{column}' is not a known condition{hint}"
 
 
-def wrong_value(value: Any, column: str | int, kind: str) -> str:
+def wrong_value(value: Any, column: Column) -> str:
     """Return why a row whose value is not of its column's kind is not scored."""
-    return f"'{_shortened(value)}' in {_quoted(column)} is not {_WORDS[kind]}"
+    wrong = f"'{_shortened(value)}' in {_quoted(column.name)} is not"
+    if not isinstance(column, DateColumn):
+        kind = family_of(column.categories) if isinstance(column, CategoryColumn) else column.kind
+        return f"{wrong} {_WORDS[kind]}"
+    form = column.format or f"ISO 8601 with{'' if column.zone else 'out'} a time zone"
+    exchanged = form.translate(_EXCHANGED)
+    hint = ""
+    if exchanged != form and _is_written(value, exchanged):
+        hint = f"; if the column is written as {exchanged}, other rows are read with day and month exchanged"
+    return f"{wrong} a date as in training ({form}){hint}"
+
+
+def _is_written(value: Any, form: str) -> bool:
+    try:
+        datetime.datetime.strptime(str(value).strip(), form)
+    except ValueError:
+        return False
+    return True
 
 
 def _shortened(value: Any) -> str:
@@ -207,5 +225,4 @@ def _why(value: Any, column: Column) -> str:
         return f"a value in {_quoted(column.name)} is out of range"
     if isinstance(value, datetime.datetime) and column.kind == "date":
         return f"the date in {_quoted(column.name)} has {'a' if value.tzinfo else 'no'} time zone, unlike in training"
-    kind = family_of(column.categories) if isinstance(column, CategoryColumn) else column.kind
-    return wrong_value(value, column.name, kind)
+    return wrong_value(value, column)

@@ -349,7 +349,7 @@ class Stream:
         preprocessor = self.detector.preprocessor_
         account = preprocessor.account(chunk.X)
         assert account is not None
-        account = account.without_cells(chunk.unreadable, {str(c.name): c.kind for c in preprocessor.columns_})
+        account = account.without_cells(chunk.unreadable, preprocessor.columns_)
         if self.on_gap == "skip":
             account = account.without_gaps()
         self.unscored.examined += len(chunk)

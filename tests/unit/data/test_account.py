@@ -45,8 +45,8 @@ def preprocessor(training):
         ("shop", [1], "'[1]' in 'shop' is not text"),
         ("member", "maybe", "'maybe' in 'member' is not true or false"),
         ("member", 2, "'2' in 'member' is not true or false"),
-        ("day", "2026-13-45", "'2026-13-45' in 'day' is not a date"),
-        ("day", 7, "'7' in 'day' is not a date"),
+        ("day", "2026-13-45", "'2026-13-45' in 'day' is not a date as in training (ISO 8601 without a time zone)"),
+        ("day", 7, "'7' in 'day' is not a date as in training (ISO 8601 without a time zone)"),
         ("day", pd.Timestamp("2026-01-01", tz="UTC"), "the date in 'day' has a time zone, unlike in training"),
     ],
 )
@@ -99,7 +99,20 @@ def test_dates_without_a_time_of_an_object_column():
     days = [datetime.date(2025, 1, 1) + datetime.timedelta(90 * i) for i in range(6)]
     X = pd.DataFrame({"day": days, "x": range(6)})
     preprocessor = TablePreprocessor().fit(X)
-    assert preprocessor.account(X.assign(day=[*days[:5], "soon"])).refused == {5: "'soon' in 'day' is not a date"}
+    (why,) = preprocessor.account(X.assign(day=[*days[:5], "soon"])).refused.values()
+    assert why.startswith("'soon' in 'day' is not a date as in training (")
+
+
+def test_a_date_in_the_other_order_of_day_and_month_is_told():
+    days = pd.date_range("2025-01-01", periods=200)
+    X = pd.DataFrame({"day": days.strftime("%m/%d/%Y"), "x": np.arange(200.0)})
+    preprocessor = TablePreprocessor().fit(X)
+    refused = preprocessor.account(X.assign(day=days.strftime("%d/%m/%Y"))).refused
+    assert len(refused) == 200 - 7 * 12  # the first twelve days of seven months are read
+    assert refused[12] == (
+        "'13/01/2025' in 'day' is not a date as in training (%m/%d/%Y); if the column is written as %d/%m/%Y, other "
+        "rows are read with day and month exchanged"
+    )
 
 
 def test_rows_with_an_unknown_condition_are_refused():
