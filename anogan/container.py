@@ -166,7 +166,9 @@ def open_container(path: str | os.PathLike[str], kind: str, version: int, *texts
     """
     path = Path(path)
     if path.exists() and not path.is_file():  # a pipe would wait
-        what = "directory" if path.is_dir() else "special file"
+        what = "special file"
+        if path.is_dir():
+            what = "directory; anogan.score_per_group scores with the models that fit_per_group writes to one"
         raise FormatError(f"{path} is not a {kind} of anogan, but a {what}.")
     with open(path, "rb") as file:
         try:

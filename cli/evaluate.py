@@ -105,6 +105,8 @@ def _print(facts: dict[str, Any]) -> None:
                 f"recall {at['recall']:.4f}, false alarms {at['fpr']:.4f}"
             )
     if "groups" in facts:
+        if facts["fitted_on"]:
+            console.print(f"groups of all {units}, those of the fit included:")
         groups = Table("group", "rows", "anomalous", "flagged", "recall", "false alarms", "AUROC", "AUPR", box=None)
         for entry in facts["groups"]:
             counts = [f"{entry[name]:,}" for name in ("rows", "anomalous", "flagged")]

@@ -1,5 +1,6 @@
 """scikit-learn's checks of arrays, and those that need no preprocessor; preprocessors check tables and pictures."""
 
+import re
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -87,8 +88,10 @@ def _validated(X: Any, caller: str, fitted: dict[str, Any], *, reset: bool) -> t
     vars(estimator).update(fitted)
     try:
         X = validate_data(estimator, X, reset=reset, dtype=np.float64, ensure_min_samples=2 if reset else 1)
+    except TypeError as error:
+        raise InputError(f"X has values that are no numbers ({error}); give it as a DataFrame.") from None
     except ValueError as error:
-        raise InputError(str(error)) from None
+        raise InputError(re.sub(r":\narray=.*\]\.\n", ". ", str(error), flags=re.DOTALL)) from None  # a whole array
     return X, vars(estimator)
 
 

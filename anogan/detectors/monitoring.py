@@ -15,6 +15,7 @@ from ..errors import CalibrationWarning, InputError
 from ..scoring.drift import Drift, compare
 from ..sources.frames import is_folder
 from ..sources.notes import in_words_of
+from ..wording import counted
 from .calibrating import MAPPED_PICTURES, ThresholdParameters, map_peaks, with_levels
 from .fitted import FittedState, plain
 
@@ -62,6 +63,16 @@ def recalibrated(state: FittedState, parts: Iterable[Samples], parameters: Thres
     _warn_of_known(
         state, known, len(scores), "they score lower than new ones, so more false alarms than promised will follow."
     )
+    found = compare(state.calibration, scores, [], np.empty(0), np.empty(0))
+    if state.calibration.held_out and found.more_flagged:
+        unit = state.preprocessor.spec_.unit
+        warnings.warn(
+            f"{round(found.flagged * found.rows):,} of {counted(found.rows, unit)} ({found.flagged:.0%}) lie above the "
+            f"threshold so far, which {found.expected:.2%} of normal {unit}s do. If some are anomalies, the new "
+            "threshold hides their like: inspect the highest scores first.",
+            CalibrationWarning,
+            stacklevel=3,
+        )
     changed = {"contamination": parameters.contamination, "target_fpr": parameters.target_fpr}
     scales = replace(state.calibration, held_out=True)
     return replace(

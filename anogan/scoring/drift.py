@@ -1,6 +1,6 @@
 """Tests of whether new data still score like the normal rows that set the threshold."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.stats import betabinom, mannwhitneyu
@@ -56,6 +56,11 @@ class Drift:
     flagged_p_value: float
     columns: list[tuple[str | int, float]]
 
+    @property
+    def more_flagged(self) -> bool:
+        """Whether more rows lie above the threshold than can be if all are normal."""
+        return self.flagged_p_value < SIGNIFICANT and self.flagged > EXCESS * self.expected
+
 
 def compare(
     calibration: Calibration, scores: np.ndarray, names: list[str | int], before: np.ndarray, after: np.ndarray
@@ -79,19 +84,16 @@ def compare(
     found = mannwhitneyu(scores, reference, method="asymptotic")
     p_value = float(np.nan_to_num(found.pvalue, nan=1.0))  # NaN if all scores are equal
     superiority = float(found.statistic) / (n * len(usual))
-    columns: list[tuple[str | int, float]] = []
+    drift = Drift("", n, len(usual), superiority, p_value, flags / n, expected, flagged_p_value, [])
     differs = p_value < SIGNIFICANT
     rose = differs and superiority > RISEN
     if not calibration.held_out:
-        verdict = NOT_HELD_OUT
-    elif rose or (flagged_p_value < SIGNIFICANT and flags > EXCESS * expected * n):
-        verdict = ROSE if rose else MORE_FLAGGED
+        return replace(drift, verdict=NOT_HELD_OUT)
+    if rose or drift.more_flagged:
         rise = np.maximum(after - before, 0)
         largest = [j for j in np.argsort(-rise, kind="stable")[:COLUMNS] if rise[j] > 0]
         columns = [(names[j], float(rise[j] / rise.sum())) for j in largest]
-    elif differs and superiority < FALLEN:
-        verdict = FELL
-    else:
-        verdict = TOO_FEW if min(n, len(usual)) < FEWEST_ROWS else FITS
-    share = flags / n
-    return Drift(verdict, n, len(usual), superiority, p_value, share, expected, flagged_p_value, columns)
+        return replace(drift, verdict=ROSE if rose else MORE_FLAGGED, columns=columns)
+    if differs and superiority < FALLEN:
+        return replace(drift, verdict=FELL)
+    return replace(drift, verdict=TOO_FEW if min(n, len(usual)) < FEWEST_ROWS else FITS)

@@ -60,7 +60,7 @@ class DateColumn:
     format : str
         How the dates are written as texts or numbers, see `anogan.data.columns.formats`; "" for dates by dtype.
     low, high : float
-        The first and the last training date in seconds since 1970.
+        The first and the last training date in seconds since 1970; `NO_RANGE` if there is none.
     """
 
     name: str | int

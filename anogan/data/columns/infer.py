@@ -25,7 +25,7 @@ from .date import DATE_OBJECTS, DAY, DateColumn, is_arrow_date, learned_parts, t
 from .dtypes import BOOLEAN, CATEGORY, DATE, NUMBER, OBJECT, TEXT, dtype_name
 from .formats import check_format, formats_of, numeric_format_of
 from .notes import ColumnNote, role_note, role_option
-from .number import NUMBER_OBJECTS, NumberColumn, spread_values, to_numbers
+from .number import NO_RANGE, NUMBER_OBJECTS, NumberColumn, spread_values, to_numbers
 from .roles import LEFT_OUT_ROLES, Role
 from .series import check_whole_characters, column_error, inferred_type, plain
 from .texts import number_format
@@ -185,6 +185,8 @@ def _unless_doubtful(name: str | int, series: pd.Series, learned: Learned, n: in
     """Return what was learned of a column of numbers, or why it says nothing about what is normal."""
     assert isinstance(learned.column, NumberColumn)
     x = learned.column.values(series[:n])
+    if np.isnan(x).all():
+        return replace(learned, notes=[_empty_note(name)])
     why = doubts.identifier(name, x) or doubts.calendar(name, x)
     if why:
         return Learned(None, why=why, notes=[role_note(name, f"{why}; it is not learned", "number", "learns it")])
@@ -229,6 +231,8 @@ def _inferred_text(name: str | int, series: pd.Series, rows: np.ndarray | None, 
     known = [value for value in values if value is not None]
     counts = np.bincount(codes[:n], minlength=len(values))[: len(known)]
     there, distinct = int(counts.sum()), len(known)
+    if not known:
+        return Learned(_category(name, series, "category", n), notes=[_empty_note(name)])
     numbers = partly_numbers(known[:MAX_CATEGORIES]) if distinct > doubts.FEW_TEXTS else ""
     advice = "If they are amounts, write the numbers alone, and empty cells where there is none." if numbers else ""
     if distinct > MAX_CATEGORIES or (
@@ -340,6 +344,10 @@ def _date_format(
     return found[0], [] if anyway else [note]
 
 
+def _empty_note(name: str | int) -> ColumnNote:
+    return role_note(name, "has no value, so that a row with one will count as unusual", "drop", "leaves it out")
+
+
 def _range(x: np.ndarray) -> tuple[float, float]:
     x = x[~np.isnan(x)]
-    return (float(x.min()), float(x.max())) if len(x) else (0.0, 0.0)
+    return (float(x.min()), float(x.max())) if len(x) else NO_RANGE

@@ -24,6 +24,9 @@ NUMBER_OBJECTS = ("integer", "floating", "mixed-integer-float", "decimal")
 SPREAD = 17
 """Training values that stand for a missing value in a column that had none in fit, at most."""
 
+NO_RANGE = (1.0, -1.0)
+"""The least and the greatest of no values: every value lies beyond."""
+
 
 @dataclass
 class NumberColumn:
@@ -43,7 +46,7 @@ class NumberColumn:
     known : list of float
         Result of `spread_values`.
     low, high : float
-        The least and the greatest training value.
+        The least and the greatest training value; `NO_RANGE` if there is none.
     written : list of str
         Decimal sign, sign between thousands and unit of numbers that are written as text; empty for numbers.
     """

@@ -10,7 +10,7 @@ import numpy as np
 from .column import Column
 from .date import DateColumn
 from .notes import ColumnNote
-from .number import NumberColumn
+from .number import NO_RANGE, NumberColumn
 
 LEAST_SHARE = 0.1
 """Share of the rows beyond the range from which on it is said."""
@@ -89,9 +89,9 @@ def range_notes(columns: Iterable[Column], counts: Mapping[str | int, Beyond], r
         if found is None or not _too_many(found, rows):
             continue
         which = f"all {found.values:,}" if found.beyond == found.values else f"{found.beyond:,} of {found.values:,}"
-        low, high = _shown(column)
+        trained = _shown(column)
         advice = "The model knows nothing about such rows: fit again with some of them if they are normal."
-        seen = f"lies beyond the range of training ({low} to {high}) in {which} rows"
+        seen = f"lies beyond the range of training ({trained}) in {which} rows"
         notes.append(ColumnNote(column.name, seen, advice, advice))
     return notes
 
@@ -112,10 +112,16 @@ def _too_many(found: Beyond, rows: int) -> bool:
     return bool(chance < _CHANCE)
 
 
-def _shown(column: Any) -> tuple[str, str]:
+def _shown(column: Any) -> str:
+    """Return the range of training as text."""
+    if (column.low, column.high) == NO_RANGE:
+        return "no value"
     if isinstance(column, DateColumn):
         low, high = (str(np.datetime64(round(seconds), "s")).replace("T", " ") for seconds in (column.low, column.high))
         if low.endswith("00:00:00") and high.endswith("00:00:00"):
-            return low[:10], high[:10]
-        return low[:16], high[:16]
-    return f"{column.low:,.10g}", f"{column.high:,.10g}"
+            return f"{low[:10]} to {high[:10]}"
+        return f"{low[:16]} to {high[:16]}"
+    low, high = (f"{value:,.10g}" for value in (column.low, column.high))
+    if low == high and column.low != column.high:
+        low, high = repr(column.low), repr(column.high)
+    return f"{low} to {high}"

@@ -280,6 +280,18 @@ def test_a_later_period_of_the_same_kind_scores_alike():
     np.testing.assert_allclose(later, scores, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("empty", [np.nan, None], ids=str)
+def test_a_column_without_a_value_is_said_and_a_first_value_counts(empty):
+    X = BASE[:100].assign(gone=empty)
+    with pytest.warns(anogan.ColumnWarning, match="'gone' has no value"):
+        model = anogan.WGANGP(**anogan.WGANGP.tiny, random_state=0).fit(X)
+    assert np.isfinite(model.anomaly_score(X)).all()
+    assert model.sample(4)["gone"].isna().all()
+    if empty is np.nan:
+        with pytest.warns(anogan.RangeWarning, match=r"\(no value\) in all 100 rows"):
+            model.anomaly_score(X.assign(gone=0.0))
+
+
 def test_rows_beyond_the_range_are_said_once_per_call_and_only_if_they_are_no_chance(tmp_path):
     model = DenoisingGAN(**TINY).fit(BASE[:100])
     rng = np.random.default_rng(3)

@@ -71,6 +71,8 @@ def test_edges():
     assert column_distances(gone, gone, numbers).tolist() == [0, 0]
     assert column_distances(same, gone, numbers).tolist() == [1, 1]
     assert real_vs_synthetic(same, same) == 0.5
+    assert real_vs_synthetic(gone, gone) == 0.5
+    assert real_vs_synthetic(np.column_stack([same, gone]), np.column_stack([2 * same, gone])) == 1
     assert correlation_error(same[:, :1], same[:, :1], numbers[:1]) == 0
     assert nearest_ratio(same, same, same) == 1
 

@@ -1,5 +1,7 @@
 """A model recognises the rows that it was fitted on, so that no figure is too good without a word."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -101,6 +103,18 @@ def test_recalibration_and_drift_on_rows_of_the_fit_warn(detector, table):
     fitted = tiny(table[:80], target_fpr=0.1)
     with pytest.warns(CalibrationWarning, match="80 of 80 rows were part of the fit: .* false alarms"):
         fitted.recalibrate(table[:80])
+
+
+def test_recalibration_with_rows_above_the_threshold_warns(table):
+    fitted = tiny(table[:80], target_fpr=0.1)
+    new = table[80:]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", CalibrationWarning)
+        fitted.recalibrate(new)
+    fitted = tiny(table[:80], target_fpr=0.1)
+    new = new.assign(a=new["a"] + 90.0 * (np.arange(120) < 50))
+    with pytest.warns(CalibrationWarning, match=r"of 120 rows \(\d\d%\) lie above the threshold so far"):
+        fitted.recalibrate(new)
 
 
 def test_a_report_says_so(detector, table):
