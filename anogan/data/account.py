@@ -19,7 +19,7 @@ from .columns.category import family_of
 OK = "ok"
 _BISECTED = 1000  # cells that are named one by one; a column with more of them is refused as a whole
 _QUOTED = 40
-_WORDS = {"number": "a number", "boolean": "true or false", "text": "text"}
+_WORDS = {"number": "a number", "boolean": "true or false", "text": "text", "none": "a single value"}
 _EXCHANGED = str.maketrans("dm", "md")  # the format of a date with day and month in the other order
 
 

@@ -128,7 +128,7 @@ class CycleGAN(Detector):
         C distinguishes u from G(v), D distinguishes v from F(u, z)
         min_G,F  -C(G(v)) - D(F(u, z)) + 10 |u - G(F(u, z))|^2 / d + 5 |u - G(u)|^2 / d
 
-    ``explain`` is the length of u - G(u) at each place, averaged over 3x3 places and enlarged to the image. There is no
+    ``explain`` is the length of u - G(u) at each place, interpolated to the size of the image. There is no
     ``reconstruct``, because patches of features are no image; ``features="pixels"`` has one.
 
     *Most of an unlabelled set is normal*, and G would learn the identity. Training uses only the least usual 128th of

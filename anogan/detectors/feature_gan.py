@@ -1,6 +1,6 @@
 """FeatureGAN: adversarial denoising of patches of a pretrained network's feature maps."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -271,16 +271,13 @@ class FeatureGANModule(DenoisingModule):
     def _framed(self, x: Tensor) -> Framed:
         return Framed.whole(x) if self.framing is None else self.framing(x)
 
-    def _extract(self, samples: Samples, change: Callable[[Tensor], Tensor] | None = None) -> Extracted:
-        """Return the patches of the first samples.
-
-        Patches of other samples stand in for those outside of a region. ``change`` is applied to the samples first.
-        """
+    def _extract(self, samples: Samples) -> Extracted:
+        """Return the patches of the first samples. Those of other samples stand in for those outside of a region."""
         count = min(len(samples), MOST_SAMPLES)
         patches = inside = shares = torch.empty(0)
         start = 0
         for batch in self._batches(samples):
-            framed = self._framed(batch if change is None else change(batch))
+            framed = self._framed(batch)
             part, grid = self.patches.raw(framed.pictures)
             if not start:  # all at once, since parts and their concatenation would fill the memory twice
                 count = held_in_memory(count, part[0].numel())
@@ -321,8 +318,9 @@ class FeatureGAN(Detector):
     *Idea.* GANs of pixels fail on real defects, since a change of light weighs more in pixels than a scratch. Features
     that a network learned from millions of images represent similarity better. Here a GAN is trained in that space.
 
-    *Light and position.* The brightness of a picture is scaled back into the range of the good ones. Saturated pixels
-    do not count where a good picture as bright as this one would be saturated too, unless they are most of it. Lines
+    *Light and position.* The brightness of a picture is scaled back into the range of the good ones. In a
+    picture that is brighter than all of them saturated pixels do not count where a good picture in this light would be
+    saturated too, unless they are most of it. Lines
     beside its border that repeat each other were filled in and do not count, up to 15 % of its side, unless they have
     one colour or good pictures have such lines. A picture is moved to the position of the good ones if phase
     correlation with the mean good picture, or with the most similar of them for parts at any angle, finds known shifts

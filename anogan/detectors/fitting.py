@@ -308,7 +308,7 @@ def _doubts(detector: FittableDetector, prepared: Prepared, state: FittedState, 
         names = [str(number) if prepared.files is None else _name_of(prepared.files, number) for number in apart]
         more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
         scores, threshold = calibration.scores, calibration.threshold
-        share = np.ceil(1000 * len(apart) / len(scores)) / 1000
+        share = np.ceil(1000 * len(apart) / (len(scores) - 1)) / 1000  # the quantile between n scores has n - 1 steps
         lower = np.percentile(scores, 100 * (1 - share))
         others = (
             f"Leave out what is not good, or set the threshold without them, to {lower:.3g} instead of {threshold:.3g}"
@@ -443,7 +443,7 @@ def fit_detector(
     samples, seed = prepared.samples, prepared.seed
     order = np.random.default_rng(seed).permutation(len(samples))
     digests = RowDigests.of(samples, order, seed, is_image=is_image) if detector.keep_rows else None
-    promised = is_image and detector.contamination == "auto"
+    promised = is_image and (detector.contamination == "auto" or "left_out" in best.fitted_on)
     if promised and digests is not None and digests.repeated > MOST_REPEATED:
         warnings.warn(
             f"{digests.repeated:.0%} of the pictures equal another one. Copies that set the threshold were seen in "

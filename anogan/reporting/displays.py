@@ -8,6 +8,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..evaluation.metrics import pixel_maps, resized_map
+from ..sources.labels import label_text
 from ..sources.pictures import PictureSource
 from ..streams.stream import Stream
 from ..streams.top_k import TopK
@@ -69,7 +70,9 @@ class ScoreDisplay(_Display):
         self.scores, self.threshold, self.anomalous, self.name = scores, threshold, anomalous, name
 
     @classmethod
-    def from_estimator(cls, detector: Any, X: Any, y: Any = None, *, normal: str | None = None, ax: Any = None) -> Self:
+    def from_estimator(
+        cls, detector: Any, X: Any, y: Any = None, *, normal: str | float | None = None, ax: Any = None
+    ) -> Self:
         """Score data and plot the scores.
 
         Parameters
@@ -78,11 +81,11 @@ class ScoreDisplay(_Display):
         X : array, DataFrame, ImageFolder, path, Source or Stream
         y : (n,) array-like, optional
             Labels: 0 or false for normal rows and 1 or true for anomalous ones, or any if `normal` is given.
-        normal : str, optional
+        normal : str or number, optional
             The label of normal rows; or the name of the folders of normal pictures.
         ax : matplotlib axes, optional
         """
-        stream = Stream.of(detector, X, y)
+        stream, normal = Stream.of(detector, X, y), label_text(normal)
         if isinstance(stream.source, PictureSource):
             stream.source = stream.source.with_normal(normal)
         found = TopK.of(stream, highest=0)

@@ -171,18 +171,22 @@ class Filling(nn.Module):
 class Saturation(LearnedBuffers):
     """Finds pixels that are saturated because a picture is bright, which hold nothing that can be compared.
 
-    These are those at whose place a good picture would be saturated too, if it were as bright as this one. Other
-    saturated pixels count, since they may be a defect. So do those of a picture that is mostly saturated.
+    These are those around which a picture that is brighter than all good ones is saturated, and at whose place a good
+    picture would be saturated too, if it were as bright. Other pixels count, since they may be a defect: all of
+    pictures in the light of good ones, even on white, and those of a picture that is mostly saturated.
     """
 
-    learned: ClassVar = {"typical": ("q",), "brightest": ("h", "w")}
+    learned: ClassVar = {"typical": ("q",), "greatest": (1,), "brightest": ("h", "w")}
     typical: Tensor  # quantiles of brightness
+    greatest: Tensor  # `_light` of good pictures
     brightest: Tensor  # greatest brightness of each place among good pictures, relative to their `_light`
 
     def fit(self, quantiles: Tensor, brightness: Tensor) -> None:
         """Learn from the quantiles ``(n, q)`` and the `mean_brightness` ``(n, h, w)`` of good pictures."""
         self.typical = quantiles.nanmean(0).nan_to_num(0.0)
-        self.brightest = (brightness / self._light(quantiles)[:, None, None]).amax(0)
+        light = self._light(quantiles)
+        self.greatest = light.amax(0, keepdim=True)
+        self.brightest = (brightness / light[:, None, None]).amax(0)
 
     def forward(self, x: Tensor, quantiles: Tensor) -> Tensor:
         """Return zero for such pixels of pictures ``(B, C, H, W)``, else one: ``(B, 1, H, W)``.
@@ -198,8 +202,9 @@ class Saturation(LearnedBuffers):
             window = (2 * height + 1, 2 * width + 1)
             share = avg_pool2d(share, window, stride=1, padding=(height, width), count_include_pad=False)
         light = self._light(quantiles)[:, None, None, None]
+        brighter = light > self.greatest
         expected = interpolate(self.brightest[None, None], size=x.shape[-2:], mode="nearest") * light >= BRIGHT
-        found = ((share > SOLID) & expected).to(x.dtype)
+        found = (brighter & (share > SOLID) & expected).to(x.dtype)
         few = found.mean((1, 2, 3), keepdim=True) <= MOST_SATURATED
         return 1 - found * few
 

@@ -522,9 +522,16 @@ class TableFile(Source):
         try:
             return self._inferred(columns)
         except InputError:
-            if len(columns) == 1:
-                return {columns[0]: pa.string()}
-            return {name: kind for column in columns for name, kind in self._carried_types([column]).items()}
+            clear = [name for name in columns if self._is_clear(name)]
+            types = self._inferred(clear) if clear else {}
+            return {name: types.get(name, pa.string()) for name in columns}
+
+    def _is_clear(self, column: str) -> bool:
+        try:
+            self._inferred([column])
+        except InputError:
+            return False
+        return True
 
     def _carried(self, rows: int, start: int) -> Iterator[pa.Table | None]:
         """Yield the carried columns of the same rows as `chunks`, in a pass of their own: a column may also be learned.

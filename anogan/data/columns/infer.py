@@ -134,6 +134,17 @@ def learn_column(
     kind = infer_kind(name, series)
     if role is not None:
         return _in_role(name, series, rows, n, kind, role)
+    learned = _inferred(name, series, rows, n, kind)
+    if not series[:n].isna().all():
+        return learned
+    if learned.column is None:
+        return Learned(None, why="has no value", notes=[ColumnNote(name, "has no value and is not learned")])
+    seen = "has no value, so that a row with one will count as unusual"
+    return replace(learned, notes=[role_note(name, seen, "drop", "leaves it out")])
+
+
+def _inferred(name: str | int, series: pd.Series, rows: np.ndarray | None, n: int, kind: Kind) -> Learned:
+    """Learn a column in the kind that its values suggest."""
     if kind == "date":
         return _date(name, series, rows, "", trend=False)
     if kind == "number":
@@ -185,8 +196,6 @@ def _unless_doubtful(name: str | int, series: pd.Series, learned: Learned, n: in
     """Return what was learned of a column of numbers, or why it says nothing about what is normal."""
     assert isinstance(learned.column, NumberColumn)
     x = learned.column.values(series[:n])
-    if np.isnan(x).all():
-        return replace(learned, notes=[_empty_note(name)])
     why = doubts.identifier(name, x) or doubts.calendar(name, x)
     if why:
         return Learned(None, why=why, notes=[role_note(name, f"{why}; it is not learned", "number", "learns it")])
@@ -231,8 +240,6 @@ def _inferred_text(name: str | int, series: pd.Series, rows: np.ndarray | None, 
     known = [value for value in values if value is not None]
     counts = np.bincount(codes[:n], minlength=len(values))[: len(known)]
     there, distinct = int(counts.sum()), len(known)
-    if not known:
-        return Learned(_category(name, series, "category", n), notes=[_empty_note(name)])
     numbers = partly_numbers(known[:MAX_CATEGORIES]) if distinct > doubts.FEW_TEXTS else ""
     advice = "If they are amounts, write the numbers alone, and empty cells where there is none." if numbers else ""
     if distinct > MAX_CATEGORIES or (
@@ -342,10 +349,6 @@ def _date_format(
         name, f"holds dates read as {found[0]}, such as {values[0]!r}", f"date:{found[1]}", "reads them so"
     )
     return found[0], [] if anyway else [note]
-
-
-def _empty_note(name: str | int) -> ColumnNote:
-    return role_note(name, "has no value, so that a row with one will count as unusual", "drop", "leaves it out")
 
 
 def _range(x: np.ndarray) -> tuple[float, float]:

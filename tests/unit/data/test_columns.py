@@ -292,6 +292,16 @@ def test_a_column_without_a_value_is_said_and_a_first_value_counts(empty):
             model.anomaly_score(X.assign(gone=0.0))
 
 
+@pytest.mark.parametrize("dtype", ["float64", "object", "boolean", "category", "datetime64[ns]"])
+def test_a_column_without_a_value_is_said_whatever_its_dtype(dtype):
+    empty = pd.Series([None] * 100, dtype=dtype)
+    preprocessor = TablePreprocessor().fit(BASE[:100].assign(gone=empty))
+    ending = "and is not learned" if "date" in dtype else "so that a row with one will count as unusual"
+    assert [note.seen.removeprefix("has no value").strip(", ") for note in preprocessor.notes_] == [ending]
+    account = preprocessor.account(BASE[:2].astype(object).assign(gone=[["x"], None]))
+    assert len(account.refused) <= 1  # a list is no value of any column
+
+
 def test_rows_beyond_the_range_are_said_once_per_call_and_only_if_they_are_no_chance(tmp_path):
     model = DenoisingGAN(**TINY).fit(BASE[:100])
     rng = np.random.default_rng(3)

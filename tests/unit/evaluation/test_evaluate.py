@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 import anogan
-from anogan import InputError, Report, Stream, evaluate, metrics
+from anogan import InputError, Report, ScoreDisplay, Stream, evaluate, metrics
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +57,7 @@ def test_the_label_of_normal_rows_may_be_a_number(detector, labelled):
     for normal in (0, 0.0, np.int64(0), "0"):
         assert evaluate(detector, X, y, normal=normal)["metrics"]["auroc"] == expected
         Report.from_estimator(detector, X, y, normal=normal)
+        ScoreDisplay.from_estimator(detector, X, y, normal=normal)
 
 
 @pytest.mark.parametrize("gap", [None, np.nan, pd.NA, pd.NaT])

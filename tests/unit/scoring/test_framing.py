@@ -173,6 +173,20 @@ def test_pixels_that_bright_light_saturates_do_not_count():
     assert inside[..., :10, :].all()
 
 
+@pytest.mark.parametrize("colour", [(-1.0, -1.0, -1.0), (1.0, -1.0, -1.0), (0.7, 0.7, 0.7)])
+def test_defects_on_white_count(colour):
+    """A black scratch, a red one, whose brightest channel is saturated as white is, and a grey one."""
+    white = parts(32).expand(-1, 3, -1, -1).clone()
+    white[..., 60:] = 1.0
+    framing = Framing()
+    framing.fit([white])
+    x = white[:4].clone()
+    x[..., 20:90, 80:82] = torch.tensor(colour).view(3, 1, 1)
+    framed = framing(x)
+    assert framed.inside.all()
+    assert framed.patches_inside((12, 12)).all()
+
+
 @pytest.mark.parametrize("gain", [1.0, 1.7])
 def test_saturated_pixels_that_may_be_a_defect_count(gain):
     framing = Framing()
