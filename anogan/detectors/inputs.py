@@ -89,6 +89,8 @@ def _validated(X: Any, caller: str, fitted: dict[str, Any], *, reset: bool) -> t
     try:
         X = validate_data(estimator, X, reset=reset, dtype=np.float64, ensure_min_samples=2 if reset else 1)
     except TypeError as error:
+        if reset:
+            raise  # as scikit-learn's checks of estimators expect
         raise InputError(f"X has values that are no numbers ({error}); give it as a DataFrame.") from None
     except ValueError as error:
         raise InputError(re.sub(r":\narray=.*\]\.\n", ". ", str(error), flags=re.DOTALL)) from None  # a whole array
