@@ -318,9 +318,8 @@ class FeatureGAN(Detector):
     *Idea.* GANs of pixels fail on real defects, since a change of light weighs more in pixels than a scratch. Features
     that a network learned from millions of images represent similarity better. Here a GAN is trained in that space.
 
-    *Light and position.* The brightness of a picture is scaled back into the range of the good ones. In a
-    picture that is brighter than all of them saturated pixels do not count where a good picture in this light would be
-    saturated too, unless they are most of it. Lines
+    *Light and position.* The brightness of a picture is scaled back into the range of the good ones. What
+    is saturated counts, since it may be a defect, so that overexposed pictures are flagged. Lines
     beside its border that repeat each other were filled in and do not count, up to 15 % of its side, unless they have
     one colour or good pictures have such lines. A picture is moved to the position of the good ones if phase
     correlation with the mean good picture, or with the most similar of them for parts at any angle, finds known shifts

@@ -5,7 +5,7 @@ from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d, interpolate, max_pool2d
+from torch.nn.functional import adaptive_avg_pool2d, max_pool2d
 
 from ..seeding import rand
 from .alignment import FARTHEST, FITTED_PICTURES, FITTED_SIDE, Alignment, directions, grey, moved
@@ -19,10 +19,6 @@ GREATEST_GAIN = 2.0
 LIGHT = 0.25  # greatest change of light of a copy, as a logarithm
 PIXELS = 2**14  # of a picture that its quantiles are computed from
 FILLED = 2  # lines that repeat each other, at least, if they were filled in
-PLACES = 24  # along each axis, whose brightness is compared
-SOLID = 0.25  # share of saturated pixels around one that does not count
-BRIGHT = 0.9  # mean brightness of a place of which about half is saturated, since it is textured
-MOST_SATURATED = 0.5  # share of a picture that does not count, at most
 
 
 class Framed(NamedTuple):
@@ -82,25 +78,22 @@ class Framing(nn.Module):
         super().__init__()
         self.region = Region()
         self.filling = Filling()
-        self.saturation = Saturation()
         self.light = Light()
         self.alignment = Alignment()
 
     @torch.no_grad()
     def fit(self, batches: Iterable[Tensor]) -> None:
         """Learn from good pictures, batches ``(B, C, H, W)`` in [-1, 1]."""
-        quantiles, brightness, reduced, shown, repeated, masked = [], [], [], [], [], False
+        quantiles, reduced, shown, repeated, masked = [], [], [], [], False
         for x in batches:
             visible = ~x.isnan().any(1)
             shown.append(visible.any(0))
             masked |= not bool(visible.all())
             repeated.append(repeated_lines(x).amax(0))
             quantiles.append(brightness_quantiles(x))
-            brightness.append(mean_brightness(x))
             reduced.append(grey(x.nan_to_num(0.0), FITTED_SIDE))
         self.region.fit(torch.stack(shown).any(0), reduced[0])
         self.filling.fit(torch.stack(repeated).amax(0))
-        self.saturation.fit(torch.cat(quantiles), torch.cat(brightness))
         self.light.fit(torch.cat(quantiles))
         # A mask stays where it is when what it shows has moved.
         self.alignment.fit(torch.cat(reduced)[: 0 if masked else FITTED_PICTURES])
@@ -108,9 +101,7 @@ class Framing(nn.Module):
     def forward(self, x: Tensor) -> Framed:
         x, inside = self.filling(x)
         x = self.region(x)
-        quantiles = brightness_quantiles(x)
-        inside = inside * self.saturation(x, quantiles)
-        x = self.light(x, quantiles)
+        x = self.light(x)
         inside = inside * (~x.isnan().any(1, keepdim=True)).to(x.dtype)
         x = x.nan_to_num(0.0)
         shifts = self.alignment.shifts(x)
@@ -168,51 +159,6 @@ class Filling(nn.Module):
         return x, inside
 
 
-class Saturation(LearnedBuffers):
-    """Finds pixels that are saturated because a picture is bright, which hold nothing that can be compared.
-
-    These are those around which a picture that is brighter than all good ones is saturated, and at whose place a good
-    picture would be saturated too, if it were as bright. Other pixels count, since they may be a defect: all of
-    pictures in the light of good ones, even on white, and those of a picture that is mostly saturated.
-    """
-
-    learned: ClassVar = {"typical": ("q",), "greatest": (1,), "brightest": ("h", "w")}
-    typical: Tensor  # quantiles of brightness
-    greatest: Tensor  # `_light` of good pictures
-    brightest: Tensor  # greatest brightness of each place among good pictures, relative to their `_light`
-
-    def fit(self, quantiles: Tensor, brightness: Tensor) -> None:
-        """Learn from the quantiles ``(n, q)`` and the `mean_brightness` ``(n, h, w)`` of good pictures."""
-        self.typical = quantiles.nanmean(0).nan_to_num(0.0)
-        light = self._light(quantiles)
-        self.greatest = light.amax(0, keepdim=True)
-        self.brightest = (brightness / light[:, None, None]).amax(0)
-
-    def forward(self, x: Tensor, quantiles: Tensor) -> Tensor:
-        """Return zero for such pixels of pictures ``(B, C, H, W)``, else one: ``(B, 1, H, W)``.
-
-        ``quantiles (B, q)`` are those of the pictures' brightness.
-        """
-        saturated = (x.amax(1, keepdim=True) >= 2 * UNSATURATED[1] - 1).to(x.dtype)
-        if not torch.compiler.is_exporting() and not saturated.any():
-            return torch.ones_like(saturated)
-        around = round(NEAR_BORDER * min(x.shape[-2:]) / 2)
-        share = saturated
-        for height, width in ((around, 0), (0, around)):  # the mean over a square, axis by axis
-            window = (2 * height + 1, 2 * width + 1)
-            share = avg_pool2d(share, window, stride=1, padding=(height, width), count_include_pad=False)
-        light = self._light(quantiles)[:, None, None, None]
-        brighter = light > self.greatest
-        expected = interpolate(self.brightest[None, None], size=x.shape[-2:], mode="nearest") * light >= BRIGHT
-        found = (brighter & (share > SOLID) & expected).to(x.dtype)
-        few = found.mean((1, 2, 3), keepdim=True) <= MOST_SATURATED
-        return 1 - found * few
-
-    def _light(self, quantiles: Tensor) -> Tensor:
-        """Return how bright pictures are, relative to the typical good one: ``(B, q)`` -> ``(B,)``."""
-        return median_gain(quantiles / self.typical.clamp_min(UNSATURATED[0]), quantiles)
-
-
 class Light(LearnedBuffers):
     """Scales the brightness of pictures back into the range of the good ones.
 
@@ -228,7 +174,8 @@ class Light(LearnedBuffers):
         """Learn from the quantiles ``(n, q)`` of good pictures."""
         self.least, self.greatest = quantiles.amin(0), quantiles.amax(0)
 
-    def forward(self, x: Tensor, quantiles: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
+        quantiles = brightness_quantiles(x)
         gains = quantiles.clamp(self.least, self.greatest) / quantiles.clamp_min(UNSATURATED[0])
         gain = median_gain(gains, quantiles).clamp(1 / GREATEST_GAIN, GREATEST_GAIN).view(-1, 1, 1, 1)
         return torch.where(gain == 1, x, (x + 1) * gain - 1)
@@ -241,12 +188,6 @@ def median_gain(gains: Tensor, quantiles: Tensor) -> Tensor:
     count = follows.sum(1, keepdim=True)
     median = ordered.gather(1, (count - 1).clamp_min(0) // 2)  # the lower one of an even number
     return torch.where(count > 0, median, 1.0)[:, 0]
-
-
-def mean_brightness(x: Tensor) -> Tensor:
-    """Return the brightness of places, of the brightest channel, of pictures in [-1, 1] with NaN: ``(B, h, w)``."""
-    height, width = (min(side, PLACES) for side in x.shape[-2:])
-    return adaptive_avg_pool2d((x.nan_to_num(-1.0).amax(1, keepdim=True) + 1) / 2, (height, width))[:, 0]
 
 
 def shifted(x: Tensor) -> tuple[Tensor, Tensor]:
