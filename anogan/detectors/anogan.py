@@ -137,7 +137,8 @@ class AnoGAN(Detector):
     CIFAR-10: 0.494, 0.547, 0.611). Scoring a row costs ``search_steps`` forward and backward passes.
 
     *Deviations from the paper.* Squared distances averaged over values, as in f-AnoGAN, instead of sums of absolute
-    ones, which rank worse on images; a bounded search of few steps; WGAN-GP on images, whose samples are better after
+    ones, which rank worse on images; half of the score is the residual instead of nine tenths, since averages of pixels
+    and of features have similar sizes; a bounded search of few steps; WGAN-GP on images, whose samples are better after
     as many steps; critics of images use layer norm instead of batch norm, since a row's score must not depend on its
     batch; the generator's weights are averaged over steps; the weights with the smallest energy distance between
     samples and held-out normal rows are kept.
