@@ -28,7 +28,7 @@ shown = np.concatenate(
         pictures[digits.target == 7][:1],
     ]
 )
-steps = [1, 2, 4, 8, 16, 32, 64, detector.search_steps]
+steps = [1, 2, 4, 8, 16, 32, detector.module_.search_steps]
 frames = []
 for count in steps:
     detector.module_.search_steps = count
