@@ -318,14 +318,13 @@ class FeatureGAN(Detector):
     *Idea.* GANs of pixels fail on real defects, since a change of light weighs more in pixels than a scratch. Features
     that a network learned from millions of images represent similarity better. Here a GAN is trained in that space.
 
-    *Light and position.* The brightness of a picture is scaled back into the range of the good ones. What
-    is saturated counts, since it may be a defect, so that overexposed pictures are flagged. Lines
-    beside its border that repeat each other were filled in and do not count, up to 15 % of its side, unless they have
-    one colour or good pictures have such lines. A picture is moved to the position of the good ones if phase
-    correlation with the mean good picture, or with the most similar of them for parts at any angle, finds known shifts
-    of other good ones. What lies beyond the border then does not count. Near it, where features depend on what fills
-    the rest, only the Gaussians are asked, and differences between good pictures and shifted copies that were moved
-    back are discounted.
+    *Light and position.* The brightness of a picture is scaled back into the range of the good ones. What is saturated
+    counts, since it may be a defect, so that overexposed pictures are flagged. Lines beside its border that repeat each
+    other were filled in and do not count, up to 15 % of its side, unless they have one colour or good pictures have
+    such lines. A picture is moved to the position of the good ones if phase correlation with the mean good picture, or
+    with the most similar of them for parts at any angle, finds known shifts of other good ones. What lies beyond the
+    border then does not count. Near it, where features depend on what fills the rest, only the Gaussians are asked, and
+    differences between good pictures and shifted copies that were moved back are discounted.
 
     *Patches.* The frozen network's maps of stride 8 and 16 give one vector for each place of the finer grid. It is
     whitened with the mean of its place and the covariance of its cell of 3x3 places, u = S^(-1/2) (f - m), because what
