@@ -11,6 +11,7 @@ from ..data.preprocessor import Preprocessor
 from ..data.samples import Samples
 from ..engine.inference import Inference
 from ..engine.module import LeftOut
+from ..errors import InputError
 from ..explain.attribution import error_map
 from ..scoring.calibration import Calibration, conformal_threshold, member_scales, rounding
 
@@ -54,6 +55,11 @@ def calibrate(
     left_out : LeftOut or None
         Training rows as if they were new, which calibrate too. The scores of a threshold from few rows depend on which
         ones were held out by chance.
+
+    Raises
+    ------
+    InputError
+        A score is not finite.
     """
     scores, peaks = [], []
     if held_out or left_out is None:
@@ -64,6 +70,11 @@ def calibrate(
         scores.append(left_out.scores.cpu().double().numpy())
         peaks.append(left_out.peaks.cpu().double().numpy())
     member_scores = np.concatenate(scores, axis=1)
+    if not np.isfinite(member_scores).all():
+        raise InputError(
+            "The networks give normal samples scores that are not finite, which set no threshold: their numbers "
+            "overflow. Fit again with a lower learning_rate."
+        )
     is_new = held_out or left_out is not None
     scales = Calibration(*member_scales(member_scores), np.empty(0), 0.0, held_out=is_new)
     combined = scales.combine(member_scores)

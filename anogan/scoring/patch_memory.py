@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ..seeding import randperm
+from .eigen import eigh
 from .feature_distance import LearnedBuffers
 
 SIDE = 3  # places of a cell along each axis
@@ -78,7 +79,7 @@ class LocalWhitening(LearnedBuffers):
         for places in cells(grid).to(patches.device):
             here = (self.standard(patches[chosen[:, None], places]) - self.mean[places]).flatten(0, 1)  # (n * 9, F)
             freedom = max(len(here) - len(places), 1)  # each place has a mean of its own
-            values, vectors = torch.linalg.eigh((here.mT @ here / freedom).cpu())  # not implemented on every device
+            values, vectors = eigh(here.mT @ here / freedom)
             # The symmetric root keeps the features in place, so that patches of neighbouring cells are comparable.
             whitening.append(((vectors * (values.clamp(min=0) + SHRINKAGE).rsqrt()) @ vectors.mT).to(here))
         self.whitening = torch.stack(whitening)
@@ -108,7 +109,7 @@ class LocalWhitening(LearnedBuffers):
         others = max(learned - 1, 2)
         farther = learned / others * ((others - 1) / others) ** 0.5
         removed = learned / (places.shape[1] * others**2)
-        values, vectors = torch.linalg.eigh((removed * here @ here.mT).cpu())  # not implemented on every device
+        values, vectors = eigh(removed * here @ here.mT)
         root = (vectors * (1 - values).clamp_min(LEAST_LEFT).rsqrt()[..., None, :]) @ vectors.mT
         return by_place((farther * root.to(here) @ here).flatten(1, 2), grid)
 

@@ -122,6 +122,12 @@ def test_a_threshold_from_training_rows_says_so(contamination, held_out, tmp_pat
     assert detector.recalibrate(X).calibration_.held_out
 
 
+def test_no_threshold_comes_from_scores_that_are_not_finite(monkeypatch):
+    monkeypatch.setattr("anogan.engine.inference.Inference.score", lambda self, samples: np.full((1, 9), np.nan))
+    with pytest.raises(anogan.InputError, match="scores that are not finite"):
+        fit(anogan.WGANGP, np.random.default_rng(0).normal(size=(60, 4)))
+
+
 def test_a_model_file_and_a_device_that_is_not_there(tmp_path):
     fit(anogan.WGANGP, np.random.default_rng(0).normal(size=(30, 4))).save(tmp_path / "m.anogan")
     with pytest.raises(anogan.InputError, match="device='warp drive'"):

@@ -60,6 +60,11 @@ def test_patches_that_are_left_out_of_the_whitening_are_as_long_as_without_their
     assert lengths[1] == pytest.approx(lengths[2], rel=0.01)
 
 
+def test_left_out_patches_are_finite_where_all_places_of_a_cell_are_the_same():
+    rows = torch.randn(20_000, 1, 8, generator=torch.Generator().manual_seed(0))
+    assert LocalWhitening.left_out(rows, (1, 1), 240).isfinite().all()
+
+
 def test_patches_of_an_image_that_is_left_out_do_not_count():
     patches = torch.tensor([[0.0, 0.1], [1.0, 1.2], [5.0, 5.3]])[..., None]
     memory_bank = PatchMemoryBank(10)
