@@ -15,13 +15,15 @@ from ..nn.frozen import NETWORKS
 from ..parameters import at_least, between, one_of, param
 from ..scoring.alignment import HELD_OUT, TOLERANCE, moved
 from ..scoring.feature_distance import side_by_side
-from ..scoring.framing import Framed, Framing, relit, shifted
+from ..scoring.framing import SATURATED_SHARES, Framed, Framing, shifted
 from ..scoring.left_out import learned_without, left_out_of_memory
+from ..scoring.light import overexposed, relit
 from ..scoring.patch_memory import Grid, PatchMemoryBank
 from ..scoring.patch_units import PatchUnits
 from ..scoring.patches import MOST_SAMPLES, SAMPLES_AT_ONCE, WhitenedPatches, held_in_memory, most_unusual
 from ..scoring.place_gaussian import FEW_PICTURES, PlaceGaussian, pool, pooled_inside
 from ..scoring.principal import Projection
+from ..scoring.tolerance import DEPTHS, Levels, moved_depths
 from ..seeding import randperm
 from .base import Detector
 from .denoising import DenoisingModule
@@ -31,6 +33,7 @@ PROJECTED_PATCHES = 2**14  # patches that the principal components are learned f
 BANDWIDTH = 0.07  # of whitened patches, which spread over one: levels from 0.1 to 2
 FEWEST_LEFT_OUT = 3  # training samples of which one is left out at a time
 COPIED_SAMPLES = 64  # whose copies in other light and position show what does not count
+FEWEST_MOVED = 8  # copies that are moved back, of which it is learned what that changes
 # Of the Gaussians in a squared score of a patch. The memory bank's unit comes from pictures that it knows and is about
 # half of that of new ones, so that this corresponds to about 0.7 in units of new pictures.
 GAUSSIAN_SHARE = 0.9
@@ -68,14 +71,14 @@ class Extracted(NamedTuple):
     grid : (h, w)
     inside : (n, h * w) bool tensor
         See `ScoredPatches`.
-    shares : (n, 2) tensor
-        See `Framed`.
+    levels : Levels
+        Of the Gaussians.
     """
 
     patches: Tensor
     grid: Grid
     inside: Tensor
-    shares: Tensor
+    levels: Levels
 
 
 class FeatureGANModule(DenoisingModule):
@@ -134,7 +137,7 @@ class FeatureGANModule(DenoisingModule):
 
     @torch.no_grad()
     def after_training(self, normal: Samples) -> None:
-        patches, grid, inside, shares = self._normal or self._extract(normal)
+        patches, grid, inside, levels = self._normal or self._extract(normal)
         self._normal = None
         pooled = self._pooled(patches, grid)
         few = patches.clone() if FEWEST_LEFT_OUT <= len(patches) < FEW_PICTURES else None
@@ -153,12 +156,14 @@ class FeatureGANModule(DenoisingModule):
         if few is not None:
             nearest, of_place = learned_without(self.memory_bank, self.embed, few, grid, images, pooled, copies)
         self.gaussian_units.fit(of_place[pooled_inside(inside, grid)])
-        if self.framing is not None and self.framing.alignment.is_fitted:
-            self._fit_moved(normal, pooled, grid)
+        if self.framing is not None:
+            self._fit_overexposed(normal, pooled, inside, grid)
+            if self.framing.alignment.is_fitted:
+                self._fit_moved(normal, pooled, grid)
         if len(pooled) >= FEWEST_LEFT_OUT:
-            self.gaussian.discount(of_place, pooled, grid, shares)
-            near_border = self.gaussian.moved.near_border(shares, grid)
-            distances = self._fused(nearest, self.gaussian.at_places(of_place, grid), near_border) * inside
+            self.gaussian.discount(of_place, pooled, levels)
+            discounted = self.gaussian.discounted(levels, grid)
+            distances = self._fused(nearest, self.gaussian.at_places(of_place, grid), discounted) * inside
             peaks = distances.new_empty(0) if self.framing is None else self._peaks(distances, grid, normal)
             self.left_out = LeftOut(most_unusual(distances, inside)[None], peaks)
 
@@ -178,6 +183,19 @@ class FeatureGANModule(DenoisingModule):
             start = rows.stop
         return copies
 
+    def _fit_overexposed(self, normal: Samples, pooled: Tensor, inside: Tensor, grid: Grid) -> None:
+        """Learn what overexposure changes where more is saturated than in good pictures."""
+        rows = np.arange(min(len(pooled), COPIED_SAMPLES))
+        copies, levels, seen = [], [], []
+        for batch in self._batches(normal.subset(rows)):
+            framed = self._framed(overexposed(batch))
+            copies.append(self._pooled(*self.patches.raw(framed.pictures)))
+            levels.append(framed.overexposure(grid))
+            seen.append(framed.patches_inside(grid))
+        both = pooled_inside(inside[rows] & torch.cat(seen), grid, all_of_them=True)
+        differences = self.gaussian.differences(pooled[rows], torch.cat(copies))
+        self.gaussian.overexposed.fit(differences, torch.cat(levels) * both, len(SATURATED_SHARES))
+
     def _fit_moved(self, normal: Samples, pooled: Tensor, grid: Grid) -> None:
         """Learn from shifted copies of samples that are no templates, so that they are aligned like new ones."""
         rows = np.arange(0, len(pooled), HELD_OUT)[:COPIED_SAMPLES]
@@ -188,7 +206,9 @@ class FeatureGANModule(DenoisingModule):
             errors = (framed.shifts - by) / batch.new_tensor(batch.shape[-2:])
             copies.append(self._pooled(*self.patches.raw(framed.pictures)))
             shares.append(framed.shares * (errors.abs() <= TOLERANCE).all(1, keepdim=True))
-        self.gaussian.fit_moved(pooled[rows], torch.cat(copies), grid, torch.cat(shares))
+        depths = moved_depths(torch.cat(shares), grid)
+        if int((depths > 0).any(1).sum()) >= FEWEST_MOVED:
+            self.gaussian.moved.fit(self.gaussian.differences(pooled[rows], torch.cat(copies)), depths, DEPTHS)
 
     @torch.no_grad()
     def after_calibration(self, held_out: Samples) -> None:
@@ -217,17 +237,19 @@ class FeatureGANModule(DenoisingModule):
         white = self.patches.whitening(patches, grid)
         inside = framed.patches_inside(grid)
         nearest = self._memory_distances(white, grid)
-        of_place = self.gaussian(self._pooled(patches, grid), grid, framed.shares)
-        near_border = self.gaussian.moved.near_border(framed.shares, grid)
-        distances = self._fused(nearest, of_place, near_border)
+        levels = framed.levels(grid)
+        of_place = self.gaussian(self._pooled(patches, grid), grid, levels)
+        distances = self._fused(nearest, of_place, self.gaussian.discounted(levels, grid))
         return ScoredPatches(distances * inside, inside, white, grid, framed.shifts)
 
-    def _fused(self, nearest: Tensor, of_place: Tensor, near_border: Tensor | None = None) -> Tensor:
-        """Combine the two distances of patches, ``(B, h * w)`` each."""
+    def _fused(self, nearest: Tensor, of_place: Tensor, discounted: Tensor) -> Tensor:
+        """Combine the two distances of patches, ``(B, h * w)`` each.
+
+        Where a change is discounted, the memory bank has no patches of such pictures.
+        """
         nearest, of_place = self.memory_units(nearest), self.gaussian_units(of_place)
-        if near_border is not None:  # the memory bank has no patches of moved pictures there
-            as_usual = (of_place - self.gaussian_units.typical + self.memory_units.typical).clamp_min(0)
-            nearest = torch.where(near_border, as_usual, nearest)
+        as_usual = (of_place - self.gaussian_units.typical + self.memory_units.typical).clamp_min(0)
+        nearest = torch.where(discounted, as_usual, nearest)
         return torch.lerp(nearest.square(), of_place.square(), GAUSSIAN_SHARE).sqrt()
 
     def predict(self, x: Tensor, *, with_map: bool = False) -> Prediction:
@@ -274,8 +296,8 @@ class FeatureGANModule(DenoisingModule):
     def _extract(self, samples: Samples) -> Extracted:
         """Return the patches of the first samples. Those of other samples stand in for those outside of a region."""
         count = min(len(samples), MOST_SAMPLES)
-        patches = inside = shares = torch.empty(0)
-        start = 0
+        patches = inside = torch.empty(0)
+        levels, start = [], 0
         for batch in self._batches(samples):
             framed = self._framed(batch)
             part, grid = self.patches.raw(framed.pictures)
@@ -283,11 +305,10 @@ class FeatureGANModule(DenoisingModule):
                 count = held_in_memory(count, part[0].numel())
                 patches = part.new_empty(count, *part.shape[1:])
                 inside = torch.empty(count, part.shape[1], dtype=torch.bool, device=part.device)
-                shares = part.new_empty(count, 2)
             rows = slice(start, min(start + len(part), count))
             seen = rows.stop - start
             patches[rows], inside[rows] = part[:seen], framed.patches_inside(grid)[:seen]
-            shares[rows] = framed.shares[:seen]
+            levels.append(framed.levels(grid).rows(slice(seen)))
             start = rows.stop
             if start == count:
                 break
@@ -299,7 +320,7 @@ class FeatureGANModule(DenoisingModule):
             donors = shown_first.gather(0, numbers % inside.sum(0).clamp_min(1))
             own = (inside | ~inside.any(0))[..., None]
             patches = torch.where(own, patches, patches.gather(0, donors[..., None].expand_as(patches)))
-        return Extracted(patches, grid, inside, shares)
+        return Extracted(patches, grid, inside, Levels.of(levels))
 
 
 class FeatureGAN(Detector):
@@ -318,13 +339,15 @@ class FeatureGAN(Detector):
     *Idea.* GANs of pixels fail on real defects, since a change of light weighs more in pixels than a scratch. Features
     that a network learned from millions of images represent similarity better. Here a GAN is trained in that space.
 
-    *Light and position.* The brightness of a picture is scaled back into the range of the good ones. What is saturated
-    counts, since it may be a defect, so that overexposed pictures are flagged. Lines beside its border that repeat each
-    other were filled in and do not count, up to 15 % of its side, unless they have one colour or good pictures have
-    such lines. A picture is moved to the position of the good ones if phase correlation with the mean good picture, or
-    with the most similar of them for parts at any angle, finds known shifts of other good ones. What lies beyond the
-    border then does not count. Near it, where features depend on what fills the rest, only the Gaussians are asked, and
-    differences between good pictures and shifted copies that were moved back are discounted.
+    *Light and position.* The brightness of a picture is scaled back into the range of the good ones. Where more is
+    saturated than in good pictures, and their brightness at that place would be in this picture's light, differences
+    between good pictures and copies that are overexposed by up to 50 % are discounted, and only the Gaussians are
+    asked. A white spot in usual light is not discounted, nor is a picture that is all white. Lines beside its border
+    that repeat each other were filled in and do not count, up to 15 % of its side, unless they have one colour or good
+    pictures have such lines. A picture is moved to the position of the good ones if phase correlation with the mean
+    good picture, or with the most similar of them for parts at any angle, finds known shifts of other good ones. What
+    lies beyond the border then does not count. Near it, where features depend on what fills the rest, only the
+    Gaussians are asked, and differences between good pictures and shifted copies that were moved back are discounted.
 
     *Patches.* The frozen network's maps of stride 8 and 16 give one vector for each place of the finer grid. It is
     whitened with the mean of its place and the covariance of its cell of 3x3 places, u = S^(-1/2) (f - m), because what

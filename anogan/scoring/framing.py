@@ -10,14 +10,13 @@ from torch.nn.functional import adaptive_avg_pool2d, max_pool2d
 from ..seeding import rand
 from .alignment import FARTHEST, FITTED_PICTURES, FITTED_SIDE, Alignment, directions, grey, moved
 from .feature_distance import LearnedBuffers
+from .light import Light, Overexposure, brightness_quantiles, saturated
+from .tolerance import Levels, moved_depths, pooled_grid
 
 NEAR_BORDER = 1 / 48  # of a side: patches of 384 pixels at stride 8, beside the border of what a moved picture shows
+# Shares of saturated pixels around a Gaussian, beyond the usual one, that are told apart.
+SATURATED_SHARES = (0.01, 0.05, 0.25, 0.6)
 TRIED_SHIFTS = (0.04, 0.12)  # of a side
-QUANTILES = tuple(step / 10 for step in range(1, 10))  # of the brightness of pixels
-UNSATURATED = (0.02, 0.98)  # brightness of quantiles that follow the light
-GREATEST_GAIN = 2.0
-LIGHT = 0.25  # greatest change of light of a copy, as a logarithm
-PIXELS = 2**14  # of a picture that its quantiles are computed from
 FILLED = 2  # lines that repeat each other, at least, if they were filled in
 
 
@@ -33,19 +32,22 @@ class Framed(NamedTuple):
         By how many pixels each picture was moved up and left.
     shares : (B, 2) tensor
         The same as shares of the sides, zero for pictures that were not moved farther than good ones.
+    saturated : (B, 1, H, W) tensor
+        What `Overexposure` returns, from -1 to 1.
     """
 
     pictures: Tensor
     inside: Tensor
     shifts: Tensor
     shares: Tensor
+    saturated: Tensor
 
     @classmethod
     def whole(cls, x: Tensor) -> "Framed":
         """Return samples of any shape as they are."""
         samples = x.shape[0]
         still = torch.zeros(samples, 2, dtype=torch.int64, device=x.device)
-        return cls(x, x.new_ones(samples, 1, 1, 1), still, still.to(x))
+        return cls(x, x.new_ones(samples, 1, 1, 1), still, still.to(x), x.new_zeros(samples, 1, 1, 1))
 
     def moved_back(self) -> "Framed":
         """Undo the shifts. What lies near the border of what the pictures show then is not inside."""
@@ -55,7 +57,17 @@ class Framed(NamedTuple):
         inside = moved(self.inside, self.shifts, 0.0) * moved(
             self.inside, self.shifts + self.shifts.sign() * margin, 0.0
         )
-        return self._replace(pictures=moved(self.pictures, self.shifts), inside=inside)
+        pictures, saturated = (moved(each, self.shifts) for each in (self.pictures, self.saturated))
+        return self._replace(pictures=pictures, inside=inside, saturated=saturated)
+
+    def levels(self, grid: tuple[int, int]) -> Levels:
+        """Return how strongly shifts and overexposure affect each Gaussian of a grid (h, w) of patches."""
+        return Levels(moved_depths(self.shares, grid), self.overexposure(grid))
+
+    def overexposure(self, grid: tuple[int, int]) -> Tensor:
+        """Return how much more is saturated around each Gaussian than usually, from 0 to 4: int64 ``(B, pools)``."""
+        share = max_pool2d(adaptive_avg_pool2d(self.saturated, pooled_grid(grid)), 3, stride=1, padding=1).flatten(1)
+        return (share[..., None] > share.new_tensor(SATURATED_SHARES)).sum(-1)
 
     def patches_inside(self, grid: tuple[int, int]) -> Tensor:
         """Return which patches of a grid (h, w), with the patches around them, are inside: bool ``(B, h * w)``.
@@ -79,33 +91,38 @@ class Framing(nn.Module):
         self.region = Region()
         self.filling = Filling()
         self.light = Light()
+        self.overexposure = Overexposure()
         self.alignment = Alignment()
 
     @torch.no_grad()
     def fit(self, batches: Iterable[Tensor]) -> None:
         """Learn from good pictures, batches ``(B, C, H, W)`` in [-1, 1]."""
-        quantiles, reduced, shown, repeated, masked = [], [], [], [], False
+        quantiles, reduced, shown, repeated, bright, masked = [], [], [], [], [], False
         for x in batches:
             visible = ~x.isnan().any(1)
             shown.append(visible.any(0))
             masked |= not bool(visible.all())
             repeated.append(repeated_lines(x).amax(0))
             quantiles.append(brightness_quantiles(x))
+            bright.append(self.overexposure.on_grid(x))
             reduced.append(grey(x.nan_to_num(0.0), FITTED_SIDE))
         self.region.fit(torch.stack(shown).any(0), reduced[0])
         self.filling.fit(torch.stack(repeated).amax(0))
         self.light.fit(torch.cat(quantiles))
+        self.overexposure.fit(torch.cat(quantiles), *map(torch.cat, zip(*bright, strict=True)))
         # A mask stays where it is when what it shows has moved.
         self.alignment.fit(torch.cat(reduced)[: 0 if masked else FITTED_PICTURES])
 
     def forward(self, x: Tensor) -> Framed:
         x, inside = self.filling(x)
         x = self.region(x)
-        x = self.light(x)
+        bright, quantiles = saturated(x), brightness_quantiles(x)
+        x = self.light(x, quantiles)
         inside = inside * (~x.isnan().any(1, keepdim=True)).to(x.dtype)
         x = x.nan_to_num(0.0)
         shifts = self.alignment.shifts(x)
-        return Framed(x, inside, shifts, self.alignment.unlike_good(shifts, x)).moved_back()
+        framed = Framed(x, inside, shifts, self.alignment.unlike_good(shifts, x), bright).moved_back()
+        return framed._replace(saturated=self.overexposure(framed.saturated, quantiles))
 
 
 class Region(LearnedBuffers):
@@ -159,49 +176,12 @@ class Filling(nn.Module):
         return x, inside
 
 
-class Light(LearnedBuffers):
-    """Scales the brightness of pictures back into the range of the good ones.
-
-    The gain is the median, over the quantiles of a picture's brightness that are neither black nor saturated, of what
-    brings the quantile back to the range that it has among good pictures. It is one for a picture within all of them.
-    """
-
-    learned: ClassVar = {"least": ("q",), "greatest": ("q",)}
-    least: Tensor  # of each quantile among good pictures
-    greatest: Tensor
-
-    def fit(self, quantiles: Tensor) -> None:
-        """Learn from the quantiles ``(n, q)`` of good pictures."""
-        self.least, self.greatest = quantiles.amin(0), quantiles.amax(0)
-
-    def forward(self, x: Tensor) -> Tensor:
-        quantiles = brightness_quantiles(x)
-        gains = quantiles.clamp(self.least, self.greatest) / quantiles.clamp_min(UNSATURATED[0])
-        gain = median_gain(gains, quantiles).clamp(1 / GREATEST_GAIN, GREATEST_GAIN).view(-1, 1, 1, 1)
-        return torch.where(gain == 1, x, (x + 1) * gain - 1)
-
-
-def median_gain(gains: Tensor, quantiles: Tensor) -> Tensor:
-    """Return the median of ``gains (B, q)`` over the quantiles that follow the light, or one: ``(B,)``."""
-    follows = (quantiles > UNSATURATED[0]) & (quantiles < UNSATURATED[1])
-    ordered = gains.masked_fill(~follows, torch.inf).sort(dim=1).values
-    count = follows.sum(1, keepdim=True)
-    median = ordered.gather(1, (count - 1).clamp_min(0) // 2)  # the lower one of an even number
-    return torch.where(count > 0, median, 1.0)[:, 0]
-
-
 def shifted(x: Tensor) -> tuple[Tensor, Tensor]:
     """Return pictures ``(B, C, H, W)`` moved in all directions, and by how much down and right: int64 ``(B, 2)``."""
     least, greatest = TRIED_SHIFTS
     size = least + (greatest - least) * rand(len(x), 1, dtype=x.dtype, device=x.device)
     by = (directions(len(x), x) * size * x.new_tensor(x.shape[-2:])).round().long()
     return moved(x, -by), by
-
-
-def relit(x: Tensor) -> Tensor:
-    """Return pictures ``(B, C, H, W)`` in [-1, 1] in random light."""
-    gains = torch.exp(LIGHT * (2 * rand(len(x), 1, 1, 1, dtype=x.dtype, device=x.device) - 1))
-    return ((x + 1) * gains).clamp(0, 2) - 1
 
 
 def repeated_lines(x: Tensor) -> Tensor:
@@ -231,15 +211,3 @@ def _varied_borders(x: Tensor) -> Tensor:
     """Return whether the border lines of pictures ``(B, C, H, W)`` have more than one colour: bool ``(B, 4)``."""
     lines = (x[..., 0, :], x[..., -1, :], x[..., 0], x[..., -1])  # each (B, C, side)
     return torch.stack([(line[..., 1:] != line[..., :-1]).flatten(1).any(1) for line in lines], dim=1)
-
-
-def brightness_quantiles(x: Tensor) -> Tensor:
-    """Return the `QUANTILES` of the brightness, from 0 to 1, of pictures in [-1, 1] with NaN: ``(B, q)``."""
-    step = max(1, round((x[0].numel() / PIXELS) ** 0.5))
-    brightness = (x[..., ::step, ::step].flatten(1) + 1) / 2
-    missing = brightness.isnan()
-    ordered = brightness.masked_fill(missing, torch.inf).sort(dim=1).values  # a graph has no quantiles
-    last = (~missing).sum(1, keepdim=True) - 1
-    rank = (brightness.new_tensor(QUANTILES) * last).clamp_min(0)
-    below, above = (ordered.gather(1, place.long()) for place in (rank.floor(), rank.ceil()))
-    return torch.where(last < 0, torch.nan, torch.lerp(below, above, rank - rank.floor()))

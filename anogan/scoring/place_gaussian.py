@@ -7,9 +7,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate
 
+from .eigen import eigh
 from .feature_distance import LearnedBuffers
-from .moved_tolerance import POOLED, MovedTolerance, moved_depths
 from .patch_memory import Grid
+from .tolerance import POOLED, Levels, Tolerance, at_patches, pooled_grid
 
 RIDGE = 0.01  # added to covariances of standardised features (PaDiM's epsilon)
 LEAST_LEFT = 0.01  # of a direction's variance, without a picture that has nearly all of it
@@ -49,7 +50,7 @@ class PlaceGaussian(LearnedBuffers):
 
     def __init__(self) -> None:
         super().__init__()
-        self.moved = MovedTolerance()
+        self.moved, self.overexposed = Tolerance(), Tolerance()
         self._moments: Moments | None = None  # until `learn_more`
 
     def fit(self, pooled: Tensor, originals: Tensor, copies: Tensor) -> Tensor:
@@ -68,21 +69,27 @@ class PlaceGaussian(LearnedBuffers):
         self.unit = pooled.new_ones(1)
         return self._left_out(pooled, moments)
 
-    def fit_moved(self, originals: Tensor, copies: Tensor, grid: Grid, shares: Tensor) -> None:
-        """Learn what does not count in moved pictures.
+    def differences(self, originals: Tensor, copies: Tensor) -> Tensor:
+        """Return what a `Tolerance` learns from: ``(m, pools, F)`` and same -> same."""
+        return self._white(copies) - self._white(originals)
 
-        ``copies (m, pools, F)`` are those of shifted copies of the ``originals``, after their shifts were undone.
+    def tolerated(self, white: Tensor, levels: Levels) -> Tensor:
+        """Discount what shifts and overexposure change in ``(B, pools, F)``."""
+        return self.overexposed(self.moved(white, levels.moved), levels.overexposed)
+
+    def discounted(self, levels: Levels, grid: Grid) -> Tensor:
+        """Return which patches are discounted: bool ``(B, h * w)``."""
+        return at_patches(self.moved.applies(levels.moved) | self.overexposed.applies(levels.overexposed), grid)
+
+    def discount(self, distances: Tensor, pooled: Tensor, levels: Levels) -> None:
+        """Reduce distances ``(n, pools)`` of learned pictures, as `forward` does those of new ones.
+
+        ``pooled (n, pools, F)`` are their patches.
         """
-        self.moved.fit(self._white(copies) - self._white(originals), moved_depths(shares, grid))
-
-    def discount(self, distances: Tensor, pooled: Tensor, grid: Grid, shares: Tensor) -> None:
-        """Reduce distances ``(n, pools)`` of learned pictures that were moved, as `forward` does those of new ones.
-
-        ``pooled (n, pools, F)`` are their patches; see `forward` for ``shares``.
-        """
-        for rows in torch.where((shares != 0).any(1))[0].split(PICTURES_AT_ONCE):
+        affected = (self.moved.applies(levels.moved) | self.overexposed.applies(levels.overexposed)).any(1)
+        for rows in torch.where(affected)[0].split(PICTURES_AT_ONCE):
             white = self._white(pooled[rows])
-            counted = self.moved(white, moved_depths(shares[rows], grid))
+            counted = self.tolerated(white, levels.rows(rows))
             lengths, all_lengths = (torch.linalg.vector_norm(each, dim=-1) for each in (counted, white))
             distances[rows] *= lengths / all_lengths.clamp_min(torch.finfo(white.dtype).tiny)
 
@@ -117,18 +124,15 @@ class PlaceGaussian(LearnedBuffers):
         inside = inside[: len(measured)]
         self.unit = self.unit * left_out[inside].mean() / before[: len(measured)][inside].mean()
 
-    def forward(self, pooled: Tensor, grid: Grid, shares: Tensor) -> Tensor:
-        """Return distances, ``(B, pools, F)`` -> ``(B, h * w)``, >= 0.
-
-        ``shares (B, 2)`` are the shifts of the pictures that were undone, as shares of their sides.
-        """
-        white = self.moved(self._white(pooled), moved_depths(shares, grid))
+    def forward(self, pooled: Tensor, grid: Grid, levels: Levels) -> Tensor:
+        """Return distances, ``(B, pools, F)`` -> ``(B, h * w)``, >= 0."""
+        white = self.tolerated(self._white(pooled), levels)
         return self.at_places(torch.linalg.vector_norm(white, dim=-1) / self.unit, grid)
 
     @staticmethod
     def at_places(distances: Tensor, grid: Grid) -> Tensor:
         """Interpolate distances between Gaussians: ``(B, pools)`` -> ``(B, h * w)``."""
-        coarse = distances.unflatten(1, (-(-grid[0] // POOLED), -(-grid[1] // POOLED)))[:, None]
+        coarse = distances.unflatten(1, pooled_grid(grid))[:, None]
         if coarse.shape[-2:] == grid:
             return coarse.flatten(1)
         return interpolate(coarse, size=grid, mode="bilinear", align_corners=False).flatten(1)
@@ -158,7 +162,7 @@ class PlaceGaussian(LearnedBuffers):
         squares = []
         for white in self._white(pooled):  # (pools, F)
             rows = weights * white
-            values, vectors = torch.linalg.eigh((rows.mT @ rows).cpu())  # not implemented on every device
+            values, vectors = eigh(rows.mT @ rows)
             left = (1 - values).clamp_min(LEAST_LEFT).to(white)
             squares.append(((white @ vectors.to(white)).square() / left).sum(1))
         square = torch.stack(squares)

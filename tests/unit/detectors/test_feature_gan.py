@@ -56,6 +56,22 @@ def test_defects_are_found_and_good_parts_are_not_flagged_after_a_change(detecto
     assert bad.min() > changed.max()
 
 
+def overexposed(X):
+    return (X * 1.5).clip(0, 255).astype(np.uint8)
+
+
+def test_what_too_much_light_saturates_is_discounted_and_a_white_spot_is_not(detector):
+    usual = np.quantile(detector.anomaly_score(parts(40, seed=4)), 0.9)
+    lit = overexposed(parts(40, seed=4))
+    assert np.mean(lit[:, 0, 46:54, 38:46] == 255) > 0.9  # the brightest part of the picture
+    assert np.median(detector.anomaly_score(lit)) < usual
+    assert detector.anomaly_score(overexposed(parts(20, seed=3, defective=True))).min() > 1.5 * usual
+    spot = parts(20, seed=3)
+    spot[:, :, 46:54, 38:46] = 255
+    assert detector.anomaly_score(spot).min() > 1.5 * usual
+    assert detector.anomaly_score(np.full((1, 1, SIDE, SIDE), 255, np.uint8)).min() > 2 * usual
+
+
 def test_the_map_lies_where_the_shifted_defect_is(detector):
     good, bad = (detector.explain(shifted(parts(4, seed=3, defective=defect))) for defect in (False, True))
     rows, columns = zip(*(np.unravel_index(m[0].argmax(), (SIDE, SIDE)) for m in bad - good), strict=True)

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from anogan.scoring.alignment import Alignment, grey, moved
-from anogan.scoring.framing import Filling, Framed, Framing, Light, brightness_quantiles
+from anogan.scoring.framing import SATURATED_SHARES, Filling, Framed, Framing
+from anogan.scoring.light import Light, brightness_quantiles
 
 SIDE = 96
 
@@ -78,14 +79,37 @@ def test_a_dark_part_of_a_picture_does_not_change_its_light():
     x = parts(4, seed=1)
     defective = x.clone()
     defective[..., 60:90, 60:90] = -0.9
-    relit, expected = (light(each)[..., :50, :50] for each in (defective, x))
+    relit, expected = (light(each, brightness_quantiles(each))[..., :50, :50] for each in (defective, x))
     assert torch.equal(relit, expected)
 
 
 def test_black_and_saturated_pictures_keep_their_light(framing):
     for value in (-1.0, 1.0):
         x = torch.full((1, 1, SIDE, SIDE), value)
-        assert torch.equal(framing.light(x), x)
+        assert torch.equal(framing.light(x, brightness_quantiles(x)), x)
+
+
+def test_too_much_light_explains_what_bright_places_saturate(framing):
+    """The part has a brightness of about 0.7, and what surrounds it of 0.3."""
+    x = parts(4, seed=1)
+    assert not framing(x).overexposure((12, 12)).any()
+    levels = framing(((x + 1) * 1.6 - 1).clamp(max=1)).overexposure((12, 12)).view(4, 6, 6)
+    assert (levels[:, 2, 3] == len(SATURATED_SHARES)).all()
+    assert not levels[:, -1].any()
+    spots = x.clone()
+    spots[..., 36:44, 46:54] = spots[..., 80:88, 80:88] = 1.0
+    assert not framing(spots).overexposure((12, 12)).any()  # white spots in usual light
+    lit = ((spots + 1) * 1.6 - 1).clamp(max=1)
+    assert not framing(lit).overexposure((12, 12)).view(4, 6, 6)[:, -1, -1].any()  # nor where good pictures are dark
+
+
+def test_what_good_pictures_saturate_is_not_overexposed():
+    white = parts(32)
+    white[..., 60:] = 1.0
+    framing = Framing()
+    framing.fit([white])
+    lit = ((white[:4] + 1) * 1.2 - 1).clamp(max=1)
+    assert not framing(lit).overexposure((12, 12)).view(4, 6, 6)[..., -1].any()
 
 
 def test_what_no_good_picture_shows_does_not_count():
@@ -106,7 +130,7 @@ def test_what_no_good_picture_shows_does_not_count():
 def test_patches_at_the_border_of_a_region_count_only_if_there_are_no_others(rows, expected):
     inside = torch.zeros(1, 1, SIDE, SIDE)
     inside[..., :rows, :] = 1
-    framed = Framed(inside, inside, torch.zeros(1, 2, dtype=torch.int64), torch.zeros(1, 2))
+    framed = Framed(inside, inside, torch.zeros(1, 2, dtype=torch.int64), torch.zeros(1, 2), inside)
     found = int(framed.patches_inside((12, 12)).sum())
     assert found == expected
 

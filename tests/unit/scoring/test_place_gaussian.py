@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from anogan.scoring.place_gaussian import POOLED, PlaceGaussian, pool
+from anogan.scoring.tolerance import DEPTHS, Levels, moved_depths
 
 GRID, FEATURES = (4, 5), 3
-STILL = torch.zeros(1, 2)  # shift of pictures that were not moved
+STILL = Levels(*torch.zeros(2, 1, 6, dtype=torch.int64))  # of pictures that no change affects
 
 
 def patches(n, *, seed=0):
@@ -92,17 +93,19 @@ def test_what_differs_near_the_border_of_a_moved_picture_does_not_count():
     shares = torch.tensor([[0.1, 0.0]]).expand(40, 2)
     gaussian = PlaceGaussian()
     gaussian.fit(*(pool(x, grid) for x in (normal, normal[:0], normal[:0])))
-    gaussian.fit_moved(pool(normal[:40], grid), pool(copies, grid), grid, shares)
+    depths, still = moved_depths(shares, grid), torch.zeros(10, 90, dtype=torch.int64)
+    gaussian.moved.fit(gaussian.differences(pool(normal[:40], grid), pool(copies, grid)), depths, DEPTHS)
     new = normal[50:].clone()
     new[:, :, 0] += 6
-    moved, unmoved = gaussian(pool(new, grid), grid, shares[:10]), gaussian(pool(new, grid), grid, torch.zeros(10, 2))
-    near = gaussian.moved.near_border(shares[:10], grid)
+    levels = Levels(depths[:10], still)
+    moved, unmoved = (gaussian(pool(new, grid), grid, each) for each in (levels, Levels(still, still)))
+    near = gaussian.discounted(levels, grid)
     assert near[0].view(30, 12)[-4:].all()
     assert not near[0].view(30, 12)[0].any()
     assert moved[near].mean() < 0.7 * unmoved[near].mean()
     torch.testing.assert_close(moved[~near].mean(), unmoved[~near].mean(), rtol=0.2, atol=0)
-    learned, still = gaussian.distances(pool(new, grid)), torch.zeros(10, 2)
+    learned = gaussian.distances(pool(new, grid))
     as_moved = learned.clone()
-    gaussian.discount(as_moved, pool(new, grid), grid, torch.cat([shares[:5], still[5:]]))
+    gaussian.discount(as_moved, pool(new, grid), Levels(torch.cat([depths[:5], still[5:]]), still))
     torch.testing.assert_close(gaussian.at_places(as_moved, grid)[:5], moved[:5])  # learned pictures as new ones
     assert torch.equal(as_moved[5:], learned[5:])

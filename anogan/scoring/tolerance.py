@@ -1,0 +1,106 @@
+"""What undoing a shift or overexposure changes in the patches of a picture, so that it does not count."""
+
+from typing import ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+
+from .feature_distance import LearnedBuffers
+from .patch_memory import Grid
+
+POOLED = 2  # places of a Gaussian along each axis, whose features are averaged
+DEPTHS = 5  # distances from the border of what a moved picture shows, in Gaussians, up to what features reach
+
+
+class Levels(NamedTuple):
+    """How strongly each Gaussian of a picture is affected by a change; zero: not at all.
+
+    Attributes
+    ----------
+    moved : (B, pools) int64 tensor
+        See `moved_depths`.
+    overexposed : (B, pools) int64 tensor
+        See `Framed.overexposure`.
+    """
+
+    moved: Tensor
+    overexposed: Tensor
+
+    @classmethod
+    def of(cls, parts: list["Levels"]) -> "Levels":
+        """Concatenate the levels of several batches."""
+        return cls(*(torch.cat(each) for each in zip(*parts, strict=True)))
+
+    def rows(self, chosen: Tensor | slice) -> "Levels":
+        """Return the levels of some pictures."""
+        return Levels(self.moved[chosen], self.overexposed[chosen])
+
+
+class Tolerance(LearnedBuffers):
+    """Discounts the differences between good pictures and changed copies of them, where a change is seen.
+
+    The covariance E of these differences is learned for each level of the change, in the whitened space of the
+    Gaussians, where that of good pictures is the identity. With both, the distance of w is ``|(I + E)^(-1/2) w|``:
+    directions in which the change does nothing count as before.
+    """
+
+    learned: ClassVar = {"discount": ("levels", "F", "F")}
+    discount: Tensor  # empty if nothing is discounted
+
+    def fit(self, differences: Tensor, levels: Tensor, greatest: int) -> None:
+        """Learn from whitened differences ``(m, pools, F)`` at their levels, int64 ``(m, pools)``, up to ``greatest``.
+
+        A level without any difference discounts nothing.
+        """
+        self.discount = differences.new_zeros(0)
+        if not ((levels > 0) & (levels <= greatest)).any():
+            return
+        identity = torch.eye(differences.shape[-1], dtype=torch.float64)
+        discounts = []
+        for level in range(1, greatest + 1):
+            rows = differences[levels == level].double().cpu()
+            factor = torch.linalg.cholesky(identity + rows.mT @ rows / max(len(rows), 1))
+            discounts.append(torch.linalg.solve_triangular(factor, identity, upper=False).mT)
+        self.discount = torch.stack(discounts).to(differences)
+
+    def forward(self, white: Tensor, levels: Tensor) -> Tensor:
+        """Discount ``(B, pools, F)`` according to the levels; what is at level zero stays."""
+        if not self.discount.numel():
+            return white
+        discounted = white
+        for level, discount in enumerate(self.discount, 1):
+            here = levels == level
+            if torch.compiler.is_exporting() or here.any():
+                discounted = torch.where(here[..., None], white @ discount, discounted)
+        return discounted
+
+    def applies(self, levels: Tensor) -> Tensor:
+        """Return what is discounted: int64 ``(B, ...)`` -> bool, same shape."""
+        return (levels > 0) & (levels <= len(self.discount))
+
+
+def moved_depths(shares: Tensor, grid: Grid) -> Tensor:
+    """Return how far Gaussians lie from the border of what moved pictures show: int64 ``(B, pools)``.
+
+    ``shares (B, 2)`` are the shifts as shares of the sides. Depths are zero for pictures that were not moved, otherwise
+    from 1 at the border, and beyond it, to `DEPTHS` + 1.
+    """
+    each = []
+    for axis, side in enumerate(grid):
+        by = shares[:, axis, None] * side
+        place = (torch.arange(-(-side // POOLED), device=by.device) + 0.5) * POOLED
+        patches = torch.where(by > 0, side - by - place, torch.where(by < 0, place + by, side * POOLED))
+        each.append((patches / POOLED).floor().clamp(0, DEPTHS).long() + 1)
+    return torch.minimum(each[0][:, :, None], each[1][:, None]).flatten(1) * (shares != 0).any(1, keepdim=True)
+
+
+def pooled_grid(grid: Grid) -> Grid:
+    """Return the height and width of the grid of Gaussians."""
+    return -(-grid[0] // POOLED), -(-grid[1] // POOLED)
+
+
+def at_patches(values: Tensor, grid: Grid) -> Tensor:
+    """Give each patch the value of its Gaussian: ``(B, pools)`` -> ``(B, h * w)``."""
+    height, width = grid
+    each = values.unflatten(1, pooled_grid(grid)).repeat_interleave(POOLED, 1).repeat_interleave(POOLED, 2)
+    return each[:, :height, :width].flatten(1)
