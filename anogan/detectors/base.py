@@ -28,16 +28,17 @@ from ..sources.frames import as_frame, is_folder
 from ..sources.notes import in_words_of
 from ..sources.table import TableFile
 from ..sources.writing import locked
-from .calibrating import too_few_rows
 from .common import CommonParameters
 from .estimator import BaseEstimator, OutlierMixin
 from .fitted import plain
-from .fitting import first_seed, fit_detector, prepare
+from .fitting import first_seed, fit_detector
 from .inputs import check_input, jpeg_note
 from .model_file import ModelFileMixin, load_detector
 from .monitoring import drift, equal_scores, recalibrated
+from .preparing import prepare
 from .registry import find_classes, register
 from .row_sampler import Drafts
+from .threshold_doubts import too_few_rows
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -17,7 +17,6 @@ from ..scoring.calibration import Calibration, conformal_threshold, member_scale
 
 MAPPED_PICTURES = 256  # pictures whose error maps set the threshold of pixels, at most
 PLAIN_PICTURES = 0.9  # share of normal pictures whose maps have no colour
-APART = 3.0  # distances of the 0.9 quantile of normal scores from their median, beyond which a picture is unusual
 
 
 class ThresholdParameters(Protocol):
@@ -122,35 +121,6 @@ def map_peaks(inference: Inference, preprocessor: Preprocessor, samples: Samples
         return np.empty(0)
     error = inference.mean_map(samples, lambda x: error_map(inference.module, x, baseline.to(x)))  # (n, C, H, W)
     return np.asarray(np.asarray(preprocessor.collapse(error)).sum(1).max((1, 2)))
-
-
-def too_few_rows(rows: int, parameters: ThresholdParameters, alternatives: str) -> str | None:
-    """Return a warning if so many calibration rows cannot keep the target false-alarm rate, otherwise None.
-
-    Parameters
-    ----------
-    rows : int
-    parameters : ThresholdParameters
-    alternatives : str
-        What a user can raise instead of giving more rows.
-    """
-    smallest = 1 / (rows + 1)
-    if parameters.contamination != "auto" or smallest <= parameters.target_fpr:
-        return None
-    needed = int(np.ceil(1 / parameters.target_fpr)) - 1
-    return (
-        f"target_fpr={parameters.target_fpr:g} cannot be kept: with {rows} calibration rows the smallest rate is "
-        f"{smallest:.2g}. The threshold is the highest of their scores, so a single unusual one can hide anomalies. "
-        f"It takes {needed:,}: give more rows, or raise {alternatives}."
-    )
-
-
-def unusual(scores: np.ndarray, threshold: float) -> np.ndarray:
-    """Return the numbers of the scores ``(m,)`` far above the others, highest first, if they set the threshold."""
-    median, high = np.quantile(scores, [0.5, PLAIN_PICTURES])
-    limit = median + APART * (high - median)
-    order = np.argsort(-scores)
-    return order[scores[order] > limit] if threshold > limit else order[:0]
 
 
 def _level(scores: np.ndarray, parameters: ThresholdParameters) -> float:

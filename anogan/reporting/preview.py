@@ -12,7 +12,7 @@ import pandas as pd
 
 from ..data.columns import ColumnNote, DateColumn, infer_kind, learn_column, roles_of
 from ..data.columns.formats import has_day
-from ..detectors.fitting import SAMPLED_ROWS, SAMPLED_VALUES
+from ..detectors.preparing import SAMPLED_ROWS, SAMPLED_VALUES
 from ..errors import InputError
 from ..sources.registry import open_source
 from ..sources.table import TableFile

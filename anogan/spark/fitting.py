@@ -13,7 +13,7 @@ from ..batch.drawing import drawn_part, key_limit, row_sample
 from ..batch.group_models import Groups
 from ..batch.groups import fit_group, group_arguments, write_groups
 from ..detectors.base import Detector
-from ..detectors.fitting import SAMPLED_ROWS
+from ..detectors.preparing import SAMPLED_ROWS
 from ..sources.table import RowSample
 
 if TYPE_CHECKING:

@@ -57,7 +57,7 @@ def test_an_error_of_a_worker_is_one_sentence(cluster, data, tmp_path):
 
 
 def test_a_fit_by_the_sample_of_a_cluster_is_the_local_one(cluster, data, tmp_path, monkeypatch):
-    monkeypatch.setattr("anogan.detectors.fitting.SAMPLED_ROWS", 200)
+    monkeypatch.setattr("anogan.detectors.preparing.SAMPLED_ROWS", 200)
     monkeypatch.setattr("anogan.batch.engine._SAMPLED_AT_ONCE", 100)
     rows(600, 3).to_parquet(tmp_path / "normal.parquet", index=False, row_group_size=90, coerce_timestamps="us")
     file = anogan.TableFile(tmp_path / "normal.parquet")

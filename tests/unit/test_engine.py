@@ -160,7 +160,7 @@ def test_the_sample_of_the_parts_is_that_of_the_whole(folder, monkeypatch, label
 
 def test_a_cluster_fits_the_same_model(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(engines, "_SAMPLED_AT_ONCE", 50)
-    monkeypatch.setattr("anogan.detectors.fitting.SAMPLED_ROWS", 150)
+    monkeypatch.setattr("anogan.detectors.preparing.SAMPLED_ROWS", 150)
     rows(400, 2).to_parquet(tmp_path / "normal.parquet", index=False, row_group_size=60)
     file = anogan.TableFile(tmp_path / "normal.parquet", drop=["id"])
     one, other = (

@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from anogan import DenoisingGAN, InputError, TableFile
-from anogan.detectors import fitting
+from anogan.detectors import preparing
 
 
 def frame(n: int, seed: int = 0) -> pd.DataFrame:
@@ -144,8 +144,8 @@ def test_a_model_of_an_array_refuses_a_file(file):
 
 
 def test_of_a_long_file_a_sample_is_learned_and_the_promise_holds(file, monkeypatch):
-    monkeypatch.setattr(fitting, "SAMPLED_ROWS", 2000)
-    monkeypatch.setattr(fitting, "CALIBRATION_ROWS", 800)
+    monkeypatch.setattr(preparing, "SAMPLED_ROWS", 2000)
+    monkeypatch.setattr(preparing, "CALIBRATION_ROWS", 800)
     table = frame(20_000)[["amount", "kind", "items"]]
     table.loc[19_999, "kind"] = "rare"
     table.loc[0, "items"] = np.nan
