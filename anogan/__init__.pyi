@@ -77,9 +77,9 @@ from .sources.images import ImageFolder as ImageFolder
 from .sources.labelled import LabelledFolder as LabelledFolder
 from .sources.pictures import PictureSource as PictureSource
 from .sources.registry import open_source as open_source
+from .sources.sampling import RowSample as RowSample
 from .sources.source import Chunk as Chunk
 from .sources.source import Source as Source
-from .sources.table import RowSample as RowSample
 from .sources.table import TableFile as TableFile
 from .spark.engine import SparkEngine as SparkEngine
 from .streams.stream import Stream as Stream

@@ -10,8 +10,7 @@ import pyarrow as pa
 
 from ..errors import InputError
 from ..sources.frames import as_frame
-from ..sources.sampling import Sample
-from ..sources.table import RowSample
+from ..sources.sampling import RowSample, Sample
 
 _SEEN = b"seen"
 
@@ -50,6 +49,6 @@ def row_sample(parts: Iterable[bytes], rows: int) -> RowSample:
         sample.merge(table.replace_schema_metadata(), seen)
     if not sample.seen:
         raise InputError("The data has no rows.")
-    drawn, _ = sample.rows.drawn()
-    known = as_frame(pa.concat_tables([drawn, *sample.rare.rows]))
-    return RowSample(known[: len(drawn)], known, sample.seen)
+    drawn, known = sample.known()
+    frame = as_frame(known)
+    return RowSample(frame[:drawn], frame, sample.seen)

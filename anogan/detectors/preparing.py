@@ -23,7 +23,8 @@ from ..nn.backbone import Backbone, backbone_for
 from ..sources.frames import is_folder
 from ..sources.picture_files import JPEG_SHARE, jpeg_share
 from ..sources.said import NOTHING_SAID, said_of
-from ..sources.table import RowSample, TableFile
+from ..sources.sampling import RowSample
+from ..sources.table import TableFile
 from ..wording import counted
 from .calibrating import ThresholdParameters
 from .inputs import Features, check_input, check_training_input

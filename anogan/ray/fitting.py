@@ -14,7 +14,7 @@ from ..batch.group_models import Groups, group_texts
 from ..batch.groups import fit_group, group_arguments, write_groups
 from ..detectors.base import Detector
 from ..detectors.preparing import SAMPLED_ROWS
-from ..sources.table import RowSample
+from ..sources.sampling import RowSample
 from .scoring import schema_of
 
 if TYPE_CHECKING:

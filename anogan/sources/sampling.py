@@ -2,17 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 KEY = "\0key"
 """Name of the column with the keys of rows in a sample of a part."""
 _SLACK = 1.5  # candidate rows that are held at most, as a multiple of the sample size
 _PIECES = 256  # tables with candidate rows that are held at most; each takes some kilobytes whatever its length
+
+
+class RowSample(NamedTuple):
+    """Rows of a file for `Detector.fit`.
+
+    Attributes
+    ----------
+    frame : DataFrame
+        A uniform sample without replacement, in the file's order.
+    known : DataFrame
+        The same rows, followed by the first row of each kind of value that the sample may miss: for each column a
+        missing value, an infinity, and each text.
+    total : int
+        Rows that the sample was drawn from.
+    """
+
+    frame: pd.DataFrame
+    known: pd.DataFrame
+    total: int
 
 
 class ReservoirSample:
@@ -90,6 +112,45 @@ class Sample:
         """Add the next rows with their keys (n,), drawn uniformly from [0, 1)."""
         self.rare.offer(table)
         self.rows.offer(table, keys)
+
+    def draw(
+        self,
+        tables: Iterable[pa.Table],
+        seed: int,
+        *,
+        skipped: int = 0,
+        progress: Callable[[int], None] | None = None,
+    ) -> None:
+        """Add the next rows with random keys.
+
+        Parameters
+        ----------
+        tables : iterable of pyarrow.Table
+        seed : int
+        skipped : int
+            Rows before these, whose keys are not drawn here.
+        progress : function of int, optional
+            Called with the number of rows that were offered so far.
+        """
+        generator = np.random.PCG64(seed)
+        generator.advance(skipped)
+        rng = np.random.Generator(generator)
+        for table in tables:
+            self.offer(table, rng.random(table.num_rows))
+            if progress is not None:
+                progress(self.seen)
+
+    def join(self, parts: Iterable[tuple[pa.Table, int]], *, progress: Callable[[int], None] | None = None) -> None:
+        """Merge parts in their order, and call `progress` as `draw` does."""
+        for part, seen in parts:
+            self.merge(part, seen)
+            if progress is not None:
+                progress(self.seen)
+
+    def known(self) -> tuple[int, pa.Table]:
+        """Return how many rows were drawn, and these rows followed by those that only show further values."""
+        drawn, _ = self.rows.drawn()
+        return len(drawn), pa.concat_tables([drawn, *self.rare.rows])
 
     def to_table(self) -> pa.Table:
         """Return the rows with their keys, and those that only show further values without."""

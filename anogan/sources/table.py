@@ -1,65 +1,34 @@
-"""Tables on disk, read in chunks and sampled in one pass, so that a file of any length fits in memory."""
+"""Tables on disk: an opened file and a selection of its rows and columns, which is read in chunks or sampled."""
 
 from __future__ import annotations
 
 import contextlib
 import copy
-import itertools
-import re
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
 import pyarrow as pa
 
 from ..errors import InputError
+from .arrow import arrow_types, detector_frame
+from .carried import CarriedColumns
 from .damage import explained
 from .dialect import CSVDialect
-from .formats import UNREADABLE, TableFormat, format_of, kind_words, reads_in_place
+from .formats import TableFormat, format_of, reads_in_place
 from .holdout import Holdout, KeptRows
 from .labels import closest, label_texts
 from .notes import Note
 from .paths import Paths, paths_of
 from .remote import is_remote
-from .sampling import Sample
+from .sampling import RowSample, Sample
 from .several import SeveralFiles
 from .source import Chunk, Source
+from .table_rows import TableRows, unreadable_cells
 from .writing import as_text
 
 if TYPE_CHECKING:
     import pandas as pd
-
-ROWS_AT_ONCE = 32768
-_UNNAMED_LEVEL = re.compile(r"__index_level_\d+__")
-_TYPES = {
-    "double": pa.float64(),
-    "bool": pa.bool_(),
-    "string": pa.string(),
-    "timestamp[us]": pa.timestamp("us"),
-    "timestamp[us, tz=UTC]": pa.timestamp("us", "UTC"),
-}
-"""Name of a column type in `Preprocessor.column_types` -> Arrow type in which the column is read."""
-
-
-class RowSample(NamedTuple):
-    """Rows of a file for `Detector.fit`.
-
-    Attributes
-    ----------
-    frame : DataFrame
-        A uniform sample without replacement, in the file's order.
-    known : DataFrame
-        The same rows, followed by the first row of each kind of value that the sample may miss: for each column a
-        missing value, an infinity, and each text.
-    total : int
-        Rows that the sample was drawn from.
-    """
-
-    frame: pd.DataFrame
-    known: pd.DataFrame
-    total: int
 
 
 class Cluster(Protocol):
@@ -197,20 +166,25 @@ class TableFile(Source):
         of numbers with other texts among them is carried as text.
         """
         other = copy.copy(self)
-        other.carry = list(columns)
         with self._explained():
-            types = self._carried_types(columns)
-        unnamed = [name for name in types if _UNNAMED_LEVEL.fullmatch(name)]
-        names = {name: name[len("__index_") : -len("__")] for name in unnamed} if len(self.index) > 1 else {}
-        names = names or dict.fromkeys(unnamed, "index")
-        other.carried_schema = pa.schema([(names.get(name, name), types[name]) for name in columns])
+            other._carried = CarriedColumns.of(self._rows, columns, self.index)
         return other
+
+    @property
+    def carry(self) -> Sequence[str]:
+        """The columns or index levels that `chunks` hands over beside the data."""
+        return list(self._carried.types)
+
+    @property
+    def carried_schema(self) -> pa.Schema:
+        """Names and types of the carried columns in `Chunk.carried`."""
+        return self._carried.schema
 
     def column(self, name: str) -> pa.ChunkedArray:
         """Return a column as a whole, of all rows, in a type that holds all its values."""
         file = self.selecting().carrying([name])
         types = {name: file.carried_schema.types[0]}
-        return pa.chunked_array([table.column(0).combine_chunks() for table in file._tables(types, ROWS_AT_ONCE)])
+        return pa.chunked_array([table.column(0).combine_chunks() for table in file._rows.tables(types)])
 
     def holding_out(self, share: float, *, seed: int | None = None, by: str | None = None) -> TableFile:
         """Return the same file and selection without some rows, which `evaluate` finds by the fitted model.
@@ -245,8 +219,7 @@ class TableFile(Source):
         self.label = label
         self.text = (*text, *(() if label is None else (label,)))
         self.keep = keep
-        self.carry: Sequence[str] = ()
-        self.carried_schema = pa.schema([])
+        self._carried = CarriedColumns()
         self.holdout: Holdout | None = None
         self.types = types
         for name in (*drop, *self.text):
@@ -312,37 +285,34 @@ class TableFile(Source):
     def read(self) -> pa.Table:
         """Return all rows that `keep` selects, in types that hold all of them."""
         with self._explained():
-            types = self._inferred(self.columns)
-        tables = list(self._readable(types, ROWS_AT_ONCE))
-        return pa.concat_tables(tables)
+            types = self._rows.types(self.columns)
+        return pa.concat_tables(list(self._rows.readable(types)))
 
     def chunks(self, rows: int, *, start: int = 0) -> Iterator[Chunk]:
         """Yield `rows` rows at a time in constant memory, with DataFrames that detectors accept.
 
         Cells that are not of their column's type are missing in the DataFrames; `Chunk.unreadable` has them.
         """
+        columns: list[Any] = self.columns if self.types is None else list(self.types)
         if self.types is None:
             with self._explained():
-                inferred = self._inferred(self.columns)
-            tables = self._tables(inferred | self._label_type(), rows, start)
-            columns: list[Any] = self.columns
+                types = self._rows.types(self.columns)
         else:
-            tables = self._tables(self._wanted(self.types) | self._label_type(), rows, start, strict=True)
-            columns = list(self.types)
+            types = self._wanted(self.types)
+        read = types if self.label is None else types | {self.label: pa.string()}
         first = start
-        carried = self._carried(rows, start)
-        for table in tables:
+        carried = self._carried.tables(self._rows, rows, start)
+        for table in self._rows.tables(read, rows, start, strict=self.types is not None):
             labels = None
             if self.label is not None:
                 labels = label_texts(table.column(self.label), self.label, self.path, first=first)
             frame = self.frame(table.select([str(name) for name in columns]))
             frame.columns = columns
-            unreadable = _unreadable(table)
-            yield Chunk(first, frame, None, labels, first + len(frame), unreadable, next(carried))
+            yield Chunk(first, frame, None, labels, first + len(frame), unreadable_cells(table), next(carried))
             first += len(frame)
 
     def frames(self, types: Mapping[Any, str]) -> Iterator[pd.DataFrame]:
-        """Yield some columns in given types, `ROWS_AT_ONCE` rows at a time.
+        """Yield some columns in given types, some thousand rows at a time.
 
         Parameters
         ----------
@@ -350,7 +320,7 @@ class TableFile(Source):
             Column name -> type that it must have (in CSV: be readable as), as in `Preprocessor.column_types`. A name
             that is not a string is found by its text.
         """
-        for table in self._readable(self._wanted(types), ROWS_AT_ONCE, strict=True):
+        for table in self._rows.readable(self._wanted(types), strict=True):
             frame = self.frame(table)
             frame.columns = list(types)
             yield frame
@@ -377,26 +347,20 @@ class TableFile(Source):
         wanted = [name for name in self.columns if name not in self._unread]
         if not wanted:
             raise InputError(f"{self.path}: all columns are left out; at least one is needed to learn from.")
-        rng = np.random.default_rng(seed)
         sample = Sample(rows)
         with self._explained(lambda: f" (after row {sample.seen})" if sample.seen else ""):
-            types = self._inferred(wanted)
-            if self._cluster is not None:
-                for part, seen in self._cluster.samples(self, types, rows, seed):
-                    sample.merge(part, seen)
-                    if progress is not None:
-                        progress(sample.seen)
-                self._check_any(sample.seen)
-            for table in self._readable(types, ROWS_AT_ONCE) if self._cluster is None else ():
-                sample.offer(table, rng.random(table.num_rows))
-                if progress is not None:
-                    progress(sample.seen)
-        drawn, _ = sample.rows.drawn()
-        frame = self.frame(pa.concat_tables([drawn, *sample.rare.rows]))
+            types = self._rows.types(wanted)
+            if self._cluster is None:
+                sample.draw(self._rows.readable(types), seed, progress=progress)
+            else:
+                sample.join(self._cluster.samples(self, types, rows, seed), progress=progress)
+                self._rows.check_any(sample.seen)
+        drawn, known = sample.known()
+        frame = self.frame(known)
         for position, name in enumerate(self.columns):
             if name in self._unread:
                 frame.insert(position, name, None)
-        return RowSample(frame[: len(drawn)], frame, sample.seen)
+        return RowSample(frame[:drawn], frame, sample.seen)
 
     def sampled_by(self, cluster: Cluster) -> TableFile:
         """Return the same file and selection, whose parts a cluster samples; the sample is the same.
@@ -429,123 +393,18 @@ class TableFile(Source):
 
         Without `keep`, the rows' keys are those that `sample` draws.
         """
-        generator = np.random.PCG64(seed)
-        generator.advance(start)
-        rng, sample = np.random.Generator(generator), Sample(rows, limit)
+        sample = Sample(rows, limit)
         with self._explained():
-            for table in self._batches(types, ROWS_AT_ONCE, start=start, stop=stop):
-                sample.offer(table, rng.random(table.num_rows))
+            sample.draw(self._rows.batches(types, start=start, stop=stop), seed, skipped=start)
         return sample.to_table(), sample.seen
 
     def frame(self, table: pa.Table) -> pd.DataFrame:
-        """Return a DataFrame that detectors accept, with dates as datetime64 and text decoded.
+        """Return a DataFrame that detectors accept; see `anogan.sources.arrow.detector_frame`."""
+        return detector_frame(table, self.path)
 
-        Raises
-        ------
-        InputError
-            If a column has a type that detectors do not support; the message names it.
-        """
-        for index, field in enumerate(table.schema):
-            kind = field.type
-            if pa.types.is_binary(kind):
-                raise InputError(
-                    f"{self.path}: column '{field.name}' is not UTF-8 text. Convert the file, or drop the column."
-                )
-            if not _is_usable(kind):
-                raise InputError(
-                    f"{self.path}: column '{field.name}' is of type {kind}, which no detector takes. "
-                    "Turn it into numbers, dates or text, or drop the column."
-                )
-            if pa.types.is_decimal(kind):
-                table = table.set_column(index, field.name, table.column(index).cast(pa.float64()))
-        with self._explained():
-            frame: pd.DataFrame = table.to_pandas(date_as_object=False, ignore_metadata=True)
-        return frame
-
-    def _readable(self, types: dict[str, pa.DataType], rows: int, *, strict: bool = False) -> Iterator[pa.Table]:
-        """Yield the rows that `keep` selects; raise `InputError` at the first unreadable cell."""
-        first = 0
-        for table in self._tables(types, rows, strict=strict):
-            for name, cells in _unreadable(table).items():
-                row = min(cells)
-                raise self._unreadable_error(name, types[name], cells[row], first + row)
-            yield table.select(list(types))
-            first += table.num_rows
-
-    def _unreadable_error(self, name: str, kind: pa.DataType, text: str, row: int) -> InputError:
-        where = f" (row {row})" if self.keep is None else ""
-        return InputError(
-            f"{self.path}: column '{name}' should hold {kind_words(kind)}, but has an invalid value '{text}'{where}."
-        )
-
-    def _tables(
-        self, types: dict[str, pa.DataType], rows: int, start: int = 0, *, strict: bool = False
-    ) -> Iterator[pa.Table]:
-        """Yield the rows that `keep` selects, from number `start` on, `rows` at a time."""
-        done = skipped = start if self.keep is None else 0  # rows that `keep` leaves out are not counted
-        with self._explained(lambda: f" (after row {done})" if done else ""):
-            for table in _regroup(self._batches(types, rows, strict=strict, start=skipped), rows):
-                if done + table.num_rows > start:
-                    yield table.slice(max(start - done, 0))
-                done += table.num_rows
-        self._check_any(done)
-
-    def _batches(
-        self,
-        types: dict[str, pa.DataType],
-        rows: int,
-        *,
-        strict: bool = False,
-        start: int = 0,
-        stop: int = sys.maxsize,
-    ) -> Iterator[pa.Table]:
-        """Yield those rows of the file from `start` to before `stop` that `keep` selects, about `rows` at a time."""
-        read = {**types, **dict.fromkeys(self.text, pa.string())}
-        never_text = set(types) - set(self.text) if strict else set()
-        form, done = self._format.skipping(start)
-        for batch in form.batches(read, rows, strict=never_text):
-            first, done = done, done + batch.num_rows
-            batch = batch.slice(max(start - first, 0), max(stop - max(start, first), 0))
-            if self.keep is not None:
-                batch = batch.filter(pa.array(np.asarray(self.keep(batch), dtype=bool)))
-            yield batch.select([*types, *(name for name in batch.column_names if name.startswith(UNREADABLE))])
-            if done >= stop:
-                return
-
-    def _inferred(self, columns: Sequence[str]) -> dict[str, pa.DataType]:
-        return self._format.types(columns, self.text)
-
-    def _carried_types(self, columns: Sequence[str]) -> dict[str, pa.DataType]:
-        """Return types that hold the columns, of which what is no number in a column of numbers is copied too."""
-        if not columns:
-            return {}  # for CSV files no names would mean all columns
-        try:
-            return self._inferred(columns)
-        except InputError:
-            clear = [name for name in columns if self._is_clear(name)]
-            types = self._inferred(clear) if clear else {}
-            return {name: types.get(name, pa.string()) for name in columns}
-
-    def _is_clear(self, column: str) -> bool:
-        try:
-            self._inferred([column])
-        except InputError:
-            return False
-        return True
-
-    def _carried(self, rows: int, start: int) -> Iterator[pa.Table | None]:
-        """Yield the carried columns of the same rows as `chunks`, in a pass of their own: a column may also be learned.
-
-        Types are those of the file, since a number that is learned as a float may be an integer.
-        """
-        if not self.carry:
-            yield from itertools.repeat(None)
-        types = dict(zip(self.carry, self.carried_schema.types, strict=True))
-        for table in self._tables(types, rows, start):
-            yield table.select(list(types)).rename_columns(self.carried_schema.names)
-
-    def _label_type(self) -> dict[str, pa.DataType]:
-        return {} if self.label is None else {self.label: pa.string()}
+    @property
+    def _rows(self) -> TableRows:
+        return TableRows(self.path, self._format, self.text, self.keep)
 
     def _wanted(self, types: Mapping[Any, str]) -> dict[str, pa.DataType]:
         wanted = arrow_types(types)
@@ -554,58 +413,5 @@ class TableFile(Source):
                 raise InputError(f"{self.path} has no column '{name}', which the model needs.")
         return wanted
 
-    def _check_any(self, rows: int) -> None:
-        if not rows:
-            what = "has no rows" if self.keep is None else "has no row that is to be kept"
-            raise InputError(f"{self.path} {what}.")
-
     def _explained(self, where: Callable[[], str] = lambda: "") -> contextlib.AbstractContextManager[None]:
         return explained(self.path, where=where)
-
-
-def arrow_types(types: Mapping[Any, str]) -> dict[str, pa.DataType]:
-    """Return the Arrow types of columns whose types are named as in `Preprocessor.column_types`."""
-    return {str(name): _TYPES[kind] for name, kind in types.items()}
-
-
-def _regroup(batches: Iterator[pa.Table], rows: int) -> Iterator[pa.Table]:
-    """Yield tables of `rows` rows each (the last may be shorter) from tables of any length."""
-    waiting: list[pa.Table] = []
-    count = 0
-    for batch in batches:
-        waiting.append(batch)
-        count += batch.num_rows
-        while count >= rows:
-            whole = pa.concat_tables(waiting, promote_options="default")
-            yield whole.slice(0, rows)
-            count -= rows
-            waiting = [whole.slice(rows)]
-    if count:
-        yield pa.concat_tables(waiting, promote_options="default")
-
-
-def _unreadable(table: pa.Table) -> dict[str, dict[int, str]]:
-    """Return the texts of cells that are not of their column's type, by column and row."""
-    found: dict[str, dict[int, str]] = {}
-    for name in table.column_names:
-        if name.startswith(UNREADABLE):
-            cells = table.column(name)
-            rows = np.flatnonzero(cells.is_valid().to_numpy())
-            if len(rows):
-                found[name.removeprefix(UNREADABLE)] = {int(row): cells[int(row)].as_py() for row in rows}
-    return found
-
-
-def _is_usable(kind: pa.DataType) -> bool:
-    """Return whether detectors take columns of a type."""
-    if pa.types.is_dictionary(kind):
-        return _is_usable(kind.value_type)
-    plain = (pa.types.is_null, pa.types.is_boolean, pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal)
-    others = (
-        pa.types.is_string,
-        pa.types.is_large_string,
-        pa.types.is_string_view,
-        pa.types.is_date,
-        pa.types.is_timestamp,
-    )
-    return any(is_kind(kind) for is_kind in (*plain, *others))

@@ -43,7 +43,7 @@ def test_a_sample_of_at_least_all_rows_is_the_file(file, suffix):
 
 
 def test_each_row_is_drawn_equally_often_wherever_it_stands(file, monkeypatch):
-    monkeypatch.setattr("anogan.sources.table.ROWS_AT_ONCE", 37)
+    monkeypatch.setattr("anogan.sources.table_rows.ROWS_AT_ONCE", 37)
     source, times = file(frame(400)), np.zeros(400)
     draws, size = 500, 60
     for seed in range(draws):
@@ -63,7 +63,7 @@ def test_each_row_is_drawn_equally_often_wherever_it_stands(file, monkeypatch):
 def test_the_sample_depends_on_seed_and_rows_alone(file, monkeypatch):
     source = file(frame(3000))
     first = source.sample(100, 1).frame
-    monkeypatch.setattr("anogan.sources.table.ROWS_AT_ONCE", 13)
+    monkeypatch.setattr("anogan.sources.table_rows.ROWS_AT_ONCE", 13)
     monkeypatch.setattr("anogan.sources.sampling._PIECES", 3)
     pd.testing.assert_frame_equal(source.sample(100, 1).frame, first)
     assert not source.sample(100, 2).frame.equals(first)
