@@ -17,8 +17,8 @@ from ..engine.callbacks import Callback
 from ..evaluation.metrics import pixel_maps
 from ..reporting.html import render
 from ..reporting.maps import drawn
-from ..reporting.pictures import as_bytes
-from ..reporting.report import Report, encoded
+from ..reporting.pictures import as_bytes, as_data_uri
+from ..reporting.report import Report
 from ..sources.writing import written_whole
 from ..streams.progress import Progress
 from .comparing import Comparison, compare
@@ -181,8 +181,8 @@ def _of_coins(found: Comparison, data: Coins, page: str) -> Part:
         examples.append(
             {
                 "name": f"{data.kind[row]}, {state}",
-                "picture": encoded(as_bytes(data.new[row]), len(shown) * 2),
-                "overlay": encoded(as_bytes(overlay.transpose(2, 0, 1)), len(shown) * 2),
+                "picture": as_data_uri(as_bytes(data.new[row]), len(shown) * 2),
+                "overlay": as_data_uri(as_bytes(overlay.transpose(2, 0, 1)), len(shown) * 2),
             }
         )
     peaks = [maps[row].argmax() for row in np.flatnonzero(data.unusual)]

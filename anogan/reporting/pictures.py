@@ -1,7 +1,9 @@
-"""Pictures as bytes, side by side, and as PNG files."""
+"""Pictures as bytes, side by side, as PNG files, and as data URIs of a page."""
 
 from __future__ import annotations
 
+import base64
+import io
 import math
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,8 @@ from PIL import Image
 
 from ..sources.source import Chunk
 from ..sources.writing import written_whole
+
+_PAGE_BYTES = 2_700_000  # of all pictures on a page together; base64 adds a third
 
 
 def original(chunk: Chunk, index: int, longest: int | None = None) -> np.ndarray:
@@ -55,6 +59,18 @@ def save_picture(pixels: np.ndarray, path: str | Path) -> None:
     picture: Any = Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0))
     with written_whole(path) as file:
         picture.save(file, "PNG")
+
+
+def as_data_uri(pixels: np.ndarray, count: int) -> str:
+    """Return a picture (C, H, W) uint8 as a data URI, small enough that `count` such pictures fit on a page."""
+    grey_or_colour = pixels.transpose(1, 2, 0) if len(pixels) == 3 else pixels.mean(0).astype(np.uint8)
+    picture = Image.fromarray(grey_or_colour)
+    while True:
+        buffer = io.BytesIO()
+        picture.save(buffer, "WEBP", quality=80)
+        if buffer.tell() <= _PAGE_BYTES / count or min(picture.size) <= 16:
+            return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()
+        picture = picture.resize((picture.width * 4 // 5, picture.height * 4 // 5), Image.Resampling.LANCZOS)
 
 
 def _unit_range(picture: np.ndarray) -> np.ndarray:
