@@ -14,7 +14,8 @@ from ..data.digests import RowDigests
 from ..engine.callbacks import Callback
 from ..engine.checkpoint import read_checkpoint
 from ..engine.diagnostics import DIVERGED, Diagnosis
-from ..engine.trainer import Trainer, TrainerSettings
+from ..engine.settings import TrainerSettings
+from ..engine.trainer import Trainer
 from ..errors import CalibrationWarning, FormatError, TrainingDivergedError, TrainingHealthWarning
 from ..seeding import derived_seed, draw_seed, seeded
 from ..sources.notes import FileNote

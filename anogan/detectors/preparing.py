@@ -17,7 +17,7 @@ from ..data.samples import Samples
 from ..engine.callbacks import Callback
 from ..engine.device import check_one_process, choose_device, torch_dtype
 from ..engine.module import GANModule
-from ..engine.trainer import MONITOR_ROWS
+from ..engine.validation import MONITOR_ROWS
 from ..errors import ColumnWarning, InputError
 from ..nn.backbone import Backbone, backbone_for
 from ..sources.frames import is_folder

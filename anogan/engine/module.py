@@ -105,7 +105,7 @@ class Stage:
     betas : (float, float)
         Adam's coefficients.
     growing : tuple of Module
-        Networks that start at their coarsest resolution and use all resolutions after the share `trainer.GROWTH` of
+        Networks that start at their coarsest resolution and use all resolutions after the share `stage_run.GROWTH` of
         the budget.
     stops : bool
         Whether the stage may end before its budget is spent.

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
-from ..engine.trainer import Trainer, TrainerSettings
+from ..engine.settings import TrainerSettings
+from ..engine.trainer import Trainer
 from .case import DATA, NETWORKS, VECTOR, Case, on, require
 
 MEMBERS = 3

@@ -12,7 +12,7 @@ from unittest.mock import patch
 from numpy.testing import assert_array_equal
 
 from ..detectors.base import Detector
-from ..engine import trainer
+from ..engine import stage_run
 from ..engine.callbacks import Callback
 from ..engine.checkpoint import FILE_NAME
 from ..errors import InputError
@@ -44,7 +44,7 @@ def _checkpoint_directory() -> Iterator[Path]:
     """Give an empty directory, into which a checkpoint is written at every validation check."""
     # The clock advances by an hour each time it is read, so that the minimum time between two checkpoints has passed.
     clock = SimpleNamespace(monotonic=itertools.count(0, 3600).__next__)
-    with TemporaryDirectory() as directory, patch.object(trainer, "time", clock):
+    with TemporaryDirectory() as directory, patch.object(stage_run, "time", clock):
         yield Path(directory)
 
 

@@ -16,7 +16,8 @@ from torch.testing import assert_close
 from ..data.samples import Samples, TensorSamples
 from ..engine.callbacks import Callback
 from ..engine.module import GANModule, Phase, Stage, Terms
-from ..engine.trainer import Trainer, TrainerSettings
+from ..engine.settings import TrainerSettings
+from ..engine.trainer import Trainer
 from ..errors import TrainingDivergedError
 from .case import DATA, NETWORKS, VECTOR, Case, on, raises
 

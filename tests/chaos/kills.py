@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from anogan.cli.main import cli, stop_as_by_ctrl_c
-from anogan.engine import trainer
+from anogan.engine import settings
 
 SHORT = 0.02  # seconds between checkpoints, instead of the interval that is shipped
 LIMIT = 300.0  # seconds after which a command that does not end is a fault
@@ -111,7 +111,7 @@ class Subject:
                 signal.signal(number, signal.SIG_DFL)
             stop_as_by_ctrl_c()
             if self.checkpoint_seconds is not None:
-                trainer.TrainerSettings.__init__.__defaults__ = (self.checkpoint_seconds,)
+                settings.TrainerSettings.__init__.__defaults__ = (self.checkpoint_seconds,)
             cli.main(words)
         except SystemExit as end:
             code = int(end.code or 0)

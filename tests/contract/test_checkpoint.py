@@ -58,7 +58,7 @@ import numpy as np
 import torch
 torch.set_num_threads(1)
 import anogan
-from anogan.engine import trainer
+from anogan.engine import settings
 
 name, directory, out = sys.argv[1:]
 steps = 400
@@ -72,7 +72,7 @@ class Slow(anogan.Callback):
 cls = anogan.list_detectors()[name]
 X = np.random.default_rng(0).normal(size=(64, 5))
 # Every few steps, instead of every five seconds.
-original = trainer.TrainerSettings
+original = settings.TrainerSettings
 trainer_settings = lambda *args: original(*args, checkpoint_seconds=0.05)
 import anogan.detectors.fitting as fitting
 fitting.TrainerSettings = trainer_settings

@@ -16,10 +16,11 @@ PICKLING_CALLS = {("torch", "load"), ("torch", "save"), ("np", "load"), ("numpy"
 
 GRADIENTS = {"backward", "step", "zero_grad", "requires_grad_", "grad"}
 ALLOWED_GRADIENTS = {
-    ("engine/trainer.py", "backward"): "the trainer",
-    ("engine/trainer.py", "step"): "the trainer",
-    ("engine/trainer.py", "zero_grad"): "the trainer",
-    ("engine/trainer.py", "requires_grad_"): "the trainer",
+    ("engine/phase_steps.py", "backward"): "the trainer",
+    ("engine/phase_steps.py", "step"): "the trainer",
+    ("engine/phase_steps.py", "zero_grad"): "the trainer",
+    ("engine/phase_steps.py", "requires_grad_"): "the trainer",
+    ("engine/trainer.py", "requires_grad_"): "switches gradients off in a trained module",
     ("detectors/anogan.py", "grad"): "the latent search differentiates by z, never by weights",
     ("detectors/anogan.py", "step"): "the latent search moves z, never weights",
     ("detectors/anogan.py", "requires_grad_"): "the latent search differentiates by z",

@@ -12,7 +12,7 @@ import anogan
 from anogan.data.samples import TensorSamples
 from anogan.data.spec import SampleSpec
 from anogan.detectors import patch_cycle
-from anogan.engine import trainer
+from anogan.engine import stage_run
 from anogan.nn.backbone import backbone_for
 from anogan.nn.outputs import Critique
 
@@ -79,7 +79,7 @@ def test_an_unlabeled_set_like_no_training_data_is_refused():
 
 def test_training_with_an_unlabeled_set_resumes_bit_equal_and_with_another_one_not_at_all(tmp_path, monkeypatch):
     # The clock advances by an hour per reading, so that there is a checkpoint at every step.
-    monkeypatch.setattr(trainer, "time", SimpleNamespace(monotonic=itertools.count(0, 3600).__next__))
+    monkeypatch.setattr(stage_run, "time", SimpleNamespace(monotonic=itertools.count(0, 3600).__next__))
     settings, unlabeled = TINY | {"steps": 5}, rows(9, seed=1)
     whole = anogan.CycleGAN(**settings).fit(rows(), X_unlabeled=unlabeled)
     with pytest.raises(KeyboardInterrupt):

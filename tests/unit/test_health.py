@@ -14,7 +14,7 @@ from sklearn.datasets import load_breast_cancer, load_digits
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 import anogan
-from anogan.engine import trainer
+from anogan.engine import stage_run
 from anogan.engine.diagnostics import Diagnosis
 from anogan.seeding import derived_seed, generators
 from benchmarks import health
@@ -255,7 +255,7 @@ class Stop(anogan.Callback):
 @pytest.mark.parametrize("random_state", [SEED, None])
 def test_a_second_attempt_that_is_killed_resumes_and_ends_bit_equal(random_state, constant, tmp_path, monkeypatch):
     # Every tenth step or so writes the checkpoint.
-    monkeypatch.setattr(trainer, "time", SimpleNamespace(monotonic=itertools.count(0, 0.5).__next__))
+    monkeypatch.setattr(stage_run, "time", SimpleNamespace(monotonic=itertools.count(0, 0.5).__next__))
     first = []
     constant(anogan.WGANGP, "generator", when=lambda: first[0] == generators().seed)
 

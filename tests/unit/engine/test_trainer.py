@@ -12,7 +12,9 @@ from torch.testing import assert_close
 from anogan import Callback, InputError, TrainingDivergedError
 from anogan.data.samples import TensorSamples
 from anogan.engine.module import GANModule, Phase, Stage
-from anogan.engine.trainer import CHECKS, LOGS, Trainer, TrainerSettings
+from anogan.engine.settings import TrainerSettings
+from anogan.engine.stage_run import CHECKS, LOGS
+from anogan.engine.trainer import Trainer
 from anogan.nn.growing import Growing, level_at
 from anogan.seeding import rand, seeded
 
