@@ -47,8 +47,8 @@ from .errors import TrainingHealthWarning as TrainingHealthWarning
 from .evaluation import baselines as baselines
 from .evaluation import metrics as metrics
 from .evaluation import protocol as protocol
+from .evaluation.compare_rows import compare_rows as compare_rows
 from .evaluation.evaluate import evaluate as evaluate
-from .evaluation.synthetic import compare_rows as compare_rows
 from .export.onnx_model import OnnxModel as OnnxModel
 from .nn.frozen import pretrained as pretrained
 from .pyod import from_pyod as from_pyod

@@ -15,9 +15,9 @@ from ..engine.module import GANModule, Prediction
 from ..nn.backbone import Backbone
 from ..parameters import at_least, between, one_of, param
 from ..scoring.feature_distance import VALUES_AT_ONCE, features_of, nearest_distances
-from ..scoring.fusion import Fusion, separation
 from ..scoring.nearest_neighbours import NearestNeighbourScorer
-from ..scoring.probes import probes
+from ..scoring.row_probes import row_probes
+from ..scoring.view_fusion import ViewFusion, separation
 from ..scoring.views import VIEWS, RowViews
 from .base import Detector
 from .denoising import DenoisingModule, per_row
@@ -49,7 +49,7 @@ class DenoisingGANModule(DenoisingModule):
         self.has_columns = backbone.geometry.has_columns
         if self.has_columns:
             self.views = RowViews(scorer.size, self.spec, keeps_rows=keeps_rows)
-            self.fusion = Fusion()
+            self.fusion = ViewFusion()
 
     def before_training(self, normal: Samples) -> Samples:
         """Set the bandwidth s: the median distance of nearest neighbours, divided by √d."""
@@ -103,7 +103,7 @@ class DenoisingGANModule(DenoisingModule):
             new = fold == part
             self._learn(rows[~new], features[:, ~new])
             fresh, its_member = rows[new][:PROBED_ROWS], member[new][:PROBED_ROWS]
-            made = probes(fresh, self.spec, torch.Generator().manual_seed(part))
+            made = row_probes(fresh, self.spec, torch.Generator().manual_seed(part))
             normal = self._scores(fresh, its_member)
             found += [separation(normal, self._scores(probe, its_member)) for probe in made]
         return torch.stack(found).mean(0)

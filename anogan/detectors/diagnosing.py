@@ -22,7 +22,7 @@ from ..engine.likeness import (
     sharpness,
 )
 from ..nn.frozen import SHOWN_CHANNELS, pretrained
-from ..nn.probes import probes
+from ..nn.picture_probes import picture_probes
 from ..scoring.calibration import Calibration
 
 DIAGNOSED_ROWS = 512  # at most
@@ -134,7 +134,7 @@ def _of_scores(
 ) -> dict[str, float]:
     """Measure how well scores, and distances from training pictures and from their mean, find synthetic anomalies."""
     entries = spec.shape[0]
-    made = torch.cat([probes(x[:, :entries]), x[:, entries:]], dim=1)
+    made = torch.cat([picture_probes(x[:, :entries]), x[:, entries:]], dim=1)
     scores = calibration.combine(inference.score(TensorSamples(made.cpu())))
     ranked = [pictures[:, :entries].flatten(1) for pictures in (made, x)]
 

@@ -13,8 +13,8 @@ from ..data.samples import Samples, TensorSamples
 from ..engine.diagnostics import FEWEST_ROWS
 from ..engine.history import History
 from ..engine.inference import Inference
+from ..engine.row_fidelity import Rows, compare
 from ..engine.settings import TrainerSettings
-from ..engine.synthetic import Rows, compare
 from ..engine.trainer import Trainer
 from ..seeding import OwnInitialisation, seeded
 from .row_sampler import Drafts, RowModule, RowSampler, decoder_for

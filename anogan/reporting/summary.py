@@ -12,7 +12,7 @@ import pandas as pd
 
 from ..data.condition import Conditioned
 from ..engine.diagnostics import FEWEST_ROWS, IN_FEATURES, Diagnosis
-from ..engine.synthetic import TARGET_FPR
+from ..engine.row_fidelity import TARGET_FPR
 from ..persistence import FORMAT_VERSION, open_model
 from ..sources.labels import column_label
 from ..sources.notes import in_words_of

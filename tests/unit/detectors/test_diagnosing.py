@@ -12,7 +12,7 @@ from anogan.data.spec import SampleSpec
 from anogan.detectors.diagnosing import diagnose_module
 from anogan.engine.inference import Inference
 from anogan.engine.module import GANModule
-from anogan.nn.probes import probes
+from anogan.nn.picture_probes import picture_probes
 from anogan.scoring.calibration import Calibration
 
 ROWS = 120  # held-out, training and generated samples each
@@ -133,9 +133,9 @@ def test_reconstructions_are_judged_beside_training_samples_and_scores_beside_th
 
 def test_probes_keep_shape_and_range_and_each_differs_from_its_picture():
     x = torch.from_numpy(KINDS["digits"][:11]).float()
-    made = probes(x)
+    made = picture_probes(x)
     assert made.shape == x.shape
     assert made.min() >= x.min()
     assert made.max() <= x.max()
     assert ((made - x).abs().flatten(1).amax(1) > 0.5).all()
-    assert probes(x[:2, :, :1, :3]).shape == (2, 1, 1, 3)
+    assert picture_probes(x[:2, :, :1, :3]).shape == (2, 1, 1, 3)

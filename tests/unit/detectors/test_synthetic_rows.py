@@ -6,7 +6,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 import anogan
-from anogan.engine.synthetic import real_vs_synthetic
+from anogan.engine.row_fidelity import real_vs_synthetic
 
 ROWS = 1500
 SAMPLERS = ("alad", "anogan", "conditional_gan", "egbad", "f_anogan", "wgan_gp")

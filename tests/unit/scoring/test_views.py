@@ -8,8 +8,8 @@ from sklearn.neighbors import NearestNeighbors
 from torch.testing import assert_close
 
 from anogan.data.spec import SampleSpec
-from anogan.scoring.fusion import Fusion, separation
-from anogan.scoring.probes import probes
+from anogan.scoring.row_probes import row_probes
+from anogan.scoring.view_fusion import ViewFusion, separation
 from anogan.scoring.views import DISTANCES, VIEWS, RowViews
 
 RNG = np.random.default_rng(0)
@@ -110,7 +110,7 @@ def test_without_rows_there_are_tails_of_blurred_values():
 
 
 def test_the_harmonic_mean_of_p_values():
-    fusion = Fusion()
+    fusion = ViewFusion()
     normal = torch.arange(99.0).expand(2, 99).contiguous()
     areas = separation(normal, torch.tensor([[200.0, 300.0], [49.0, 49.0]]))
     assert_close(areas, torch.tensor([1.0, 0.5]))
@@ -126,7 +126,7 @@ def test_the_harmonic_mean_of_p_values():
 
 
 def test_p_values_are_continuous_in_the_score_despite_ties():
-    fusion = Fusion()
+    fusion = ViewFusion()
     normal = torch.tensor([[1.0] * 5 + [2.0] * 3 + [4.0]])
     fusion.fit(normal, torch.tensor([0.5]), torch.tensor([1.0]))
     at = torch.tensor([[0.0, 1.0, 1.5, 2.0, 3.0, 4.0]])
@@ -137,7 +137,7 @@ def test_p_values_are_continuous_in_the_score_despite_ties():
 
 
 def test_far_rows_have_different_scores():
-    fusion = Fusion()
+    fusion = ViewFusion()
     normal = torch.full((1, 50), 3.0)
     fusion.fit(normal, torch.tensor([0.5]), torch.tensor([1.0]))
     found = fusion(torch.tensor([[3.0, 10.0, 1e6, 1e30]]))
@@ -147,7 +147,7 @@ def test_far_rows_have_different_scores():
 
 
 def test_views_that_separate_alike_get_their_prior_weights():
-    fusion = Fusion()
+    fusion = ViewFusion()
     fusion.fit(torch.rand(3, 40), torch.full((3,), 0.9), torch.tensor([0.75, 0.0, 0.25]))
     assert_close(fusion.weights, torch.tensor([0.75, 0.0, 0.25]))
 
@@ -157,7 +157,7 @@ def test_synthetic_anomalies_swap_and_mix_categories_as_a_whole():
     spec = SampleSpec((6,), spans=((2, 5),), columns=((0, 2), (2, 5), (5, 6)))
     category = np.eye(3)[RNG.integers(0, 3, 200)]
     rows = torch.from_numpy(np.c_[RNG.normal(size=200), RNG.integers(0, 2, 200), category, RNG.normal(size=200)])
-    between, swapped, beyond = probes(rows, spec, torch.Generator().manual_seed(0))
+    between, swapped, beyond = row_probes(rows, spec, torch.Generator().manual_seed(0))
     for made in (between, swapped, beyond):
         assert ((made[:, 2:5] == 0) | (made[:, 2:5] == 1)).all()
         assert (made[:, 2:5].sum(1) == 1).all()
@@ -172,11 +172,11 @@ def test_synthetic_anomalies_swap_and_mix_categories_as_a_whole():
 
 @pytest.mark.parametrize("rows", [1, 2])
 def test_synthetic_anomalies_of_few_rows(rows):
-    for made in probes(ROWS[:rows], SampleSpec((4,)), torch.Generator().manual_seed(0)):
+    for made in row_probes(ROWS[:rows], SampleSpec((4,)), torch.Generator().manual_seed(0)):
         assert made.shape == (rows, 4)
         assert made.isfinite().all()
 
 
 def test_a_table_of_categories_alone_has_no_values_beyond():
     spec = SampleSpec((2,), spans=((0, 2),), columns=((0, 2),))
-    assert len(probes(torch.eye(2), spec, torch.Generator().manual_seed(0))) == 2
+    assert len(row_probes(torch.eye(2), spec, torch.Generator().manual_seed(0))) == 2

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from ..data.choose import preprocessor_for
-from ..engine.synthetic import Rows, compare
+from ..engine.row_fidelity import Rows, compare
 from ..errors import ColumnWarning
 from ..sources.frames import as_frame
 

@@ -11,7 +11,7 @@ BEYOND = 0.15  # share of the values that are moved there
 STEP = 0.25  # how far beyond at most, in interquartile ranges
 
 
-def probes(rows: Tensor, spec: SampleSpec, generator: torch.Generator) -> list[Tensor]:
+def row_probes(rows: Tensor, spec: SampleSpec, generator: torch.Generator) -> list[Tensor]:
     """Return synthetic anomalies made of encoded rows ``(n, d)``, by three recipes: each ``(n, d)``.
 
     *Between*: a mixture of two rows. *One swapped*: a row with one column of another row. *Beyond*: a row with some

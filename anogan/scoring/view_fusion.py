@@ -14,7 +14,7 @@ TIE = 1e-5  # scores that differ by less, relative to their size, are equal but 
 TAIL = 0.1  # share of the normal rows whose scores give the unit of the distance beyond them all
 
 
-class Fusion(LearnedBuffers):
+class ViewFusion(LearnedBuffers):
     """Weighted harmonic mean p of the p-values of several views; the score is -log p.
 
     A p-value is the share of normal rows that score at least as high, interpolated between their scores, so that

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 import anogan
-from anogan.engine.synthetic import (
+from anogan.engine.row_fidelity import (
     column_distances,
     correlation_error,
     false_alarms,

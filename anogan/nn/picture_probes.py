@@ -37,7 +37,7 @@ KINDS: tuple[Callable[[Tensor, Tensor], Tensor], ...] = (
 )
 
 
-def probes(x: Tensor) -> Tensor:
+def picture_probes(x: Tensor) -> Tensor:
     """Turn normal pictures into synthetic anomalies, each of the next kind: ``(B, C, H, W)`` -> same, B >= 2.
 
     Its left or its upper half comes from another picture, it is shifted by half of its sides (around the edges), or it
