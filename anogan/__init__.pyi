@@ -50,6 +50,7 @@ from .evaluation import protocol as protocol
 from .evaluation.compare_rows import compare_rows as compare_rows
 from .evaluation.evaluate import evaluate as evaluate
 from .export.onnx_model import OnnxModel as OnnxModel
+from .files import writing as writing
 from .nn.frozen import pretrained as pretrained
 from .pyod import from_pyod as from_pyod
 from .ray.engine import RayEngine as RayEngine
@@ -70,7 +71,6 @@ from .serving.server import serve as serve
 from .sources import labels as labels
 from .sources import ordering as ordering
 from .sources import periods as periods
-from .sources import writing as writing
 from .sources.arrays import ArrayFile as ArrayFile
 from .sources.dialect import CSVDialect as CSVDialect
 from .sources.images import ImageFolder as ImageFolder

@@ -17,8 +17,8 @@ from .data.choose import preprocessor_from_state
 from .data.preprocessor import Preprocessor
 from .data.state import ROOT, decode, encode
 from .errors import FormatError
-from .sources.remote import local_file
-from .sources.writing import written_whole
+from .files.remote import local_file
+from .files.writing import written_whole
 
 __all__ = [
     "FORMAT_VERSION",

@@ -13,6 +13,7 @@ from anogan.cli import main
 ROOT = Path(__file__).parents[1]
 LAYERS = (
     ("errors", "parameters", "seeding", "schema", "layout", "container", "wording"),
+    ("files",),
     ("sources", "data"),
     ("nn",),
     ("losses",),

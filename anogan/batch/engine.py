@@ -19,9 +19,9 @@ from typing import Any, Self
 import pyarrow as pa
 
 from ..errors import AnoganError, InputError
+from ..files.remote import is_remote
 from ..sources.labels import NormalRows
 from ..sources.registry import open_source
-from ..sources.remote import is_remote
 from ..sources.source import Source
 from ..sources.table import TableFile
 from .drawing import key_limit

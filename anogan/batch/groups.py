@@ -20,9 +20,9 @@ from ..detectors.base import Detector
 from ..detectors.fitted import plain
 from ..detectors.lookup import detector_class
 from ..errors import AnoganError, InputError
-from ..sources.locks import locked
+from ..files.locks import locked
+from ..files.writing import check_target
 from ..sources.table import TableFile
-from ..sources.writing import check_target
 from .group_models import INDEX, Groups, group_texts
 from .worker import Work
 

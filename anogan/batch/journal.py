@@ -14,8 +14,8 @@ from typing import IO, Any
 import pyarrow as pa
 
 from ..errors import AnoganWarning, InputError, Interrupted
-from ..sources.remote import is_remote
-from ..sources.writing import named_after
+from ..files.remote import is_remote
+from ..files.writing import named_after
 from ..wording import counted
 
 _MAGIC = b"anogan scores\n"

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..errors import InputError
-from ..sources.remote import is_remote
+from ..files.remote import is_remote
 from ..sources.source import Source
 from ..streams.progress import report
 from ..streams.stream import PICTURES_AT_ONCE, ROWS_AT_ONCE

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from ..files.locks import locked
+from ..files.paths import Paths
+from ..files.remote import is_remote, local_file
+from ..files.writing import check_table_target, check_target, is_device
 from ..reporting.maps import MapWriter
-from ..sources.locks import locked
-from ..sources.paths import Paths
-from ..sources.remote import is_remote, local_file
-from ..sources.writing import check_table_target, check_target, is_device
 from ..streams.progress import Progress
 from ..wording import counted
 from .journal import Journal, digest, identity, kept, nameless

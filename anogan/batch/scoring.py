@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
+from ..files.remote import is_remote
+from ..files.writing import is_device
 from ..reporting.maps import MapWriter
 from ..scoring.calibration import TAILS
 from ..sources.dialect import CSVDialect
-from ..sources.remote import is_remote
-from ..sources.writing import is_device
 from ..streams.progress import Progress
 from ..streams.stream import Stream
 from .scores import ScoreTables

@@ -17,13 +17,13 @@ import pyarrow as pa
 
 from ..detectors.base import Detector
 from ..errors import InputError, RangeWarning
+from ..files.remote import local_file
 from ..scoring.row_scores import ON_GAP
 from ..sources.arrow import arrow_types
 from ..sources.formats import cast_columns
 from ..sources.images import ImageFolder
 from ..sources.labels import closest
 from ..sources.pictures import skip_reason
-from ..sources.remote import local_file
 from .group_models import Groups, packed, unpacked
 from .models import read_model
 from .scores import own_schema, reason_fields, reasons_of

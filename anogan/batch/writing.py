@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 
 from ..errors import AnoganError, CalibrationWarning
+from ..files.writing import table_writer
 from ..scoring.calibration import fdr_level
 from ..sources import ordering
-from ..sources.writing import table_writer
 from ..streams.progress import report
 from .journal import Journal
 from .scores import ScoreTables

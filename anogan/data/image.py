@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from ..errors import InputError
+from ..files.threads import ordered_map
 from ..sources.camera import Frame, frame_pixels
 from ..sources.images import ImageFolder, as_fraction, evenly_spaced
 from ..sources.notes import FileNote
-from ..sources.threads import ordered_map
 from .preprocessor import Preprocessor
 from .scaling import inverse_symlog, symlog
 from .spec import SampleSpec

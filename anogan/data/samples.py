@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from ..sources.threads import decoder_threads
+from ..files.threads import decoder_threads
 
 _FINGERPRINTED = 64  # pictures decoded for a fingerprint
 CACHE_BYTES = 64 * 2**20

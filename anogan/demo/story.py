@@ -15,11 +15,11 @@ from scipy.ndimage import binary_dilation
 
 from ..engine.callbacks import Callback
 from ..evaluation.metrics import pixel_maps
+from ..files.writing import written_whole
 from ..reporting.html import render
 from ..reporting.maps import drawn
 from ..reporting.pictures import as_bytes, as_data_uri
 from ..reporting.report import Report
-from ..sources.writing import written_whole
 from ..streams.progress import Progress
 from .comparing import Comparison, compare
 from .data import Coins, Hawks, load_coins, load_hawks

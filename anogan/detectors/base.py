@@ -20,6 +20,7 @@ from ..data.tiles import TiledSamples
 from ..engine.callbacks import Callback
 from ..engine.module import GANModule
 from ..errors import CalibrationWarning, ColumnWarning, InputError, RangeWarning, TrainingHealthWarning
+from ..files.writing import locked
 from ..nn.backbone import Backbone
 from ..scoring.calibration import TAILS
 from ..scoring.drift import Drift
@@ -27,7 +28,6 @@ from ..seeding import draw_seed, seeded
 from ..sources.frames import as_frame, is_folder
 from ..sources.notes import in_words_of
 from ..sources.table import TableFile
-from ..sources.writing import locked
 from .common import CommonParameters
 from .estimator import BaseEstimator, OutlierMixin
 from .fitted import plain

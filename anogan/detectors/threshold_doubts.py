@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 
 from ..data.digests import RowDigests
+from ..files.writing import as_text
 from ..scoring.calibration import Calibration
 from ..sources.notes import FileNote, in_words_of
-from ..sources.writing import as_text
 from .calibrating import ThresholdParameters
 from .preparing import FEWEST_ROWS_TO_HOLD_OUT, FittableDetector, Prepared
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
-from ..sources.writing import named_after
+from ..files.writing import named_after
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from ..container import open_container, write_container
+from ..files.writing import written_whole
 from ..layout import Layout
 from ..schema import Count, check_type, with_nulls, without_nulls
-from ..sources.writing import written_whole
 
 FILE_NAME = "checkpoint.zip"
 FORMAT_VERSION = 2

@@ -18,7 +18,7 @@ from ..data.columns import CategoryColumn
 from ..data.preprocessor import Preprocessor
 from ..data.state import encode
 from ..errors import InputError
-from ..sources.writing import written_whole
+from ..files.writing import written_whole
 from .graph import Fitted, ScoringGraph, check_exportable
 from .names import FORMAT, PREFIX, REFERENCE, SCORES
 

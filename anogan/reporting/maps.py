@@ -13,10 +13,10 @@ from scipy.ndimage import binary_erosion
 
 from ..errors import InputError
 from ..evaluation.metrics import resized_map
+from ..files.threads import decoder_threads
+from ..files.writing import check_target, locked, written_whole
 from ..scoring.calibration import Calibration
 from ..sources.source import Chunk
-from ..sources.threads import decoder_threads
-from ..sources.writing import check_target, locked, written_whole
 from .pictures import as_bytes, original
 
 _FULL_COLOUR = 2.0  # times the threshold of pixels: the error of the last colour

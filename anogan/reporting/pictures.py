@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from ..files.writing import written_whole
 from ..sources.source import Chunk
-from ..sources.writing import written_whole
 
 _PAGE_BYTES = 2_700_000  # of all pictures on a page together; base64 adds a third
 

@@ -12,10 +12,10 @@ import numpy as np
 
 from ..data.digests import WITHOUT
 from ..errors import InputError
+from ..files.writing import written_whole
 from ..sources.labels import label_text
 from ..sources.notes import in_words_of
 from ..sources.pictures import PictureSource
-from ..sources.writing import written_whole
 from ..streams.progress import Progress
 from ..streams.stream import Stream
 from ..streams.top_k import TopK

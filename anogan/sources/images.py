@@ -13,9 +13,9 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from ..errors import InputError
+from ..files.threads import ordered_map
 from ..wording import counted
 from .picture_files import EXTENSIONS, find_pictures
-from .threads import ordered_map
 
 DEFAULT_SIZE = (64, 64)
 _HEADERS_SAMPLED = 100

@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
+from ..files.writing import as_text
 from ..wording import counted
 from .class_names import are_opposites, holds_masks, is_neutral, means_normal, part_of
 from .images import ImageFolder
 from .labels import closest
 from .masks import Masks, without_masks
 from .picture_files import FoundPictures, find_pictures, left_out_words
-from .writing import as_text
 
 OUTSIDE = "."
 """The label of pictures outside of the labelled folders."""

@@ -9,13 +9,13 @@ from typing import ClassVar, Self
 
 import numpy as np
 
+from ..files.writing import as_text
 from ..wording import counted
 from .class_names import part_of
 from .images import ImageFolder
 from .labelled import LabelledFolder
 from .picture_files import EXTENSIONS
 from .source import Chunk, Source
-from .writing import as_text
 
 _SKIPPED_LISTED = 20
 

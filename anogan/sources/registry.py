@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
+from ..files.paths import Paths, paths_of, standard_input
+from ..files.remote import explained_remote, fetch, is_remote
 from .dialect import CSVDialect
 from .formats import TableFormat, reads_in_place
-from .paths import Paths, paths_of, standard_input
 from .picture_files import why_not_read
 from .pictures import PictureSource
-from .remote import explained_remote, fetch, is_remote
 from .source import Source, import_formats
 from .table import TableFile
 

@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pyarrow as pa
 
 from ..errors import InputError
+from ..files.paths import Paths, paths_of
+from ..files.remote import is_remote
+from ..files.writing import as_text
 from .arrow import arrow_types, detector_frame
 from .carried import CarriedColumns
 from .damage import explained
@@ -19,13 +22,10 @@ from .formats import TableFormat, format_of, reads_in_place
 from .holdout import Holdout, KeptRows
 from .labels import closest, label_texts
 from .notes import Note
-from .paths import Paths, paths_of
-from .remote import is_remote
 from .sampling import RowSample, Sample
 from .several import SeveralFiles
 from .source import Chunk, Source
 from .table_rows import TableRows, unreadable_cells
-from .writing import as_text
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -184,7 +184,7 @@ def test_a_file_system_without_locks_is_said(tmp_path, monkeypatch):
     def missing(*_, **__):
         raise OSError(95, "Operation not supported")
 
-    monkeypatch.setattr("anogan.sources.locks.lock_descriptor", missing)
+    monkeypatch.setattr("anogan.files.locks.lock_descriptor", missing)
     with pytest.warns(UserWarning, match="has no locks"), writing.written_whole(tmp_path / "s.csv") as file:
         file.write(b"x")
     assert (tmp_path / "s.csv").read_bytes() == b"x"
