@@ -14,7 +14,8 @@ ROOT = Path(__file__).parents[1]
 LAYERS = (
     ("errors", "parameters", "seeding", "schema", "layout", "container", "wording"),
     ("files",),
-    ("sources", "data"),
+    ("sources",),
+    ("data",),
     ("nn",),
     ("losses",),
     ("engine",),

@@ -13,10 +13,10 @@ import pandas as pd
 
 from ..errors import FormatError, InputError
 from ..sources.frames import is_folder
-from ..sources.notes import Note
+from ..sources.notes import ColumnNote, Note
 from ..wording import counted
 from .account import Account, missing_value, unknown_class
-from .columns import CategoryColumn, Column, ColumnNote, column_from_state, learn_category
+from .columns import CategoryColumn, Column, column_from_state, learn_category
 from .columns.dtypes import CATEGORY, OBJECT, dtype_name
 from .columns.ranges import Beyond
 from .preprocessor import Preprocessor

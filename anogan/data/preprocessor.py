@@ -12,9 +12,9 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 
 from ..errors import InputError
-from ..sources.notes import Note
+from ..sources.notes import ColumnNote, Note
 from .account import Account
-from .columns import Column, ColumnNote
+from .columns import Column
 from .columns.ranges import Beyond, RangeCounter
 from .spec import SampleSpec
 from .state import State

@@ -12,8 +12,10 @@ import numpy as np
 import pandas as pd
 
 from ..errors import FormatError, InputError
+from ..sources.column_roles import roles_of
+from ..sources.notes import ColumnNote
 from .account import Account, account_of_table
-from .columns import CategoryColumn, Column, ColumnNote, NumberColumn, column_from_state, learn_column, roles_of
+from .columns import CategoryColumn, Column, NumberColumn, column_from_state, learn_column
 from .columns.number import SPREAD
 from .columns.ranges import Beyond, count_beyond, range_notes
 from .columns.series import check_whole_characters

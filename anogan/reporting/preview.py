@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..data.columns import ColumnNote, DateColumn, infer_kind, learn_column, roles_of
-from ..data.columns.formats import has_day
+from ..data.columns import DateColumn, infer_kind, learn_column
 from ..detectors.preparing import SAMPLED_ROWS, SAMPLED_VALUES
 from ..errors import InputError
+from ..sources.column_roles import roles_of
+from ..sources.notes import ColumnNote
 from ..sources.registry import open_source
 from ..sources.table import TableFile
+from ..sources.text_dates import has_day
 
 EXAMPLES = 3
 _PERIODS = {"day": "time of day", "week": "weekday", "year": "season"}

@@ -15,7 +15,7 @@ from .cells import can_hold, parsed_cells
 from .csv_reader import CSVReader, NotConvertedError
 from .dialect import CSVDialect, header_notes
 from .formats import UNREADABLE, TableFormat
-from .notes import Note, column_note
+from .notes import ColumnNote, Note, role_note
 from .text_numbers import CODE, NumberFormat, NumberTexts, code_note, number_formats, number_note
 
 _CODE = re.compile(CODE)
@@ -68,9 +68,9 @@ class CSV(TableFormat):
         self.notes = header_notes(self.path.name, self._reader.layout, self._dialect, self._reader.usual)
         for name in columns:
             if name in texts and texts[name].are_codes:
-                self.notes.append(column_note(name, code_note(texts[name]), "number", "reads it as numbers"))
+                self.notes.append(role_note(name, code_note(texts[name]), "number", "reads it as numbers"))
             elif name in formats and (seen := number_note(formats[name], texts.get(name))):
-                self.notes.append(column_note(name, seen))
+                self.notes.append(ColumnNote(name, seen))
         return found
 
     def batches(

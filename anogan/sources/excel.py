@@ -15,7 +15,7 @@ from ..errors import InputError
 from .cells import typed_columns
 from .damage import explained
 from .formats import TableFormat
-from .notes import FileNote, Note, column_note
+from .notes import ColumnNote, FileNote, Note, role_note
 from .text_numbers import NumberFormat, NumberTexts, code_note, number_formats, number_note
 
 _LARGEST_BYTES = 2**31  # of the unpacked file
@@ -61,11 +61,9 @@ class Excel(TableFormat):
         except InputError as error:
             raise InputError(f"{self.path}: {error}") from None
         self.notes = [note for note in self.notes if isinstance(note, FileNote)]
-        self.notes += [column_note(n, seen) for n, form in formats.items() if (seen := number_note(form, texts[n]))]
+        self.notes += [ColumnNote(n, seen) for n, form in formats.items() if (seen := number_note(form, texts[n]))]
         codes = {name: column for name, column in texts.items() if column.are_codes}
-        self.notes += [
-            column_note(n, code_note(column), "number", "reads it as numbers") for n, column in codes.items()
-        ]
+        self.notes += [role_note(n, code_note(column), "number", "reads it as numbers") for n, column in codes.items()]
         return {name: pa.float64() if name in formats else column.type for name, column in found.items()}
 
     def batches(

@@ -15,7 +15,7 @@ from .cells import parsed_cells, typed_columns
 from .compression import opened
 from .damage import explained
 from .formats import TableFormat
-from .notes import column_note
+from .notes import ColumnNote, role_note
 from .text_numbers import NumberFormat, NumberTexts, code_note, number_formats, number_note
 
 _BLOCK_BYTES = 2**22
@@ -55,11 +55,9 @@ class JSONLines(TableFormat):
             formats = number_formats(seen)
         except InputError as error:
             raise InputError(f"{self.path}: {error}") from None
-        self.notes = [column_note(n, words) for n, form in formats.items() if (words := number_note(form, seen[n]))]
+        self.notes = [ColumnNote(n, words) for n, form in formats.items() if (words := number_note(form, seen[n]))]
         codes = {name: column for name, column in seen.items() if column.are_codes}
-        self.notes += [
-            column_note(n, code_note(column), "number", "reads it as numbers") for n, column in codes.items()
-        ]
+        self.notes += [role_note(n, code_note(column), "number", "reads it as numbers") for n, column in codes.items()]
         types |= {name: kinds.pop() for name, kinds in dates.items() if len(kinds) == 1}
         return types | dict.fromkeys(formats, pa.float64())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -35,6 +36,60 @@ class FileNote:
         return f"{self.seen} {self.shell if shell else self.python}".rstrip()
 
 
+@dataclass(frozen=True)
+class ColumnNote:
+    """Something about a column that its user should know.
+
+    Attributes
+    ----------
+    column : str or int
+        The column's name.
+    seen : str
+        What was seen and what was made of it, as the rest of a sentence that starts with the column's name and without
+        a full stop, such as ``"numbers the rows and is not learned"``.
+    python : str
+        What to do about it in Python: a whole sentence, or "".
+    shell : str
+        The same for the command line.
+    """
+
+    column: str | int
+    seen: str
+    python: str = ""
+    shell: str = ""
+
+    def text(self, *, shell: bool = False) -> str:
+        """Return the note in words, with the advice for Python or for the command line."""
+        return f"Column {self.column!r} {self.seen}. {self.shell if shell else self.python}".rstrip()
+
+
+def role_note(column: str | int, seen: str, role: str, effect: str) -> ColumnNote:
+    """Return a note whose advice is a role.
+
+    Parameters
+    ----------
+    column : str or int
+    seen : str
+    role : str
+        The role that changes how the column is read, such as ``"number"``.
+    effect : str
+        What the role does, as the rest of a sentence, such as ``"learns it"``.
+    """
+    return ColumnNote(
+        column,
+        seen,
+        python=f"columns={{{column!r}: {role!r}}} {effect}.",
+        shell=f"{role_option(column, role)} {effect}.",
+    )
+
+
+def role_option(column: str | int, role: str) -> str:
+    """Return the option of the command line that gives a column a role."""
+    kind, _, form = role.partition(":")
+    target = f"{column}:{form}" if form else str(column)
+    return f"--{kind} {shlex.quote(target)}"
+
+
 def in_words_of(text: str, *, is_image: bool) -> str:
     """Return a message about rows, with "pictures" in their place if the samples are pictures."""
     return (
@@ -42,10 +97,3 @@ def in_words_of(text: str, *, is_image: bool) -> str:
         if is_image
         else text
     )
-
-
-def column_note(name: str, seen: str, role: str = "", effect: str = "") -> Note:
-    """Return a `ColumnNote`, with a role as its advice if one is given."""
-    from ..data.columns.notes import ColumnNote, role_note  # loads scikit-learn
-
-    return role_note(name, seen, role, effect) if role else ColumnNote(name, seen)

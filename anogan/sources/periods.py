@@ -57,7 +57,7 @@ def moments(column: pa.ChunkedArray, name: str) -> np.ndarray:
     if pa.types.is_date(column.type) or pa.types.is_timestamp(column.type):
         return np.asarray(column.cast(pa.timestamp("us")).to_numpy().astype("datetime64[us]"))
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-        from ..data.columns.formats import formats_of, read_texts  # loads pandas
+        from .text_dates import formats_of, read_texts  # loads pandas
 
         forms = formats_of(column.unique().drop_null().to_pylist())
         if forms:

@@ -12,6 +12,8 @@ import pyarrow.compute as pc
 if TYPE_CHECKING:
     import pandas as pd
 
+MAX_CATEGORIES = 1000
+"""Different texts of a column that can be learned, at most."""
 KEY = "\0key"
 """Name of the column with the keys of rows in a sample of a part."""
 _SLACK = 1.5  # candidate rows that are held at most, as a multiple of the sample size
@@ -185,8 +187,6 @@ class RareValueRows:
 
     def offer(self, table: pa.Table) -> None:
         """Keep those of the next rows that have a new kind of value."""
-        from ..data.columns import MAX_CATEGORIES  # loads scikit-learn
-
         first: set[int] = set()
         for name in table.column_names:
             column = table.column(name)

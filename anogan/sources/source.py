@@ -9,13 +9,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 import pyarrow as pa
 
-if TYPE_CHECKING:
-    from ..data.account import Account
+
+class RowAccount(Protocol):
+    """Which rows of a chunk can be scored, and which of their values are new; see `anogan.data.account.Account`."""
+
+    @property
+    def refused(self) -> dict[int, str]:
+        """The rows that cannot be scored, and why."""
+
+    def status(self) -> np.ndarray: ...
+
+    def unseen_columns(self) -> np.ndarray: ...
 
 
 @dataclass
@@ -37,7 +46,7 @@ class Chunk:
         Cells that are not of their column's type, which are missing in X: column -> row in X -> the cell's text.
     carried : pyarrow.Table or None
         Further columns of the n rows, in types that hold all their values; the detector does not see them.
-    account : Account or None
+    account : RowAccount or None
         Which of the rows can be scored, and which of their values are new; None for pictures and before `Stream` has
         examined them.
     rows : (n,) int or None
@@ -51,7 +60,7 @@ class Chunk:
     end: int = 0
     unreadable: dict[str, dict[int, str]] = field(default_factory=dict)
     carried: pa.Table | None = None
-    account: Account | None = None
+    account: RowAccount | None = None
     rows: np.ndarray | None = None
 
     def __len__(self) -> int:

@@ -16,6 +16,7 @@ from ..files.remote import is_remote
 from ..files.writing import as_text
 from .arrow import arrow_types, detector_frame
 from .carried import CarriedColumns
+from .column_roles import LEFT_OUT_ROLES
 from .damage import explained
 from .dialect import CSVDialect
 from .formats import TableFormat, format_of, reads_in_place
@@ -251,8 +252,6 @@ class TableFile(Source):
         Columns that are left out are not read and stand empty in the sample. Those whose role does not need numbers are
         read as text, unless the file stores types.
         """
-        from ..data.columns.roles import LEFT_OUT_ROLES  # loads scikit-learn
-
         copied = copy.copy(self)
         given = {str(name): str(role) for name, role in (roles or {}).items() if str(name) in self.columns}
         copied._unread = frozenset(name for name, role in given.items() if role in LEFT_OUT_ROLES)

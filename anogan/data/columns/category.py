@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 
 from ...errors import FormatError, InputError
+from ...sources.sampling import MAX_CATEGORIES
 from ..scaling import NumericScaler
 from ..state import State, StateReader
 from .dtypes import BOOLEAN, CATEGORY, OBJECT, dtype_of
 from .series import column_error, plain, type_changed
 
-MAX_CATEGORIES = 1000
 MAX_DISTINCT_SHARE = 0.5
 FEW_CATEGORIES = 50
 

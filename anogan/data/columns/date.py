@@ -11,10 +11,10 @@ import pandas as pd
 from pandas.api import types
 
 from ...errors import FormatError, InputError
+from ...sources.text_dates import NUMERIC_FORMATS, check_format, has_day, has_weekday, read_numbers, read_texts, write
 from ..scaling import NumericScaler
 from ..state import State, StateReader
 from .dtypes import DATE, NUMBER, OBJECT, TEXT, ZONE, dtype_of
-from .formats import NUMERIC_FORMATS, check_format, has_day, has_weekday, read_numbers, read_texts, write
 from .number import SPREAD, encode_missing, encode_number, to_numbers
 from .series import first_value, inferred_type, plain, type_changed
 
@@ -58,7 +58,7 @@ class DateColumn:
     known : list of float
         Result of `spread_values`, in seconds.
     format : str
-        How the dates are written as texts or numbers, see `anogan.data.columns.formats`; "" for dates by dtype.
+        How the dates are written as texts or numbers, see `anogan.sources.text_dates`; "" for dates by dtype.
     low, high : float
         The first and the last training date in seconds since 1970; `NO_RANGE` if there is none.
     """

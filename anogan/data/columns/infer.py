@@ -9,10 +9,13 @@ import numpy as np
 import pandas as pd
 from pandas.api import types
 
+from ...sources.column_roles import LEFT_OUT_ROLES, Role
+from ...sources.notes import ColumnNote, role_note, role_option
+from ...sources.sampling import MAX_CATEGORIES
+from ...sources.text_dates import check_format, formats_of, numeric_format_of
 from ...sources.text_numbers import NumberFormat, partly_numbers
 from . import doubts
 from .category import (
-    MAX_CATEGORIES,
     Category,
     CategoryColumn,
     check_cardinality,
@@ -23,10 +26,7 @@ from .category import (
 from .column import Column
 from .date import DATE_OBJECTS, DAY, DateColumn, is_arrow_date, learned_parts, to_seconds, zone_name
 from .dtypes import BOOLEAN, CATEGORY, DATE, NUMBER, OBJECT, TEXT, dtype_name
-from .formats import check_format, formats_of, numeric_format_of
-from .notes import ColumnNote, role_note, role_option
 from .number import NO_RANGE, NUMBER_OBJECTS, NumberColumn, spread_values, to_numbers
-from .roles import LEFT_OUT_ROLES, Role
 from .series import check_whole_characters, column_error, inferred_type, plain
 from .texts import number_format
 

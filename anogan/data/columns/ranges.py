@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ...sources.notes import ColumnNote
 from .column import Column
 from .date import DateColumn
-from .notes import ColumnNote
 from .number import NO_RANGE, NumberColumn
 
 LEAST_SHARE = 0.1

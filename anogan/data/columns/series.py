@@ -11,7 +11,7 @@ import pandas as pd
 from pandas.api import types
 
 from ...errors import InputError
-from .notes import ColumnNote, role_option
+from ...sources.notes import ColumnNote, role_option
 
 _HALF = re.compile("[\ud800-\udfff]")  # half of a character in UTF-16
 

@@ -13,8 +13,8 @@ from sklearn.base import clone
 import anogan
 from anogan import ColumnWarning, DenoisingGAN, InputError, TableFile
 from anogan.data.columns import doubts
-from anogan.data.columns.formats import formats_of
 from anogan.data.tabular import TablePreprocessor
+from anogan.sources.text_dates import formats_of
 from anogan.sources.text_numbers import partly_numbers
 
 N = 500

@@ -1,4 +1,4 @@
-from anogan.data.columns.notes import ColumnNote, role_note
+from anogan.sources.notes import ColumnNote, role_note
 
 
 def test_a_note_advises_in_python_or_for_the_command_line():

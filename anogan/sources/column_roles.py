@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ...errors import InputError
+from ..errors import InputError
 
 LEARNED_ROLES = ("number", "category", "date", "trend")
 LEFT_OUT_ROLES = ("id", "drop")

@@ -1,4 +1,4 @@
-"""Formats of dates that are written as text or as numbers: recognised from the values, read and written again."""
+"""Dates written as text or as numbers: their formats are recognised from the values, read and written again."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from ...errors import InputError
-from ...sources.text_numbers import GAP_WORDS
+from ..errors import InputError
+from .text_numbers import GAP_WORDS
 
 ISO = "ISO8601"
 """ISO dates whose precision differs from value to value."""
