@@ -12,7 +12,7 @@ import torch
 from sklearn.model_selection import GridSearchCV
 
 import anogan
-from anogan.engine import inference, trainer
+from anogan.engine import inference, stage_run
 
 X = np.random.default_rng(0).normal(size=(60, 3))
 
@@ -63,7 +63,7 @@ def test_samples_of_one_detector_follow_their_seed_in_several_threads():
 
 def test_fits_in_threads_resume_from_their_checkpoints(tmp_path, monkeypatch):
     clock = itertools.count(0, 3600)  # each step is long enough for a checkpoint
-    monkeypatch.setattr(trainer, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    monkeypatch.setattr(stage_run, "time", SimpleNamespace(monotonic=lambda: next(clock)))
 
     class Stop(anogan.Callback):
         def on_step_end(self, stage, step, terms):
