@@ -76,6 +76,15 @@ class Split(NamedTuple):
         """Whether training sees none of the calibration rows."""
         return not np.isin(self.calibration, self.training).any()
 
+    @property
+    def assessed(self) -> tuple[np.ndarray, np.ndarray]:
+        """The rows that a diagnosis is made with, and those that training has seen, beside which they are compared."""
+        unseen = np.concatenate([self.monitoring, self.calibration]) if self.held_out else self.monitoring
+        if len(unseen):
+            return unseen, self.training
+        first, second = np.array_split(self.training, 2)  # without unseen rows, those of training are compared
+        return first, second
+
 
 @dataclass(frozen=True)
 class Prepared:

@@ -89,16 +89,17 @@ class SyntheticRows:
     ----------
     sampler : RowSampler
     history : History
-    drawn : Rows
+    drawn : Rows or None
+        None if there are too few real rows to compare with.
     """
 
     sampler: RowSampler
     history: History
-    drawn: Rows
+    drawn: Rows | None
 
     def compared(self, known: KnownRows) -> tuple[dict[str, float], dict[str, float]]:
         """Return measures and distances of columns, see `Diagnosis`; none with too few rows to compare with."""
-        if len(known.unseen.values) < FEWEST_ROWS:
+        if self.drawn is None or len(known.unseen.values) < FEWEST_ROWS:
             return {}, {}
         return compare(known.unseen, self.drawn, known.training.codes, known.categorical, known.names)
 
@@ -110,6 +111,8 @@ def learn_to_draw_rows(
     detector: SamplingDetector,
     seed: int,
     of: Trainer,
+    *,
+    compared: bool,
 ) -> SyntheticRows:
     """Train a decoder of the rows that a trained generator makes.
 
@@ -124,6 +127,8 @@ def learn_to_draw_rows(
     seed : int
     of : Trainer
         The one that trained the generator.
+    compared : bool
+        Whether rows are drawn, for a comparison with real ones.
     """
     weight = inference.weight
     bins = ColumnBins.fit(known.training.values, known.categorical, single_values=detector.keep_rows > 0)
@@ -149,7 +154,9 @@ def learn_to_draw_rows(
         held_out = samples(known.monitoring) if len(known.monitoring.values) else None
         history = trainer.fit(module, samples(known.training), held_out)
         sampler = RowSampler(bins, decoder)
-        values = sampler.sample(drafts, 2 * COMPARED_ROWS)
+        values = sampler.sample(drafts, 2 * COMPARED_ROWS) if compared else None
+    if values is None:
+        return SyntheticRows(sampler, history, None)
     codes = preprocessor.transform(preprocessor.restore(values), weight.dtype)
     return SyntheticRows(sampler, history, Rows(values, codes.batch(np.arange(len(values))).double().numpy()))
 

@@ -13,7 +13,7 @@ from ..data.spec import SampleSpec
 from ..data.tiles import TiledSamples, in_tiles
 from ..engine.degenerate import column_issues, score_issues
 from ..engine.device import torch_dtype
-from ..engine.diagnostics import Diagnosis
+from ..engine.diagnostics import FEWEST_ROWS, Diagnosis
 from ..engine.history import History
 from ..engine.inference import Inference
 from ..engine.trainer import Trainer
@@ -73,8 +73,15 @@ def train(detector: FittableDetector, prepared: Prepared, trainer: Trainer) -> t
     calibrated = _calibrated(inference, detector, prepared, baseline)
     synthetic: SyntheticRows | None = None
     if prepared.known is not None and module.can("sample"):
-        own_seed = derived_seed(prepared.seed, 0)
-        synthetic = learn_to_draw_rows(inference, prepared.preprocessor, prepared.known, detector, own_seed, trainer)
+        synthetic = learn_to_draw_rows(
+            inference,
+            prepared.preprocessor,
+            prepared.known,
+            detector,
+            derived_seed(prepared.seed, 0),
+            trainer,
+            compared=len(split.assessed[0]) >= FEWEST_ROWS,
+        )
     diagnosis = _diagnosis(inference, detector, prepared, history, calibrated, synthetic)
     calibration = calibrated.calibration
     if module.can("after_calibration") and split.held_out:
@@ -136,10 +143,8 @@ def _diagnosis(
     synthetic: SyntheticRows | None,
 ) -> Diagnosis:
     """Diagnose a calibrated module, and compare its synthetic rows with real ones."""
-    samples, split, spec = prepared.samples, prepared.split, prepared.preprocessor.spec_
-    unseen = np.concatenate([split.monitoring, split.calibration]) if split.held_out else split.monitoring
-    # Without unseen rows, those of training are compared with each other.
-    assessed, others = (unseen, split.training) if len(unseen) else np.array_split(split.training, 2)
+    samples, spec = prepared.samples, prepared.preprocessor.spec_
+    assessed, others = prepared.split.assessed
     calibration, columns = calibrated.calibration, len(prepared.preprocessor.places_)
     diagnosis = diagnose_module(
         inference,
@@ -148,7 +153,7 @@ def _diagnosis(
         spec,
         history=history,
         steps=detector.steps,
-        drawn=None if synthetic is None else synthetic.drawn.codes,
+        drawn=None if synthetic is None or synthetic.drawn is None else synthetic.drawn.codes,
         # It holds scores of whole pictures, which scores of tiles do not compare with.
         calibration=None if isinstance(samples, TiledSamples) else calibration,
         degenerate=column_issues(prepared.hidden, columns)
