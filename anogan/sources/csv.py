@@ -12,11 +12,13 @@ import pyarrow.compute as pc
 
 from ..errors import InputError
 from .cells import can_hold, parsed_cells
+from .column_texts import NumberTexts
 from .csv_reader import CSVReader, NotConvertedError
 from .dialect import CSVDialect, header_notes
 from .formats import UNREADABLE, TableFormat
 from .notes import ColumnNote, Note, role_note
-from .text_numbers import CODE, NumberFormat, NumberTexts, code_note, number_formats, number_note
+from .number_formats import code_note, number_formats, number_note
+from .text_numbers import CODE, NumberFormat
 
 _CODE = re.compile(CODE)
 _WIDENING = (

@@ -13,10 +13,12 @@ import pyarrow as pa
 
 from ..errors import InputError
 from .cells import typed_columns
+from .column_texts import NumberTexts
 from .damage import explained
 from .formats import TableFormat
 from .notes import ColumnNote, FileNote, Note, role_note
-from .text_numbers import NumberFormat, NumberTexts, code_note, number_formats, number_note
+from .number_formats import code_note, number_formats, number_note
+from .text_numbers import NumberFormat
 
 _LARGEST_BYTES = 2**31  # of the unpacked file
 

@@ -12,11 +12,13 @@ import pyarrow.json as pj
 
 from ..errors import InputError
 from .cells import parsed_cells, typed_columns
+from .column_texts import NumberTexts
 from .compression import opened
 from .damage import explained
 from .formats import TableFormat
 from .notes import ColumnNote, role_note
-from .text_numbers import NumberFormat, NumberTexts, code_note, number_formats, number_note
+from .number_formats import code_note, number_formats, number_note
+from .text_numbers import NumberFormat
 
 _BLOCK_BYTES = 2**22
 

@@ -8,8 +8,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ...errors import InputError
+from ...sources.column_texts import NumberTexts
 from ...sources.notes import role_option
-from ...sources.text_numbers import CODE, NumberFormat, NumberTexts, number_formats
+from ...sources.number_formats import number_formats
+from ...sources.text_numbers import CODE, NumberFormat
 from .series import column_error, type_changed
 
 _FIRST = 1000  # rows that show for most columns of text that they hold no numbers

@@ -4,7 +4,9 @@ import pyarrow as pa
 import pytest
 
 from anogan import InputError
-from anogan.sources.text_numbers import NumberFormat, NumberTexts, number_formats, number_note
+from anogan.sources.column_texts import NumberTexts
+from anogan.sources.number_formats import number_formats, number_note
+from anogan.sources.text_numbers import NumberFormat
 
 
 def looked_at(*texts: str | None) -> NumberTexts:
