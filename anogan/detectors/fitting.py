@@ -19,10 +19,10 @@ from ..engine.trainer import Trainer
 from ..errors import CalibrationWarning, FormatError, TrainingDivergedError, TrainingHealthWarning
 from ..seeding import derived_seed, draw_seed, seeded
 from ..sources.notes import FileNote
+from .attempt import train
 from .fitted import FittedState
 from .preparing import FittableDetector, Prepared
 from .threshold_doubts import note_of_copies
-from .training import train
 
 RESTART_RATE = 0.3  # factor of the generator's learning rate, or of both, at each further attempt
 

@@ -1,4 +1,4 @@
-"""One training of a prepared fit: networks are built and trained, then calibrated and diagnosed."""
+"""One attempt of a fit: networks are built and trained, then calibrated and diagnosed."""
 
 from dataclasses import replace
 from typing import NamedTuple
