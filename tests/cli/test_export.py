@@ -35,7 +35,12 @@ def test_an_exported_model_scores_a_file_like_the_model(run, files):
         run("score", files / "new.csv", "-m", name, "-o", outputs[name])
     expected, got = (pd.read_csv(output) for output in outputs.values())
     assert got["unseen"].eq("size").any()
-    pd.testing.assert_frame_equal(got, expected, rtol=1e-4, atol=1e-5)
+    # A p-value is a rank, and a score that rounds to the other side of a calibration score is one rank away.
+    rank = got["p_value"].min()
+    assert (got["p_value"] - expected["p_value"]).abs().max() < 1.5 * rank
+    assert got["p_value"].sub(expected["p_value"]).abs().gt(1e-5).mean() < 0.02
+    columns = [column for column in got if column != "p_value"]
+    pd.testing.assert_frame_equal(got[columns], expected[columns], rtol=1e-4, atol=1e-5)
 
 
 def test_scoring_with_an_exported_model_imports_no_torch(run, files):
