@@ -152,7 +152,7 @@ class FeatureGANModule(DenoisingModule):
             nearest = left_out_of_memory(self.patches.whitening, self.memory_bank, self.embed, white, grid, images)
         del patches, white
         copies = pooled[:0] if self.framing is None else self._relit(normal, pooled, inside, grid)
-        of_place = self.gaussian.fit(pooled, pooled[: len(copies)], copies)
+        of_place = self.gaussian.fit(pooled, pooled[: len(copies)], copies, grid)
         if few is not None:
             nearest, of_place = learned_without(self.memory_bank, self.embed, few, grid, images, pooled, copies)
         self.gaussian_units.fit(of_place[pooled_inside(inside, grid)])
@@ -161,7 +161,7 @@ class FeatureGANModule(DenoisingModule):
             if self.framing.alignment.is_fitted:
                 self._fit_moved(normal, pooled, grid)
         if len(pooled) >= FEWEST_LEFT_OUT:
-            self.gaussian.discount(of_place, pooled, levels)
+            self.gaussian.discount(of_place, pooled, levels, grid)
             discounted = self.gaussian.discounted(levels, grid)
             distances = self._fused(nearest, self.gaussian.at_places(of_place, grid), discounted) * inside
             peaks = distances.new_empty(0) if self.framing is None else self._peaks(distances, grid, normal)
@@ -213,7 +213,7 @@ class FeatureGANModule(DenoisingModule):
     @torch.no_grad()
     def after_calibration(self, held_out: Samples) -> None:
         patches, grid, inside, _ = self._extract(held_out)
-        self.gaussian.learn_more(self._pooled(patches, grid), pooled_inside(inside, grid))
+        self.gaussian.learn_more(self._pooled(patches, grid), pooled_inside(inside, grid), grid)
 
     def _pooled(self, patches: Tensor, grid: Grid) -> Tensor:
         """Return what Gaussians are learned from: ``(n, h * w, F)`` -> ``(n, pools, F)``."""
@@ -358,10 +358,11 @@ class FeatureGAN(Detector):
 
     *Score.* Each patch is compared with the normal ones of its cell and the ring around it (256 of them, a greedy
     k-center coreset), in u concatenated with the 64 leading principal components of R's features, which have a quarter
-    of u's weight in squared distances, and with a Gaussian of its 2x2 places. Its covariance is shrunk towards the mean
-    of all places, the more the fewer the pictures, and has added to it that of the changes that brighter and darker
-    copies of good pictures show. ``explain`` is the map of the score's distances at the image's size, and for plain
-    vectors their length.
+    of u's weight in squared distances, and with the nearest of nine Gaussians of 2x2 places each: its own and those 16
+    of 384 pixels away, since nothing lies exactly in its place. Their covariances are shrunk towards the mean of all
+    places, the more the fewer the pictures, and have added to them that of the changes that brighter and darker copies
+    of good pictures show. ``explain`` is the map of the score's distances at the image's size, and for plain vectors
+    their length.
 
     *Threshold.* The images that are held out set it, and training images as if each had been left out of whitening,
     Gaussians (both in closed form) and memory bank; with fewer than 128, the first two are learned again without an

@@ -63,8 +63,8 @@ def learned_without(
         own = (part[images] == number).expand(len(new), -1, -1)
         nearest[new] = memory_bank(_embedded(embed, whitening(patches[new], grid)), grid, own)
         changed = known[known < len(copies)]
-        gaussian.fit(pooled[known], pooled[changed], copies[changed])
-        of_place[new] = gaussian.distances(pooled[new])
+        gaussian.fit(pooled[known], pooled[changed], copies[changed], grid)
+        of_place[new] = gaussian.distances(pooled[new], grid)
     return nearest, of_place
 
 

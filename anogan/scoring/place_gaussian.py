@@ -9,6 +9,7 @@ from torch.nn.functional import avg_pool2d, interpolate
 
 from .eigen import eigh
 from .feature_distance import LearnedBuffers
+from .nearby import Nearby
 from .patch_memory import Grid
 from .tolerance import POOLED, Levels, Tolerance, at_patches, pooled_grid
 
@@ -19,6 +20,7 @@ EVERYWHERE = 0.1  # share of the changes at all places, beside those at the same
 FEW_PICTURES = 128  # that are left out by learning again, since closed forms are approximations
 MEASURED = 4  # pictures that show how much distances fall when few pictures become more
 PICTURES_AT_ONCE = 32
+PICTURES_AROUND = 8  # that are compared with several Gaussians at once, since what these see fills the memory
 PLACES_AT_ONCE = 256  # bounds the covariances in memory, beside those that are kept
 
 
@@ -39,6 +41,9 @@ class PlaceGaussian(LearnedBuffers):
     coefficient ρ² for all, where ρ has the least expected error of the covariances (Ledoit & Wolf 2004). The distances
     need less of it, since they depend on directions of small variance, which the target does not have.
 
+    What is a little out of its place is compared with the right Gaussian: that of the least distance among those of its
+    place and of the eight around it (`APART`).
+
     A covariance also has that of the differences between good pictures and changed copies of them, so that such
     changes do not count: the within-class covariance of speaker recognition (Hatch 2006).
     """
@@ -53,7 +58,7 @@ class PlaceGaussian(LearnedBuffers):
         self.moved, self.overexposed = Tolerance(), Tolerance()
         self._moments: Moments | None = None  # until `learn_more`
 
-    def fit(self, pooled: Tensor, originals: Tensor, copies: Tensor) -> Tensor:
+    def fit(self, pooled: Tensor, originals: Tensor, copies: Tensor, grid: Grid) -> Tensor:
         """Learn from standardised patches of n good pictures, after `pool`: ``(n, pools, F)``.
 
         ``copies (m, pools, F)`` are those of changed copies of the ``originals (m, pools, F)``. Returns the distances
@@ -67,7 +72,7 @@ class PlaceGaussian(LearnedBuffers):
         self._solve(moments)
         self._moments = moments
         self.unit = pooled.new_ones(1)
-        return self._left_out(pooled, moments)
+        return self._left_out(pooled, moments, grid)
 
     def differences(self, originals: Tensor, copies: Tensor) -> Tensor:
         """Return what a `Tolerance` learns from: ``(m, pools, F)`` and same -> same."""
@@ -81,19 +86,19 @@ class PlaceGaussian(LearnedBuffers):
         """Return which patches are discounted: bool ``(B, h * w)``."""
         return at_patches(self.moved.applies(levels.moved) | self.overexposed.applies(levels.overexposed), grid)
 
-    def discount(self, distances: Tensor, pooled: Tensor, levels: Levels) -> None:
+    def discount(self, distances: Tensor, pooled: Tensor, levels: Levels, grid: Grid) -> None:
         """Reduce distances ``(n, pools)`` of learned pictures, as `forward` does those of new ones.
 
         ``pooled (n, pools, F)`` are their patches.
         """
         affected = (self.moved.applies(levels.moved) | self.overexposed.applies(levels.overexposed)).any(1)
         for rows in torch.where(affected)[0].split(PICTURES_AT_ONCE):
-            white = self._white(pooled[rows])
+            white = self._nearest(pooled[rows], grid)
             counted = self.tolerated(white, levels.rows(rows))
             lengths, all_lengths = (torch.linalg.vector_norm(each, dim=-1) for each in (counted, white))
             distances[rows] *= lengths / all_lengths.clamp_min(torch.finfo(white.dtype).tiny)
 
-    def learn_more(self, pooled: Tensor, inside: Tensor) -> None:
+    def learn_more(self, pooled: Tensor, inside: Tensor, grid: Grid) -> None:
         """Learn from further pictures ``(m, pools, F)`` too; see `fit`. Bool ``inside (m, pools)`` says what counts.
 
         More pictures give smaller distances of new ones. The unit follows, so that a threshold that these pictures set
@@ -102,7 +107,7 @@ class PlaceGaussian(LearnedBuffers):
         old, self._moments = self._moments, None
         if old is None:
             return
-        before = self.distances(pooled)
+        before = self.distances(pooled, grid)
         total = old.pictures + len(pooled)
         more = pooled.mean(0)
         away = more - old.mean
@@ -115,18 +120,18 @@ class PlaceGaussian(LearnedBuffers):
             after = []
             for picture in measured:
                 self._solve(_without(moments, picture))
-                after.append(self.distances(picture[None]))
+                after.append(self.distances(picture[None], grid))
             left_out = torch.cat(after)
             self._solve(moments)
         else:
             self._solve(moments)
-            left_out = self._left_out(measured, moments)
+            left_out = self._left_out(measured, moments, grid)
         inside = inside[: len(measured)]
         self.unit = self.unit * left_out[inside].mean() / before[: len(measured)][inside].mean()
 
     def forward(self, pooled: Tensor, grid: Grid, levels: Levels) -> Tensor:
         """Return distances, ``(B, pools, F)`` -> ``(B, h * w)``, >= 0."""
-        white = self.tolerated(self._white(pooled), levels)
+        white = self.tolerated(self._nearest(pooled, grid), levels)
         return self.at_places(torch.linalg.vector_norm(white, dim=-1) / self.unit, grid)
 
     @staticmethod
@@ -143,31 +148,69 @@ class PlaceGaussian(LearnedBuffers):
             pooled = torch.cat([pooled, pooled[-1:].expand(FEWEST_ROWS - count, -1, -1)])
         return ((pooled - self.mean).transpose(0, 1) @ self.whitening).transpose(0, 1)[:count]  # (B, pools, F)
 
-    def distances(self, pooled: Tensor) -> Tensor:
-        """Return the distances without a unit: ``(B, pools, F)`` -> ``(B, pools)``."""
-        return torch.linalg.vector_norm(self._white(pooled), dim=-1)
+    def _around(self, pooled: Tensor, nearby: Nearby) -> Tensor:
+        """Whiten what each Gaussian sees at all places around it: ``(B, pools, F)`` -> ``(pools, k, B, F)``.
 
-    def _left_out(self, pooled: Tensor, moments: Moments) -> Tensor:
+        Its whitening, which takes longer to read than to multiply, is read once.
+        """
+        seen = pooled.transpose(0, 1)[nearby.seen]  # (pools, k, B, F)
+        return ((seen - self.mean[:, None, None]).flatten(1, 2) @ self.whitening).view_as(seen)
+
+    def _nearest(self, pooled: Tensor, grid: Grid) -> Tensor:
+        """Whiten patches by the nearest Gaussian of their place or around it: ``(B, pools, F)`` -> same."""
+        nearby = Nearby.of(pooled_grid(grid), pooled.device)
+        if nearby.seen.shape[1] == 1:
+            return self._white(pooled)
+        if torch.compiler.is_exporting():  # a graph takes batches of any length, so they cannot be split here
+            return self._nearest_of(pooled, nearby)
+        return torch.cat([self._nearest_of(part, nearby) for part in pooled.split(PICTURES_AROUND)])
+
+    def _nearest_of(self, pooled: Tensor, nearby: Nearby) -> Tensor:
+        white = self._around(pooled, nearby).flatten(0, 1)  # (pools * k, B, F)
+        squares = white.square().sum(-1)[nearby.row]  # (pools, k, B)
+        best = squares.masked_fill(nearby.missing[..., None], torch.inf).argmin(1)  # (pools, B)
+        return white.gather(0, nearby.row.gather(1, best)[..., None].expand(-1, -1, white.shape[-1])).transpose(0, 1)
+
+    def distances(self, pooled: Tensor, grid: Grid) -> Tensor:
+        """Return the distances without a unit: ``(B, pools, F)`` -> ``(B, pools)``."""
+        return torch.linalg.vector_norm(self._nearest(pooled, grid), dim=-1)
+
+    def _left_out(self, pooled: Tensor, moments: Moments, grid: Grid) -> Tensor:
         """Return the distances that learned pictures would have if they had not been learned, in closed form.
 
-        A picture is taken out of the covariance of its place (Sherman & Morrison 1950), and before that, with all of
+        A picture is taken out of the covariance of each place (Sherman & Morrison 1950), and before that, with all of
         its places, out of their mean. There all places are taken to have the whitening of their own.
         """
         count = moments.pictures
         if count < 3:
-            return self.distances(pooled)
+            return self.distances(pooled, grid)
+        nearby = Nearby.of(pooled_grid(grid), pooled.device)
         _, scale = _target(moments.scatter)
         removed = count / (count - 1) ** 2  # (x - m)(x - m)' / (n - 1), with the mean m of the others
         weights = (moments.shrinkage * removed / len(scale) * scale[..., 0]).sqrt()
-        squares = []
-        for white in self._white(pooled):  # (pools, F)
-            rows = weights * white
-            values, vectors = eigh(rows.mT @ rows)
-            left = (1 - values).clamp_min(LEAST_LEFT).to(white)
-            squares.append(((white @ vectors.to(white)).square() / left).sum(1))
-        square = torch.stack(squares)
-        left = (1 - (1 - moments.shrinkage) * removed * square).clamp_min(LEAST_LEFT)
-        return count / (count - 1) * ((count - 2) / (count - 1) * square / left).sqrt()
+        weight, fewer = (1 - moments.shrinkage) * removed, (count - 2) / (count - 1)
+        found = []
+        for part in pooled.split(PICTURES_AROUND):
+            around = self._around(part, nearby)  # (pools, k, b, F)
+            own = around[:, 0]
+            squares = torch.stack([self._without_target(white, weights) for white in own.unbind(1)], dim=1)
+            by_own = fewer * (count / (count - 1)) ** 2 * squares / (1 - weight * squares).clamp_min(LEAST_LEFT)
+            # The Gaussians around have learned the picture too, at their own places.
+            around = around + own[:, None] / (count - 1)
+            along = (around * own[:, None]).sum(-1)
+            left = (1 - weight * own.square().sum(-1)).clamp_min(LEAST_LEFT)[:, None]
+            by_all = fewer * (around.square().sum(-1) + weight * along.square() / left)  # (pools, k, b)
+            by_others = by_all.flatten(0, 1)[nearby.row].masked_fill(nearby.missing[..., None], torch.inf)[:, 1:]
+            found.append(torch.cat([by_own[:, None], by_others], dim=1).amin(1).sqrt().mT)
+        return torch.cat(found)
+
+    @staticmethod
+    def _without_target(white: Tensor, weights: Tensor) -> Tensor:
+        """Return the squared distances of one learned picture ``(pools, F)`` if the target did not have it."""
+        rows = weights * white
+        values, vectors = eigh(rows.mT @ rows)
+        left = (1 - values).clamp_min(LEAST_LEFT).to(white)
+        return ((white @ vectors.to(white)).square() / left).sum(1)
 
     def _solve(self, moments: Moments) -> None:
         self.mean = moments.mean
