@@ -203,8 +203,13 @@ def write_container(
     InputError
         The contents are beyond the limits of what is read.
     """
-    # Clones, since safetensors refuses tensors that share memory.
-    whole = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    whole: dict[str, Tensor] = {}
+    written = set()
+    for name, tensor in tensors.items():
+        whole[name] = tensor.detach().cpu().contiguous()
+        if (memory := whole[name].untyped_storage().data_ptr()) in written:
+            whole[name] = whole[name].clone()  # safetensors refuses tensors that share memory
+        written.add(memory)
     manifest = manifest | {"format_version": version}
     parts = texts | {WEIGHTS: save_tensors(whole)}
     manifest["sha256"] = digests(manifest, parts)

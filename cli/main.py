@@ -198,7 +198,8 @@ def keep_large_allocations() -> None:
 
     Every batch allocates and frees tensors just above malloc's mmap threshold. By default each of these is
     mapped, zeroed by page faults and unmapped again, which takes a third of the CPU time of training. 32 MiB is
-    the highest threshold that malloc accepts.
+    the highest threshold that malloc accepts. All threads share one heap: freed memory in that of a thread which
+    decodes pictures would be of no use to the others.
     """
     if not sys.platform.startswith("linux"):
         return
@@ -206,9 +207,10 @@ def keep_large_allocations() -> None:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError):  # another C library, such as musl
         return
-    m_trim_threshold, m_mmap_threshold = -1, -3
+    m_trim_threshold, m_mmap_threshold, m_arena_max = -1, -3, -8
     mallopt(m_mmap_threshold, 32 * 2**20)
-    mallopt(m_trim_threshold, 2**30)
+    mallopt(m_trim_threshold, 128 * 2**20)
+    mallopt(m_arena_max, 1)
 
 
 def wait_without_spinning() -> None:

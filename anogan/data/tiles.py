@@ -45,11 +45,11 @@ class TiledSamples:
         convert: Callable[[np.ndarray], np.ndarray],
         indices: np.ndarray,
         dtype: torch.dtype,
-        boxes: dict[int, list[Box]] | None = None,
+        decoder: _TileDecoder | None = None,
     ) -> None:
         self._folder, self._convert, self._dtype = folder, convert, dtype
         self._indices = np.asarray(indices, dtype=np.int64)
-        self._boxes = {} if boxes is None else boxes
+        self._decoder = _TileDecoder(folder) if decoder is None else decoder
         self._whole = FolderSamples(folder.decode, convert, self._indices, folder.shape, dtype, folder.identity)
 
     def __len__(self) -> int:
@@ -57,7 +57,7 @@ class TiledSamples:
 
     def subset(self, indices: np.ndarray) -> TiledSamples:
         """Only the pictures at `indices`, in that order."""
-        return TiledSamples(self._folder, self._convert, self._indices[np.asarray(indices)], self._dtype, self._boxes)
+        return TiledSamples(self._folder, self._convert, self._indices[np.asarray(indices)], self._dtype, self._decoder)
 
     def batch(self, indices: np.ndarray) -> torch.Tensor:
         """The pictures at `indices`, resized: (B, C, H, W)."""
@@ -73,18 +73,13 @@ class TiledSamples:
 
     def boxes(self, index: int) -> list[Box]:
         """The tiles of a picture, row by row."""
-        picture = int(self._indices[index])
-        if picture not in self._boxes:
-            assert self._folder.tile is not None
-            self._boxes[picture] = boxes(*self._folder.original_size(picture), self._folder.tile)
-        return self._boxes[picture]
+        return self._decoder.boxes(int(self._indices[index]))
 
     def tiles(self) -> FolderSamples:
         """All tiles of all pictures, in order."""
         numbered = [(int(p), box) for i, p in enumerate(self._indices) for box in self.boxes(i)]
-        decoder = _TileDecoder(self._folder)
         return FolderSamples(
-            lambda tile: decoder.decode(*numbered[tile]),
+            lambda tile: self._decoder.decode(*numbered[tile]),
             self._convert,
             np.arange(len(numbered)),
             self._folder.shape,
@@ -133,16 +128,32 @@ def _targets(start: int, stop: int, side: int, values: int, pixels: int) -> np.n
 
 
 class _TileDecoder:
-    """Decodes tiles; the picture of the last one is kept, so that a picture is decoded once."""
+    """Decodes tiles; the picture of the last one is kept until all of its tiles are cut, so that it is decoded once.
+
+    All subsets of samples have the same decoder, since a large picture fills much memory.
+    """
 
     def __init__(self, folder: ImageFolder) -> None:
         self._folder = folder
         self._lock = threading.Lock()
+        self._boxes: dict[int, list[Box]] = {}
         self._last: tuple[int, Image.Image] | None = None
+        self._to_cut = 0  # tiles of the last picture
+
+    def boxes(self, picture: int) -> list[Box]:
+        if picture not in self._boxes:
+            assert self._folder.tile is not None
+            self._boxes[picture] = boxes(*self._folder.original_size(picture), self._folder.tile)
+        return self._boxes[picture]
 
     def decode(self, picture: int, box: Box) -> np.ndarray:
         with self._lock:
             if self._last is None or self._last[0] != picture:
                 self._last = None  # frees the memory before the next one is decoded
                 self._last = picture, self._folder.upright(picture)
-            return self._folder.cut(picture, self._last[1], box)
+                self._to_cut = len(self.boxes(picture))
+            tile = self._folder.cut(picture, self._last[1], box)
+            self._to_cut -= 1
+            if not self._to_cut:
+                self._last = None
+            return tile

@@ -16,6 +16,7 @@ from ..engine.device import torch_dtype
 from ..engine.diagnostics import FEWEST_ROWS, Diagnosis
 from ..engine.history import History
 from ..engine.inference import Inference
+from ..engine.memory import return_freed_memory
 from ..engine.trainer import Trainer
 from ..explain.marginals import marginals
 from ..scoring.calibration import Calibration
@@ -67,6 +68,7 @@ def train(detector: FittableDetector, prepared: Prepared, trainer: Trainer) -> t
         module, module.before_training(normal), module.as_trained_on(monitored) if len(monitored) else None
     )
     module.after_training(normal)
+    return_freed_memory()
     first = samples.batch(split.training[:BASELINE_ROWS])
     baseline = first.nanmean(0).nan_to_num() if first.isnan().any() else first.mean(0)  # NaN: outside of a mask
     inference = Inference(module, backbone.members, spec.shape)
@@ -91,6 +93,7 @@ def train(detector: FittableDetector, prepared: Prepared, trainer: Trainer) -> t
             scores = calibration.combine(inference.score(samples.subset(split.calibration)))
             calibration = replace(calibration, reference=np.sort(scores))
     module.unlabeled = None  # a model does not keep the user's data
+    return_freed_memory()
     left_out = {"left_out": calibrated.left_out} if calibrated.left_out else {}
     state = FittedState(
         parameters=prepared.parameters,

@@ -1,5 +1,6 @@
 """What a trained module makes of normal samples that training has not seen, and the diagnosis that follows."""
 
+import hashlib
 from math import prod
 
 import numpy as np
@@ -67,24 +68,17 @@ def diagnose_module(
     """
     n = min(len(held_out), DIAGNOSED_ROWS, max(DIAGNOSED_VALUES // prod(spec.shape), FEWEST_ROWS))
     module, entries = inference.module, spec.shape[0]  # without the class number, which is not a coordinate
-    x = inference.expand(held_out.batch(np.arange(n)))
-    reference = training.batch(np.arange(min(len(training), n))).to(x)[:, :entries]
-    real = x[0, :, :entries]
-    different, chosen = np.unique(real.flatten(1).cpu().numpy(), axis=0, return_index=True)
+    rated = calibration if spec.is_image else None
     measures: dict[str, float] = {}
-    if len(different) >= FEWEST_ROWS:
+    rows = held_out.batch(np.arange(n))
+    chosen = _first_of_equal(rows[:, :entries])
+    if len(chosen) >= FEWEST_ROWS:
         with torch.no_grad():
-            # A row among copies of itself has a neighbourhood of radius 0, which no sample falls into.
-            if module.can("sample"):
-                measures |= _of_samples(real[chosen], reference, module.sample(n)[:, :, :entries], spec)
-                if drawn is not None:
-                    measures |= {f"generator_{name}": measures[name] for name in ("coverage", "precision")}
-                    measures |= likeness(_rows(real[chosen]), _rows(reference), [drawn[:n, :entries]])
-            if module.can("reconstruct"):
-                made = module.reconstruct(x[:, :RECONSTRUCTED_ROWS])[:, :, :entries]
-                measures |= _of_reconstructions(real[:RECONSTRUCTED_ROWS], reference, made)
-            if spec.is_image and calibration is not None:
-                measures |= _of_scores(inference, x[0, :RECONSTRUCTED_ROWS], reference, calibration, spec)
+            if module.can("sample") or module.can("reconstruct") or rated is not None:
+                reference = training.batch(np.arange(min(len(training), n)))
+                measures |= _of_rows(inference, rows, reference, chosen, spec, drawn, rated)
+                del reference
+            del rows  # large pictures fill much memory
             as_trained = module.as_trained_on(held_out.subset(np.arange(n)))
             first = as_trained.batch(np.arange(min(len(as_trained), DIAGNOSED_ROWS)))
             if (logits := module.critic_logits(inference.expand(first))) is not None:
@@ -93,11 +87,50 @@ def diagnose_module(
         measures,
         curves=history,
         steps=steps,
-        rows=len(different),
+        rows=len(chosen),
         unit=spec.unit,
         expects_equilibrium=module.expects_equilibrium,
         degenerate=degenerate,
     )
+
+
+def _first_of_equal(rows: Tensor) -> np.ndarray:
+    """Return the numbers of the different rows of ``(n, *shape)``, without a copy of all of them: int64 ``(m,)``."""
+    first: dict[bytes, int] = {}
+    for number, row in enumerate(rows):  # + 0 makes -0 equal to 0
+        first.setdefault(hashlib.sha256((row + 0).numpy().tobytes()).digest(), number)
+    return np.fromiter(first.values(), np.int64)
+
+
+def _of_rows(
+    inference: Inference,
+    rows: Tensor,
+    reference: Tensor,
+    chosen: np.ndarray,
+    spec: SampleSpec,
+    drawn: np.ndarray | None,
+    calibration: Calibration | None,
+) -> dict[str, float]:
+    """Measure samples, reconstructions and scores, given held-out and training rows ``(n, *shape)``.
+
+    The different ones of the held-out rows are ``chosen``; see `diagnose_module` for the rest.
+    """
+    module, entries = inference.module, spec.shape[0]
+    x = inference.expand(rows)
+    real, reference = x[0, :, :entries], reference.to(x)[:, :entries]
+    measures: dict[str, float] = {}
+    # A row among copies of itself has a neighbourhood of radius 0, which no sample falls into.
+    if module.can("sample"):
+        measures |= _of_samples(real[chosen], reference, module.sample(len(rows))[:, :, :entries], spec)
+        if drawn is not None:
+            measures |= {f"generator_{name}": measures[name] for name in ("coverage", "precision")}
+            measures |= likeness(_rows(real[chosen]), _rows(reference), [drawn[: len(rows), :entries]])
+    if module.can("reconstruct"):
+        made = module.reconstruct(x[:, :RECONSTRUCTED_ROWS])[:, :, :entries]
+        measures |= _of_reconstructions(real[:RECONSTRUCTED_ROWS], reference, made)
+    if calibration is not None:
+        measures |= _of_scores(inference, x[0, :RECONSTRUCTED_ROWS], reference, calibration, spec)
+    return measures
 
 
 def _of_samples(real: Tensor, reference: Tensor, fake: Tensor, spec: SampleSpec) -> dict[str, float]:

@@ -9,18 +9,20 @@ from torch import Tensor
 
 from ..data.samples import Samples, TensorSamples
 from ..data.spec import SampleSpec
+from ..engine.memory import return_freed_memory
 from ..engine.module import GANModule, LeftOut, Prediction
+from ..engine.validation import MONITOR_ROWS
 from ..nn.backbone import Backbone
 from ..nn.frozen import NETWORKS
 from ..parameters import at_least, between, one_of, param
 from ..scoring.alignment import HELD_OUT, TOLERANCE, moved
 from ..scoring.feature_distance import side_by_side
 from ..scoring.framing import SATURATED_SHARES, Framed, Framing, shifted
-from ..scoring.left_out import learned_without, left_out_of_memory
+from ..scoring.left_out import IMAGES_AT_ONCE, learned_without, left_out_of_memory
 from ..scoring.light import overexposed, relit
-from ..scoring.patch_memory import Grid, PatchMemoryBank
+from ..scoring.patch_memory import Grid, PatchMemoryBank, in_full
 from ..scoring.patch_units import PatchUnits
-from ..scoring.patches import MOST_SAMPLES, SAMPLES_AT_ONCE, WhitenedPatches, held_in_memory, most_unusual
+from ..scoring.patches import MOST_SAMPLES, SAMPLES_AT_ONCE, WhitenedPatches, at_once, held_in_memory, most_unusual
 from ..scoring.place_gaussian import FEW_PICTURES, PlaceGaussian, pool, pooled_inside
 from ..scoring.principal import Projection
 from ..scoring.tolerance import DEPTHS, Levels, moved_depths
@@ -106,6 +108,7 @@ class FeatureGANModule(DenoisingModule):
             jitter=0.0,
         )
         self.framing = Framing() if backbone.geometry.has_patches else None
+        self.at_once = at_once(backbone.spec.shape)
         self.patches = WhitenedPatches(extractor)
         self.projection = projection
         self.memory_bank = memory_bank
@@ -118,39 +121,51 @@ class FeatureGANModule(DenoisingModule):
     def _weight(self) -> Tensor:
         return next(self.critic.parameters())
 
+    @property
+    def _held_dtype(self) -> torch.dtype:
+        """The type of the patches in memory: features of pictures, which are small numbers, take half of it."""
+        half = self.framing is not None and self._weight.dtype == torch.float32
+        return torch.float16 if half else self._weight.dtype
+
     @torch.no_grad()
     def before_training(self, normal: Samples) -> Samples:
         """Extract all patches once, learn what is usual at each place, and return whitened patches to train on."""
         if self.framing is not None:
             self.framing.fit(self._batches(normal))
         patches, grid, *_ = self._normal = self._extract(normal)
-        parts = []
+        chosen = self._weight.new_empty(min(patches[..., 0].numel(), MOST_PATCHES), patches.shape[-1])
+        stop = 0
         for part in self.patches.fit(patches, grid):
             rows = randperm(part[..., 0].numel())[: MOST_PATCHES * len(part) // len(patches)]
-            parts.append(part.flatten(0, 1)[rows])
-        return TensorSamples(torch.cat(parts))
+            start, stop = stop, stop + len(rows)
+            chosen[start:stop] = part.flatten(0, 1)[rows]
+        return TensorSamples(chosen[:stop])
 
     @torch.no_grad()
     def as_trained_on(self, held_out: Samples) -> Samples:
         white = self.patches.whiten(*self._extract(held_out)[:2]).flatten(0, 1)
-        return TensorSamples(white[randperm(len(white))])  # a validation check takes the first ones
+        some = randperm(len(white))[:MONITOR_ROWS]  # a validation check takes the first ones
+        return TensorSamples(in_full(white[some]))
 
     @torch.no_grad()
     def after_training(self, normal: Samples) -> None:
         patches, grid, inside, levels = self._normal or self._extract(normal)
         self._normal = None
+        return_freed_memory()
         pooled = self._pooled(patches, grid)
         few = patches.clone() if FEWEST_LEFT_OUT <= len(patches) < FEW_PICTURES else None
         white = self.patches.whiten(patches, grid)  # in place, since patches fill a large part of the memory
-        some = white.flatten(0, 1)[randperm(white[..., 0].numel())[:PROJECTED_PATCHES]]
+        some = in_full(white.flatten(0, 1)[randperm(white[..., 0].numel())[:PROJECTED_PATCHES]])
         square = float(some.square().sum(-1).mean()) * FEATURE_SHARE
         self.projection.fit(self.features(some), square)
         images = self.memory_bank.fit(white, grid, self.embed)
-        self.memory_units.fit(self._memory_distances(white[:SAMPLES_AT_ONCE], grid)[inside[:SAMPLES_AT_ONCE]])
-        nearest = white.new_empty(0)
+        parts = map(in_full, white[:SAMPLES_AT_ONCE].split(IMAGES_AT_ONCE))
+        known = torch.cat([self._memory_distances(part, grid) for part in parts])
+        self.memory_units.fit(known[inside[: len(known)]])
+        nearest = known.new_empty(0)
         if len(white) >= FEW_PICTURES:
             nearest = left_out_of_memory(self.patches.whitening, self.memory_bank, self.embed, white, grid, images)
-        del patches, white
+        del patches, white, parts
         copies = pooled[:0] if self.framing is None else self._relit(normal, pooled, inside, grid)
         of_place = self.gaussian.fit(pooled, pooled[: len(copies)], copies, grid)
         if few is not None:
@@ -160,6 +175,7 @@ class FeatureGANModule(DenoisingModule):
             self._fit_overexposed(normal, pooled, inside, grid)
             if self.framing.alignment.is_fitted:
                 self._fit_moved(normal, pooled, grid)
+            return_freed_memory()
         if len(pooled) >= FEWEST_LEFT_OUT:
             self.gaussian.discount(of_place, pooled, levels, grid)
             discounted = self.gaussian.discounted(levels, grid)
@@ -220,7 +236,8 @@ class FeatureGANModule(DenoisingModule):
         if torch.compiler.is_exporting():
             return self.patches.whitening.standard(pool(patches, grid))
         # Pooling copies what it pools, and all patches fill a large part of the memory.
-        return torch.cat([self.patches.whitening.standard(pool(p, grid)) for p in patches.split(SAMPLES_AT_ONCE)])
+        parts = patches.split(SAMPLES_AT_ONCE)
+        return torch.cat([self.patches.whitening.standard(pool(in_full(part), grid)) for part in parts])
 
     def features(self, patches: Tensor) -> Tensor:
         """Return R's last hidden layers of all members: ``(B, F)`` -> ``(B, K * width)``."""
@@ -278,7 +295,7 @@ class FeatureGANModule(DenoisingModule):
         """Return the greatest value, summed over channels, of each picture's map: ``(n, h * w)`` -> ``(n,)``."""
         shape = tuple(normal.batch(np.arange(1)).shape[1:])
         found = []
-        for part in distances.split(SAMPLES_AT_ONCE):
+        for part in distances.split(self.at_once):
             # Maps of pictures do not depend on the patches themselves.
             maps = self.patches.spread(part, part[..., None], grid, shape)
             found.append(maps.sum(1).flatten(1).amax(1))
@@ -287,7 +304,7 @@ class FeatureGANModule(DenoisingModule):
     def _batches(self, samples: Samples) -> Iterator[Tensor]:
         """Yield the first `MOST_SAMPLES` samples in batches, on the networks' device."""
         rows = np.arange(min(len(samples), MOST_SAMPLES))
-        for batch in samples.batches(np.array_split(rows, -(-len(rows) // SAMPLES_AT_ONCE))):
+        for batch in samples.batches(np.array_split(rows, -(-len(rows) // self.at_once))):
             yield batch.to(self._weight)
 
     def _framed(self, x: Tensor) -> Framed:
@@ -303,7 +320,7 @@ class FeatureGANModule(DenoisingModule):
             part, grid = self.patches.raw(framed.pictures)
             if not start:  # all at once, since parts and their concatenation would fill the memory twice
                 count = held_in_memory(count, part[0].numel())
-                patches = part.new_empty(count, *part.shape[1:])
+                patches = part.new_empty(count, *part.shape[1:], dtype=self._held_dtype)
                 inside = torch.empty(count, part.shape[1], dtype=torch.bool, device=part.device)
             rows = slice(start, min(start + len(part), count))
             seen = rows.stop - start
@@ -318,8 +335,9 @@ class FeatureGANModule(DenoisingModule):
             shown_first = inside.long().argsort(dim=0, descending=True, stable=True)
             numbers = torch.arange(len(inside), device=inside.device)[:, None]
             donors = shown_first.gather(0, numbers % inside.sum(0).clamp_min(1))
-            own = (inside | ~inside.any(0))[..., None]
-            patches = torch.where(own, patches, patches.gather(0, donors[..., None].expand_as(patches)))
+            unseen, places = torch.where(~inside & inside.any(0))
+            patches[unseen, places] = patches[donors[unseen, places], places]
+        return_freed_memory()
         return Extracted(patches, grid, inside, Levels.of(levels))
 
 
@@ -372,7 +390,8 @@ class FeatureGAN(Detector):
 
     *Cost.* Scoring an image takes one pass of the frozen network, and distances to 256 patches for each place. The
     model file holds the whitening, the Gaussians and the memory bank: 160 MB for 384x384 pixels. The first 512 training
-    samples (in random order) are used, or as many as 0.8 GB of features hold: 130 of 768x768 pixels.
+    samples (in random order) are used, or as many as 0.4 GB of features hold: 130 of 768x768 pixels. The command line
+    fitted 8 pictures of 20 megapixels in tiles of 768 pixels with 1.5 GB of memory (20 steps).
 
     With a float `contamination` all images are trained on, and that share of them lies above the threshold, as if each
     had been left out. So images that are unusual but good can be learned from without setting the threshold.

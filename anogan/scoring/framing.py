@@ -164,6 +164,8 @@ class Filling(nn.Module):
         lines = repeated_lines(x)
         filled = (lines >= FILLED) & (lines <= FARTHEST * sides) & (self.usual == 0) & _varied_borders(x)
         inside = torch.ones_like(x[:, :1])
+        if not (torch.compiler.is_exporting() or filled.any()):
+            return x, inside
         margins = (NEAR_BORDER * sides).round()
         for axis, before in ((-2, 0), (-1, 2)):
             side = x.shape[axis]

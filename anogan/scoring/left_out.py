@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from .patch_memory import Grid, LocalWhitening, PatchMemoryBank
+from .patch_memory import Grid, LocalWhitening, PatchMemoryBank, in_full
 from .place_gaussian import PlaceGaussian
 
 PARTS = 8  # of few images
@@ -25,7 +25,7 @@ def left_out_of_memory(
     found = []
     for numbers in torch.arange(len(white), device=white.device).split(IMAGES_AT_ONCE):
         own = images == numbers[:, None, None]  # (B, cells, m)
-        new = whitening.left_out(white[numbers], grid, len(white))
+        new = whitening.left_out(in_full(white[numbers]), grid, len(white))
         found.append(memory_bank(_embedded(embed, new), grid, own))
     return torch.cat(found)
 
@@ -55,7 +55,7 @@ def learned_without(
         From the patches of other images in the memory bank, and from the Gaussians.
     """
     part = torch.arange(len(patches), device=patches.device) % PARTS
-    nearest, of_place = patches.new_empty(patches.shape[:2]), pooled.new_empty(pooled.shape[:2])
+    nearest, of_place = pooled.new_empty(patches.shape[:2]), pooled.new_empty(pooled.shape[:2])
     for number in range(int(part.max()) + 1):
         new, known = torch.where(part == number)[0], torch.where(part != number)[0]
         whitening, gaussian = LocalWhitening(), PlaceGaussian()

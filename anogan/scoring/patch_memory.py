@@ -16,7 +16,7 @@ LEAST_SPREAD = 0.01  # of the features' mean spread, so that a nearly constant f
 LEAST_LEFT = 0.01  # of a variance, without an image that has nearly all of it
 SAME = 0.01  # of the typical length of a patch: distance between a patch and itself by rounding, at most
 TIE = 1e-4  # of the second distance, added so that two patches that are each other's nearest do not tie
-IMAGES_AT_ONCE = 32
+IMAGES_AT_ONCE = 8
 MOST_CANDIDATES = 4096  # patches that a cell's memory bank is chosen from
 
 Grid = tuple[int, int]
@@ -33,6 +33,11 @@ def cells(grid: Grid, margin: int = 0) -> Tensor:
     reach = torch.arange(-margin, SIDE + margin)
     rows, columns = ((torch.arange(0, n, SIDE)[:, None] + reach).clamp(0, n - 1) for n in (height, width))
     return (rows[:, None, :, None] * width + columns[None, :, None, :]).flatten(2).flatten(0, 1)
+
+
+def in_full(patches: Tensor) -> Tensor:
+    """Return patches that are held in half precision in single precision, and others as they are."""
+    return patches.float() if patches.dtype == torch.float16 else patches
 
 
 def by_place(values: Tensor, grid: Grid) -> Tensor:
@@ -65,11 +70,12 @@ class LocalWhitening(LearnedBuffers):
     def fit(self, patches: Tensor, grid: Grid, chosen: Tensor | None = None) -> None:
         """Learn from the patches ``(n, h * w, F)`` of n normal images, or of those whose numbers are given.
 
-        Only a part of them is copied at a time, since they fill a large part of the memory.
+        They may be held in half precision. Only a part of them is copied at a time, since they fill a large part of the
+        memory.
         """
         chosen = torch.arange(len(patches), device=patches.device) if chosen is None else chosen
         parts = chosen.split(IMAGES_AT_ONCE)
-        mean = torch.stack([patches[part].sum(0) for part in parts]).sum(0) / len(chosen)
+        mean = torch.stack([in_full(patches[part]).sum(0) for part in parts]).sum(0) / len(chosen)
         self.location = mean.mean(0)
         squares = torch.stack([(patches[part] - self.location).square().mean(1).sum(0) for part in parts]).sum(0)
         spread = (squares / len(chosen)).sqrt()
@@ -144,7 +150,7 @@ class PatchMemoryBank(LearnedBuffers):
         for number, places in enumerate(margins):
             seen = patches[:, places.unique()]
             candidates = randperm(seen[..., 0].numel(), device=seen.device)[:MOST_CANDIDATES]
-            embedded = embed(seen.flatten(0, 1)[candidates])
+            embedded = embed(in_full(seen.flatten(0, 1)[candidates]))
             chosen = _farthest(embedded, self.size)
             if not number:  # all at once, since parts and their concatenation would fill the memory twice
                 banks = embedded.new_empty(len(margins), self.size, embedded.shape[1])

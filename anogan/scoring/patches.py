@@ -1,6 +1,7 @@
 """Samples as whitened patches of a frozen network, and scores of samples from scores of patches."""
 
 from collections.abc import Callable, Iterator
+from math import prod
 
 import numpy as np
 import torch
@@ -14,6 +15,8 @@ MOST_SAMPLES = 512  # samples whose patches are held in memory
 MOST_VALUES = 3 * 2**26  # numbers in these patches: 512 pictures of 384x384 pixels, 128 of 768x768
 FEWEST_SAMPLES = 8  # that are held in memory, of any size
 SAMPLES_AT_ONCE = 32
+VALUES_AT_ONCE = 32 * 384**2  # of the samples: fewer large or coloured pictures are read at once
+WHITENED_AT_ONCE = 8
 FOLDS, FEWEST_SAMPLES_TO_FOLD = 4, 16
 TOP_SHARE, LEAST_TOP = 0.01, 4  # share and least number of the patches in a sample's score
 
@@ -66,7 +69,7 @@ class WhitenedPatches(nn.Module):
 
     def whiten(self, patches: Tensor, grid: Grid) -> Tensor:
         """Whiten raw patches of any number of samples ``(n, h * w, F)`` in place, and return them."""
-        for part in patches.split(SAMPLES_AT_ONCE):
+        for part in patches.split(WHITENED_AT_ONCE):
             part.copy_(self.whitening(part, grid))
         return patches
 
@@ -91,6 +94,11 @@ class WhitenedPatches(nn.Module):
     def spread(self, distances: Tensor, white: Tensor, grid: Grid, shape: tuple[int, ...]) -> Tensor:
         """Distribute scores ``(B, h * w)`` of patches ``white (B, h * w, F)`` over values: ``(B, *shape)``, >= 0."""
         return self.extractor.spread(distances.unflatten(1, grid), white.transpose(1, 2).unflatten(2, grid), shape)
+
+
+def at_once(shape: tuple[int, ...]) -> int:
+    """Return how many samples of a shape are read at once."""
+    return min(max(VALUES_AT_ONCE // prod(shape), 1), SAMPLES_AT_ONCE)
 
 
 def held_in_memory(samples: int, values: int) -> int:

@@ -20,8 +20,8 @@ EVERYWHERE = 0.1  # share of the changes at all places, beside those at the same
 FEW_PICTURES = 128  # that are left out by learning again, since closed forms are approximations
 MEASURED = 4  # pictures that show how much distances fall when few pictures become more
 PICTURES_AT_ONCE = 32
-PICTURES_AROUND = 8  # that are compared with several Gaussians at once, since what these see fills the memory
-PLACES_AT_ONCE = 256  # bounds the covariances in memory, beside those that are kept
+POOLS_AROUND = 2 * 24**2  # of pictures that are compared with several Gaussians at once: 2 pictures of 384x384 pixels
+PLACES_AT_ONCE = 32  # bounds the covariances in memory, beside those that are kept
 
 
 class Moments(NamedTuple):
@@ -163,7 +163,7 @@ class PlaceGaussian(LearnedBuffers):
             return self._white(pooled)
         if torch.compiler.is_exporting():  # a graph takes batches of any length, so they cannot be split here
             return self._nearest_of(pooled, nearby)
-        return torch.cat([self._nearest_of(part, nearby) for part in pooled.split(PICTURES_AROUND)])
+        return torch.cat([self._nearest_of(part, nearby) for part in _split(pooled)])
 
     def _nearest_of(self, pooled: Tensor, nearby: Nearby) -> Tensor:
         white = self._around(pooled, nearby).flatten(0, 1)  # (pools * k, B, F)
@@ -190,13 +190,13 @@ class PlaceGaussian(LearnedBuffers):
         weights = (moments.shrinkage * removed / len(scale) * scale[..., 0]).sqrt()
         weight, fewer = (1 - moments.shrinkage) * removed, (count - 2) / (count - 1)
         found = []
-        for part in pooled.split(PICTURES_AROUND):
+        for part in _split(pooled):
             around = self._around(part, nearby)  # (pools, k, b, F)
-            own = around[:, 0]
+            own = around[:, 0].clone()
             squares = torch.stack([self._without_target(white, weights) for white in own.unbind(1)], dim=1)
             by_own = fewer * (count / (count - 1)) ** 2 * squares / (1 - weight * squares).clamp_min(LEAST_LEFT)
             # The Gaussians around have learned the picture too, at their own places.
-            around = around + own[:, None] / (count - 1)
+            around += own[:, None] / (count - 1)
             along = (around * own[:, None]).sum(-1)
             left = (1 - weight * own.square().sum(-1)).clamp_min(LEAST_LEFT)[:, None]
             by_all = fewer * (around.square().sum(-1) + weight * along.square() / left)  # (pools, k, b)
@@ -259,6 +259,11 @@ def _parts(scatter: Tensor) -> Iterator[slice]:
     return (slice(start, start + PLACES_AT_ONCE) for start in range(0, len(scatter), PLACES_AT_ONCE))
 
 
+def _split(pooled: Tensor) -> tuple[Tensor, ...]:
+    """Split pictures ``(n, pools, F)`` into parts of which what all Gaussians see around them takes little memory."""
+    return pooled.split(max(POOLS_AROUND // pooled.shape[1], 1))
+
+
 def _target(scatter: Tensor) -> tuple[Tensor, Tensor]:
     """Return the mean over all places, ``(F, F)``, and its scales to the variance at each place, ``(pools, 1, 1)``."""
     variance = scatter.diagonal(dim1=1, dim2=2).mean(1)
@@ -277,5 +282,6 @@ def _shrinkage(centred: Tensor, scatter: Tensor) -> float:
         size += float(scatter[places].square().sum())
         apart += float((scatter[places] - scale[places] * target).square().sum())
     size, apart = size / (count - 1) ** 2, apart / (count - 1) ** 2
-    error = (float(centred.square().sum(2).square().sum()) / count - size) / count
+    lengths = torch.cat([part.square().sum(2) for part in centred.split(PICTURES_AT_ONCE)])
+    error = (float(lengths.square().sum()) / count - size) / count
     return min(max(error / max(apart, 1e-12), 0.0), 1.0) ** 2

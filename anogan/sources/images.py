@@ -328,7 +328,9 @@ def turned_upright(picture: Image.Image) -> Image.Image:
     """
     # Grey ones with transparency are opened as RGBA. In CMYK small numbers are bright.
     is_deep = picture.mode in ("RGB", "RGBA") and any(";16" in str(tile) for tile in getattr(picture, "tile", []))
-    upright = ImageOps.exif_transpose(picture)
+    picture.load()
+    turned = picture.getexif().get(_ORIENTATION, 1) != 1  # otherwise it would be copied
+    upright = ImageOps.exif_transpose(picture) if turned else picture
     if is_deep and 0 < (brightest := int(np.max(upright.getextrema()[:3]))) < _DARK:
         raise InputError(
             "has colours of 16 bits, which are read with 8, and whose brightest value is "

@@ -1,11 +1,14 @@
 """Large pictures are scored in tiles: nothing is left out, and a picture counts once."""
 
+import weakref
+
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import anogan
-from anogan.data.tiles import boxes
+from anogan.data.tiles import TiledSamples, boxes
 
 SIZE = 32
 FAST = {
@@ -54,6 +57,22 @@ def test_tiles_cover_a_picture_and_overlap(height, width, tile):
         covered[upper:lower, left:right] += 1
     assert covered.min() == 1
     assert len(boxes(height, width, tile)) == 1 or covered.max() > 1
+
+
+def test_a_picture_is_decoded_once_and_is_gone_after_its_last_tile(folder):
+    decoded = []
+
+    class Counting(anogan.ImageFolder):
+        def upright(self, index):
+            decoded.append(weakref.ref(picture := super().upright(index)))
+            return picture
+
+    pictures = TiledSamples(Counting(folder, size=SIZE, tile=64), lambda pixels: pixels, np.arange(2), torch.float32)
+    tiles = pictures.subset(np.arange(2)).tiles()
+    for tile in range(len(tiles)):
+        tiles.batch(np.array([tile]))
+    assert len(decoded) == 2
+    assert not any(picture() for picture in decoded)
 
 
 def test_a_small_spot_in_a_large_picture_counts_and_is_located(detector, spotted):
