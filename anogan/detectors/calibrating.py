@@ -11,7 +11,7 @@ from ..data.preprocessor import Preprocessor
 from ..data.samples import Samples
 from ..engine.inference import Inference
 from ..engine.module import LeftOut
-from ..errors import InputError
+from ..errors import TrainingDivergedError
 from ..explain.attribution import error_map
 from ..scoring.calibration import Calibration, conformal_threshold, member_scales, rounding
 
@@ -57,7 +57,7 @@ def calibrate(
 
     Raises
     ------
-    InputError
+    TrainingDivergedError
         A score is not finite.
     """
     scores, peaks = [], []
@@ -70,10 +70,7 @@ def calibrate(
         peaks.append(left_out.peaks.cpu().double().numpy())
     member_scores = np.concatenate(scores, axis=1)
     if not np.isfinite(member_scores).all():
-        raise InputError(
-            "The networks give normal samples scores that are not finite, which set no threshold: their numbers "
-            "overflow. Fit again with a lower learning_rate."
-        )
+        raise TrainingDivergedError("scores of normal samples are not finite, so that they set no threshold")
     is_new = held_out or left_out is not None
     scales = Calibration(*member_scales(member_scores), np.empty(0), 0.0, held_out=is_new)
     combined = scales.combine(member_scores)

@@ -60,7 +60,7 @@ def diagnose_module(
     steps : int
         Budget of each stage.
     drawn : (m, d) or None
-        Synthetic rows in model space, if others than the generator's own are drawn.
+        Synthetic rows in model space, if others than the generator's own are compared.
     calibration : Calibration or None
         Scores of held-out samples, which those of synthetic anomalies are compared with.
     degenerate : dict or None

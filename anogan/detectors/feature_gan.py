@@ -35,7 +35,6 @@ PROJECTED_PATCHES = 2**14  # patches that the principal components are learned f
 BANDWIDTH = 0.07  # of whitened patches, which spread over one: levels from 0.1 to 2
 FEWEST_LEFT_OUT = 3  # training samples of which one is left out at a time
 COPIED_SAMPLES = 64  # whose copies in other light and position show what does not count
-FEWEST_MOVED = 8  # copies that are moved back, of which it is learned what that changes
 # Of the Gaussians in a squared score of a patch. The memory bank's unit comes from pictures that it knows and is about
 # half of that of new ones, so that this corresponds to about 0.7 in units of new pictures.
 GAUSSIAN_SHARE = 0.9
@@ -223,8 +222,7 @@ class FeatureGANModule(DenoisingModule):
             copies.append(self._pooled(*self.patches.raw(framed.pictures)))
             shares.append(framed.shares * (errors.abs() <= TOLERANCE).all(1, keepdim=True))
         depths = moved_depths(torch.cat(shares), grid)
-        if int((depths > 0).any(1).sum()) >= FEWEST_MOVED:
-            self.gaussian.moved.fit(self.gaussian.differences(pooled[rows], torch.cat(copies)), depths, DEPTHS)
+        self.gaussian.moved.fit(self.gaussian.differences(pooled[rows], torch.cat(copies)), depths, DEPTHS)
 
     @torch.no_grad()
     def after_calibration(self, held_out: Samples) -> None:

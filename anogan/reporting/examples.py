@@ -23,9 +23,8 @@ THUMBS = 8  # real pictures and synthetic pictures
 SIDE_BY_SIDE = 4  # real rows and synthetic rows
 _REASONS, _REASONS_KEPT = 3, 10  # columns named in a row of the table, and columns that can be unfolded at most
 _LISTED = 30  # columns of samples side by side
-_NEAR = (
-    0.5  # of the distance between the median of normal scores and the threshold: scores that are close to the latter
-)
+# Of the distance between the median of normal scores and the threshold: scores that are close to the latter.
+_NEAR = 0.5
 _LONGEST = 512  # pixels of a picture's longer side
 _TEXT = 120  # characters of a value
 

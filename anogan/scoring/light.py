@@ -15,7 +15,8 @@ GREATEST_GAIN = 2.0
 LIGHT = 0.25  # greatest change of light of a copy, as a logarithm
 OVEREXPOSED = 0.4  # greatest gain of an overexposed copy, as a logarithm
 PIXELS = 2**14  # of a picture that its quantiles are computed from
-REACHED = 0.95  # quantile of good pictures' brightness at a place, of the greatest in a cell of the grid
+REACHED = 0.95  # quantile over good pictures of the greatest brightness in a cell of the grid, and of saturated shares
+SPOT = 0.01  # of a picture: what is saturated beyond good pictures and may be a defect, as large as what a score counts
 SIDE = 48  # of the grid on which it is learned what good pictures may saturate
 
 
@@ -45,13 +46,15 @@ class Overexposure(LearnedBuffers):
     """Tells which saturated pixels too much light explains.
 
     There more is saturated than in good pictures, and what the place shows in bright ones of them would be saturated in
-    the light of the picture. A white spot in usual light is not explained.
+    the light of the picture. In all, `SPOT` more of the picture is saturated than in nearly all good ones: a white spot
+    in usual light is not explained, even among highlights.
     """
 
-    learned: ClassVar = {"typical": ("q",), "usual": ("h", "w"), "reached": ("h", "w")}
+    learned: ClassVar = {"typical": ("q",), "usual": ("h", "w"), "reached": ("h", "w"), "most": (1,)}
     typical: Tensor  # median quantiles of good pictures' brightness
     usual: Tensor  # share of the pixels that are saturated in good pictures
     reached: Tensor  # brightness of bright good pictures, if they had typical light
+    most: Tensor  # share of pixels that are saturated in nearly all good pictures, at most
 
     def fit(self, quantiles: Tensor, usual: Tensor, brightness: Tensor) -> None:
         """Learn from good pictures' quantiles ``(n, q)`` and what `on_grid` returns for them, ``(n, h, w)`` each."""
@@ -59,6 +62,7 @@ class Overexposure(LearnedBuffers):
         self.usual = usual.mean(0)
         in_typical_light = brightness / self._gain(quantiles)[:, None, None]
         self.reached = in_typical_light.quantile(REACHED, dim=0)
+        self.most = usual.mean((1, 2)).quantile(REACHED).reshape(1)
 
     def forward(self, saturated: Tensor, quantiles: Tensor) -> Tensor:
         """Return by how much the share of explained saturated pixels exceeds the usual one: ``(B, 1, H, W)``.
@@ -70,10 +74,13 @@ class Overexposure(LearnedBuffers):
             for each in (self.usual, self.reached)
         )
         explained = reached * self._gain(quantiles)[:, None, None, None] > UNSATURATED[1]
+        explained = explained & (saturated.mean((1, 2, 3), keepdim=True) > self.most + SPOT)
         return torch.where(explained, saturated - usual, 0.0)
 
     def _gain(self, quantiles: Tensor) -> Tensor:
-        return median_gain(quantiles / self.typical.clamp_min(UNSATURATED[0]), quantiles)
+        # What is black in typical light tells no gain.
+        telling = torch.where(self.typical > UNSATURATED[0], quantiles, 0.0)
+        return median_gain(quantiles / self.typical.clamp_min(UNSATURATED[0]), telling)
 
     @staticmethod
     def on_grid(x: Tensor) -> tuple[Tensor, Tensor]:

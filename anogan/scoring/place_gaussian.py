@@ -144,8 +144,8 @@ class PlaceGaussian(LearnedBuffers):
 
     def _white(self, pooled: Tensor) -> Tensor:
         count = pooled.shape[0]  # `len` would fix the batch of a graph
-        if not torch.compiler.is_exporting() and 0 < count < FEWEST_ROWS:
-            pooled = torch.cat([pooled, pooled[-1:].expand(FEWEST_ROWS - count, -1, -1)])
+        if not torch.compiler.is_exporting():
+            pooled = _padded(pooled, FEWEST_ROWS)
         return ((pooled - self.mean).transpose(0, 1) @ self.whitening).transpose(0, 1)[:count]  # (B, pools, F)
 
     def _around(self, pooled: Tensor, nearby: Nearby) -> Tensor:
@@ -163,7 +163,8 @@ class PlaceGaussian(LearnedBuffers):
             return self._white(pooled)
         if torch.compiler.is_exporting():  # a graph takes batches of any length, so they cannot be split here
             return self._nearest_of(pooled, nearby)
-        return torch.cat([self._nearest_of(part, nearby) for part in _split(pooled)])
+        pictures = -(-FEWEST_ROWS // nearby.seen.shape[1])
+        return torch.cat([self._nearest_of(_padded(part, pictures), nearby)[: len(part)] for part in _split(pooled)])
 
     def _nearest_of(self, pooled: Tensor, nearby: Nearby) -> Tensor:
         white = self._around(pooled, nearby).flatten(0, 1)  # (pools * k, B, F)
@@ -226,6 +227,12 @@ class PlaceGaussian(LearnedBuffers):
             factor = torch.linalg.cholesky(covariance.cpu() + RIDGE * identity)  # not implemented on every device
             inverse = torch.linalg.solve_triangular(factor, identity, upper=False)
             self.whitening[places] = inverse.mT.to(covariance)
+
+
+def _padded(pooled: Tensor, pictures: int) -> Tensor:
+    """Repeat the last of fewer pictures ``(B, pools, F)``."""
+    missing = pictures - len(pooled)
+    return torch.cat([pooled, pooled[-1:].expand(missing, -1, -1)]) if 0 < missing < pictures else pooled
 
 
 def pool(patches: Tensor, grid: Grid) -> Tensor:

@@ -9,6 +9,7 @@ from .feature_distance import LearnedBuffers
 from .patch_memory import Grid
 
 POOLED = 2  # places of a Gaussian along each axis, whose features are averaged
+FEWEST = 8  # copies that show a level, at least
 DEPTHS = 5  # distances from the border of what a moved picture shows, in Gaussians, up to what features reach
 
 
@@ -44,24 +45,27 @@ class Tolerance(LearnedBuffers):
     directions in which the change does nothing count as before.
     """
 
-    learned: ClassVar = {"discount": ("levels", "F", "F")}
+    learned: ClassVar = {"discount": ("levels", "F", "F"), "applied": ("levels + 2",)}
     discount: Tensor  # empty if nothing is discounted
+    applied: Tensor  # one for the levels that are discounted, from zero to one beyond the greatest
 
     def fit(self, differences: Tensor, levels: Tensor, greatest: int) -> None:
         """Learn from whitened differences ``(m, pools, F)`` at their levels, int64 ``(m, pools)``, up to ``greatest``.
 
-        A level without any difference discounts nothing.
+        A level that fewer than `FEWEST` copies show discounts nothing.
         """
-        self.discount = differences.new_zeros(0)
-        if not ((levels > 0) & (levels <= greatest)).any():
+        self.discount = self.applied = differences.new_zeros(0)
+        applied = [int((levels == level).any(1).sum()) >= FEWEST for level in range(1, greatest + 1)]
+        if not any(applied):
             return
         identity = torch.eye(differences.shape[-1], dtype=torch.float64)
-        discounts = []
-        for level in range(1, greatest + 1):
-            rows = differences[levels == level].double().cpu()
-            factor = torch.linalg.cholesky(identity + rows.mT @ rows / max(len(rows), 1))
-            discounts.append(torch.linalg.solve_triangular(factor, identity, upper=False).mT)
+        discounts = [identity] * greatest
+        for number in (n for n, seen in enumerate(applied) if seen):
+            rows = differences[levels == number + 1].cpu().double()  # not every device has double precision
+            factor = torch.linalg.cholesky(identity + rows.mT @ rows / len(rows))
+            discounts[number] = torch.linalg.solve_triangular(factor, identity, upper=False).mT
         self.discount = torch.stack(discounts).to(differences)
+        self.applied = differences.new_tensor([0.0, *map(float, applied), 0.0])
 
     def forward(self, white: Tensor, levels: Tensor) -> Tensor:
         """Discount ``(B, pools, F)`` according to the levels; what is at level zero stays."""
@@ -76,7 +80,9 @@ class Tolerance(LearnedBuffers):
 
     def applies(self, levels: Tensor) -> Tensor:
         """Return what is discounted: int64 ``(B, ...)`` -> bool, same shape."""
-        return (levels > 0) & (levels <= len(self.discount))
+        if not self.discount.numel():
+            return torch.zeros_like(levels, dtype=torch.bool)
+        return self.applied[levels] > 0
 
 
 def moved_depths(shares: Tensor, grid: Grid) -> Tensor:

@@ -12,6 +12,7 @@ from sklearn.exceptions import NotFittedError
 
 import anogan
 from anogan.detectors.fitted import FittedState
+from anogan.engine.inference import Inference
 
 
 @pytest.fixture(autouse=True)
@@ -123,9 +124,21 @@ def test_a_threshold_from_training_rows_says_so(contamination, held_out, tmp_pat
 
 
 def test_no_threshold_comes_from_scores_that_are_not_finite(monkeypatch):
-    monkeypatch.setattr("anogan.engine.inference.Inference.score", lambda self, samples: np.full((1, 9), np.nan))
-    with pytest.raises(anogan.InputError, match="scores that are not finite"):
-        fit(anogan.WGANGP, np.random.default_rng(0).normal(size=(60, 4)))
+    right, scored = Inference.score, []
+
+    def score(self, samples):
+        scored.append(samples)
+        return right(self, samples) if len(scored) > wrong else np.full((1, 9), np.nan)
+
+    monkeypatch.setattr(Inference, "score", score)
+    X, wrong = np.random.default_rng(0).normal(size=(60, 4)), 10_000
+    with pytest.raises(anogan.TrainingDivergedError, match="scores of normal samples are not finite"):
+        fit(anogan.WGANGP, X)
+    scored.clear()
+    wrong = 1  # trained again, at a lower rate
+    detector = fit(anogan.WGANGP, X)
+    assert [attempt["kept"] for attempt in detector.attempts_][:2] == [False, True]
+    assert np.isfinite(detector.calibration_.threshold)
 
 
 def test_a_model_file_and_a_device_that_is_not_there(tmp_path):

@@ -103,6 +103,29 @@ def test_too_much_light_explains_what_bright_places_saturate(framing):
     assert not framing(lit).overexposure((12, 12)).view(4, 6, 6)[:, -1, -1].any()  # nor where good pictures are dark
 
 
+def sparkling(n, *, seed):
+    x = parts(n, seed=seed)
+    x[torch.rand(x.shape, generator=torch.Generator().manual_seed(seed)) < 0.05] = 1.0
+    return x
+
+
+def on_black(n, *, seed):
+    generator = torch.Generator().manual_seed(seed)
+    dark = torch.randint(1, 10, (n, 1, 1, 1), generator=generator) / 127.5 - 1
+    return torch.where(parts(n, seed=seed) < 0, dark, parts(n, seed=seed))
+
+
+@pytest.mark.parametrize("good", [sparkling, on_black])
+@pytest.mark.parametrize("side", [3, 8])
+def test_white_spots_in_usual_light_are_not_explained(good, side):
+    """Neither among highlights nor beside a background that is nearly black, which tells no light."""
+    framing = Framing()
+    framing.fit([good(64, seed=0)])
+    x = good(16, seed=1)
+    x[..., 40 : 40 + side, 46 : 46 + side] = 1.0
+    assert not framing(x).overexposure((12, 12)).any()
+
+
 def test_what_good_pictures_saturate_is_not_overexposed():
     white = parts(32)
     white[..., 60:] = 1.0
