@@ -358,12 +358,13 @@ class FeatureGAN(Detector):
     *Light and position.* The brightness of a picture is scaled back into the range of the good ones. Where more is
     saturated than in good pictures, and their brightness at that place would be in this picture's light, differences
     between good pictures and copies that are overexposed by up to 50 % are discounted, and only the Gaussians are
-    asked. A white spot in usual light is not discounted, nor is a picture that is all white. Lines beside its border
-    that repeat each other were filled in and do not count, up to 15 % of its side, unless they have one colour or good
-    pictures have such lines. A picture is moved to the position of the good ones if phase correlation with the mean
-    good picture, or with the most similar of them for parts at any angle, finds known shifts of other good ones. What
-    lies beyond the border then does not count. Near it, where features depend on what fills the rest, only the
-    Gaussians are asked, and differences between good pictures and shifted copies that were moved back are discounted.
+    asked. White spots that cover up to 1 % of a picture count, and so does a picture that is all white; a larger white
+    defect among highlights counts less. Lines beside its border that repeat each other were filled in and do not count,
+    up to 15 % of its side, unless they have one colour or good pictures have such lines. A picture is moved to the
+    position of the good ones if phase correlation with the mean good picture, or with the most similar of them for
+    parts at any angle, finds known shifts of other good ones. What lies beyond the border then does not count. Near it,
+    where features depend on what fills the rest, only the Gaussians are asked, and differences between good pictures
+    and shifted copies that were moved back are discounted.
 
     *Patches.* The frozen network's maps of stride 8 and 16 give one vector for each place of the finer grid. It is
     whitened with the mean of its place and the covariance of its cell of 3x3 places, u = S^(-1/2) (f - m), because what

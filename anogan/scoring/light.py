@@ -46,8 +46,8 @@ class Overexposure(LearnedBuffers):
     """Tells which saturated pixels too much light explains.
 
     There more is saturated than in good pictures, and what the place shows in bright ones of them would be saturated in
-    the light of the picture. In all, `SPOT` more of the picture is saturated than in nearly all good ones: a white spot
-    in usual light is not explained, even among highlights.
+    the light of the picture. In all, `SPOT` more of the picture is saturated than in nearly all good ones: a smaller
+    white spot in usual light is not explained, even among highlights.
     """
 
     learned: ClassVar = {"typical": ("q",), "usual": ("h", "w"), "reached": ("h", "w"), "most": (1,)}
