@@ -24,11 +24,11 @@ def _one_thread():
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _pretrained_features_are_fast():
+def exact_features():
     """Compute the pretrained network's maps of each picture once, and in float32, where it is ten times as fast.
 
     It is frozen, and what it computes is the same function of each picture whatever the precision of the rest. Results
-    in float64 itself are those of tests/golden and tests/unit.
+    in float64 itself are those of tests/golden and tests/unit. The value is what computes them so.
     """
     forward, networks = EfficientNetLite.forward, {}
 
@@ -57,7 +57,7 @@ def _pretrained_features_are_fast():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(EfficientNetLite, "forward", in_float32)
-        yield
+        yield forward
 
 
 def ids(cases):
