@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 from torch.overrides import TorchFunctionMode
 
 from ..data.spec import SampleSpec
@@ -21,6 +22,7 @@ from ..seeding import FILLS
 
 MODULE = "module."
 _FACTORIES = (torch.empty, torch.zeros, torch.ones, torch.full, torch.randn, torch.rand)
+_LIKE_THEIR_ARGUMENT = {*FILLS, normalize}  # in type and shape, so that they need not be computed without values
 _MADE_ASIDE = 500  # tensors that a constructor makes and does not keep, at most
 
 
@@ -108,9 +110,10 @@ def check_scores(module: GANModule, members: int, sample: Tensor) -> None:
 
 
 class _Limited(TorchFunctionMode):
-    """Counts the tensors that are made, up to a limit, and draws no values for them.
+    """Counts the tensors that are made, up to a limit, and draws or normalises no values for them.
 
-    A draw on the meta device makes torch import its compiler, which takes a second.
+    A draw on the meta device makes torch import its compiler, which takes a second. Spectral norms normalise each of
+    their vectors fifteen times when they are built, which took three quarters of the time in which ALAD is loaded.
     """
 
     def __init__(self, most: int) -> None:
@@ -122,6 +125,6 @@ class _Limited(TorchFunctionMode):
         if self.left < 0:
             raise FormatError("The manifest describes networks of more tensors than the file has.")
         kwargs = kwargs or {}
-        if func in FILLS:
+        if func in _LIKE_THEIR_ARGUMENT:
             return args[0] if args else kwargs["tensor"]
         return func(*args, **kwargs)
