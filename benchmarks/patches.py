@@ -39,11 +39,13 @@ CHANGES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "light x1.25": lambda image: (1.25 * image).clip(0, 255),
     "light x0.8": lambda image: 0.8 * image,
     "turned by 5 degrees": lambda image: rotate(image, 5, reshape=False, order=1, mode="nearest"),
+    "turned, mirrored corners": lambda image: rotate(image, 5, reshape=False, order=1, mode="mirror"),
     "blurred": lambda image: gaussian_filter(image, 1.5),
 }
 MOVED: dict[str, Callable[[np.ndarray], np.ndarray]] = {  # what becomes of a mask (h, w)
     "shifted by 9 %": lambda mask: shift(mask, [round(0.09 * side) for side in mask.shape], order=0, mode="constant"),
     "turned by 5 degrees": lambda mask: rotate(mask, 5, reshape=False, order=0, mode="constant"),
+    "turned, mirrored corners": lambda mask: rotate(mask, 5, reshape=False, order=0, mode="constant"),
 }
 STILL_SHOWN = 0.9  # of the pixels of a defect, at least
 Maps = tuple[np.ndarray, np.ndarray]  # scores (n,), maps (n, h, w)

@@ -1,6 +1,6 @@
 """FeatureGAN: adversarial denoising of patches of a pretrained network's feature maps."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -17,7 +17,7 @@ from ..nn.frozen import NETWORKS
 from ..parameters import at_least, between, one_of, param
 from ..scoring.alignment import HELD_OUT, TOLERANCE, moved
 from ..scoring.feature_distance import side_by_side
-from ..scoring.framing import SATURATED_SHARES, Framed, Framing, shifted
+from ..scoring.framing import SATURATED_SHARES, Framed, Framing, shifted, turned
 from ..scoring.left_out import IMAGES_AT_ONCE, learned_without, left_out_of_memory
 from ..scoring.light import overexposed, relit
 from ..scoring.patch_memory import Grid, PatchMemoryBank, in_full
@@ -35,9 +35,9 @@ PROJECTED_PATCHES = 2**14  # patches that the principal components are learned f
 BANDWIDTH = 0.07  # of whitened patches, which spread over one: levels from 0.1 to 2
 FEWEST_LEFT_OUT = 3  # training samples of which one is left out at a time
 COPIED_SAMPLES = 64  # whose copies in other light and position show what does not count
-# Of the Gaussians in a squared score of a patch. The memory bank's unit comes from pictures that it knows and is about
-# half of that of new ones, so that this corresponds to about 0.7 in units of new pictures.
-GAUSSIAN_SHARE = 0.9
+TURNED_PLACES = 128 * 24**2  # of Gaussians in turned copies: 128 of 384x384 pixels
+TURNED_SHARE = 0.1  # share of the changes by a turn in what does not count
+GAUSSIAN_SHARE = 0.9  # of the Gaussians in a squared score of a patch
 FEATURE_SHARE = 0.25  # share of R's features in a squared distance, relative to the whitened patch
 
 
@@ -158,17 +158,16 @@ class FeatureGANModule(DenoisingModule):
         square = float(some.square().sum(-1).mean()) * FEATURE_SHARE
         self.projection.fit(self.features(some), square)
         images = self.memory_bank.fit(white, grid, self.embed)
-        parts = map(in_full, white[:SAMPLES_AT_ONCE].split(IMAGES_AT_ONCE))
-        known = torch.cat([self._memory_distances(part, grid) for part in parts])
-        self.memory_units.fit(known[inside[: len(known)]])
-        nearest = known.new_empty(0)
         if len(white) >= FEW_PICTURES:
             nearest = left_out_of_memory(self.patches.whitening, self.memory_bank, self.embed, white, grid, images)
-        del patches, white, parts
-        copies = pooled[:0] if self.framing is None else self._relit(normal, pooled, inside, grid)
-        of_place = self.gaussian.fit(pooled, pooled[: len(copies)], copies, grid)
+        else:  # until they are learned again without some of them, if there are enough
+            nearest = torch.cat([self._memory_distances(in_full(part), grid) for part in white.split(IMAGES_AT_ONCE)])
+        del patches, white
+        changes = [] if self.framing is None else self._changes(normal, pooled, inside, grid)
+        of_place = self.gaussian.fit(pooled, changes, grid)
         if few is not None:
-            nearest, of_place = learned_without(self.memory_bank, self.embed, few, grid, images, pooled, copies)
+            nearest, of_place = learned_without(self.memory_bank, self.embed, few, grid, images, pooled, changes)
+        self.memory_units.fit(nearest[inside])
         self.gaussian_units.fit(of_place[pooled_inside(inside, grid)])
         if self.framing is not None:
             self._fit_overexposed(normal, pooled, inside, grid)
@@ -182,21 +181,34 @@ class FeatureGANModule(DenoisingModule):
             peaks = distances.new_empty(0) if self.framing is None else self._peaks(distances, grid, normal)
             self.left_out = LeftOut(most_unusual(distances, inside)[None], peaks)
 
-    def _relit(self, normal: Samples, pooled: Tensor, inside: Tensor, grid: Grid) -> Tensor:
-        """Return what Gaussians are learned from, of copies of the first samples in other light: ``(m, pools, F)``.
+    def _changes(self, normal: Samples, pooled: Tensor, inside: Tensor, grid: Grid) -> list[Tensor]:
+        """Return how other light and small turns change what Gaussians are learned from; see `PlaceGaussian.fit`."""
+        light = self._differences(relit, COPIED_SAMPLES, normal, pooled, inside, grid)
+        turns = self._differences(turned, TURNED_PLACES // pooled.shape[1], normal, pooled, inside, grid)
+        return [light, turns * TURNED_SHARE**0.5]
+
+    def _differences(
+        self,
+        change: Callable[[Tensor], Tensor],
+        most: int,
+        normal: Samples,
+        pooled: Tensor,
+        inside: Tensor,
+        grid: Grid,
+    ) -> Tensor:
+        """Return how a change alters the first samples, up to a number: ``(m, pools, F)``.
 
         What is not inside, of the samples or of their copies, is unchanged.
         """
-        copies = pooled[:COPIED_SAMPLES].clone()
+        differences = torch.empty_like(pooled[:most], dtype=self._held_dtype)
         start = 0
-        for batch in self._batches(normal.subset(np.arange(len(copies)))):
-            framed = self._framed(relit(batch))
+        for batch in self._batches(normal.subset(np.arange(len(differences)))):
+            framed = self._framed(change(batch))
             rows = slice(start, start + len(batch))
-            both = inside[rows] & framed.patches_inside(grid)
-            found = self._pooled(*self.patches.raw(framed.pictures))
-            copies[rows] = torch.where(pooled_inside(both, grid, all_of_them=True)[..., None], found, copies[rows])
+            both = pooled_inside(inside[rows] & framed.patches_inside(grid), grid, all_of_them=True)
+            differences[rows] = (self._pooled(*self.patches.raw(framed.pictures)) - pooled[rows]) * both[..., None]
             start = rows.stop
-        return copies
+        return differences
 
     def _fit_overexposed(self, normal: Samples, pooled: Tensor, inside: Tensor, grid: Grid) -> None:
         """Learn what overexposure changes where more is saturated than in good pictures."""
@@ -208,8 +220,14 @@ class FeatureGANModule(DenoisingModule):
             levels.append(framed.overexposure(grid))
             seen.append(framed.patches_inside(grid))
         both = pooled_inside(inside[rows] & torch.cat(seen), grid, all_of_them=True)
-        differences = self.gaussian.differences(pooled[rows], torch.cat(copies))
-        self.gaussian.overexposed.fit(differences, torch.cat(levels) * both, len(SATURATED_SHARES))
+        self.gaussian.fit_tolerance(
+            self.gaussian.overexposed,
+            pooled[rows],
+            torch.cat(copies),
+            torch.cat(levels) * both,
+            len(SATURATED_SHARES),
+            grid,
+        )
 
     def _fit_moved(self, normal: Samples, pooled: Tensor, grid: Grid) -> None:
         """Learn from shifted copies of samples that are no templates, so that they are aligned like new ones."""
@@ -222,7 +240,7 @@ class FeatureGANModule(DenoisingModule):
             copies.append(self._pooled(*self.patches.raw(framed.pictures)))
             shares.append(framed.shares * (errors.abs() <= TOLERANCE).all(1, keepdim=True))
         depths = moved_depths(torch.cat(shares), grid)
-        self.gaussian.moved.fit(self.gaussian.differences(pooled[rows], torch.cat(copies)), depths, DEPTHS)
+        self.gaussian.fit_tolerance(self.gaussian.moved, pooled[rows], torch.cat(copies), depths, DEPTHS, grid)
 
     @torch.no_grad()
     def after_calibration(self, held_out: Samples) -> None:
@@ -364,7 +382,8 @@ class FeatureGAN(Detector):
     position of the good ones if phase correlation with the mean good picture, or with the most similar of them for
     parts at any angle, finds known shifts of other good ones. What lies beyond the border then does not count. Near it,
     where features depend on what fills the rest, only the Gaussians are asked, and differences between good pictures
-    and shifted copies that were moved back are discounted.
+    and shifted copies that were moved back are discounted. Turns are not undone, but what copies that are turned by up
+    to 10 degrees change counts less.
 
     *Patches.* The frozen network's maps of stride 8 and 16 give one vector for each place of the finer grid. It is
     whitened with the mean of its place and the covariance of its cell of 3x3 places, u = S^(-1/2) (f - m), because what
@@ -375,11 +394,12 @@ class FeatureGAN(Detector):
 
     *Score.* Each patch is compared with the normal ones of its cell and the ring around it (256 of them, a greedy
     k-center coreset), in u concatenated with the 64 leading principal components of R's features, which have a quarter
-    of u's weight in squared distances, and with the nearest of nine Gaussians of 2x2 places each: its own and those 16
-    of 384 pixels away, since nothing lies exactly in its place. Their covariances are shrunk towards the mean of all
-    places, the more the fewer the pictures, and have added to them that of the changes that brighter and darker copies
-    of good pictures show. ``explain`` is the map of the score's distances at the image's size, and for plain vectors
-    their length.
+    of u's weight in squared distances, and with one of nine Gaussians of 2x2 places each: its own and those 16 of 384
+    pixels away, since nothing lies exactly in its place. It is the one at the offset that suits the 5x5 Gaussians
+    around best, since a defect alone would find one that it happens to suit. Their covariances are shrunk towards the
+    mean of all places, the more the fewer the pictures, and have added to them that of the changes that brighter and
+    darker copies of good pictures show, and a tenth of that of turned copies. ``explain`` is the map of the score's
+    distances at the image's size, and for plain vectors their length.
 
     *Threshold.* The images that are held out set it, and training images as if each had been left out of whitening,
     Gaussians (both in closed form) and memory bank; with fewer than 128, the first two are learned again without an

@@ -1,11 +1,12 @@
 """Region, light and position of pictures, brought to those of the good ones before anything is compared."""
 
+import math
 from collections.abc import Iterable
 from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import adaptive_avg_pool2d, max_pool2d
+from torch.nn.functional import adaptive_avg_pool2d, affine_grid, grid_sample, max_pool2d
 
 from ..seeding import rand
 from .alignment import FARTHEST, FITTED_PICTURES, FITTED_SIDE, Alignment, directions, grey, moved
@@ -17,6 +18,7 @@ NEAR_BORDER = 1 / 48  # of a side: patches of 384 pixels at stride 8, beside the
 # Shares of saturated pixels around a Gaussian, beyond the usual one, that are told apart.
 SATURATED_SHARES = (0.01, 0.05, 0.25, 0.6)
 TRIED_SHIFTS = (0.04, 0.12)  # of a side
+GREATEST_TURN = math.radians(10)
 FILLED = 2  # lines that repeat each other, at least, if they were filled in
 
 
@@ -184,6 +186,25 @@ def shifted(x: Tensor) -> tuple[Tensor, Tensor]:
     size = least + (greatest - least) * rand(len(x), 1, dtype=x.dtype, device=x.device)
     by = (directions(len(x), x) * size * x.new_tensor(x.shape[-2:])).round().long()
     return moved(x, -by), by
+
+
+def turned(x: Tensor) -> Tensor:
+    """Return pictures ``(B, C, H, W)`` turned about their centre by up to `GREATEST_TURN` in either direction.
+
+    The corners are filled with the mirrored picture in every other one, and otherwise with the pixels of its border, as
+    a picture that was turned after it had been taken may be.
+    """
+    height, width = x.shape[-2:]
+    angle = GREATEST_TURN * (2 * rand(len(x), dtype=x.dtype, device=x.device) - 1).cpu()
+    cos, sin, zero = angle.cos(), angle.sin(), torch.zeros_like(angle)
+    matrix = [[cos, -sin * height / width, zero], [sin * width / height, cos, zero]]  # sides are 2 long
+    places = affine_grid(torch.stack([torch.stack(row, 1) for row in matrix], 1), list(x.shape), align_corners=False)
+    pictures = x.cpu()  # not every device has these ways to fill
+    copies = torch.empty_like(pictures)
+    for start, fill in enumerate(("reflection", "border")):
+        rows = slice(start, None, 2)
+        copies[rows] = grid_sample(pictures[rows], places[rows], padding_mode=fill, align_corners=False)
+    return copies.to(x)
 
 
 def repeated_lines(x: Tensor) -> Tensor:

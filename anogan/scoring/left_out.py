@@ -37,7 +37,7 @@ def learned_without(
     grid: Grid,
     images: Tensor,
     pooled: Tensor,
-    copies: Tensor,
+    changes: list[Tensor],
 ) -> tuple[Tensor, Tensor]:
     """Return distances of raw patches ``(n, h * w, F)`` by whitening and Gaussians that have not learned their image.
 
@@ -46,8 +46,8 @@ def learned_without(
     memory_bank, embed, images
         See `left_out_of_memory`.
     patches, grid
-    pooled, copies : (n, pools, F), (m, pools, F)
-        See `PlaceGaussian.fit`.
+    pooled, changes : (n, pools, F), list of (m, pools, F)
+        See `PlaceGaussian.fit`; the changes are those of the first m images.
 
     Returns
     -------
@@ -62,8 +62,7 @@ def learned_without(
         whitening.fit(patches, grid, known)
         own = (part[images] == number).expand(len(new), -1, -1)
         nearest[new] = memory_bank(_embedded(embed, whitening(patches[new], grid)), grid, own)
-        changed = known[known < len(copies)]
-        gaussian.fit(pooled[known], pooled[changed], copies[changed], grid)
+        gaussian.fit(pooled[known], [each[known[known < len(each)]] for each in changes], grid)
         of_place[new] = gaussian.distances(pooled[new], grid)
     return nearest, of_place
 

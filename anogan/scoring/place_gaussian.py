@@ -10,7 +10,7 @@ from torch.nn.functional import avg_pool2d, interpolate
 from .eigen import eigh
 from .feature_distance import LearnedBuffers
 from .nearby import Nearby
-from .patch_memory import Grid
+from .patch_memory import Grid, in_full
 from .tolerance import POOLED, Levels, Tolerance, at_patches, pooled_grid
 
 RIDGE = 0.01  # added to covariances of standardised features (PaDiM's epsilon)
@@ -31,7 +31,14 @@ class Moments(NamedTuple):
     mean: Tensor  # (pools, F)
     scatter: Tensor  # (pools, F, F)
     shrinkage: float  # in [0, 1]
-    changes: Tensor  # (m, pools, F), what does not count
+    changes: list[Tensor]  # of each kind (m, pools, F), what does not count
+
+    def changed(self, places: slice) -> Tensor:
+        """Return the covariances of the changes at p places, summed over kinds: ``(p, F, F)``."""
+        found = torch.zeros_like(self.scatter[places])
+        for each in self.changes:
+            found += _scatter(in_full(each[:, places])) / max(len(each), 1)
+        return found
 
 
 class PlaceGaussian(LearnedBuffers):
@@ -41,10 +48,10 @@ class PlaceGaussian(LearnedBuffers):
     coefficient ρ² for all, where ρ has the least expected error of the covariances (Ledoit & Wolf 2004). The distances
     need less of it, since they depend on directions of small variance, which the target does not have.
 
-    What is a little out of its place is compared with the right Gaussian: that of the least distance among those of its
-    place and of the eight around it (`APART`).
+    What is a little out of its place is compared with the right Gaussian among those of its place and of the eight
+    around it (`Nearby`).
 
-    A covariance also has that of the differences between good pictures and changed copies of them, so that such
+    A covariance also has those of the differences between good pictures and changed copies of them, so that such
     changes do not count: the within-class covariance of speaker recognition (Hatch 2006).
     """
 
@@ -55,28 +62,35 @@ class PlaceGaussian(LearnedBuffers):
 
     def __init__(self) -> None:
         super().__init__()
-        self.moved, self.overexposed = Tolerance(), Tolerance()
+        self.moved, self.overexposed = Tolerance(scaled=True), Tolerance(scaled=False)
         self._moments: Moments | None = None  # until `learn_more`
 
-    def fit(self, pooled: Tensor, originals: Tensor, copies: Tensor, grid: Grid) -> Tensor:
+    def fit(self, pooled: Tensor, changes: list[Tensor], grid: Grid) -> Tensor:
         """Learn from standardised patches of n good pictures, after `pool`: ``(n, pools, F)``.
 
-        ``copies (m, pools, F)`` are those of changed copies of the ``originals (m, pools, F)``. Returns the distances
-        ``(n, pools)`` that the pictures would have if they had not been learned.
+        Of each kind of change, ``changes`` has the differences ``(m, pools, F)`` between m pictures and their changed
+        copies. They may be held in half precision. Returns the distances ``(n, pools)`` that the pictures would have if
+        they had not been learned.
         """
         mean = pooled.mean(0)
         centred = pooled - mean
         scatter = _scatter(centred)
-        moments = Moments(len(pooled), mean, scatter, _shrinkage(centred, scatter), copies - originals)
+        moments = Moments(len(pooled), mean, scatter, _shrinkage(centred, scatter), changes)
         del centred
         self._solve(moments)
         self._moments = moments
         self.unit = pooled.new_ones(1)
         return self._left_out(pooled, moments, grid)
 
-    def differences(self, originals: Tensor, copies: Tensor) -> Tensor:
-        """Return what a `Tolerance` learns from: ``(m, pools, F)`` and same -> same."""
-        return self._white(copies) - self._white(originals)
+    def fit_tolerance(
+        self, tolerance: Tolerance, originals: Tensor, copies: Tensor, levels: Tensor, greatest: int, grid: Grid
+    ) -> None:
+        """Learn from m good pictures and changed copies of them what does not count, ``(m, pools, F)`` each.
+
+        See `Tolerance.fit` for levels.
+        """
+        differences = self._white(copies) - self._white(originals)
+        tolerance.fit(differences, self._nearest(originals, grid), self._nearest(copies, grid), levels, greatest)
 
     def tolerated(self, white: Tensor, levels: Levels) -> Tensor:
         """Discount what shifts and overexposure change in ``(B, pools, F)``."""
@@ -168,8 +182,7 @@ class PlaceGaussian(LearnedBuffers):
 
     def _nearest_of(self, pooled: Tensor, nearby: Nearby) -> Tensor:
         white = self._around(pooled, nearby).flatten(0, 1)  # (pools * k, B, F)
-        squares = white.square().sum(-1)[nearby.row]  # (pools, k, B)
-        best = squares.masked_fill(nearby.missing[..., None], torch.inf).argmin(1)  # (pools, B)
+        best = nearby.closest(torch.linalg.vector_norm(white, dim=-1)[nearby.row])[:, 0]  # (pools, B)
         return white.gather(0, nearby.row.gather(1, best)[..., None].expand(-1, -1, white.shape[-1])).transpose(0, 1)
 
     def distances(self, pooled: Tensor, grid: Grid) -> Tensor:
@@ -201,8 +214,9 @@ class PlaceGaussian(LearnedBuffers):
             along = (around * own[:, None]).sum(-1)
             left = (1 - weight * own.square().sum(-1)).clamp_min(LEAST_LEFT)[:, None]
             by_all = fewer * (around.square().sum(-1) + weight * along.square() / left)  # (pools, k, b)
-            by_others = by_all.flatten(0, 1)[nearby.row].masked_fill(nearby.missing[..., None], torch.inf)[:, 1:]
-            found.append(torch.cat([by_own[:, None], by_others], dim=1).amin(1).sqrt().mT)
+            by_all[:, 0] = by_own
+            distances = by_all.flatten(0, 1)[nearby.row].sqrt()
+            found.append(distances.gather(1, nearby.closest(distances))[:, 0].mT)
         return torch.cat(found)
 
     @staticmethod
@@ -219,11 +233,11 @@ class PlaceGaussian(LearnedBuffers):
         divisor = max(moments.pictures - 1, 1)
         target, scale = _target(moments.scatter)
         identity = torch.eye(len(target), dtype=target.dtype)
-        everywhere = _scatter(moments.changes.flatten(0, 1)[:, None])[0] / max(moments.changes[..., 0].numel(), 1)
+        everywhere = torch.stack([moments.changed(places).sum(0) for places in _parts(moments.scatter)]).sum(0)
+        everywhere /= len(moments.mean)
         for places in _parts(moments.scatter):
             covariance = torch.lerp(moments.scatter[places], scale[places] * target, moments.shrinkage) / divisor
-            changes = _scatter(moments.changes[:, places]) / max(len(moments.changes), 1)
-            covariance += torch.lerp(changes, everywhere, EVERYWHERE)
+            covariance += torch.lerp(moments.changed(places), everywhere, EVERYWHERE)
             factor = torch.linalg.cholesky(covariance.cpu() + RIDGE * identity)  # not implemented on every device
             inverse = torch.linalg.solve_triangular(factor, identity, upper=False)
             self.whitening[places] = inverse.mT.to(covariance)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from scipy.ndimage import rotate
 
 import anogan
 from anogan.engine.module import LeftOut
@@ -42,12 +43,17 @@ def brighter(X):
     return (X * 1.25).clip(0, 255).astype(np.uint8)
 
 
+def turned(X):
+    # Real turns show what lies beyond the border; this picture has the same background there.
+    return rotate(X, 5, axes=(3, 2), reshape=False, order=1, mode="mirror")
+
+
 @pytest.fixture(scope="module")
 def detector():
     return anogan.FeatureGAN(**QUICK).fit(parts(48, seed=0))
 
 
-@pytest.mark.parametrize("change", [shifted, brighter])
+@pytest.mark.parametrize("change", [shifted, brighter, turned])
 def test_defects_are_found_and_good_parts_are_not_flagged_after_a_change(detector, change):
     good, defective = parts(20, seed=1), parts(20, seed=2, defective=True)
     usual = detector.anomaly_score(good)
@@ -144,9 +150,10 @@ def test_a_contamination_leaves_unusual_pictures_out_of_the_threshold():
     X[0, 0, 8:20, 8:20] = X[1, 0, 70:90, 60:80] = 250
     detector = anogan.FeatureGAN(**QUICK, contamination=0.034).fit(X)
     assert detector.fitted_on_["left_out"] == 60
-    assert (detector.calibration_.scores > detector.calibration_.threshold).sum() == 2
+    # The quantile lies at the third highest score, and not far above it, where the two unusual pictures are.
+    assert detector.calibration_.threshold == pytest.approx(np.sort(detector.calibration_.scores)[-3], rel=1e-3)
     assert detector.predict(parts(20, seed=3, defective=True)).tolist() == [-1] * 20
-    assert np.mean(detector.predict(parts(40, seed=4)) < 0) < 0.1  # by scores of training it would be nearly all
+    assert np.mean(detector.predict(parts(200, seed=4)) < 0) < 0.1  # by scores of training it would be nearly all
 
 
 def test_unusual_pictures_are_named_by_folder_and_file(tmp_path):
@@ -211,7 +218,7 @@ def test_copies_of_pictures_are_reported():
 
 
 def test_what_lies_outside_of_a_region_does_not_set_units(tmp_path):
-    good, new = saved(tmp_path / "good", parts(16, seed=0)), saved(tmp_path / "new", parts(12, seed=1))
+    good, new = saved(tmp_path / "good", parts(48, seed=0)), saved(tmp_path / "new", parts(12, seed=1))
     mask = saved_mask(tmp_path / "mask.png", slice(32, 64), slice(32, 64))
     in_region = anogan.FeatureGAN(**QUICK).fit(anogan.ImageFolder(good.files, size=SIDE, masks=mask))
     assert np.mean(in_region.predict(new) < 0) < 0.4

@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from anogan.scoring.alignment import Alignment, grey, moved
-from anogan.scoring.framing import SATURATED_SHARES, Filling, Framed, Framing
+from anogan.scoring.framing import SATURATED_SHARES, Filling, Framed, Framing, turned
 from anogan.scoring.light import Light, brightness_quantiles
+from anogan.seeding import seeded
 
 SIDE = 96
 
@@ -214,3 +215,28 @@ def test_defects_on_white_count(colour):
     framed = framing(x)
     assert framed.inside.all()
     assert framed.patches_inside((12, 12)).all()
+
+
+def test_a_turn_keeps_shapes_of_pictures_that_are_no_squares():
+    y, x = torch.meshgrid(torch.arange(60) - 29.5, torch.arange(90) - 44.5, indexing="ij")
+    ring = torch.exp(-(((y**2 + x**2).sqrt() - 20) / 4).square())
+    bar = torch.exp(-(y / 4).square() - (x / 20).square())
+    with seeded(0):
+        rings, bars = turned(ring.expand(16, 1, 60, 90)), turned(bar.expand(16, 1, 60, 90))
+    torch.testing.assert_close(rings, ring.expand_as(rings), rtol=0, atol=0.02)
+    moment = (bars * x * y).sum((1, 2, 3)) / (bars * (x**2 - y**2)).sum((1, 2, 3))
+    angles = torch.rad2deg(torch.atan(2 * moment) / 2)
+    assert angles.abs().max() <= 10.1
+    assert angles.min() < -3
+    assert angles.max() > 3
+
+
+def test_a_turn_leaves_out_what_is_no_part_of_a_picture():
+    x = torch.rand(2, 3, 40, 40, generator=torch.Generator().manual_seed(0))
+    whole = turned(x)
+    assert whole.isfinite().all()
+    assert not torch.equal(whole, x)
+    x[:, :, :10] = torch.nan
+    missing = turned(x).isnan()
+    assert missing[..., :8, 20].all()
+    assert not missing[..., 15:, :].any()

@@ -1,9 +1,11 @@
 """Gaussians of places: what they measure, what does not count, and what further pictures change."""
 
+import itertools
+
 import pytest
 import torch
 
-from anogan.scoring.nearby import APART
+from anogan.scoring.nearby import AREA
 from anogan.scoring.place_gaussian import POOLED, PlaceGaussian, pool
 from anogan.scoring.tolerance import DEPTHS, Levels, moved_depths
 
@@ -18,10 +20,8 @@ def patches(n, *, seed=0):
 
 def fitted(normal, copies=None):
     gaussian = PlaceGaussian().double()
-    none = normal[:0]
-    gaussian.fit(
-        *(pool(x, GRID) for x in (normal, *((none, none) if copies is None else (normal[: len(copies)], copies)))), GRID
-    )
+    changes = [] if copies is None else [pool(copies - normal[: len(copies)], GRID)]
+    gaussian.fit(pool(normal, GRID), changes, GRID)
     return gaussian
 
 
@@ -36,7 +36,7 @@ def test_pools_hold_the_mean_of_their_places():
 def test_the_returned_distances_are_those_of_new_normal_patches():
     x, new = pool(patches(60), GRID), pool(patches(500, seed=1), GRID)
     gaussian = PlaceGaussian().double()
-    left_out = gaussian.fit(x, x[:0], x[:0], GRID)
+    left_out = gaussian.fit(x, [], GRID)
     assert left_out.mean() == pytest.approx(float(gaussian(new, GRID, STILL).mean()), rel=0.05)
 
 
@@ -76,23 +76,47 @@ def test_distances_without_a_picture_are_those_of_a_fit_without_it():
     torch.testing.assert_close(found, without.distances(pool(x[:1], GRID), GRID), rtol=0.1, atol=0)
 
 
-def test_a_patch_is_compared_with_the_nearest_gaussian_around_its_place():
-    grid, pools, generator = (8, 10), (4, 5), torch.Generator().manual_seed(0)
-    of_place = torch.randn(20, FEATURES, generator=generator)
-    normal = of_place + 0.3 * torch.randn(300, 20, FEATURES, generator=generator)
+def test_an_area_is_compared_with_the_gaussians_of_its_place_or_of_those_beside_it():
+    height, width = pools = (6, 7)
+    grid, generator = (12, 14), torch.Generator().manual_seed(0)
+    of_place = torch.randn(42, FEATURES, generator=generator)
+    normal = of_place + 0.3 * torch.randn(300, 42, FEATURES, generator=generator)
     gaussian = PlaceGaussian()
-    left_out = gaussian.fit(normal, normal[:0], normal[:0], grid)
-    new = of_place + 0.3 * torch.randn(40, 20, FEATURES, generator=generator)
-    every = torch.stack([((new - m) @ w).norm(dim=-1) for m, w in zip(gaussian.mean, gaussian.whitening, strict=True)])
-    rows, columns = torch.arange(20) // pools[1], torch.arange(20) % pools[1]
-    around = torch.tensor([0, APART])
-    near = torch.isin((rows[:, None] - rows).abs(), around) & torch.isin((columns[:, None] - columns).abs(), around)
-    least = torch.where(near[:, None], every, torch.inf).amin(0)
-    torch.testing.assert_close(gaussian.distances(new, grid), least)
-    assert float(left_out.mean()) == pytest.approx(float(least.mean()), rel=0.03)
-    moved = new.view(40, *pools, FEATURES).roll(APART, dims=2).flatten(1, 2)  # what lies within the grid is as usual
-    inside = columns >= APART
-    assert gaussian.distances(moved, grid)[:, inside].mean() < 1.05 * least[:, inside].mean()
+    left_out = gaussian.fit(normal, [], grid)
+    new = of_place + 0.3 * torch.randn(40, 42, FEATURES, generator=generator)
+    moved = new.view(40, *pools, FEATURES).roll(1, dims=2).flatten(1, 2)
+    every = torch.stack(
+        [((moved - m) @ w).norm(dim=-1) for m, w in zip(gaussian.mean, gaussian.whitening, strict=True)]
+    )
+    every = every.view(height, width, 40, height, width)
+    at = torch.arange(height)[:, None], torch.arange(width)
+    candidates = []
+    for up, left in itertools.product((0, -1, 1), repeat=2):
+        row, column = (at[0] + up).clamp(0, height - 1), (at[1] + left).clamp(0, width - 1)
+        candidates.append(every[row, column, :, at[0], at[1]])  # (h, w, 40)
+    candidates = torch.stack(candidates)
+    for row, column in ((0, 0), (2, 3), (5, 1)):
+        reach = AREA // 2
+        area = candidates[:, max(row - reach, 0) : row + reach + 1, max(column - reach, 0) : column + reach + 1]
+        best = area.mean((1, 2)).argmin(0)
+        expected = candidates[:, row, column].gather(0, best[None])[0]
+        torch.testing.assert_close(gaussian.distances(moved, grid)[:, row * width + column], expected)
+    usual = gaussian.distances(new, grid)
+    assert float(left_out.mean()) == pytest.approx(float(usual.mean()), rel=0.03)
+    inside = torch.arange(42) % width >= AREA // 2 + 1  # an area there is moved as a whole
+    assert gaussian.distances(moved, grid)[:, inside].mean() < 1.05 * usual[:, inside].mean()
+
+
+def test_a_small_defect_is_not_compared_with_a_gaussian_that_it_happens_to_suit():
+    grid, generator = (12, 14), torch.Generator().manual_seed(0)
+    of_place = torch.randn(42, FEATURES, generator=generator)
+    normal = of_place + 0.3 * torch.randn(300, 42, FEATURES, generator=generator)
+    gaussian = PlaceGaussian()
+    gaussian.fit(normal, [], grid)
+    defective = normal[:40].clone()
+    defective[:, 17] = normal[:40, 18]  # what the place beside it shows
+    here = gaussian.distances(defective, grid)[:, 17]
+    torch.testing.assert_close(here, ((normal[:40, 18] - gaussian.mean[17]) @ gaussian.whitening[17]).norm(dim=-1))
 
 
 def test_covariances_of_few_pictures_are_shrunk():
@@ -100,7 +124,7 @@ def test_covariances_of_few_pictures_are_shrunk():
     for pictures in (20, 100, 500):
         gaussian = PlaceGaussian().double()
         normal = patches(pictures) * torch.rand(20, FEATURES, generator=torch.Generator().manual_seed(1))
-        gaussian.fit(*(pool(x, GRID) for x in (normal, normal[:0], normal[:0])), GRID)
+        gaussian.fit(pool(normal, GRID), [], GRID)
         shrinkages.append(gaussian._moments.shrinkage)
     assert 1 >= shrinkages[0] > shrinkages[1] > shrinkages[2] >= 0
 
@@ -111,9 +135,9 @@ def test_what_differs_near_the_border_of_a_moved_picture_does_not_count():
     copies[:, :, 0] += 4 * torch.randn(40, 360, generator=torch.Generator().manual_seed(1))
     shares = torch.tensor([[0.1, 0.0]]).expand(40, 2)
     gaussian = PlaceGaussian()
-    gaussian.fit(*(pool(x, grid) for x in (normal, normal[:0], normal[:0])), grid)
+    gaussian.fit(pool(normal, grid), [], grid)
     depths, still = moved_depths(shares, grid), torch.zeros(10, 90, dtype=torch.int64)
-    gaussian.moved.fit(gaussian.differences(pool(normal[:40], grid), pool(copies, grid)), depths, DEPTHS)
+    gaussian.fit_tolerance(gaussian.moved, pool(normal[:40], grid), pool(copies, grid), depths, DEPTHS, grid)
     new = normal[50:].clone()
     new[:, :, 0] += 6
     levels = Levels(depths[:10], still)
@@ -128,3 +152,27 @@ def test_what_differs_near_the_border_of_a_moved_picture_does_not_count():
     gaussian.discount(as_moved, pool(new, grid), Levels(torch.cat([depths[:5], still[5:]]), still), grid)
     torch.testing.assert_close(gaussian.at_places(as_moved, grid)[:5], moved[:5])  # learned pictures as new ones
     assert torch.equal(as_moved[5:], learned[5:])
+
+
+def test_good_copies_are_as_far_as_good_pictures_though_a_few_differ_much_more():
+    grid, generator = (30, 12), torch.Generator().manual_seed(0)
+
+    def changed(x):
+        """Add noise in one direction, ten times as strong at one place in thirty."""
+        size = 1 + 9 * (torch.rand(x.shape[:2], generator=generator) < 1 / 30)
+        copies = x.clone()
+        copies[..., 0] += size * torch.randn(x.shape[:2], generator=generator)
+        return copies
+
+    normal = torch.randn(140, 90, FEATURES, generator=generator)
+    gaussian = PlaceGaussian()
+    gaussian.fit(normal[:60], [], grid)
+    levels = torch.ones(40, 90, dtype=torch.int64)
+    gaussian.fit_tolerance(gaussian.moved, normal[:40], changed(normal[:40]), levels, 1, grid)
+    new, still = normal[100:], torch.zeros_like(levels)
+    usual = gaussian(new, grid, Levels(still, still))
+    brighter = changed(new)
+    counted, whole = (gaussian(brighter, grid, Levels(each, still)) for each in (levels, still))
+    high = [float(each.quantile(0.99)) for each in (usual, counted, whole)]
+    assert high[1] == pytest.approx(high[0], rel=0.15)
+    assert high[2] > 2 * high[0]
