@@ -23,6 +23,8 @@ from ..nn.backbone import backbone_for
 VECTOR, TABLE, GREY, COLOUR, STYLE = MODALITIES = ("vector", "table", "grey", "colour", "style")
 DATA = (VECTOR, TABLE, GREY, COLOUR)
 """Every kind of data, with its default networks."""
+ONE_OF_EACH = (VECTOR, TABLE, GREY)
+"""Every kind of data, for checks of what is done with scores, thresholds and files, whatever the shape of a picture."""
 ROWS = (VECTOR, TABLE)
 """Data that have columns."""
 NETWORKS = (VECTOR, COLOUR, STYLE)

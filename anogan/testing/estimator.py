@@ -13,7 +13,7 @@ from sklearn.utils.estimator_checks import check_estimator
 
 from ..engine.callbacks import Callback
 from ..errors import InputError
-from .case import DATA, NETWORKS, TABLE, VECTOR, Case, on, raises, require, rows_of, sample_data, warns
+from .case import DATA, NETWORKS, ONE_OF_EACH, TABLE, VECTOR, Case, on, raises, require, rows_of, sample_data, warns
 
 CONTAMINATIONS = (0.125, 0.25, 0.5)
 """Shares that make a whole number of rows of the training data."""
@@ -41,7 +41,7 @@ def check_scikit_learn_estimator(case: Case) -> None:
         check_estimator(detector, on_skip=None)
 
 
-@on(*DATA)
+@on(*ONE_OF_EACH)
 def check_signs(case: Case) -> None:
     """`score_samples` is minus the anomaly score; `decision_function` is negative where `predict` is -1."""
     detector, new = case.fitted, case.new
@@ -51,7 +51,7 @@ def check_signs(case: Case) -> None:
     assert_array_equal(detector.predict(new), np.where(detector.decision_function(new) < 0, -1, 1))
 
 
-@on(*DATA)
+@on(*ONE_OF_EACH)
 def check_predict_follows_the_threshold(case: Case) -> None:
     """`predict` flags the rows that score above the threshold."""
     detector, X = case.fitted, case.X
@@ -60,7 +60,7 @@ def check_predict_follows_the_threshold(case: Case) -> None:
     assert_array_equal(detector.predict(X)[far] == -1, scores[far] > detector.calibration_.threshold)
 
 
-@on(*DATA)
+@on(*ONE_OF_EACH)
 def check_p_values(case: Case) -> None:
     """P-values lie in (0, 1] and do not rise with the score."""
     detector, new = case.fitted, case.new
@@ -71,7 +71,7 @@ def check_p_values(case: Case) -> None:
     assert_array_equal(p, detector.calibration_.p_value(detector.anomaly_score(new)))
 
 
-@on(*DATA)
+@on(*ONE_OF_EACH)
 def check_flag_follows_benjamini_hochberg(case: Case) -> None:
     """`flag` controls the false discovery rate by the procedure of Benjamini and Hochberg."""
     detector, new = case.fitted, case.new
@@ -91,7 +91,7 @@ def check_flag_refuses_an_impossible_rate(case: Case) -> None:
             case.fitted.flag(case.new, fdr=fdr)
 
 
-@on(*DATA)
+@on(*ONE_OF_EACH)
 def check_contamination_is_the_flagged_share_of_training_rows(case: Case) -> None:
     """A numeric contamination flags exactly that share of the training rows, or of them as if each was left out."""
     for contamination in CONTAMINATIONS:
@@ -206,7 +206,7 @@ def check_reconstructions_are_in_the_units_of_the_data(case: Case) -> None:
     assert np.isfinite(detector.anomaly_score(made)).all()
 
 
-@on(*DATA)
+@on(*ONE_OF_EACH)
 def check_two_rows_are_enough(case: Case) -> None:
     """Two rows can be fitted, with a warning."""
     two = rows_of(case.X, slice(1, 3))
@@ -222,7 +222,7 @@ def check_one_row_is_refused(case: Case) -> None:
         case.make().fit(case.X[:1])
 
 
-@on(*DATA)
+@on(*ONE_OF_EACH)
 def check_batch_may_be_larger_than_the_data(case: Case) -> None:
     """A batch size above the number of rows works."""
     assert np.isfinite(case.fit(batch_size=1000).anomaly_score(case.new)).all()
@@ -279,7 +279,7 @@ def check_constructor_only_stores(case: Case) -> None:
     assert vars(detector).keys() == detector.get_params().keys()
 
 
-@on(*DATA)
+@on(*ONE_OF_EACH)
 def check_deepcopy(case: Case) -> None:
     """A deep copy of a fitted detector gives the same scores, bit for bit."""
     twin = copy.deepcopy(case.fitted)
@@ -299,7 +299,7 @@ def check_refit_forgets_the_former_data(case: Case) -> None:
     assert_array_equal(detector.anomaly_score(case.new), case.fitted.anomaly_score(case.new))
 
 
-@on(*DATA)
+@on(*ONE_OF_EACH)
 def check_diagnosis(case: Case) -> None:
     """The diagnosis has a verdict and finite measures."""
     diagnosis = case.fitted.diagnosis_

@@ -13,7 +13,7 @@ from pandas.testing import assert_frame_equal
 
 from ..detectors.base import Detector
 from ..nn.backbone import BACKBONES
-from .case import DATA, NETWORKS, VECTOR, Case, on
+from .case import DATA, NETWORKS, ONE_OF_EACH, VECTOR, Case, on
 
 
 @contextmanager
@@ -51,7 +51,7 @@ def check_loaded_detector_equals_the_saved_one(case: Case) -> None:
         assert_frame_equal(*(pd.DataFrame(rows.reshape(3, -1)) for rows in samples))
 
 
-@on(*DATA)
+@on(*ONE_OF_EACH)
 def check_loaded_detector_can_be_saved_and_fitted_again(case: Case) -> None:
     """A loaded detector can be saved again, and a fit with its parameters gives its scores."""
     again = _read_again(_read_again(case.fitted))

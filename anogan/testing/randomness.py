@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from numpy.testing import assert_array_equal
 
-from .case import DATA, NETWORKS, VECTOR, Case, on, require
+from .case import DATA, NETWORKS, ONE_OF_EACH, VECTOR, Case, on, require
 
 
-@on(*DATA)
+@on(*ONE_OF_EACH)
 def check_same_seed(case: Case) -> None:
     """The same seed gives the same scores and training curves, bit for bit."""
     again = case.fit()

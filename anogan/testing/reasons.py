@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from ..detectors.base import Detector
 from ..errors import CalibrationWarning, InputError
-from .case import DATA, GREY, ROWS, VECTOR, Case, on, raises, rows_of, sample_data, warns
+from .case import GREY, ONE_OF_EACH, ROWS, VECTOR, Case, on, raises, rows_of, sample_data, warns
 
 
 @on(*ROWS)
@@ -59,7 +59,7 @@ def check_reasons_are_loaded(case: Case) -> None:
     assert loaded.reasons(case.new)["text"].tolist() == case.fitted.reasons(case.new)["text"].tolist()
 
 
-@on(*DATA)
+@on(*ONE_OF_EACH)
 def check_recalibration_sets_the_threshold(case: Case) -> None:
     """`recalibrate` sets the threshold from the new rows alone, and the file keeps it."""
     detector, other = copy.deepcopy(case.fitted), sample_data(case.modality, 40, seed=3)
@@ -79,7 +79,7 @@ def check_recalibration_sets_the_threshold(case: Case) -> None:
     assert_array_equal(loaded.predict(case.new), detector.predict(case.new))
 
 
-@on(*DATA)
+@on(*ONE_OF_EACH)
 def check_recalibration_in_parts(case: Case) -> None:
     """`recalibrate` with an iterator over parts equals that with the whole."""
     whole, parts = copy.deepcopy(case.fitted), copy.deepcopy(case.fitted)
@@ -114,7 +114,7 @@ def check_failed_recalibration_changes_nothing(case: Case) -> None:
     assert detector.calibration_ is before
 
 
-@on(*DATA)
+@on(*ONE_OF_EACH)
 def check_drift(case: Case) -> None:
     """`drift` finds none in rows like those that set the threshold, in one part or several."""
     both = sample_data(case.modality, 240, seed=3)

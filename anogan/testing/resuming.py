@@ -16,7 +16,7 @@ from ..engine import stage_run
 from ..engine.callbacks import Callback
 from ..engine.checkpoint import FILE_NAME
 from ..errors import InputError
-from .case import DATA, NETWORKS, VECTOR, Case, on, raises
+from .case import NETWORKS, ONE_OF_EACH, VECTOR, Case, on, raises
 
 STEPS = 5
 
@@ -59,7 +59,7 @@ def check_interrupted_training(case: Case, **changes: Any) -> None:
     watch = _Interrupt()
     whole = _fit(case, None, watch, **changes)
     total = len(watch.steps)
-    for after in range(2, total + 1, 2 if total <= STEPS else 3):
+    for after in range(2, total + 1, 2 if total <= STEPS else 4):
         with _checkpoint_directory() as directory:
             with raises(KeyboardInterrupt, ""):
                 _fit(case, directory, _Interrupt(after), **changes)
@@ -102,7 +102,7 @@ def check_unseeded_training_resumes_with_its_seed(case: Case) -> None:
     assert_array_equal(resumed.anomaly_score(case.new), whole.anomaly_score(case.new))
 
 
-@on(*DATA)
+@on(*ONE_OF_EACH)
 def check_checkpoint_of_other_data_is_refused(case: Case) -> None:
     """A checkpoint of other data or parameters is refused."""
     with _checkpoint_directory() as directory:
