@@ -111,7 +111,7 @@ def test_a_training_on_few_small_pictures_that_finds_every_anomaly_is_healthy():
 )
 def test_a_generator_that_makes_one_row_only_has_collapsed(cls, part, constant):
     constant(cls, part)
-    diagnosis = fit(cls, steps=200).diagnosis_
+    diagnosis = fit(cls, steps=100).diagnosis_
     assert "mode collapse" in diagnosis.issues, diagnosis.verdict
     assert "spread 0%" in diagnosis.verdict
 
@@ -138,7 +138,7 @@ def test_a_healthy_training_is_the_only_attempt():
     assert detector.attempts_ == [{"seed": SEED, **rates, "verdict": "healthy", "kept": True}]
 
 
-SHORT = {"steps": 200, "critic_steps": 1, "n_members": 1, "width": 32, "patience": 0, "learning_rate": 3e-3}
+SHORT = {"steps": 100, "critic_steps": 1, "n_members": 1, "width": 32, "patience": 0, "learning_rate": 3e-3}
 BAD = ["mode collapse"]
 WANTED_RATE = 0.3 * SHORT["learning_rate"]
 
@@ -172,7 +172,7 @@ def test_a_training_that_diverges_every_time_is_an_error_that_names_the_attempts
     assert not hasattr(detector, "attempts_")
 
 
-FAST = SHORT | {"steps": 300, "learning_rate": 1e-2}
+FAST = SHORT | {"steps": 200, "learning_rate": 1e-2}
 
 
 def test_a_collapse_that_another_seed_mends_is_mended(constant, tmp_path):
@@ -264,9 +264,9 @@ def test_a_second_attempt_that_is_killed_resumes_and_ends_bit_equal(random_state
             if number == 1:
                 first[:] = [seed]
 
-    def again(seed, *callbacks, **more):
-        settings = SHORT | {"steps": 100} | more
-        return fit(anogan.WGANGP, restarts=1, callbacks=[Remember(), *callbacks], random_state=seed, **settings)
+    def again(seed, *callbacks, checkpoint=None):
+        callbacks = [Remember(), *callbacks]
+        return fit(anogan.WGANGP, restarts=1, callbacks=callbacks, checkpoint=checkpoint, random_state=seed, **SHORT)
 
     with pytest.raises(KeyboardInterrupt):
         again(random_state, Stop(2, 60), checkpoint=tmp_path)
