@@ -81,6 +81,12 @@ def cases() -> dict[str, tuple[str, str, dict[str, Any]]]:
     return plain | VARIANTS
 
 
+def runs() -> list[tuple[str, str]]:
+    """Each case with each precision in which it is recorded: of default fits to pictures, float64 for colour alone."""
+    in_float32_only = {f"{name}-{modality}" for name in anogan.list_detectors() for modality in ("grey", "style")}
+    return [(case, p) for case in cases() for p in PRECISIONS if p == "float32" or case not in in_float32_only]
+
+
 def results(case: str, precision: str) -> dict[str, Any]:
     """Scores, thresholds, explanations and samples of one fit, and the scores of its model file."""
     name, modality, changes = cases()[case]
@@ -147,8 +153,7 @@ def _one_thread():
     torch.set_num_threads(1)
 
 
-@pytest.mark.parametrize("precision", PRECISIONS)
-@pytest.mark.parametrize("case", list(cases()))
+@pytest.mark.parametrize(("case", "precision"), runs())
 def test_results_are_those_recorded(recorded, case, precision):
     found, expected = results(case, precision), recorded["results"][f"{case}-{precision}"]
     assert found.keys() == expected.keys()
@@ -162,13 +167,13 @@ def test_results_are_those_recorded(recorded, case, precision):
 
 
 def test_nothing_recorded_is_left_over(recorded):
-    assert set(recorded["results"]) == {f"{case}-{precision}" for case in cases() for precision in PRECISIONS}
+    assert set(recorded["results"]) == {f"{case}-{precision}" for case, precision in runs()}
 
 
 def record() -> None:
     """Write ``golden.json``."""
     torch.set_num_threads(1)
-    found = {f"{case}-{precision}": results(case, precision) for case in cases() for precision in PRECISIONS}
+    found = {f"{case}-{precision}": results(case, precision) for case, precision in runs()}
     lines = ",\n".join(f" {json.dumps(key)}: {json.dumps(value)}" for key, value in found.items())
     RECORD.write_text(f'{{"machine": {json.dumps(machine())},\n"results": {{\n{lines}\n}}}}\n')
 
