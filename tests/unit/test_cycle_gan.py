@@ -149,7 +149,7 @@ def found_in_unlabeled():
     unlabeled = np.concatenate([textures(30, 1)[0], textures(6, 2, defective=True)[0]])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return anogan.CycleGAN(device="cpu", random_state=0, steps=150).fit(textures(40, 0)[0], X_unlabeled=unlabeled)
+        return anogan.CycleGAN(device="cpu", random_state=0, steps=75).fit(textures(40, 0)[0], X_unlabeled=unlabeled)
 
 
 def test_in_pictures_the_map_s_maximum_lies_on_the_defect(found_in_unlabeled):
