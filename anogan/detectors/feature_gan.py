@@ -25,7 +25,7 @@ from ..scoring.patch_units import PatchUnits
 from ..scoring.patches import MOST_SAMPLES, SAMPLES_AT_ONCE, WhitenedPatches, at_once, held_in_memory, most_unusual
 from ..scoring.place_gaussian import FEW_PICTURES, PlaceGaussian, pool, pooled_inside
 from ..scoring.principal import Projection
-from ..scoring.tolerance import DEPTHS, Levels, moved_depths
+from ..scoring.tolerance import Levels, moved_depths
 from ..seeding import randperm
 from .base import Detector
 from .denoising import DenoisingModule
@@ -158,9 +158,10 @@ class FeatureGANModule(DenoisingModule):
         square = float(some.square().sum(-1).mean()) * FEATURE_SHARE
         self.projection.fit(self.features(some), square)
         images = self.memory_bank.fit(white, grid, self.embed)
+        nearest = pooled.new_empty(0)
         if len(white) >= FEW_PICTURES:
             nearest = left_out_of_memory(self.patches.whitening, self.memory_bank, self.embed, white, grid, images)
-        else:  # until they are learned again without some of them, if there are enough
+        elif few is None:
             nearest = torch.cat([self._memory_distances(in_full(part), grid) for part in white.split(IMAGES_AT_ONCE)])
         del patches, white
         changes = [] if self.framing is None else self._changes(normal, pooled, inside, grid)
@@ -184,7 +185,7 @@ class FeatureGANModule(DenoisingModule):
     def _changes(self, normal: Samples, pooled: Tensor, inside: Tensor, grid: Grid) -> list[Tensor]:
         """Return how other light and small turns change what Gaussians are learned from; see `PlaceGaussian.fit`."""
         light = self._differences(relit, COPIED_SAMPLES, normal, pooled, inside, grid)
-        turns = self._differences(turned, TURNED_PLACES // pooled.shape[1], normal, pooled, inside, grid)
+        turns = self._differences(turned, max(TURNED_PLACES // pooled.shape[1], 1), normal, pooled, inside, grid)
         return [light, turns * TURNED_SHARE**0.5]
 
     def _differences(
@@ -201,12 +202,14 @@ class FeatureGANModule(DenoisingModule):
         What is not inside, of the samples or of their copies, is unchanged.
         """
         differences = torch.empty_like(pooled[:most], dtype=self._held_dtype)
+        limits = torch.finfo(differences.dtype)
         start = 0
         for batch in self._batches(normal.subset(np.arange(len(differences)))):
             framed = self._framed(change(batch))
             rows = slice(start, start + len(batch))
             both = pooled_inside(inside[rows] & framed.patches_inside(grid), grid, all_of_them=True)
-            differences[rows] = (self._pooled(*self.patches.raw(framed.pictures)) - pooled[rows]) * both[..., None]
+            found = self._pooled(*self.patches.raw(framed.pictures)) - pooled[rows]
+            differences[rows] = torch.where(both[..., None], found, 0.0).clamp(limits.min, limits.max)
             start = rows.stop
         return differences
 
@@ -220,27 +223,22 @@ class FeatureGANModule(DenoisingModule):
             levels.append(framed.overexposure(grid))
             seen.append(framed.patches_inside(grid))
         both = pooled_inside(inside[rows] & torch.cat(seen), grid, all_of_them=True)
-        self.gaussian.fit_tolerance(
-            self.gaussian.overexposed,
-            pooled[rows],
-            torch.cat(copies),
-            torch.cat(levels) * both,
-            len(SATURATED_SHARES),
-            grid,
-        )
+        levels_inside = torch.cat(levels) * both
+        self.gaussian.fit_overexposed(pooled[rows], torch.cat(copies), levels_inside, len(SATURATED_SHARES))
 
     def _fit_moved(self, normal: Samples, pooled: Tensor, grid: Grid) -> None:
         """Learn from shifted copies of samples that are no templates, so that they are aligned like new ones."""
         rows = np.arange(0, len(pooled), HELD_OUT)[:COPIED_SAMPLES]
-        copies, shares = [], []
+        copies, shares, first = [], [], 0
         for batch in self._batches(normal.subset(rows)):
-            copied, by = shifted(batch)
+            copied, by = shifted(batch, first)
+            first += len(batch)
             framed = self._framed(copied)
             errors = (framed.shifts - by) / batch.new_tensor(batch.shape[-2:])
             copies.append(self._pooled(*self.patches.raw(framed.pictures)))
             shares.append(framed.shares * (errors.abs() <= TOLERANCE).all(1, keepdim=True))
         depths = moved_depths(torch.cat(shares), grid)
-        self.gaussian.fit_tolerance(self.gaussian.moved, pooled[rows], torch.cat(copies), depths, DEPTHS, grid)
+        self.gaussian.fit_moved(pooled[rows], torch.cat(copies), depths, grid)
 
     @torch.no_grad()
     def after_calibration(self, held_out: Samples) -> None:

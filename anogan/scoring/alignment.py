@@ -151,9 +151,9 @@ class Alignment(LearnedBuffers):
         return float((grey(x, SIDE) - self.templates)[:, rows, columns].square().mean())
 
 
-def directions(n: int, like: Tensor) -> Tensor:
-    """Return n evenly spread unit vectors ``(n, 2)``."""
-    angles = torch.arange(n, device=like.device) * GOLDEN_ANGLE
+def directions(n: int, like: Tensor, first: int = 0) -> Tensor:
+    """Return n unit vectors ``(n, 2)``, from a number on, of a sequence that spreads evenly."""
+    angles = torch.arange(first, first + n, device=like.device) * GOLDEN_ANGLE
     return torch.stack([angles.sin(), angles.cos()], dim=1).to(like)
 
 

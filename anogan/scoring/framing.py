@@ -180,19 +180,22 @@ class Filling(nn.Module):
         return x, inside
 
 
-def shifted(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Return pictures ``(B, C, H, W)`` moved in all directions, and by how much down and right: int64 ``(B, 2)``."""
+def shifted(x: Tensor, first: int) -> tuple[Tensor, Tensor]:
+    """Return pictures ``(B, C, H, W)`` moved in all directions, and by how much down and right: int64 ``(B, 2)``.
+
+    The number of the ``first`` one, of all that are moved, says where the directions go on.
+    """
     least, greatest = TRIED_SHIFTS
     size = least + (greatest - least) * rand(len(x), 1, dtype=x.dtype, device=x.device)
-    by = (directions(len(x), x) * size * x.new_tensor(x.shape[-2:])).round().long()
+    by = (directions(len(x), x, first) * size * x.new_tensor(x.shape[-2:])).round().long()
     return moved(x, -by), by
 
 
 def turned(x: Tensor) -> Tensor:
     """Return pictures ``(B, C, H, W)`` turned about their centre by up to `GREATEST_TURN` in either direction.
 
-    The corners are filled with the mirrored picture in every other one, and otherwise with the pixels of its border, as
-    a picture that was turned after it had been taken may be.
+    The corners are filled with the mirrored picture or, in half of the pictures, with the pixels of its border, as a
+    picture that was turned after it had been taken may be.
     """
     height, width = x.shape[-2:]
     angle = GREATEST_TURN * (2 * rand(len(x), dtype=x.dtype, device=x.device) - 1).cpu()
@@ -200,11 +203,11 @@ def turned(x: Tensor) -> Tensor:
     matrix = [[cos, -sin * height / width, zero], [sin * width / height, cos, zero]]  # sides are 2 long
     places = affine_grid(torch.stack([torch.stack(row, 1) for row in matrix], 1), list(x.shape), align_corners=False)
     pictures = x.cpu()  # not every device has these ways to fill
-    copies = torch.empty_like(pictures)
-    for start, fill in enumerate(("reflection", "border")):
-        rows = slice(start, None, 2)
-        copies[rows] = grid_sample(pictures[rows], places[rows], padding_mode=fill, align_corners=False)
-    return copies.to(x)
+    mirrored, repeated = (
+        grid_sample(pictures, places, padding_mode=fill, align_corners=False) for fill in ("reflection", "border")
+    )
+    chosen = rand(len(x), 1, 1, 1, device=x.device).cpu() < 0.5
+    return torch.where(chosen, mirrored, repeated).to(x)
 
 
 def repeated_lines(x: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from .eigen import eigh
 from .feature_distance import LearnedBuffers
 from .nearby import Nearby
 from .patch_memory import Grid, in_full
-from .tolerance import POOLED, Levels, Tolerance, at_patches, pooled_grid
+from .tolerance import DEPTHS, FEWEST, POOLED, Levels, Tolerance, at_patches, pooled_grid
 
 RIDGE = 0.01  # added to covariances of standardised features (PaDiM's epsilon)
 LEAST_LEFT = 0.01  # of a direction's variance, without a picture that has nearly all of it
@@ -62,7 +62,7 @@ class PlaceGaussian(LearnedBuffers):
 
     def __init__(self) -> None:
         super().__init__()
-        self.moved, self.overexposed = Tolerance(scaled=True), Tolerance(scaled=False)
+        self.moved, self.overexposed = Tolerance(), Tolerance()
         self._moments: Moments | None = None  # until `learn_more`
 
     def fit(self, pooled: Tensor, changes: list[Tensor], grid: Grid) -> Tensor:
@@ -82,15 +82,29 @@ class PlaceGaussian(LearnedBuffers):
         self.unit = pooled.new_ones(1)
         return self._left_out(pooled, moments, grid)
 
-    def fit_tolerance(
-        self, tolerance: Tolerance, originals: Tensor, copies: Tensor, levels: Tensor, greatest: int, grid: Grid
-    ) -> None:
-        """Learn from m good pictures and changed copies of them what does not count, ``(m, pools, F)`` each.
+    def fit_overexposed(self, originals: Tensor, copies: Tensor, levels: Tensor, greatest: int) -> None:
+        """Learn from m good pictures and overexposed copies of them what does not count, ``(m, pools, F)`` each.
 
-        See `Tolerance.fit` for levels.
+        See `Tolerance.fit` for levels. Copies at one level differ in how strongly they are overexposed; a scale would
+        take the weight of defects in all of them.
         """
+        self.overexposed.fit(self._white(copies) - self._white(originals), levels, greatest)
+
+    def fit_moved(self, originals: Tensor, copies: Tensor, depths: Tensor, grid: Grid) -> None:
+        """Learn the same from copies that were shifted and moved back, with their `moved_depths`."""
         differences = self._white(copies) - self._white(originals)
-        tolerance.fit(differences, self._nearest(originals, grid), self._nearest(copies, grid), levels, greatest)
+        self.moved.fit(differences, depths, DEPTHS)
+        counted, usual = copies.new_zeros(depths.shape), copies.new_zeros(depths.shape)
+        learned = torch.zeros_like(depths, dtype=torch.bool)
+        half = torch.arange(len(depths), device=depths.device) % 2
+        for number in range(2):
+            other = Tolerance()
+            other.fit(differences[half != number], depths[half != number], DEPTHS, FEWEST // 2)
+            for rows in torch.where(half == number)[0].split(PICTURES_AT_ONCE):
+                counted[rows] = torch.linalg.vector_norm(other(self._nearest(copies[rows], grid), depths[rows]), dim=-1)
+                usual[rows] = self.distances(originals[rows], grid)
+                learned[rows] = other.applies(depths[rows])
+        self.moved.fit_scale(counted, usual, depths * learned)
 
     def tolerated(self, white: Tensor, levels: Levels) -> Tensor:
         """Discount what shifts and overexposure change in ``(B, pools, F)``."""

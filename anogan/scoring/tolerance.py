@@ -11,6 +11,7 @@ from .patch_units import UNUSUAL
 
 POOLED = 2  # places of a Gaussian along each axis, whose features are averaged
 FEWEST = 8  # copies that show a level, at least
+MOST_SCALE = 3.0  # of distances that nearly do not vary there, a scale would hide defects
 DEPTHS = 5  # distances from the border of what a moved picture shows, in Gaussians, up to what features reach
 
 
@@ -43,15 +44,8 @@ class Tolerance(LearnedBuffers):
 
     The covariance E of these differences is learned for each level of the change, in the whitened space of the
     Gaussians, where that of good pictures is the identity. With both, the distance of w is ``|(I + E)^(-1/2) w| / s``:
-    directions in which the change does nothing count as before. Without a scale s is one. With it, since differences
-    are not distributed as a Gaussian, the scale of the level brings the longest distances of good copies, of which one
-    half is discounted by what the other one shows, back to those of good pictures.
-
-    Parameters
-    ----------
-    scaled : bool
-        Right where a level says how strong the change is, as for shifts. Where copies of one level differ in it, such
-        as in overexposure, the strongest of them would take the weight of defects in all.
+    directions in which the change does nothing count as before. The scale s of the level is one, or brings the longest
+    distances of good copies back to those of good pictures.
     """
 
     learned: ClassVar = {"discount": ("levels", "F", "F"), "scale": ("levels + 2",), "applied": ("levels + 2",)}
@@ -59,38 +53,35 @@ class Tolerance(LearnedBuffers):
     scale: Tensor  # from level zero to one beyond the greatest, at least one
     applied: Tensor  # one for the levels that are discounted, otherwise zero
 
-    def __init__(self, *, scaled: bool) -> None:
-        super().__init__()
-        self.scaled = scaled
+    def fit(self, differences: Tensor, levels: Tensor, greatest: int, fewest: int = FEWEST) -> None:
+        """Learn from whitened differences ``(m, pools, F)`` at their levels, int64 ``(m, pools)``, up to ``greatest``.
 
-    def fit(self, differences: Tensor, originals: Tensor, copies: Tensor, levels: Tensor, greatest: int) -> None:
-        """Learn from changed copies of m good pictures at their levels, int64 ``(m, pools)``, up to ``greatest``.
-
-        ``differences (m, pools, F)`` are whitened by the Gaussians of their places; ``originals`` and ``copies`` as
-        they are scored. A level that fewer than `FEWEST` copies show discounts nothing.
+        A level that fewer copies show than ``fewest`` discounts nothing.
         """
         self.discount = self.scale = self.applied = differences.new_zeros(0)
-        applied = [int((levels == level).any(1).sum()) >= FEWEST for level in range(1, greatest + 1)]
+        applied = [int((levels == level).any(1).sum()) >= fewest for level in range(1, greatest + 1)]
         if not any(applied):
             return
-        discounts = torch.eye(differences.shape[-1], dtype=differences.dtype).repeat(greatest, 1, 1)
-        scale = torch.ones(greatest + 2, dtype=differences.dtype)
-        for level in (number for number, seen in enumerate(applied, 1) if seen):
-            here = levels == level
-            discounts[level - 1] = _discount(differences[here])
-            if not self.scaled:
-                continue
-            counted = copies[here]
-            half = (torch.cumsum(here.any(1), 0) % 2 == 0)[:, None].expand_as(here)[here]  # of the copies that show it
-            for new in (half, ~half):
-                counted[new] = counted[new] @ _discount(differences[here][~new]).to(counted)
-            far, usual = (
-                torch.linalg.vector_norm(each, dim=-1).quantile(UNUSUAL) for each in (counted, originals[here])
-            )
-            scale[level] = float(far / usual.clamp_min(torch.finfo(usual.dtype).tiny))
-        self.discount = discounts.to(differences)
-        self.scale = scale.clamp_min(1).to(differences)
+        identity = torch.eye(differences.shape[-1], dtype=torch.float64)
+        discounts = [identity] * greatest
+        for number in (n for n, seen in enumerate(applied) if seen):
+            rows = differences[levels == number + 1].cpu().double()  # not every device has double precision
+            factor = torch.linalg.cholesky(identity + rows.mT @ rows / len(rows))
+            discounts[number] = torch.linalg.solve_triangular(factor, identity, upper=False).mT
+        self.discount = torch.stack(discounts).to(differences)
+        self.scale = differences.new_ones(greatest + 2)
         self.applied = differences.new_tensor([0.0, *map(float, applied), 0.0])
+
+    def fit_scale(self, counted: Tensor, usual: Tensor, levels: Tensor) -> None:
+        """Learn from distances ``(m, pools)`` of good copies, after the discount, and of the pictures before a change.
+
+        The discount is to be one that these copies were not learned for. A level that no copy shows is not scaled.
+        """
+        for level in range(1, len(self.discount) + 1):
+            here = levels == level
+            if here.any():
+                long, of_good = (each[here].quantile(UNUSUAL) for each in (counted, usual))
+                self.scale[level] = (long / of_good.clamp_min(torch.finfo(long.dtype).tiny)).clamp(1, MOST_SCALE)
 
     def forward(self, white: Tensor, levels: Tensor) -> Tensor:
         """Discount ``(B, pools, F)`` according to the levels; what is at level zero stays."""
@@ -108,14 +99,6 @@ class Tolerance(LearnedBuffers):
         if not self.discount.numel():
             return torch.zeros_like(levels, dtype=torch.bool)
         return self.applied[levels] > 0
-
-
-def _discount(differences: Tensor) -> Tensor:
-    """Return the root of the precision of whitened vectors that differ by differences ``(k, F)``: ``(F, F)``."""
-    rows = differences.cpu().double()  # not every device has double precision
-    identity = torch.eye(rows.shape[-1], dtype=rows.dtype)
-    factor = torch.linalg.cholesky(identity + rows.mT @ rows / len(rows))
-    return torch.linalg.solve_triangular(factor, identity, upper=False).mT
 
 
 def moved_depths(shares: Tensor, grid: Grid) -> Tensor:

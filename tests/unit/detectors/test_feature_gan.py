@@ -67,10 +67,11 @@ def overexposed(X):
 
 
 def test_what_too_much_light_saturates_is_discounted_and_a_white_spot_is_not(detector):
-    usual = np.quantile(detector.anomaly_score(parts(40, seed=4)), 0.9)
+    good = detector.anomaly_score(parts(40, seed=4))
+    usual = np.quantile(good, 0.9)
     lit = overexposed(parts(40, seed=4))
     assert np.mean(lit[:, 0, 46:54, 38:46] == 255) > 0.9  # the brightest part of the picture
-    assert np.median(detector.anomaly_score(lit)) < usual
+    assert np.median(detector.anomaly_score(lit)) < 1.25 * np.median(good)
     assert detector.anomaly_score(overexposed(parts(20, seed=3, defective=True))).min() > 1.5 * usual
     spot = parts(20, seed=3)
     spot[:, :, 46:54, 38:46] = 255
@@ -218,6 +219,7 @@ def test_copies_of_pictures_are_reported():
 
 
 def test_what_lies_outside_of_a_region_does_not_set_units(tmp_path):
+    # Of fewer pictures the units themselves are uncertain by more than the tolerance of this test.
     good, new = saved(tmp_path / "good", parts(48, seed=0)), saved(tmp_path / "new", parts(12, seed=1))
     mask = saved_mask(tmp_path / "mask.png", slice(32, 64), slice(32, 64))
     in_region = anogan.FeatureGAN(**QUICK).fit(anogan.ImageFolder(good.files, size=SIDE, masks=mask))

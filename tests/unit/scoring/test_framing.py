@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from anogan.scoring.alignment import Alignment, grey, moved
-from anogan.scoring.framing import SATURATED_SHARES, Filling, Framed, Framing, turned
+from anogan.scoring.framing import SATURATED_SHARES, Filling, Framed, Framing, shifted, turned
 from anogan.scoring.light import Light, brightness_quantiles
 from anogan.seeding import seeded
 
@@ -240,3 +240,14 @@ def test_a_turn_leaves_out_what_is_no_part_of_a_picture():
     missing = turned(x).isnan()
     assert missing[..., :8, 20].all()
     assert not missing[..., 15:, :].any()
+
+
+def test_copies_one_at_a_time_are_filled_and_moved_in_all_ways():
+    x = torch.zeros(24, 1, 64, 64)
+    x[..., 1:-1, 1:-1] = 1  # all but its border
+    with seeded(0):
+        turns = torch.cat([turned(x[:1]) for _ in x])
+        by = torch.cat([shifted(x[:1], number)[1] for number in range(len(x))])
+    of_border = (turns[..., 0, 0] < 0.5).float().mean()
+    assert 0.2 < of_border < 0.8
+    assert all(((by * torch.tensor(signs)) > 0).all(1).any() for signs in ((1, 1), (1, -1), (-1, 1), (-1, -1)))

@@ -7,7 +7,7 @@ import torch
 
 from anogan.scoring.nearby import AREA
 from anogan.scoring.place_gaussian import POOLED, PlaceGaussian, pool
-from anogan.scoring.tolerance import DEPTHS, Levels, moved_depths
+from anogan.scoring.tolerance import MOST_SCALE, Levels, moved_depths
 
 GRID, FEATURES = (4, 5), 3
 STILL = Levels(*torch.zeros(2, 1, 6, dtype=torch.int64))  # of pictures that no change affects
@@ -137,7 +137,7 @@ def test_what_differs_near_the_border_of_a_moved_picture_does_not_count():
     gaussian = PlaceGaussian()
     gaussian.fit(pool(normal, grid), [], grid)
     depths, still = moved_depths(shares, grid), torch.zeros(10, 90, dtype=torch.int64)
-    gaussian.fit_tolerance(gaussian.moved, pool(normal[:40], grid), pool(copies, grid), depths, DEPTHS, grid)
+    gaussian.fit_moved(pool(normal[:40], grid), pool(copies, grid), depths, grid)
     new = normal[50:].clone()
     new[:, :, 0] += 6
     levels = Levels(depths[:10], still)
@@ -168,7 +168,7 @@ def test_good_copies_are_as_far_as_good_pictures_though_a_few_differ_much_more()
     gaussian = PlaceGaussian()
     gaussian.fit(normal[:60], [], grid)
     levels = torch.ones(40, 90, dtype=torch.int64)
-    gaussian.fit_tolerance(gaussian.moved, normal[:40], changed(normal[:40]), levels, 1, grid)
+    gaussian.fit_moved(normal[:40], changed(normal[:40]), levels, grid)
     new, still = normal[100:], torch.zeros_like(levels)
     usual = gaussian(new, grid, Levels(still, still))
     brighter = changed(new)
@@ -176,3 +176,13 @@ def test_good_copies_are_as_far_as_good_pictures_though_a_few_differ_much_more()
     high = [float(each.quantile(0.99)) for each in (usual, counted, whole)]
     assert high[1] == pytest.approx(high[0], rel=0.15)
     assert high[2] > 2 * high[0]
+
+
+def test_a_scale_of_what_hardly_varies_does_not_hide_defects():
+    grid, generator = (30, 12), torch.Generator().manual_seed(0)
+    normal = 1e-6 * torch.randn(40, 90, FEATURES, generator=generator)
+    gaussian = PlaceGaussian()
+    gaussian.fit(normal, [], grid)
+    levels = torch.ones(40, 90, dtype=torch.int64)
+    gaussian.fit_moved(normal, normal + torch.randn(40, 90, FEATURES, generator=generator), levels, grid)
+    assert 1 <= float(gaussian.moved.scale.max()) <= MOST_SCALE
