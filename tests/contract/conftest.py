@@ -23,12 +23,12 @@ def _one_thread():
     torch.set_num_threads(1)
 
 
-@pytest.fixture(autouse=True, scope="session")
-def exact_features():
-    """Compute the pretrained network's maps of each picture once, and in float32, where it is ten times as fast.
+@pytest.fixture(scope="session")
+def cached_features():
+    """What computes the pretrained network's maps of each picture once, and in float32, where it is ten times as fast.
 
     It is frozen, and what it computes is the same function of each picture whatever the precision of the rest. Results
-    in float64 itself are those of tests/golden and tests/unit. The value is what computes them so.
+    in float64 itself are those of tests/golden and tests/unit.
     """
     forward, networks = EfficientNetLite.forward, {}
 
@@ -55,9 +55,15 @@ def exact_features():
         maps = zip(*(cached[picture] for picture in pictures), strict=True)
         return [torch.cat(of_depth).to(x.dtype) for of_depth in maps]
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(EfficientNetLite, "forward", in_float32)
-        yield forward
+    return in_float32
+
+
+@pytest.fixture(autouse=True)
+def exact_features(cached_features, monkeypatch):
+    """Compute features by `cached_features` in the tests of this folder; the value is what computes them otherwise."""
+    forward = EfficientNetLite.forward
+    monkeypatch.setattr(EfficientNetLite, "forward", cached_features)
+    return forward
 
 
 def ids(cases):
