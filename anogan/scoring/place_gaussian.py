@@ -185,7 +185,7 @@ class PlaceGaussian(LearnedBuffers):
         return ((seen - self.mean[:, None, None]).flatten(1, 2) @ self.whitening).view_as(seen)
 
     def _nearest(self, pooled: Tensor, grid: Grid) -> Tensor:
-        """Whiten patches by the nearest Gaussian of their place or around it: ``(B, pools, F)`` -> same."""
+        """Whiten patches by the Gaussians that `Nearby` chooses: ``(B, pools, F)`` -> same."""
         nearby = Nearby.of(pooled_grid(grid), pooled.device)
         if nearby.seen.shape[1] == 1:
             return self._white(pooled)
