@@ -11,7 +11,7 @@ from .patch_units import UNUSUAL
 
 POOLED = 2  # places of a Gaussian along each axis, whose features are averaged
 FEWEST = 8  # copies that show a level, at least
-MOST_SCALE = 3.0  # of distances that nearly do not vary there, a scale would hide defects
+MOST_SCALE = 3.0  # where good pictures' distances are nearly zero, a greater one would hide all defects
 DEPTHS = 5  # distances from the border of what a moved picture shows, in Gaussians, up to what features reach
 
 
