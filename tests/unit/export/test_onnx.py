@@ -139,9 +139,8 @@ def test_a_condition_is_an_input_or_a_column(tmp_path):
     assert_allclose(model.anomaly_score(new), detector.anomaly_score(new), rtol=1e-4, atol=1e-6)
     table = pd.DataFrame(X, columns=list("xyz")).assign(kind=labels)
     detector = fit(table, anogan.ConditionalGAN, condition="kind")
-    graph = ScoringGraph(
-        detector.fitted_state, with_map=False
-    ).eval()  # of the same operators, so that it is not exported
+    # The operators are those of the graph before, so that this one need not be exported.
+    graph = ScoringGraph(detector.fitted_state, with_map=False).eval()
     with torch.no_grad():
         scores = graph(torch.from_numpy(to_inputs(detector.preprocessor_, table[:9])["rows"]))[0]
     assert graph.input_names == ["rows"]
