@@ -165,8 +165,10 @@ class FeatureGANModule(DenoisingModule):
             nearest = torch.cat([self._memory_distances(in_full(part), grid) for part in white.split(IMAGES_AT_ONCE)])
         del patches, white
         changes = [] if self.framing is None else self._changes(normal, pooled, inside, grid)
-        of_place = self.gaussian.fit(pooled, changes, grid)
-        if few is not None:
+        self.gaussian.fit(pooled, changes)
+        if few is None:
+            of_place = self.gaussian.left_out(pooled, grid)
+        else:
             nearest, of_place = learned_without(self.memory_bank, self.embed, few, grid, images, pooled, changes)
         self.memory_units.fit(nearest[inside])
         self.gaussian_units.fit(of_place[pooled_inside(inside, grid)])

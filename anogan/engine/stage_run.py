@@ -57,6 +57,10 @@ class StageRun:
         self.train, self.monitor_data = train, monitor_data
         self.settings = training.settings
         self.phase_steps = PhaseSteps(module, stage, self.settings, training.members)
+        networks = {network for phase in stage.phases for network in phase.networks}
+        own = {id(t) for network in networks for t in network.state_dict(keep_vars=True).values()}
+        self.own = [name for name, t in module.state_dict(keep_vars=True).items() if id(t) in own]
+        self.module.eval()
         self._train_mode()
         self.average = WeightAverage(module, self.settings.ema_decay) if self.settings.ema_decay else None
         self.step = 0
@@ -73,7 +77,7 @@ class StageRun:
         if not self.finished:
             self._train_steps()
         if self.best is not None:
-            self.module.load_state_dict(self.best)
+            self._load(self.best)
         for callback in self.training.callbacks:
             callback.on_stage_end(name, self.step)
 
@@ -106,7 +110,6 @@ class StageRun:
 
     def _train_mode(self) -> None:
         """Put this stage's networks in training mode; others stay frozen, with the statistics of their batch norms."""
-        self.module.eval()
         for phase in self.stage.phases:
             for network in phase.networks:
                 network.train()
@@ -133,14 +136,15 @@ class StageRun:
         """Evaluate the monitor and keep the weights if it improved; return whether the stage should stop."""
         if self._growth() < 1:
             return False  # the monitor at a coarser resolution says nothing about the full one
-        current, live = self._current_weights(), _snapshot(self.module)
-        self.module.load_state_dict(current)
+        live = self._weights()
+        current = live | ({} if self.average is None else self.average.weights())
+        self._load(current)
         self.module.eval()
         with seeded(self.training.seed):  # the same latents at each check
             values = self.monitor_data.measured(self.module, self.stage)
         with seeded(self.training.seed):
             self._emit_samples()
-        self.module.load_state_dict(live)
+        self._load(live)
         self._train_mode()
         name = f"{self.stage.name}/{self.monitor_data.name}"
         history_of.append(self.training.history, name, self.step, values)
@@ -165,15 +169,24 @@ class StageRun:
             if callback.samples:
                 callback.on_samples(self.stage.name, self.step, self.module.sample(callback.samples)[0])
 
-    def _current_weights(self) -> dict[str, Tensor]:
-        return _snapshot(self.module) | ({} if self.average is None else self.average.weights())
+    def _weights(self) -> dict[str, Tensor]:
+        """Return copies of all that the stage changes, by the names of the module's state."""
+        state = self.module.state_dict()
+        return {name: state[name].clone() for name in self.own}
+
+    def _load(self, weights: dict[str, Tensor]) -> None:
+        """Take weights of this module; `load_state_dict` checks them first, which takes longer than copying."""
+        state = self.module.state_dict()
+        for name, tensor in weights.items():
+            state[name].copy_(tensor)
 
     def write(self) -> None:
         """Write all that the rest of the training depends on to the checkpoint directory, if there is one."""
         if self.training.checkpoint is None:
             return
         tensors = {f"module.{k}": v for k, v in self.module.state_dict().items()}
-        tensors |= {f"best.{k}": v for k, v in (self.best or {}).items()}
+        if self.best is not None:
+            tensors |= {f"best.{k}": v for k, v in (self.module.state_dict() | self.best).items()}
         if self.average is not None:
             tensors |= {f"average.{k}": v for k, v in self.average.weights().items()}
         for number, optimizer in enumerate(self.phase_steps.optimizers.values()):
@@ -226,7 +239,3 @@ class StageRun:
         check_unknown({name: t for name, t in tensors.items() if not name.startswith("generator.")}, layout)
         if not 1 <= state["step"] <= self.settings.steps or (state["step"] == self.settings.steps) > state["finished"]:
             raise FormatError(f"step {state['step']} is not one of {self.settings.steps} steps, or the last one.")
-
-
-def _snapshot(module: torch.nn.Module) -> dict[str, Tensor]:
-    return {name: tensor.clone() for name, tensor in module.state_dict().items()}

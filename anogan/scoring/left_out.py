@@ -62,7 +62,7 @@ def learned_without(
         whitening.fit(patches, grid, known)
         own = (part[images] == number).expand(len(new), -1, -1)
         nearest[new] = memory_bank(_embedded(embed, whitening(patches[new], grid)), grid, own)
-        gaussian.fit(pooled[known], [each[known[known < len(each)]] for each in changes], grid)
+        gaussian.fit(pooled[known], [each[known[known < len(each)]] for each in changes])
         of_place[new] = gaussian.distances(pooled[new], grid)
     return nearest, of_place
 

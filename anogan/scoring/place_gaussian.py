@@ -65,12 +65,11 @@ class PlaceGaussian(LearnedBuffers):
         self.moved, self.overexposed = Tolerance(), Tolerance()
         self._moments: Moments | None = None  # until `learn_more`
 
-    def fit(self, pooled: Tensor, changes: list[Tensor], grid: Grid) -> Tensor:
+    def fit(self, pooled: Tensor, changes: list[Tensor]) -> None:
         """Learn from standardised patches of n good pictures, after `pool`: ``(n, pools, F)``.
 
         Of each kind of change, ``changes`` has the differences ``(m, pools, F)`` between m pictures and their changed
-        copies. They may be held in half precision. Returns the distances ``(n, pools)`` that the pictures would have if
-        they had not been learned.
+        copies. They may be held in half precision.
         """
         mean = pooled.mean(0)
         centred = pooled - mean
@@ -80,7 +79,11 @@ class PlaceGaussian(LearnedBuffers):
         self._solve(moments)
         self._moments = moments
         self.unit = pooled.new_ones(1)
-        return self._left_out(pooled, moments, grid)
+
+    def left_out(self, pooled: Tensor, grid: Grid) -> Tensor:
+        """Return the distances that the pictures of `fit` would have if they had not been learned: ``(n, pools)``."""
+        assert self._moments is not None
+        return self._left_out(pooled, self._moments, grid)
 
     def fit_overexposed(self, originals: Tensor, copies: Tensor, levels: Tensor, greatest: int) -> None:
         """Learn from m good pictures and overexposed copies of them what does not count, ``(m, pools, F)`` each.

@@ -21,7 +21,7 @@ def patches(n, *, seed=0):
 def fitted(normal, copies=None):
     gaussian = PlaceGaussian().double()
     changes = [] if copies is None else [pool(copies - normal[: len(copies)], GRID)]
-    gaussian.fit(pool(normal, GRID), changes, GRID)
+    gaussian.fit(pool(normal, GRID), changes)
     return gaussian
 
 
@@ -36,7 +36,8 @@ def test_pools_hold_the_mean_of_their_places():
 def test_the_returned_distances_are_those_of_new_normal_patches():
     x, new = pool(patches(60), GRID), pool(patches(500, seed=1), GRID)
     gaussian = PlaceGaussian().double()
-    left_out = gaussian.fit(x, [], GRID)
+    gaussian.fit(x, [])
+    left_out = gaussian.left_out(x, GRID)
     assert left_out.mean() == pytest.approx(float(gaussian(new, GRID, STILL).mean()), rel=0.05)
 
 
@@ -72,7 +73,7 @@ def test_distances_without_a_picture_are_those_of_a_fit_without_it():
     x = patches(12)
     without, whole = fitted(x[1:]), fitted(x)
     without._solve(without._moments._replace(shrinkage=whole._moments.shrinkage))
-    found = whole._left_out(pool(x[:1], GRID), whole._moments, GRID)
+    found = whole.left_out(pool(x[:1], GRID), GRID)
     torch.testing.assert_close(found, without.distances(pool(x[:1], GRID), GRID), rtol=0.1, atol=0)
 
 
@@ -82,7 +83,8 @@ def test_an_area_is_compared_with_the_gaussians_of_its_place_or_of_those_beside_
     of_place = torch.randn(42, FEATURES, generator=generator)
     normal = of_place + 0.3 * torch.randn(300, 42, FEATURES, generator=generator)
     gaussian = PlaceGaussian()
-    left_out = gaussian.fit(normal, [], grid)
+    gaussian.fit(normal, [])
+    left_out = gaussian.left_out(normal, grid)
     new = of_place + 0.3 * torch.randn(40, 42, FEATURES, generator=generator)
     moved = new.view(40, *pools, FEATURES).roll(1, dims=2).flatten(1, 2)
     every = torch.stack(
@@ -112,7 +114,7 @@ def test_a_small_defect_is_not_compared_with_a_gaussian_that_it_happens_to_suit(
     of_place = torch.randn(42, FEATURES, generator=generator)
     normal = of_place + 0.3 * torch.randn(300, 42, FEATURES, generator=generator)
     gaussian = PlaceGaussian()
-    gaussian.fit(normal, [], grid)
+    gaussian.fit(normal, [])
     defective = normal[:40].clone()
     defective[:, 17] = normal[:40, 18]  # what the place beside it shows
     here = gaussian.distances(defective, grid)[:, 17]
@@ -124,7 +126,7 @@ def test_covariances_of_few_pictures_are_shrunk():
     for pictures in (20, 100, 500):
         gaussian = PlaceGaussian().double()
         normal = patches(pictures) * torch.rand(20, FEATURES, generator=torch.Generator().manual_seed(1))
-        gaussian.fit(pool(normal, GRID), [], GRID)
+        gaussian.fit(pool(normal, GRID), [])
         shrinkages.append(gaussian._moments.shrinkage)
     assert 1 >= shrinkages[0] > shrinkages[1] > shrinkages[2] >= 0
 
@@ -135,7 +137,7 @@ def test_what_differs_near_the_border_of_a_moved_picture_does_not_count():
     copies[:, :, 0] += 4 * torch.randn(40, 360, generator=torch.Generator().manual_seed(1))
     shares = torch.tensor([[0.1, 0.0]]).expand(40, 2)
     gaussian = PlaceGaussian()
-    gaussian.fit(pool(normal, grid), [], grid)
+    gaussian.fit(pool(normal, grid), [])
     depths, still = moved_depths(shares, grid), torch.zeros(10, 90, dtype=torch.int64)
     gaussian.fit_moved(pool(normal[:40], grid), pool(copies, grid), depths, grid)
     new = normal[50:].clone()
@@ -166,7 +168,7 @@ def test_good_copies_are_as_far_as_good_pictures_though_a_few_differ_much_more()
 
     normal = torch.randn(140, 90, FEATURES, generator=generator)
     gaussian = PlaceGaussian()
-    gaussian.fit(normal[:60], [], grid)
+    gaussian.fit(normal[:60], [])
     levels = torch.ones(40, 90, dtype=torch.int64)
     gaussian.fit_moved(normal[:40], changed(normal[:40]), levels, grid)
     new, still = normal[100:], torch.zeros_like(levels)
@@ -182,7 +184,7 @@ def test_a_scale_of_what_hardly_varies_does_not_hide_defects():
     grid, generator = (30, 12), torch.Generator().manual_seed(0)
     normal = 1e-6 * torch.randn(40, 90, FEATURES, generator=generator)
     gaussian = PlaceGaussian()
-    gaussian.fit(normal, [], grid)
+    gaussian.fit(normal, [])
     levels = torch.ones(40, 90, dtype=torch.int64)
     gaussian.fit_moved(normal, normal + torch.randn(40, 90, FEATURES, generator=generator), levels, grid)
     assert 1 <= float(gaussian.moved.scale.max()) <= MOST_SCALE
