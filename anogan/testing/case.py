@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, TypeVar
 from unittest import SkipTest, TestCase
 
@@ -129,6 +129,10 @@ class Case:
         """A fitted detector that all checks share; they must not change it."""
         return _fitted(self)
 
+    def shared(self, **changes: Any) -> Detector:
+        """Return a detector fitted with changed parameters that all checks share; they must not change it."""
+        return _fitted_with(self, tuple(sorted(changes.items())))
+
     def module(self, **changes: Any) -> tuple[GANModule, Samples]:
         """Return an untrained module in float64 and the samples that its stages train on."""
         detector = self.make(**changes)
@@ -144,6 +148,11 @@ class Case:
 @cache
 def _fitted(case: Case) -> Detector:
     return case.fit()
+
+
+@lru_cache(maxsize=4)  # those of the case at hand, since checks run case by case
+def _fitted_with(case: Case, changes: tuple[tuple[str, Any], ...]) -> Detector:
+    return case.fit(**dict(changes))
 
 
 CheckFunction = Callable[[Case], None]

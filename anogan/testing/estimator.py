@@ -13,9 +13,23 @@ from sklearn.utils.estimator_checks import check_estimator
 
 from ..engine.callbacks import Callback
 from ..errors import InputError
-from .case import DATA, NETWORKS, ONE_OF_EACH, TABLE, VECTOR, Case, on, raises, require, rows_of, sample_data, warns
+from .case import (
+    COLOUR,
+    DATA,
+    NETWORKS,
+    ONE_OF_EACH,
+    TABLE,
+    VECTOR,
+    Case,
+    on,
+    raises,
+    require,
+    rows_of,
+    sample_data,
+    warns,
+)
 
-CONTAMINATIONS = (0.125, 0.25, 0.5)
+CONTAMINATIONS = (0.25, 0.5)
 """Shares that make a whole number of rows of the training data."""
 
 
@@ -91,11 +105,11 @@ def check_flag_refuses_an_impossible_rate(case: Case) -> None:
             case.fitted.flag(case.new, fdr=fdr)
 
 
-@on(*ONE_OF_EACH)
+@on(VECTOR, TABLE, COLOUR)
 def check_contamination_is_the_flagged_share_of_training_rows(case: Case) -> None:
     """A numeric contamination flags exactly that share of the training rows, or of them as if each was left out."""
     for contamination in CONTAMINATIONS:
-        detector = case.fit(contamination=contamination)
+        detector = case.shared(contamination=contamination)
         flagged, share = (detector.predict(case.X) == -1).sum(), contamination * len(case.X)
         if "left_out" in detector.fitted_on_:
             assert flagged <= share, contamination
@@ -142,10 +156,10 @@ def check_explanation_does_not_depend_on_other_rows(case: Case) -> None:
     assert_allclose(np.asarray(case.fitted.explain(case.new))[:1], alone, rtol=1e-7, atol=1e-12)
 
 
-@on(*DATA)
+@on(TABLE, COLOUR)
 def check_threshold_of_pixels(case: Case) -> None:
     """At most the promised share of normal pictures has a pixel above the threshold of pixels; tables have none."""
-    detector = case.fit(contamination=0.25)  # calibrates on all the training rows
+    detector = case.shared(contamination=0.25)  # calibrates on all the training rows
     threshold = detector.calibration_.map_threshold
     if not case.is_image:
         assert threshold is None, threshold

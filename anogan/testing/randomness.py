@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.testing import assert_array_equal
 
+from ..detectors.base import Detector
 from .case import DATA, NETWORKS, ONE_OF_EACH, VECTOR, Case, on, require
 
 
@@ -79,17 +80,16 @@ def check_global_seed_has_no_influence(case: Case) -> None:
 def check_threads_are_independent(case: Case) -> None:
     """What is fitted and computed in threads at the same time equals what each gives alone, bit for bit."""
     seeds = 0, 1
-    alone = [_results(case, seed) for seed in seeds]
+    alone = [_results(case, case.fitted, 0), _results(case, case.fit(random_state=1), 1)]
     with _busy_interpreter(), ThreadPoolExecutor(len(seeds)) as pool:
-        together = list(pool.map(lambda seed: _results(case, seed), seeds))
+        together = list(pool.map(lambda seed: _results(case, case.make(random_state=seed).fit(case.X), seed), seeds))
     for expected, results in zip(alone, together, strict=True):
         for name, values in results.items():
             assert_array_equal(values, expected[name], err_msg=name)
 
 
-def _results(case: Case, seed: int) -> dict[str, Any]:
-    """Fit a detector and use its methods that compute with the networks."""
-    detector = case.make(random_state=seed).fit(case.X)
+def _results(case: Case, detector: Detector, seed: int) -> dict[str, Any]:
+    """Use the methods of a fitted detector that compute with the networks."""
     results = {"scores": detector.anomaly_score(case.new), "explanations": detector.explain(case.new)}
     if detector.module_.can("sample"):
         results["samples"] = detector.sample(3, random_state=seed)

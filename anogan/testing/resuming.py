@@ -48,28 +48,37 @@ def _checkpoint_directory() -> Iterator[Path]:
         yield Path(directory)
 
 
+def _begin(case: Case, directory: Path, **changes: Any) -> None:
+    """Leave a checkpoint of a training that is interrupted in its third step."""
+    with raises(KeyboardInterrupt, ""):
+        _fit(case, directory, _Interrupt(3), **changes)
+
+
 @on(*NETWORKS)
 def check_interrupted_training_ends_bit_equal(case: Case) -> None:
-    """Training ends bit-equal wherever it was interrupted."""
+    """Training that is interrupted several times, in each stage, ends bit-equal."""
     check_interrupted_training(case)
 
 
 def check_interrupted_training(case: Case, **changes: Any) -> None:
-    """Training with changed parameters ends bit-equal wherever it was interrupted."""
+    """Training with changed parameters that is interrupted several times ends bit-equal."""
     watch = _Interrupt()
     whole = _fit(case, None, watch, **changes)
     total = len(watch.steps)
-    for after in range(2, total + 1, 2 if total <= STEPS else 4):
-        with _checkpoint_directory() as directory:
+    saved = 0
+    with _checkpoint_directory() as directory:
+        for last in range(2, total + 1, 2 if total <= STEPS else 4):
+            part = _Interrupt(last - saved)
             with raises(KeyboardInterrupt, ""):
-                _fit(case, directory, _Interrupt(after), **changes)
-            rest = _Interrupt()
-            resumed = _fit(case, directory, rest, **changes)
-        # The step of the interruption itself had not been saved.
-        assert rest.steps == watch.steps[after - 1 :], after
-        assert resumed.history_ == whole.history_, after
-        assert_array_equal(resumed.anomaly_score(case.new), whole.anomaly_score(case.new))
-        assert resumed.calibration_.threshold == whole.calibration_.threshold, after
+                _fit(case, directory, part, **changes)
+            assert part.steps == watch.steps[saved:last], last
+            saved = last - 1  # the step of the interruption itself is not saved
+        rest = _Interrupt()
+        resumed = _fit(case, directory, rest, **changes)
+    assert rest.steps == watch.steps[saved:]
+    assert resumed.history_ == whole.history_
+    assert_array_equal(resumed.anomaly_score(case.new), whole.anomaly_score(case.new))
+    assert resumed.calibration_.threshold == whole.calibration_.threshold
 
 
 @on(VECTOR)
@@ -95,8 +104,7 @@ def check_finished_training_is_not_repeated(case: Case) -> None:
 def check_unseeded_training_resumes_with_its_seed(case: Case) -> None:
     """Training without a seed resumes with the seed of its checkpoint."""
     with _checkpoint_directory() as directory:
-        with raises(KeyboardInterrupt, ""):
-            _fit(case, directory, _Interrupt(3), random_state=None)
+        _begin(case, directory, random_state=None)
         resumed = _fit(case, directory, random_state=None)
     whole = _fit(case, random_state=resumed.seed_)
     assert_array_equal(resumed.anomaly_score(case.new), whole.anomaly_score(case.new))
@@ -106,7 +114,7 @@ def check_unseeded_training_resumes_with_its_seed(case: Case) -> None:
 def check_checkpoint_of_other_data_is_refused(case: Case) -> None:
     """A checkpoint of other data or parameters is refused."""
     with _checkpoint_directory() as directory:
-        _fit(case, directory)
+        _begin(case, directory)
         for other in (case.X[:-1], case.new):
             with raises(InputError, "belongs to other data or parameters"):
                 case.fit(other, steps=STEPS, fit_params={"checkpoint": directory})
@@ -116,7 +124,7 @@ def check_checkpoint_of_other_data_is_refused(case: Case) -> None:
 def check_checkpoint_of_other_parameters_is_refused(case: Case) -> None:
     """A checkpoint of other parameters is refused."""
     with _checkpoint_directory() as directory:
-        _fit(case, directory)
+        _begin(case, directory)
         for changes in ({"learning_rate": 0.5}, {"random_state": 1}, {"width": 5}):
             with raises(InputError, "belongs to other data or parameters"):
                 _fit(case, directory, **changes)

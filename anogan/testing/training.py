@@ -246,10 +246,10 @@ def check_early_stopping(case: Case) -> None:
             ended[stage] = steps
 
     with patch.object(case.cls, "build", build_without_improvement):
-        case.fit(steps=100, patience=3, fit_params={"callbacks": [Watch()]})
+        case.fit(steps=40, patience=3, fit_params={"callbacks": [Watch()]})
     ended.pop("rows", None)  # of the sampler of rows, which is no part of the module
-    # Validation checks are at steps 5 (the best), 10, 15 and 20.
-    assert ended == {stage: 20 if stop else 100 for stage, stop in stops.items()}, ended
+    # Validation checks are at steps 2 (the best), 4, 6 and 8.
+    assert ended == {stage: 8 if stop else 40 for stage, stop in stops.items()}, ended
 
 
 @on(VECTOR)

@@ -3,12 +3,18 @@
 import pytest
 
 from anogan.testing import all_checks, parametrize_with_checks
+from anogan.testing.case import DATA
 
-from .conftest import DETECTORS
+from .conftest import DETECTORS, WITHOUT_STYLE
 
 
-@parametrize_with_checks(list(DETECTORS.values()))
+@parametrize_with_checks([cls for name, cls in DETECTORS.items() if name not in WITHOUT_STYLE])
 def test_check(check, case):
+    check(case)
+
+
+@parametrize_with_checks([DETECTORS[name] for name in sorted(WITHOUT_STYLE)], modalities=DATA)
+def test_check_of_a_detector_without_style(check, case):
     check(case)
 
 

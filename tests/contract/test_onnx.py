@@ -16,7 +16,7 @@ pytest.importorskip("onnxruntime")
 
 SEARCHING = {"anogan"}
 """Detectors that score by a search, which no graph can do."""
-FAST = {("ganomaly", "vector"), ("wgan_gp", "table"), ("feature_gan", "grey")}
+FAST = {("wgan_gp", "table"), ("feature_gan", "grey")}
 """What the fast tests export; an export takes seconds."""
 ROWS, PICTURES = 200, 20
 
