@@ -5,11 +5,15 @@ Run as a script (`make generate`), this file rewrites the generated tables.
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
+
+from anogan.cli.main import cli
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -36,6 +40,12 @@ def run(line: str, folder: Path) -> str:
     return done.stdout
 
 
+def run_here(command: str) -> None:
+    """Run a command of anogan in this process, since starting another one takes seconds."""
+    done = CliRunner().invoke(cli, shlex.split(command)[1:])
+    assert done.exit_code == 0, f"{command}\n{done.output}\n{done.exception!r}"
+
+
 def marks(name: str) -> tuple[str, str]:
     """Return what stands before and after a generated part."""
     return f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
@@ -46,6 +56,7 @@ def test_the_code_blocks_run_in_order(tmp_path: Path, monkeypatch: pytest.Monkey
     """A reader who pastes the blocks one after the other gets what they promise."""
     monkeypatch.chdir(tmp_path)
     namespace: dict[str, object] = {"__name__": "readme"}
+    started = False
     for language, text in blocks():
         if language == "python":
             exec(compile(text, README.name, "exec"), namespace)
@@ -55,8 +66,11 @@ def test_the_code_blocks_run_in_order(tmp_path: Path, monkeypatch: pytest.Monkey
             command = line.partition(" #")[0].strip()
             if command.startswith("make "):
                 run(f"{command} --dry-run", ROOT)  # really run by a person and by CI
+            elif command.startswith("anogan ") and started and not set(command) & set("|<>;&$*"):
+                run_here(command)
             elif command:
                 run(command, tmp_path)
+                started = True
 
 
 def test_the_readme_shows_both_languages() -> None:
