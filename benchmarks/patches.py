@@ -2,12 +2,14 @@
 
 import time
 from collections.abc import Callable, Mapping
+from io import BytesIO
 from pathlib import Path
 from textwrap import fill
 from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from scipy.ndimage import gaussian_filter, rotate, shift
 from torch import Tensor
 
@@ -41,6 +43,8 @@ CHANGES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "turned by 5 degrees": lambda image: rotate(image, 5, reshape=False, order=1, mode="nearest"),
     "turned, mirrored corners": lambda image: rotate(image, 5, reshape=False, order=1, mode="mirror"),
     "blurred": lambda image: gaussian_filter(image, 1.5),
+    "JPEG of quality 75": lambda image: jpeg(image, 75),
+    "JPEG of quality 30": lambda image: jpeg(image, 30),
 }
 MOVED: dict[str, Callable[[np.ndarray], np.ndarray]] = {  # what becomes of a mask (h, w)
     "shifted by 9 %": lambda mask: shift(mask, [round(0.09 * side) for side in mask.shape], order=0, mode="constant"),
@@ -131,6 +135,13 @@ def still_shown(mask: np.ndarray | None, change: str) -> bool:
         return True
     pixels = np.squeeze(mask).astype(float)
     return bool(MOVED[change](pixels).sum() >= STILL_SHOWN * pixels.sum())
+
+
+def jpeg(image: np.ndarray, quality: int) -> np.ndarray:
+    """Return one channel ``(h, w)`` in 0..255 as it is after being saved as JPEG."""
+    buffer = BytesIO()
+    Image.fromarray(image.round().astype(np.uint8)).save(buffer, "JPEG", quality=quality)
+    return np.asarray(Image.open(buffer), dtype=float)
 
 
 def gaussian(train: Tensor, test: Tensor) -> Tensor:

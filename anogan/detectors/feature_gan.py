@@ -16,6 +16,7 @@ from ..nn.backbone import Backbone
 from ..nn.frozen import NETWORKS
 from ..parameters import at_least, between, one_of, param
 from ..scoring.alignment import HELD_OUT, TOLERANCE, moved
+from ..scoring.detail import blurred, compressed
 from ..scoring.feature_distance import side_by_side
 from ..scoring.framing import SATURATED_SHARES, Framed, Framing, shifted, turned
 from ..scoring.left_out import IMAGES_AT_ONCE, learned_without, left_out_of_memory
@@ -35,10 +36,31 @@ PROJECTED_PATCHES = 2**14  # patches that the principal components are learned f
 BANDWIDTH = 0.07  # of whitened patches, which spread over one: levels from 0.1 to 2
 FEWEST_LEFT_OUT = 3  # training samples of which one is left out at a time
 COPIED_SAMPLES = 64  # whose copies in other light and position show what does not count
-TURNED_PLACES = 128 * 24**2  # of Gaussians in turned copies: 128 of 384x384 pixels
-TURNED_SHARE = 0.1  # share of the changes by a turn in what does not count
+PLACES = 24**2  # Gaussians of a sample of 384x384 pixels: larger ones have more, and are copied less often
 GAUSSIAN_SHARE = 0.9  # of the Gaussians in a squared score of a patch
+MOST_FARTHER = 1.0  # by how much the distance to the memory bank may exceed that to the Gaussians, in their units
 FEATURE_SHARE = 0.25  # share of R's features in a squared distance, relative to the whitened patch
+
+
+class Change(NamedTuple):
+    """A change of good samples that does not count.
+
+    Attributes
+    ----------
+    copy : callable
+        ``(B, C, H, W)`` in [-1, 1] -> same.
+    share : float
+        Of its differences' covariance in that of the Gaussians.
+    samples : int
+        How many of 384x384 pixels are copied.
+    """
+
+    copy: Callable[[Tensor], Tensor]
+    share: float
+    samples: int
+
+
+CHANGES = Change(relit, 1.0, 64), Change(turned, 0.1, 256), Change(compressed, 0.1, 128), Change(blurred, 0.03, 64)
 
 
 class ScoredPatches(NamedTuple):
@@ -185,35 +207,26 @@ class FeatureGANModule(DenoisingModule):
             self.left_out = LeftOut(most_unusual(distances, inside)[None], peaks)
 
     def _changes(self, normal: Samples, pooled: Tensor, inside: Tensor, grid: Grid) -> list[Tensor]:
-        """Return how other light and small turns change what Gaussians are learned from; see `PlaceGaussian.fit`."""
-        light = self._differences(relit, COPIED_SAMPLES, normal, pooled, inside, grid)
-        turns = self._differences(turned, max(TURNED_PLACES // pooled.shape[1], 1), normal, pooled, inside, grid)
-        return [light, turns * TURNED_SHARE**0.5]
+        """Return how each of `CHANGES` alters what Gaussians are learned from; see `PlaceGaussian.fit`."""
+        return [self._differences(change, normal, pooled, inside, grid) for change in CHANGES]
 
-    def _differences(
-        self,
-        change: Callable[[Tensor], Tensor],
-        most: int,
-        normal: Samples,
-        pooled: Tensor,
-        inside: Tensor,
-        grid: Grid,
-    ) -> Tensor:
-        """Return how a change alters the first samples, up to a number: ``(m, pools, F)``.
+    def _differences(self, change: Change, normal: Samples, pooled: Tensor, inside: Tensor, grid: Grid) -> Tensor:
+        """Return how a change alters the first samples: ``(m, pools, F)``, multiplied by the root of its share.
 
         What is not inside, of the samples or of their copies, is unchanged.
         """
+        most = max(change.samples * PLACES // pooled.shape[1], 1)
         differences = torch.empty_like(pooled[:most], dtype=self._held_dtype)
         limits = torch.finfo(differences.dtype)
         start = 0
         for batch in self._batches(normal.subset(np.arange(len(differences)))):
-            framed = self._framed(change(batch))
+            framed = self._framed(change.copy(batch))
             rows = slice(start, start + len(batch))
             both = pooled_inside(inside[rows] & framed.patches_inside(grid), grid, all_of_them=True)
             found = self._pooled(*self.patches.raw(framed.pictures)) - pooled[rows]
             differences[rows] = torch.where(both[..., None], found, 0.0).clamp(limits.min, limits.max)
             start = rows.stop
-        return differences
+        return differences.mul_(change.share**0.5)
 
     def _fit_overexposed(self, normal: Samples, pooled: Tensor, inside: Tensor, grid: Grid) -> None:
         """Learn what overexposure changes where more is saturated than in good pictures."""
@@ -278,9 +291,11 @@ class FeatureGANModule(DenoisingModule):
     def _fused(self, nearest: Tensor, of_place: Tensor, discounted: Tensor) -> Tensor:
         """Combine the two distances of patches, ``(B, h * w)`` each.
 
-        Where a change is discounted, the memory bank has no patches of such pictures.
+        Where a change is discounted, the memory bank has no patches of such pictures. The same holds for other changes,
+        which only the Gaussians have learned, so that it adds to their distance a limited amount.
         """
         nearest, of_place = self.memory_units(nearest), self.gaussian_units(of_place)
+        nearest = torch.minimum(nearest, of_place + MOST_FARTHER)
         as_usual = (of_place - self.gaussian_units.typical + self.memory_units.typical).clamp_min(0)
         nearest = torch.where(discounted, as_usual, nearest)
         return torch.lerp(nearest.square(), of_place.square(), GAUSSIAN_SHARE).sqrt()
@@ -358,13 +373,13 @@ class FeatureGANModule(DenoisingModule):
 
 
 class FeatureGAN(Detector):
-    """Adversarial denoising of a pretrained network's patches; scores their distance to normal ones at their place.
+    r"""Adversarial denoising of a pretrained network's patches; scores their distance to normal ones at their place.
 
     Score: mean over the most unusual 1 % of the patches u (at least 4) of a root mean square of two distances: n(u), to
     the nearest normal patch of the places around in the embedding e, and g(u), the Mahalanobis distance to the Gaussian
     of the place,
 
-    .. math:: d(u)^2 = 0.1 n(u)^2 + 0.9 g(u)^2.
+    .. math:: d(u)^2 = 0.1 \min(n(u), g(u) + 1)^2 + 0.9 g(u)^2.
 
     Either is in units of how far the 0.99 quantile of normal patches lies above their median.
 
@@ -383,7 +398,7 @@ class FeatureGAN(Detector):
     parts at any angle, finds known shifts of other good ones. What lies beyond the border then does not count. Near it,
     where features depend on what fills the rest, only the Gaussians are asked, and differences between good pictures
     and shifted copies that were moved back are discounted. Turns are not undone, but what copies that are turned by up
-    to 10 degrees change counts less.
+    to 10 degrees change counts less, as does what JPEG compression and blur change.
 
     *Patches.* The frozen network's maps of stride 8 and 16 give one vector for each place of the finer grid. It is
     whitened with the mean of its place and the covariance of its cell of 3x3 places, u = S^(-1/2) (f - m), because what
@@ -398,8 +413,9 @@ class FeatureGAN(Detector):
     pixels away, since nothing lies exactly in its place. It is the one at the offset that suits the 5x5 Gaussians
     around best, since a defect alone would find one that it happens to suit. Their covariances are shrunk towards the
     mean of all places, the more the fewer the pictures, and have added to them that of the changes that brighter and
-    darker copies of good pictures show, and a tenth of that of turned copies. ``explain`` is the map of the score's
-    distances at the image's size, and for plain vectors their length.
+    darker copies of good pictures show, a tenth of that of turned copies and of compressed ones, and 3 % of that of
+    blurred ones. ``explain`` is the map of the score's distances at the image's size, and for plain vectors their
+    length.
 
     *Threshold.* The images that are held out set it, and training images as if each had been left out of whitening,
     Gaussians (both in closed form) and memory bank; with fewer than 128, the first two are learned again without an

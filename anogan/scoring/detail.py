@@ -1,0 +1,54 @@
+"""Copies of pictures whose fine detail was changed by compression or by a lens that is out of focus."""
+
+from io import BytesIO
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn.functional import conv2d, pad
+
+from ..seeding import rand
+
+QUALITIES = (25, 90)  # of compressed copies, as JPEG counts it
+BLUR = (0.3, 1.6)  # standard deviations of the blur of a copy, in pixels of 384
+BLUR_SIDE = 384
+REACH = 3  # standard deviations that a blur reaches
+
+
+def compressed(x: Tensor) -> Tensor:
+    """Return pictures ``(B, C, H, W)`` in [-1, 1] as they are after being saved as JPEG files; NaN stays.
+
+    The qualities are drawn for each picture. Pictures have one channel or three.
+    """
+    least, greatest = QUALITIES
+    qualities = least + (greatest - least) * rand(len(x), device=x.device).cpu()
+    pixels = ((x.nan_to_num(0.0) + 1) * 127.5).round().clamp(0, 255).byte().movedim(1, -1).cpu().numpy()
+    saved = np.stack([_saved(each, round(quality)) for each, quality in zip(pixels, qualities.tolist(), strict=True)])
+    found = torch.from_numpy(saved).to(x.device).movedim(-1, 1).to(x.dtype) / 127.5 - 1
+    return torch.where(x.isnan(), x, found)
+
+
+def blurred(x: Tensor) -> Tensor:
+    """Return pictures ``(B, C, H, W)`` with a Gaussian blur, whose width is drawn for each picture; NaN stays."""
+    least, greatest = (sigma * min(x.shape[-2:]) / BLUR_SIDE for sigma in BLUR)
+    sigmas = least + (greatest - least) * rand(len(x), 1, dtype=x.dtype, device=x.device)
+    reach = max(round(REACH * greatest), 1)
+    reach = min(reach, min(x.shape[-2:]) - 1)
+    offsets = torch.arange(-reach, reach + 1, dtype=x.dtype, device=x.device)
+    kernels = (-0.5 * (offsets / sigmas).square()).exp()
+    kernels /= kernels.sum(1, keepdim=True)
+    channels = x.shape[1]
+    found = x.nan_to_num(0.0).flatten(0, 1)[None]  # every picture has a kernel of its own
+    each = kernels.repeat_interleave(channels, 0)[:, None]
+    for kernel, border in ((each[:, :, None], (reach, reach, 0, 0)), (each[..., None], (0, 0, reach, reach))):
+        found = conv2d(pad(found, border, mode="reflect"), kernel, groups=len(kernel))
+    return torch.where(x.isnan(), x, found.view_as(x))
+
+
+def _saved(pixels: np.ndarray, quality: int) -> np.ndarray:
+    """Save uint8 ``(H, W, C)`` and read it again."""
+    buffer = BytesIO()
+    Image.fromarray(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels).save(buffer, "JPEG", quality=quality)
+    with Image.open(buffer) as picture:
+        return np.asarray(picture).reshape(pixels.shape)
