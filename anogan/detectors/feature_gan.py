@@ -23,7 +23,15 @@ from ..scoring.left_out import IMAGES_AT_ONCE, learned_without, left_out_of_memo
 from ..scoring.light import overexposed, relit
 from ..scoring.patch_memory import Grid, PatchMemoryBank, in_full
 from ..scoring.patch_units import PatchUnits
-from ..scoring.patches import MOST_SAMPLES, SAMPLES_AT_ONCE, WhitenedPatches, at_once, held_in_memory, most_unusual
+from ..scoring.patches import (
+    MOST_SAMPLES,
+    SAMPLES_AT_ONCE,
+    WhitenedPatches,
+    at_once,
+    held_in_memory,
+    most_unusual,
+    sharpened,
+)
 from ..scoring.place_gaussian import FEW_PICTURES, PlaceGaussian, pool, pooled_inside
 from ..scoring.principal import Projection
 from ..scoring.tolerance import Levels, moved_depths
@@ -48,14 +56,14 @@ class Change(NamedTuple):
     Attributes
     ----------
     copy : callable
-        ``(B, C, H, W)`` in [-1, 1] -> same.
+        ``(B, C, H, W)`` in [-1, 1], number of the first one -> ``(B, C, H, W)``.
     share : float
         Of its differences' covariance in that of the Gaussians.
     samples : int
         How many of 384x384 pixels are copied.
     """
 
-    copy: Callable[[Tensor], Tensor]
+    copy: Callable[[Tensor, int], Tensor]
     share: float
     samples: int
 
@@ -202,7 +210,8 @@ class FeatureGANModule(DenoisingModule):
         if len(pooled) >= FEWEST_LEFT_OUT:
             self.gaussian.discount(of_place, pooled, levels, grid)
             discounted = self.gaussian.discounted(levels, grid)
-            distances = self._fused(nearest, self.gaussian.at_places(of_place, grid), discounted) * inside
+            distances = self._fused(nearest, self.gaussian.at_places(of_place, grid), discounted)
+            distances = sharpened(distances, inside, grid)
             peaks = distances.new_empty(0) if self.framing is None else self._peaks(distances, grid, normal)
             self.left_out = LeftOut(most_unusual(distances, inside)[None], peaks)
 
@@ -220,7 +229,7 @@ class FeatureGANModule(DenoisingModule):
         limits = torch.finfo(differences.dtype)
         start = 0
         for batch in self._batches(normal.subset(np.arange(len(differences)))):
-            framed = self._framed(change.copy(batch))
+            framed = self._framed(change.copy(batch, start))
             rows = slice(start, start + len(batch))
             both = pooled_inside(inside[rows] & framed.patches_inside(grid), grid, all_of_them=True)
             found = self._pooled(*self.patches.raw(framed.pictures)) - pooled[rows]
@@ -231,9 +240,10 @@ class FeatureGANModule(DenoisingModule):
     def _fit_overexposed(self, normal: Samples, pooled: Tensor, inside: Tensor, grid: Grid) -> None:
         """Learn what overexposure changes where more is saturated than in good pictures."""
         rows = np.arange(min(len(pooled), COPIED_SAMPLES))
-        copies, levels, seen = [], [], []
+        copies, levels, seen, first = [], [], [], 0
         for batch in self._batches(normal.subset(rows)):
-            framed = self._framed(overexposed(batch))
+            framed = self._framed(overexposed(batch, first))
+            first += len(batch)
             copies.append(self._pooled(*self.patches.raw(framed.pictures)))
             levels.append(framed.overexposure(grid))
             seen.append(framed.patches_inside(grid))
@@ -286,7 +296,7 @@ class FeatureGANModule(DenoisingModule):
         levels = framed.levels(grid)
         of_place = self.gaussian(self._pooled(patches, grid), grid, levels)
         distances = self._fused(nearest, of_place, self.gaussian.discounted(levels, grid))
-        return ScoredPatches(distances * inside, inside, white, grid, framed.shifts)
+        return ScoredPatches(sharpened(distances, inside, grid), inside, white, grid, framed.shifts)
 
     def _fused(self, nearest: Tensor, of_place: Tensor, discounted: Tensor) -> Tensor:
         """Combine the two distances of patches, ``(B, h * w)`` each.
@@ -414,8 +424,8 @@ class FeatureGAN(Detector):
     around best, since a defect alone would find one that it happens to suit. Their covariances are shrunk towards the
     mean of all places, the more the fewer the pictures, and have added to them that of the changes that brighter and
     darker copies of good pictures show, a tenth of that of turned copies and of compressed ones, and 3 % of that of
-    blurred ones. ``explain`` is the map of the score's distances at the image's size, and for plain vectors their
-    length.
+    blurred ones. The map of the distances is sharpened, since features are averages over areas. ``explain`` is that map
+    at the image's size, and for plain vectors the absolute values of u.
 
     *Threshold.* The images that are held out set it, and training images as if each had been left out of whitening,
     Gaussians (both in closed form) and memory bank; with fewer than 128, the first two are learned again without an

@@ -8,7 +8,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import conv2d, pad
 
-from ..seeding import rand
+from .copies import spread_evenly
 
 QUALITIES = (25, 90)  # of compressed copies, as JPEG counts it
 BLUR = (0.3, 1.6)  # standard deviations of the blur of a copy, in pixels of 384
@@ -16,23 +16,24 @@ BLUR_SIDE = 384
 REACH = 3  # standard deviations that a blur reaches
 
 
-def compressed(x: Tensor) -> Tensor:
+def compressed(x: Tensor, first: int) -> Tensor:
     """Return pictures ``(B, C, H, W)`` in [-1, 1] as they are after being saved as JPEG files; NaN stays.
 
-    The qualities are drawn for each picture. Pictures have one channel or three.
+    Pictures have one channel or three. The number of the ``first`` one, of all that are copied, says which qualities of
+    an evenly spread sequence they have.
     """
     least, greatest = QUALITIES
-    qualities = least + (greatest - least) * rand(len(x), device=x.device).cpu()
+    qualities = least + (greatest - least) * spread_evenly(len(x), first, x.new_empty(0))
     pixels = ((x.nan_to_num(0.0) + 1) * 127.5).round().clamp(0, 255).byte().movedim(1, -1).cpu().numpy()
     saved = np.stack([_saved(each, round(quality)) for each, quality in zip(pixels, qualities.tolist(), strict=True)])
     found = torch.from_numpy(saved).to(x.device).movedim(-1, 1).to(x.dtype) / 127.5 - 1
     return torch.where(x.isnan(), x, found)
 
 
-def blurred(x: Tensor) -> Tensor:
-    """Return pictures ``(B, C, H, W)`` with a Gaussian blur, whose width is drawn for each picture; NaN stays."""
+def blurred(x: Tensor, first: int) -> Tensor:
+    """Return pictures ``(B, C, H, W)`` with a Gaussian blur, whose width is that of their number; NaN stays."""
     least, greatest = (sigma * min(x.shape[-2:]) / BLUR_SIDE for sigma in BLUR)
-    sigmas = least + (greatest - least) * rand(len(x), 1, dtype=x.dtype, device=x.device)
+    sigmas = least + (greatest - least) * spread_evenly(len(x), first, x)[:, None]
     reach = max(round(REACH * greatest), 1)
     reach = min(reach, min(x.shape[-2:]) - 1)
     offsets = torch.arange(-reach, reach + 1, dtype=x.dtype, device=x.device)

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, affine_grid, grid_sample, max_pool2d
 
-from ..seeding import rand
 from .alignment import FARTHEST, FITTED_PICTURES, FITTED_SIDE, Alignment, directions, grey, moved
+from .copies import spread_evenly
 from .feature_distance import LearnedBuffers
 from .light import Light, Overexposure, brightness_quantiles, saturated
 from .tolerance import Levels, moved_depths, pooled_grid
@@ -183,22 +183,22 @@ class Filling(nn.Module):
 def shifted(x: Tensor, first: int) -> tuple[Tensor, Tensor]:
     """Return pictures ``(B, C, H, W)`` moved in all directions, and by how much down and right: int64 ``(B, 2)``.
 
-    The number of the ``first`` one, of all that are moved, says where the directions go on.
+    The number of the ``first`` one, of all that are copied, says where directions and lengths go on.
     """
     least, greatest = TRIED_SHIFTS
-    size = least + (greatest - least) * rand(len(x), 1, dtype=x.dtype, device=x.device)
+    size = least + (greatest - least) * spread_evenly(len(x), first, x)[:, None]
     by = (directions(len(x), x, first) * size * x.new_tensor(x.shape[-2:])).round().long()
     return moved(x, -by), by
 
 
-def turned(x: Tensor) -> Tensor:
+def turned(x: Tensor, first: int) -> Tensor:
     """Return pictures ``(B, C, H, W)`` turned about their centre by up to `GREATEST_TURN` in either direction.
 
     The corners are filled with the mirrored picture or, in half of the pictures, with the pixels of its border, as a
-    picture that was turned after it had been taken may be.
+    picture that was turned after it had been taken may be. For ``first`` see `shifted`.
     """
     height, width = x.shape[-2:]
-    angle = GREATEST_TURN * (2 * rand(len(x), dtype=x.dtype, device=x.device) - 1).cpu()
+    angle = GREATEST_TURN * (2 * spread_evenly(len(x), first, x) - 1).cpu()
     cos, sin, zero = angle.cos(), angle.sin(), torch.zeros_like(angle)
     matrix = [[cos, -sin * height / width, zero], [sin * width / height, cos, zero]]  # sides are 2 long
     places = affine_grid(torch.stack([torch.stack(row, 1) for row in matrix], 1), list(x.shape), align_corners=False)
@@ -206,7 +206,7 @@ def turned(x: Tensor) -> Tensor:
     mirrored, repeated = (
         grid_sample(pictures, places, padding_mode=fill, align_corners=False) for fill in ("reflection", "border")
     )
-    chosen = rand(len(x), 1, 1, 1, device=x.device).cpu() < 0.5
+    chosen = spread_evenly(len(x), first, pictures, axis=1)[:, None, None, None] < 0.5
     return torch.where(chosen, mirrored, repeated).to(x)
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, adaptive_max_pool2d, interpolate
 
-from ..seeding import rand
+from .copies import spread_evenly
 from .feature_distance import LearnedBuffers
 
 QUANTILES = tuple(step / 10 for step in range(1, 10))  # of the brightness of pixels
@@ -105,14 +105,17 @@ def median_gain(gains: Tensor, quantiles: Tensor) -> Tensor:
     return torch.where(count > 0, median, 1.0)[:, 0]
 
 
-def relit(x: Tensor) -> Tensor:
-    """Return pictures ``(B, C, H, W)`` in [-1, 1] in random light."""
-    return _multiplied(x, LIGHT * (2 * rand(len(x), 1, 1, 1, dtype=x.dtype, device=x.device) - 1))
+def relit(x: Tensor, first: int) -> Tensor:
+    """Return pictures ``(B, C, H, W)`` in [-1, 1] in light that is brighter or darker by what is due to their number.
+
+    The ``first`` one's is that of all pictures that are copied.
+    """
+    return _multiplied(x, LIGHT * (2 * spread_evenly(len(x), first, x) - 1))
 
 
-def overexposed(x: Tensor) -> Tensor:
-    """Return pictures ``(B, C, H, W)`` in [-1, 1] in random light that is brighter."""
-    return _multiplied(x, OVEREXPOSED * rand(len(x), 1, 1, 1, dtype=x.dtype, device=x.device))
+def overexposed(x: Tensor, first: int) -> Tensor:
+    """Return pictures ``(B, C, H, W)`` in [-1, 1] in light that is brighter; see `relit`."""
+    return _multiplied(x, OVEREXPOSED * spread_evenly(len(x), first, x))
 
 
 def saturated(x: Tensor) -> Tensor:
@@ -133,4 +136,4 @@ def brightness_quantiles(x: Tensor) -> Tensor:
 
 
 def _multiplied(x: Tensor, logarithms: Tensor) -> Tensor:
-    return ((x + 1) * logarithms.exp()).clamp(0, 2) - 1
+    return ((x + 1) * logarithms.exp()[:, None, None, None]).clamp(0, 2) - 1

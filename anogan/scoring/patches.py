@@ -6,6 +6,7 @@ from math import prod
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d
 
 from ..data.samples import Samples
 from ..nn.patches import PatchFeatures
@@ -18,6 +19,7 @@ SAMPLES_AT_ONCE = 32
 VALUES_AT_ONCE = 32 * 384**2  # of the samples: fewer large or coloured pictures are read at once
 WHITENED_AT_ONCE = 8
 FOLDS, FEWEST_SAMPLES_TO_FOLD = 4, 16
+BLUR = 5  # patches along each axis: features are averaged over 3x3 of them, or 6x6 at twice the stride
 TOP_SHARE, LEAST_TOP = 0.01, 4  # share and least number of the patches in a sample's score
 
 
@@ -104,6 +106,20 @@ def at_once(shape: tuple[int, ...]) -> int:
 def held_in_memory(samples: int, values: int) -> int:
     """Return how many of the samples have patches in memory, given the number of values of each."""
     return min(samples, MOST_SAMPLES, max(MOST_VALUES // values, FEWEST_SAMPLES))
+
+
+def sharpened(distances: Tensor, inside: Tensor, grid: Grid) -> Tensor:
+    """Undo a part of the blur of maps of distances: ``(B, h * w)`` -> same, >= 0.
+
+    Features are averages over areas, so that the distances around a defect are high too. An unsharp mask, d + (d - mean
+    of d around), lets a small defect stand out from what is a little unusual in a wide area. What is equally unusual
+    everywhere stays as it is. Only the patches that are ``inside (B, h * w)``, bool, count; the others become zero.
+    """
+    counted = inside.to(distances)
+    both = torch.stack([distances * counted, counted], dim=1).unflatten(2, grid)
+    shares = avg_pool2d(both, BLUR, stride=1, padding=BLUR // 2, count_include_pad=False).flatten(2)
+    means = shares[:, 0] / shares[:, 1].clamp_min(1 / BLUR**2)
+    return (distances + (distances - means)).clamp_min(0) * counted
 
 
 def most_unusual(distances: Tensor, inside: Tensor | None = None) -> Tensor:

@@ -167,11 +167,14 @@ class PlaceGaussian(LearnedBuffers):
 
     @staticmethod
     def at_places(distances: Tensor, grid: Grid) -> Tensor:
-        """Interpolate distances between Gaussians: ``(B, pools)`` -> ``(B, h * w)``."""
+        """Interpolate distances between Gaussians: ``(B, pools)`` -> ``(B, h * w)``, >= 0.
+
+        Linear interpolation would lower peaks, since no patch lies at the centre of its Gaussian's places.
+        """
         coarse = distances.unflatten(1, pooled_grid(grid))[:, None]
         if coarse.shape[-2:] == grid:
             return coarse.flatten(1)
-        return interpolate(coarse, size=grid, mode="bilinear", align_corners=False).flatten(1)
+        return interpolate(coarse, size=grid, mode="bicubic", align_corners=False).flatten(1).clamp_min(0)
 
     def _white(self, pooled: Tensor) -> Tensor:
         count = pooled.shape[0]  # `len` would fix the batch of a graph

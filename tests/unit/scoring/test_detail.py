@@ -6,7 +6,6 @@ from scipy.ndimage import gaussian_filter
 
 from anogan.scoring import detail
 from anogan.scoring.detail import blurred, compressed
-from anogan.seeding import seeded
 
 
 def pictures(count, channels, height=192, width=240):
@@ -20,29 +19,26 @@ def test_copies_have_less_detail_and_the_same_content():
     for channels in (1, 3):
         x = pictures(4, channels)
         for change in (compressed, blurred):
-            with seeded(0):
-                copies = change(x)
+            copies = change(x, 0)
             assert copies.shape == x.shape
             assert copies.dtype == x.dtype
             assert float(copies.abs().max()) <= 1
             assert float((copies - x).abs().mean()) > 0.005
             torch.testing.assert_close(copies.mean((1, 2, 3)), x.mean((1, 2, 3)), atol=0.01, rtol=0)
-            assert (copies.diff().square().mean((1, 2, 3)) < x.diff().square().mean((1, 2, 3))).all()
+            assert float(copies.diff().square().mean()) < 0.9 * float(x.diff().square().mean())
 
 
 def test_every_copy_is_changed_by_a_strength_of_its_own():
     x = pictures(1, 1).expand(8, -1, -1, -1)
     for change in (compressed, blurred):
-        with seeded(0):
-            changes = (change(x) - x).abs().mean((1, 2, 3))
+        changes = (change(x, 0) - x).abs().mean((1, 2, 3))
         assert len(changes.unique()) > 4  # qualities are whole numbers
 
 
 def test_a_blur_is_that_of_scipy(monkeypatch):
     monkeypatch.setattr(detail, "BLUR", (1.5, 1.5))
     x = pictures(2, 3, 384, 400).double()
-    with seeded(0):
-        found = blurred(x)
+    found = blurred(x, 0)
     expected = gaussian_filter(x.numpy(), (0, 0, 1.5, 1.5), mode="mirror", radius=(0, 0, 4, 4))
     np.testing.assert_allclose(found.numpy(), expected, atol=1e-6)
 
@@ -51,10 +47,8 @@ def test_missing_pixels_stay_missing_and_no_others():
     x = pictures(3, 1)
     x[:, :, :20, :20] = torch.nan
     for change in (compressed, blurred):
-        with seeded(0):
-            assert torch.equal(change(x).isnan(), x.isnan())
+        assert torch.equal(change(x, 0).isnan(), x.isnan())
 
 
 def test_pictures_of_one_line_can_be_blurred():
-    with seeded(0):
-        assert blurred(pictures(2, 1, 1, 40)).isfinite().all()
+    assert blurred(pictures(2, 1, 1, 40), 0).isfinite().all()
