@@ -10,6 +10,7 @@ import pytest
 from sklearn.datasets import load_breast_cancer
 
 import anogan
+from anogan.errors import InputError
 
 from .conftest import TINY
 
@@ -67,6 +68,16 @@ def test_the_result_as_json(run, files):
     facts = json.loads(run("export", files / "m.anogan", "-o", files / "j.onnx", "--json").stdout)
     assert facts["detector"] == "ganomaly"
     assert facts["bytes"] == (files / "j.onnx").stat().st_size
+
+
+def test_maps_can_be_left_out(run, files, monkeypatch):
+    def stopped(state, *, with_map):
+        raise InputError(f"A graph with maps: {with_map}.")
+
+    monkeypatch.setattr("anogan.export.onnx_file.ScoringGraph", stopped)
+    for options, with_map in (([], True), (["--no-maps"], False)):
+        said = run("export", files / "m.anogan", "-o", files / "maps.onnx", *options, code=2).stderr
+        assert f"maps: {with_map}" in said
 
 
 @pytest.mark.parametrize("content", [b"", b"no model"])
