@@ -45,7 +45,7 @@ def test_a_sample_of_at_least_all_rows_is_the_file(file, suffix):
 def test_each_row_is_drawn_equally_often_wherever_it_stands(file, monkeypatch):
     monkeypatch.setattr("anogan.sources.table_rows.ROWS_AT_ONCE", 37)
     source, times = file(frame(400)), np.zeros(400)
-    draws, size = 500, 60
+    draws, size = 200, 60
     for seed in range(draws):
         ids = source.sample(size, seed).frame["id"].to_numpy()
         assert len(np.unique(ids)) == size
