@@ -210,7 +210,7 @@ class FeatureGANModule(DenoisingModule):
         if len(pooled) >= FEWEST_LEFT_OUT:
             self.gaussian.discount(of_place, pooled, levels, grid)
             discounted = self.gaussian.discounted(levels, grid)
-            distances = self._fused(nearest, self.gaussian.at_places(of_place, grid), discounted)
+            distances = self._fused(nearest, self.gaussian.at_places(of_place, inside, grid), discounted)
             distances = sharpened(distances, inside, grid)
             peaks = distances.new_empty(0) if self.framing is None else self._peaks(distances, grid, normal)
             self.left_out = LeftOut(most_unusual(distances, inside)[None], peaks)
@@ -294,18 +294,19 @@ class FeatureGANModule(DenoisingModule):
         inside = framed.patches_inside(grid)
         nearest = self._memory_distances(white, grid)
         levels = framed.levels(grid)
-        of_place = self.gaussian(self._pooled(patches, grid), grid, levels)
+        of_place = self.gaussian(self._pooled(patches, grid), inside, grid, levels)
         distances = self._fused(nearest, of_place, self.gaussian.discounted(levels, grid))
         return ScoredPatches(sharpened(distances, inside, grid), inside, white, grid, framed.shifts)
 
     def _fused(self, nearest: Tensor, of_place: Tensor, discounted: Tensor) -> Tensor:
         """Combine the two distances of patches, ``(B, h * w)`` each.
 
-        Where a change is discounted, the memory bank has no patches of such pictures. The same holds for other changes,
-        which only the Gaussians have learned, so that it adds to their distance a limited amount.
+        Where a change is discounted, the memory bank has no patches of such pictures. The same holds for other changes
+        of pictures, which only the Gaussians have learned, so that it adds to their distance a limited amount.
         """
         nearest, of_place = self.memory_units(nearest), self.gaussian_units(of_place)
-        nearest = torch.minimum(nearest, of_place + MOST_FARTHER)
+        if self.framing is not None:
+            nearest = torch.minimum(nearest, of_place + MOST_FARTHER)
         as_usual = (of_place - self.gaussian_units.typical + self.memory_units.typical).clamp_min(0)
         nearest = torch.where(discounted, as_usual, nearest)
         return torch.lerp(nearest.square(), of_place.square(), GAUSSIAN_SHARE).sqrt()
@@ -385,13 +386,14 @@ class FeatureGANModule(DenoisingModule):
 class FeatureGAN(Detector):
     r"""Adversarial denoising of a pretrained network's patches; scores their distance to normal ones at their place.
 
-    Score: mean over the most unusual 1 % of the patches u (at least 4) of a root mean square of two distances: n(u), to
-    the nearest normal patch of the places around in the embedding e, and g(u), the Mahalanobis distance to the Gaussian
-    of the place,
+    Score: mean over the most unusual 1 % of the patches u (at least 4) of a sharpened map of a root mean square of two
+    distances: n(u), to the nearest normal patch of the places around in the embedding e, and g(u), the Mahalanobis
+    distance to the Gaussian of the place,
 
     .. math:: d(u)^2 = 0.1 \min(n(u), g(u) + 1)^2 + 0.9 g(u)^2.
 
-    Either is in units of how far the 0.99 quantile of normal patches lies above their median.
+    Either is in units of how far the 0.99 quantile of normal patches lies above their median. Of plain vectors n(u)
+    counts in full: copies of pictures, which the Gaussians alone have learned, are why it is limited.
 
     Notes
     -----

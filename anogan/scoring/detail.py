@@ -19,8 +19,8 @@ REACH = 3  # standard deviations that a blur reaches
 def compressed(x: Tensor, first: int) -> Tensor:
     """Return pictures ``(B, C, H, W)`` in [-1, 1] as they are after being saved as JPEG files; NaN stays.
 
-    Pictures have one channel or three. The number of the ``first`` one, of all that are copied, says which qualities of
-    an evenly spread sequence they have.
+    Pictures have one channel or three. The number of the ``first`` one, among all that are copied, says where the
+    sequence of qualities, which spreads evenly, goes on.
     """
     least, greatest = QUALITIES
     qualities = least + (greatest - least) * spread_evenly(len(x), first, x.new_empty(0))
@@ -31,7 +31,10 @@ def compressed(x: Tensor, first: int) -> Tensor:
 
 
 def blurred(x: Tensor, first: int) -> Tensor:
-    """Return pictures ``(B, C, H, W)`` with a Gaussian blur, whose width is that of their number; NaN stays."""
+    """Return pictures ``(B, C, H, W)`` with a Gaussian blur; NaN stays, and nothing of it is mixed in.
+
+    For ``first`` see `compressed`: it says how wide the blurs are.
+    """
     least, greatest = (sigma * min(x.shape[-2:]) / BLUR_SIDE for sigma in BLUR)
     sigmas = least + (greatest - least) * spread_evenly(len(x), first, x)[:, None]
     reach = max(round(REACH * greatest), 1)
@@ -40,11 +43,13 @@ def blurred(x: Tensor, first: int) -> Tensor:
     kernels = (-0.5 * (offsets / sigmas).square()).exp()
     kernels /= kernels.sum(1, keepdim=True)
     channels = x.shape[1]
-    found = x.nan_to_num(0.0).flatten(0, 1)[None]  # every picture has a kernel of its own
-    each = kernels.repeat_interleave(channels, 0)[:, None]
+    shown = ~x.isnan()
+    found = torch.cat([x.nan_to_num(0.0), shown.to(x)], dim=1).flatten(0, 1)[None]  # a picture has a kernel of its own
+    each = kernels.repeat_interleave(2 * channels, 0)[:, None]
     for kernel, border in ((each[:, :, None], (reach, reach, 0, 0)), (each[..., None], (0, 0, reach, reach))):
         found = conv2d(pad(found, border, mode="reflect"), kernel, groups=len(kernel))
-    return torch.where(x.isnan(), x, found.view_as(x))
+    sums, weights = found.view(len(x), 2 * channels, *x.shape[2:]).split(channels, 1)
+    return torch.where(shown, sums / weights, x)
 
 
 def _saved(pixels: np.ndarray, quality: int) -> np.ndarray:

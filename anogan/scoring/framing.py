@@ -183,7 +183,7 @@ class Filling(nn.Module):
 def shifted(x: Tensor, first: int) -> tuple[Tensor, Tensor]:
     """Return pictures ``(B, C, H, W)`` moved in all directions, and by how much down and right: int64 ``(B, 2)``.
 
-    The number of the ``first`` one, of all that are copied, says where directions and lengths go on.
+    The number of the ``first`` one, among all that are copied, says where directions and lengths go on.
     """
     least, greatest = TRIED_SHIFTS
     size = least + (greatest - least) * spread_evenly(len(x), first, x)[:, None]

@@ -106,9 +106,10 @@ def median_gain(gains: Tensor, quantiles: Tensor) -> Tensor:
 
 
 def relit(x: Tensor, first: int) -> Tensor:
-    """Return pictures ``(B, C, H, W)`` in [-1, 1] in light that is brighter or darker by what is due to their number.
+    """Return pictures ``(B, C, H, W)`` in [-1, 1] in light that is brighter or darker.
 
-    The ``first`` one's is that of all pictures that are copied.
+    The number of the ``first`` one, among all that are copied, says where the sequence of gains, which spreads evenly,
+    goes on.
     """
     return _multiplied(x, LIGHT * (2 * spread_evenly(len(x), first, x) - 1))
 

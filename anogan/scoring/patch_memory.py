@@ -5,6 +5,7 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
+from torch.nn.functional import avg_pool2d
 
 from ..seeding import randperm
 from .eigen import eigh
@@ -38,6 +39,16 @@ def cells(grid: Grid, margin: int = 0) -> Tensor:
 def in_full(patches: Tensor) -> Tensor:
     """Return patches that are held in half precision in single precision, and others as they are."""
     return patches.float() if patches.dtype == torch.float16 else patches
+
+
+def local_mean(maps: Tensor, weights: Tensor, side: int) -> Tensor:
+    """Return the weighted mean of the ``side`` x ``side`` places around each: ``(B, 1, h, w)``, same -> same.
+
+    It is zero where all weights are zero.
+    """
+    both = torch.cat([maps * weights, weights], dim=1)
+    sums = avg_pool2d(both, side, stride=1, padding=side // 2, divisor_override=1)
+    return sums[:, :1] / sums[:, 1:].clamp_min(torch.finfo(maps.dtype).tiny)
 
 
 def by_place(values: Tensor, grid: Grid) -> Tensor:

@@ -6,11 +6,10 @@ from math import prod
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d
 
 from ..data.samples import Samples
 from ..nn.patches import PatchFeatures
-from .patch_memory import Grid, LocalWhitening
+from .patch_memory import Grid, LocalWhitening, local_mean
 
 MOST_SAMPLES = 512  # samples whose patches are held in memory
 MOST_VALUES = 3 * 2**26  # numbers in these patches: 512 pictures of 384x384 pixels, 128 of 768x768
@@ -19,7 +18,7 @@ SAMPLES_AT_ONCE = 32
 VALUES_AT_ONCE = 32 * 384**2  # of the samples: fewer large or coloured pictures are read at once
 WHITENED_AT_ONCE = 8
 FOLDS, FEWEST_SAMPLES_TO_FOLD = 4, 16
-BLUR = 5  # patches along each axis: features are averaged over 3x3 of them, or 6x6 at twice the stride
+AROUND = 5  # patches along each axis: features are averaged over 3x3 of them, or 6x6 at twice the stride
 TOP_SHARE, LEAST_TOP = 0.01, 4  # share and least number of the patches in a sample's score
 
 
@@ -116,9 +115,7 @@ def sharpened(distances: Tensor, inside: Tensor, grid: Grid) -> Tensor:
     everywhere stays as it is. Only the patches that are ``inside (B, h * w)``, bool, count; the others become zero.
     """
     counted = inside.to(distances)
-    both = torch.stack([distances * counted, counted], dim=1).unflatten(2, grid)
-    shares = avg_pool2d(both, BLUR, stride=1, padding=BLUR // 2, count_include_pad=False).flatten(2)
-    means = shares[:, 0] / shares[:, 1].clamp_min(1 / BLUR**2)
+    means = local_mean(distances.unflatten(1, grid)[:, None], counted.unflatten(1, grid)[:, None], AROUND).flatten(1)
     return (distances + (distances - means)).clamp_min(0) * counted
 
 

@@ -10,7 +10,7 @@ from torch.nn.functional import avg_pool2d, interpolate
 from .eigen import eigh
 from .feature_distance import LearnedBuffers
 from .nearby import Nearby
-from .patch_memory import Grid, in_full
+from .patch_memory import Grid, in_full, local_mean
 from .tolerance import DEPTHS, FEWEST, POOLED, Levels, Tolerance, at_patches, pooled_grid
 
 RIDGE = 0.01  # added to covariances of standardised features (PaDiM's epsilon)
@@ -21,6 +21,7 @@ FEW_PICTURES = 128  # that are left out by learning again, since closed forms ar
 MEASURED = 4  # pictures that show how much distances fall when few pictures become more
 PICTURES_AT_ONCE = 32
 POOLS_AROUND = 2 * 24**2  # of pictures that are compared with several Gaussians at once: 2 pictures of 384x384 pixels
+REACHED = 5  # Gaussians along each axis whose distances an interpolated one depends on, or nearly so
 PLACES_AT_ONCE = 32  # bounds the covariances in memory, beside those that are kept
 
 
@@ -160,20 +161,25 @@ class PlaceGaussian(LearnedBuffers):
         inside = inside[: len(measured)]
         self.unit = self.unit * left_out[inside].mean() / before[: len(measured)][inside].mean()
 
-    def forward(self, pooled: Tensor, grid: Grid, levels: Levels) -> Tensor:
-        """Return distances, ``(B, pools, F)`` -> ``(B, h * w)``, >= 0."""
+    def forward(self, pooled: Tensor, inside: Tensor, grid: Grid, levels: Levels) -> Tensor:
+        """Return distances, ``(B, pools, F)`` -> ``(B, h * w)``, >= 0. For ``inside`` see `at_places`."""
         white = self.tolerated(self._nearest(pooled, grid), levels)
-        return self.at_places(torch.linalg.vector_norm(white, dim=-1) / self.unit, grid)
+        return self.at_places(torch.linalg.vector_norm(white, dim=-1) / self.unit, inside, grid)
 
     @staticmethod
-    def at_places(distances: Tensor, grid: Grid) -> Tensor:
+    def at_places(distances: Tensor, inside: Tensor, grid: Grid) -> Tensor:
         """Interpolate distances between Gaussians: ``(B, pools)`` -> ``(B, h * w)``, >= 0.
 
-        Linear interpolation would lower peaks, since no patch lies at the centre of its Gaussian's places.
+        Linear interpolation would lower peaks, since no patch lies at the centre of its Gaussian's places. Gaussians
+        without places that are ``inside (B, h * w)``, bool, do not count: their distances are replaced by the mean of
+        those around, since great ones would lower what lies beside them.
         """
         coarse = distances.unflatten(1, pooled_grid(grid))[:, None]
         if coarse.shape[-2:] == grid:
             return coarse.flatten(1)
+        if torch.compiler.is_exporting() or not inside.all():
+            seen = pooled_inside(inside, grid).view_as(coarse)
+            coarse = torch.where(seen, coarse, local_mean(coarse, seen.to(coarse), REACHED))
         return interpolate(coarse, size=grid, mode="bicubic", align_corners=False).flatten(1).clamp_min(0)
 
     def _white(self, pooled: Tensor) -> Tensor:

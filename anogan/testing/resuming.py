@@ -122,9 +122,9 @@ def check_checkpoint_of_other_data_is_refused(case: Case) -> None:
 
 @on(VECTOR)
 def check_checkpoint_of_other_parameters_is_refused(case: Case) -> None:
-    """A checkpoint of other parameters is refused."""
+    """A checkpoint of other parameters is refused, also if its training is finished."""
     with _checkpoint_directory() as directory:
-        _begin(case, directory)
+        _fit(case, directory)
         for changes in ({"learning_rate": 0.5}, {"random_state": 1}, {"width": 5}):
             with raises(InputError, "belongs to other data or parameters"):
                 _fit(case, directory, **changes)

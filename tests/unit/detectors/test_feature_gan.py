@@ -265,3 +265,11 @@ def test_a_few_pictures_in_tiles_have_a_threshold_for_new_ones(tmp_path):
             Image.fromarray(picture).save(tmp_path / folder / f"{number}.png")
     good, new = (anogan.ImageFolder(tmp_path / name, size=64, tile=SIDE) for name in ("good", "new"))
     assert np.mean(anogan.FeatureGAN(**QUICK).fit(good).predict(new) < 0) <= 0.5
+
+
+def test_the_memory_bank_counts_in_full_for_plain_vectors_and_adds_a_little_for_pictures(detector):
+    vectors = anogan.FeatureGAN(steps=5, random_state=0).fit(np.random.default_rng(0).normal(size=(100, 3)))
+    near, far, same = torch.tensor([[50.0]]), torch.tensor([[5000.0]]), torch.tensor([[0.0]])
+    for fitted, counts in ((vectors, True), (detector, False)):
+        scores = [fitted.module_._fused(distance, same, same > 0) for distance in (near, far)]
+        assert (float(scores[1] - scores[0]) > 1) == counts

@@ -50,5 +50,12 @@ def test_missing_pixels_stay_missing_and_no_others():
         assert torch.equal(change(x, 0).isnan(), x.isnan())
 
 
+def test_what_is_missing_is_not_mixed_into_what_is_shown():
+    x = torch.full((4, 1, 200, 200), 0.9)
+    x[..., :100] = torch.nan
+    found = blurred(x, 0)[..., 100:]
+    torch.testing.assert_close(found, torch.full_like(found, 0.9))
+
+
 def test_pictures_of_one_line_can_be_blurred():
     assert blurred(pictures(2, 1, 1, 40), 0).isfinite().all()

@@ -25,6 +25,14 @@ def fitted(normal, copies=None):
     return gaussian
 
 
+def everywhere(grid):
+    """Say that all patches of a grid are inside."""
+    return torch.ones(1, grid[0] * grid[1], dtype=torch.bool)
+
+
+INSIDE = everywhere(GRID)
+
+
 def test_pools_hold_the_mean_of_their_places():
     x = patches(2)
     assert POOLED == 2
@@ -38,7 +46,7 @@ def test_the_returned_distances_are_those_of_new_normal_patches():
     gaussian = PlaceGaussian().double()
     gaussian.fit(x, [])
     left_out = gaussian.left_out(x, GRID)
-    assert left_out.mean() == pytest.approx(float(gaussian(new, GRID, STILL).mean()), rel=0.05)
+    assert left_out.mean() == pytest.approx(float(gaussian(new, INSIDE, GRID, STILL).mean()), rel=0.05)
 
 
 def test_a_direction_in_which_copies_differ_does_not_count():
@@ -49,22 +57,25 @@ def test_a_direction_in_which_copies_differ_does_not_count():
     copies = normal[:20].clone()
     copies[..., 0] += torch.linspace(-6, 6, 20, dtype=torch.float64)[:, None]
     gaussian = fitted(normal, copies)
-    assert gaussian(pool(lit, GRID), GRID, STILL).mean() < 0.4 * gaussian(pool(unusual, GRID), GRID, STILL).mean()
-    assert fitted(normal)(pool(lit, GRID), GRID, STILL).mean() == pytest.approx(
-        float(fitted(normal)(pool(unusual, GRID), GRID, STILL).mean()), rel=0.3
+    assert (
+        gaussian(pool(lit, GRID), INSIDE, GRID, STILL).mean()
+        < 0.4 * gaussian(pool(unusual, GRID), INSIDE, GRID, STILL).mean()
+    )
+    assert fitted(normal)(pool(lit, GRID), INSIDE, GRID, STILL).mean() == pytest.approx(
+        float(fitted(normal)(pool(unusual, GRID), INSIDE, GRID, STILL).mean()), rel=0.3
     )
 
 
 def test_learning_more_equals_learning_all_at_once_up_to_the_unit():
     x, new = patches(60), patches(30, seed=1)
     gaussian, whole = fitted(x[:40]), fitted(x)
-    before = gaussian(pool(new, GRID), GRID, STILL).mean()
+    before = gaussian(pool(new, GRID), INSIDE, GRID, STILL).mean()
     whole._solve(whole._moments._replace(shrinkage=gaussian._moments.shrinkage))
     more = pool(x[40:], GRID)
     gaussian.learn_more(more, torch.ones(more.shape[:2], dtype=torch.bool), GRID)
     torch.testing.assert_close(gaussian.mean, whole.mean)
     torch.testing.assert_close(gaussian.whitening, whole.whitening)
-    assert gaussian(pool(new, GRID), GRID, STILL).mean() == pytest.approx(
+    assert gaussian(pool(new, GRID), INSIDE, GRID, STILL).mean() == pytest.approx(
         float(before), rel=0.1
     )  # a threshold still holds
 
@@ -143,7 +154,9 @@ def test_what_differs_near_the_border_of_a_moved_picture_does_not_count():
     new = normal[50:].clone()
     new[:, :, 0] += 6
     levels = Levels(depths[:10], still)
-    moved, unmoved = (gaussian(pool(new, grid), grid, each) for each in (levels, Levels(still, still)))
+    moved, unmoved = (
+        gaussian(pool(new, grid), everywhere(grid), grid, each) for each in (levels, Levels(still, still))
+    )
     near = gaussian.discounted(levels, grid)
     assert near[0].view(30, 12)[-4:].all()
     assert not near[0].view(30, 12)[0].any()
@@ -152,7 +165,9 @@ def test_what_differs_near_the_border_of_a_moved_picture_does_not_count():
     learned = gaussian.distances(pool(new, grid), grid)
     as_moved = learned.clone()
     gaussian.discount(as_moved, pool(new, grid), Levels(torch.cat([depths[:5], still[5:]]), still), grid)
-    torch.testing.assert_close(gaussian.at_places(as_moved, grid)[:5], moved[:5])  # learned pictures as new ones
+    torch.testing.assert_close(
+        gaussian.at_places(as_moved, everywhere(grid), grid)[:5], moved[:5]
+    )  # learned pictures as new ones
     assert torch.equal(as_moved[5:], learned[5:])
 
 
@@ -172,10 +187,12 @@ def test_good_copies_are_as_far_as_good_pictures_though_a_few_differ_much_more()
     levels = torch.ones(40, 90, dtype=torch.int64)
     gaussian.fit_moved(normal[:40], changed(normal[:40]), levels, grid)
     new, still = normal[100:], torch.zeros_like(levels)
-    usual = gaussian(new, grid, Levels(still, still))
+    usual = gaussian(new, everywhere(grid), grid, Levels(still, still))
     brighter = changed(new)
-    counted, whole = (gaussian(brighter, grid, Levels(each, still)) for each in (levels, still))
-    high = [float(each.quantile(0.99)) for each in (usual, counted, whole)]
+    counted, undiscounted = (
+        gaussian(brighter, everywhere(grid), grid, Levels(each, still)) for each in (levels, still)
+    )
+    high = [float(each.quantile(0.99)) for each in (usual, counted, undiscounted)]
     assert high[1] == pytest.approx(high[0], rel=0.15)
     assert high[2] > 2 * high[0]
 
@@ -188,3 +205,12 @@ def test_a_scale_of_what_hardly_varies_does_not_hide_defects():
     levels = torch.ones(40, 90, dtype=torch.int64)
     gaussian.fit_moved(normal, normal + torch.randn(40, 90, FEATURES, generator=generator), levels, grid)
     assert 1 <= float(gaussian.moved.scale.max()) <= MOST_SCALE
+
+
+def test_what_is_not_inside_does_not_change_what_lies_beside_it():
+    grid, inside = (12, 12), torch.ones(2, 12, 12, dtype=torch.bool)
+    inside[:, :, :6] = False
+    distances = torch.full((2, 6, 6), 5.0)
+    distances[1, :, :3] = 40.0  # of what a mask hides
+    found = PlaceGaussian.at_places(distances.flatten(1), inside.flatten(1), grid)
+    torch.testing.assert_close(found[inside.flatten(1)], torch.full((144,), 5.0))
