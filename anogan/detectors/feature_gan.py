@@ -43,7 +43,8 @@ MOST_PATCHES = 2**18  # that R and G are trained on
 PROJECTED_PATCHES = 2**14  # patches that the principal components are learned from
 BANDWIDTH = 0.07  # of whitened patches, which spread over one: levels from 0.1 to 2
 FEWEST_LEFT_OUT = 3  # training samples of which one is left out at a time
-COPIED_SAMPLES = 64  # whose copies in other light and position show what does not count
+COPIED_SAMPLES = 64  # whose copies that are overexposed or shifted show what does not count there
+FEWEST_COPIED = 32  # of larger ones
 PLACES = 24**2  # Gaussians of a sample of 384x384 pixels: larger ones have more, and are copied less often
 GAUSSIAN_SHARE = 0.9  # of the Gaussians in a squared score of a patch
 MOST_FARTHER = 1.0  # by how much the distance to the memory bank may exceed that to the Gaussians, in their units
@@ -217,7 +218,9 @@ class FeatureGANModule(DenoisingModule):
 
     def _changes(self, normal: Samples, pooled: Tensor, inside: Tensor, grid: Grid) -> list[Tensor]:
         """Return how each of `CHANGES` alters what Gaussians are learned from; see `PlaceGaussian.fit`."""
-        return [self._differences(change, normal, pooled, inside, grid) for change in CHANGES]
+        changes = [self._differences(change, normal, pooled, inside, grid) for change in CHANGES]
+        return_freed_memory()
+        return changes
 
     def _differences(self, change: Change, normal: Samples, pooled: Tensor, inside: Tensor, grid: Grid) -> Tensor:
         """Return how a change alters the first samples: ``(m, pools, F)``, multiplied by the root of its share.
@@ -237,9 +240,14 @@ class FeatureGANModule(DenoisingModule):
             start = rows.stop
         return differences.mul_(change.share**0.5)
 
+    @staticmethod
+    def _copied(pooled: Tensor) -> int:
+        """Return how many samples are overexposed or shifted, fewer of large ones, whose copies fill the memory."""
+        return min(max(COPIED_SAMPLES * PLACES // pooled.shape[1], FEWEST_COPIED), COPIED_SAMPLES)
+
     def _fit_overexposed(self, normal: Samples, pooled: Tensor, inside: Tensor, grid: Grid) -> None:
         """Learn what overexposure changes where more is saturated than in good pictures."""
-        rows = np.arange(min(len(pooled), COPIED_SAMPLES))
+        rows = np.arange(min(len(pooled), self._copied(pooled)))
         copies, levels, seen, first = [], [], [], 0
         for batch in self._batches(normal.subset(rows)):
             framed = self._framed(overexposed(batch, first))
@@ -253,7 +261,7 @@ class FeatureGANModule(DenoisingModule):
 
     def _fit_moved(self, normal: Samples, pooled: Tensor, grid: Grid) -> None:
         """Learn from shifted copies of samples that are no templates, so that they are aligned like new ones."""
-        rows = np.arange(0, len(pooled), HELD_OUT)[:COPIED_SAMPLES]
+        rows = np.arange(0, len(pooled), HELD_OUT)[: self._copied(pooled)]
         copies, shares, first = [], [], 0
         for batch in self._batches(normal.subset(rows)):
             copied, by = shifted(batch, first)

@@ -36,20 +36,21 @@ def blurred(x: Tensor, first: int) -> Tensor:
     For ``first`` see `compressed`: it says how wide the blurs are.
     """
     least, greatest = (sigma * min(x.shape[-2:]) / BLUR_SIDE for sigma in BLUR)
-    sigmas = least + (greatest - least) * spread_evenly(len(x), first, x)[:, None]
-    reach = max(round(REACH * greatest), 1)
-    reach = min(reach, min(x.shape[-2:]) - 1)
+    sigmas = least + (greatest - least) * spread_evenly(len(x), first, x)
+    reach = min(max(round(REACH * greatest), 1), min(x.shape[-2:]) - 1)
     offsets = torch.arange(-reach, reach + 1, dtype=x.dtype, device=x.device)
-    kernels = (-0.5 * (offsets / sigmas).square()).exp()
-    kernels /= kernels.sum(1, keepdim=True)
-    channels = x.shape[1]
-    shown = ~x.isnan()
-    found = torch.cat([x.nan_to_num(0.0), shown.to(x)], dim=1).flatten(0, 1)[None]  # a picture has a kernel of its own
-    each = kernels.repeat_interleave(2 * channels, 0)[:, None]
-    for kernel, border in ((each[:, :, None], (reach, reach, 0, 0)), (each[..., None], (0, 0, reach, reach))):
-        found = conv2d(pad(found, border, mode="reflect"), kernel, groups=len(kernel))
-    sums, weights = found.view(len(x), 2 * channels, *x.shape[2:]).split(channels, 1)
-    return torch.where(shown, sums / weights, x)
+    kernels = (-0.5 * (offsets / sigmas[:, None]).square()).exp()
+    return torch.stack([_blurred(picture, kernel) for picture, kernel in zip(x, kernels, strict=True)])
+
+
+def _blurred(picture: Tensor, kernel: Tensor) -> Tensor:
+    """Blur one picture ``(C, H, W)`` along both axes by a symmetric kernel of any sum."""
+    shown = ~picture.isnan()
+    found, reach = torch.cat([picture.nan_to_num(0.0), shown.to(picture)])[:, None], len(kernel) // 2
+    for each, border in ((kernel[None], (reach, reach, 0, 0)), (kernel[:, None], (0, 0, reach, reach))):
+        found = conv2d(pad(found, border, mode="reflect"), each[None, None])
+    sums, weights = found[:, 0].chunk(2)
+    return torch.where(shown, sums / weights, picture)
 
 
 def _saved(pixels: np.ndarray, quality: int) -> np.ndarray:
