@@ -27,8 +27,12 @@ def error_line(result) -> str:
     return lines[-1]
 
 
+ignores_hang_ups = pytest.mark.skipif(signal.getsignal(signal.SIGHUP) is signal.SIG_IGN, reason="runs under nohup")
+
+
 @pytest.mark.parametrize(
-    ("number", "code", "word"), [(signal.SIGTERM, 143, "Terminated."), (signal.SIGHUP, 129, "Hung up.")]
+    ("number", "code", "word"),
+    [(signal.SIGTERM, 143, "Terminated."), pytest.param(signal.SIGHUP, 129, "Hung up.", marks=ignores_hang_ups)],
 )
 def test_a_signal_keeps_what_was_scored_and_says_so(run, table_model, tmp_path, number, code, word):
     mixed_table(6000).to_parquet(tmp_path / "many.parquet", index=False)
