@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
+from .copies import directions
 from .feature_distance import LearnedBuffers
 
 SIDE = 96  # pixels that a picture is reduced to, along each axis, before its shift is searched
@@ -23,7 +24,6 @@ TOLERANCE = 1 / 48  # of a side: one patch of 384 pixels at stride 8
 RECOVERED = 0.9  # of the known shifts, at least
 CLEARLY = 0.6  # greatest correlation without a shift, as a share of that with the best one, of a moved picture
 USUAL = 0.95  # quantile of good pictures' own shifts
-GOLDEN_ANGLE = 2.4  # radians; its multiples are evenly spread directions
 
 
 class Alignment(LearnedBuffers):
@@ -149,12 +149,6 @@ class Alignment(LearnedBuffers):
         height, width = self.templates.shape[1:]
         rows, columns = (slice(round(FARTHEST * side), round((1 - FARTHEST) * side)) for side in (height, width))
         return float((grey(x, SIDE) - self.templates)[:, rows, columns].square().mean())
-
-
-def directions(n: int, like: Tensor, first: int = 0) -> Tensor:
-    """Return n unit vectors ``(n, 2)``, from a number on, of a sequence that spreads evenly."""
-    angles = torch.arange(first, first + n, device=like.device) * GOLDEN_ANGLE
-    return torch.stack([angles.sin(), angles.cos()], dim=1).to(like)
 
 
 def moved(x: Tensor, shifts: Tensor, beyond: float | None = None) -> Tensor:

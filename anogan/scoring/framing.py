@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, affine_grid, grid_sample, max_pool2d
 
-from .alignment import FARTHEST, FITTED_PICTURES, FITTED_SIDE, Alignment, directions, grey, moved
-from .copies import spread_evenly
+from .alignment import FARTHEST, FITTED_PICTURES, FITTED_SIDE, Alignment, grey, moved
+from .copies import directions, spread_evenly
 from .feature_distance import LearnedBuffers
 from .light import Light, Overexposure, brightness_quantiles, saturated
 from .tolerance import Levels, moved_depths, pooled_grid
