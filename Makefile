@@ -58,15 +58,16 @@ generate: $(INSTALLED)
 	$(BIN)/python tests/test_readme.py
 
 # setuptools and torch go first, at their pinned versions: nothing later then has a reason to fetch another build of torch,
-# and the editable install needs no build environment of its own.
+# and the editable install needs no build environment of its own. Modules are compiled when they are first imported, since
+# most of them never are, and compiling all would take 40 % of the time.
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "anogan needs Python 3.11 or newer; '$(PYTHON)' is: $$($(PYTHON) --version 2>&1 | tail -n 1)." >&2; \
 	  echo "Name a newer one, for example: make PYTHON=python3.12 demo" >&2; exit 1; }
 	@echo "Installing into $(VENV); the first time this takes some minutes."
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt setuptools torch
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation --editable ".[dev]"
+	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt setuptools torch
+	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --no-build-isolation --editable ".[dev]"
 	@touch $@
 
 clean:
