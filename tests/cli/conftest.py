@@ -1,6 +1,5 @@
 """Small data on disk, and the command line called as a user calls it."""
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,13 +11,6 @@ from PIL import Image
 
 import anogan
 from anogan.cli.main import cli
-
-# A shell that starts the tests in the background has its children ignore Ctrl-C; the command must not inherit that.
-PROGRAM = (
-    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from anogan.cli.main import main; main()"
-)
-COMMAND = [sys.executable, "-c", PROGRAM]
-"""The command line in a process of its own."""
 
 TINY = ["--detector", "ganomaly", "--steps", "3", "--width", "8", "--batch-size", "16", "--random-state", "0", "-q"]
 

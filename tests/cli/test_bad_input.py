@@ -1,14 +1,14 @@
 """Whatever a user may hand over: one clear line, an exit code that is not 0, and nothing half-written."""
 
+import itertools
 import json
 import os
 import resource
 import shutil
 import signal
-import subprocess
-import time
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -16,8 +16,10 @@ import pytest
 from PIL import Image
 
 import anogan
+from anogan.engine import stage_run
 
-from .conftest import COMMAND, TINY, mixed_table, save_picture
+from .conftest import TINY, mixed_table, save_picture
+from .processes import start
 
 
 @pytest.fixture
@@ -400,13 +402,10 @@ def test_disk_that_fills_up_leaves_the_old_file_as_it_was(data, table_model, tmp
     def small_disk():  # the nearest thing to a full disk that needs no rights: no file may exceed 4 kB
         resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 
-    done = subprocess.run(
-        [*COMMAND, *map(str, words)],
-        capture_output=True, text=True, preexec_fn=small_disk, check=False,
-    )  # fmt: skip
-    assert done.returncode == 1, done.stderr
-    assert str(target) in done.stderr.splitlines()[-1]
-    assert "Traceback" not in done.stderr
+    code, said = start(words, data / "said", small_disk).end()
+    assert code == 1, said
+    assert str(target) in said.splitlines()[-1]
+    assert "Traceback" not in said
     assert target.read_text() == "precious"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["many.csv", "out.csv"]
 
@@ -414,43 +413,18 @@ def test_disk_that_fills_up_leaves_the_old_file_as_it_was(data, table_model, tmp
 # ------------------------------------------------------------------ interruption
 
 
-def interrupted(args: list[object], started) -> subprocess.CompletedProcess[str]:
-    """Start the command, press Ctrl-C once `started()` holds, and wait for its end."""
-    process = subprocess.Popen(
-        [*COMMAND, *map(str, args)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    deadline = time.monotonic() + 60
-    while not started() and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
-    return subprocess.CompletedProcess(args, process.returncode, out, err)
+def test_interrupted_fit_goes_on_from_its_checkpoint(data, tmp_path):
+    args = ["fit", data / "normal.csv", "-m", tmp_path / "m", "--checkpoint", tmp_path / "saved", *TINY]
+    args += ["--steps", "100000", "--patience", "0"]
 
+    def checkpoint_at_each_step():
+        stage_run.time = SimpleNamespace(monotonic=itertools.count(0, 3600).__next__)  # an hour passes in between
 
-def test_interrupted_fit_goes_on_from_its_checkpoint(run, data, tmp_path):
-    steps = [
-        "--detector",
-        "ganomaly",
-        "--steps",
-        "100000",
-        "--patience",
-        "0",
-        "--width",
-        "8",
-        "--random-state",
-        "0",
-        "-q",
-    ]
-    args = ["fit", data / "normal.csv", "-m", tmp_path / "m", "--checkpoint", tmp_path / "saved", *steps]
-    args += ["--detector", "ganomaly"]
-    done = interrupted(args, lambda: any((tmp_path / "saved").glob("checkpoint*")))
-    assert any((tmp_path / "saved").glob("checkpoint*")), done.stderr
-    assert done.returncode == 130, done.stderr
-    assert done.stderr.strip().splitlines()[-1].startswith("Interrupted. Run the same command again")
-    assert "Traceback" not in done.stderr
+    process = start(args, tmp_path / "said", checkpoint_at_each_step)
+    code, said = process.ended_by(signal.SIGINT, when=lambda: any((tmp_path / "saved").glob("checkpoint*")))
+    assert code == 130, said
+    assert said.strip().splitlines()[-1].startswith("Interrupted. Run the same command again")
+    assert "Traceback" not in said
     assert not (tmp_path / "m").exists()
     seen: list[int] = []
 
@@ -459,7 +433,7 @@ def test_interrupted_fit_goes_on_from_its_checkpoint(run, data, tmp_path):
             seen.append(step)
             raise KeyboardInterrupt
 
-    detector = anogan.GANomaly(steps=100000, patience=0, width=8, random_state=0)
+    detector = anogan.GANomaly(steps=100000, patience=0, width=8, batch_size=16, random_state=0)
     with pytest.raises(KeyboardInterrupt):
         detector.fit(read_as_cli(data / "normal.csv"), callbacks=[First()], checkpoint=tmp_path / "saved")
     assert seen[0] > 1  # it went on, not began

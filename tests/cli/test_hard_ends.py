@@ -16,9 +16,9 @@ import anogan
 from anogan import writing
 from anogan.cli.main import describe
 
-from .conftest import COMMAND, TINY, mixed_table, save_picture
+from .conftest import TINY, mixed_table, save_picture
+from .processes import start
 from .test_scale import killed
-from .test_two_at_once import at_once
 
 
 def error_line(result) -> str:
@@ -38,17 +38,18 @@ def test_a_signal_keeps_what_was_scored_and_says_so(run, table_model, tmp_path, 
     mixed_table(6000).to_parquet(tmp_path / "many.parquet", index=False)
     args = ["score", tmp_path / "many.parquet", "-m", table_model, "-o", tmp_path / "s.csv", "--chunk-rows", "40"]
     part = tmp_path / "s.csv.part"
-    process = killed(args, part, least_bytes=4_000, by=number)
-    assert process.returncode == code
-    assert process.stderr.splitlines()[-1].startswith(word)
-    assert "--resume" in process.stderr
+    ended, said = killed(args, part, least_bytes=4_000, by=number)
+    assert ended == code
+    assert said.splitlines()[-1].startswith(word)
+    assert "--resume" in said
     run(*args, "--resume")
     assert len(pd.read_csv(tmp_path / "s.csv")) == 6000
 
 
 def test_a_reader_that_stops_early_ends_the_command_without_a_word(data, table_model):
+    words = ["score", str(data / "new.csv"), "-m", str(table_model), "-o", "-", "--chunk-rows", "2", "-q"]
     process = subprocess.Popen(
-        [*COMMAND, "score", str(data / "new.csv"), "-m", str(table_model), "-o", "-", "--chunk-rows", "2", "-q"],
+        [sys.executable, "-c", "from anogan.cli.main import main; main()", *words],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -148,7 +149,7 @@ def test_files_of_others_are_named(run, data, table_model, tmp_path):
     for name, mode in {"rows.csv": 0, "m": 0, "free": 0o555}.items():
         before = (tmp_path / name).stat().st_mode
         (tmp_path / name).chmod(mode)
-        ((code, err),) = at_once(tmp_path, args, first=nobody)
+        code, err = start(args, tmp_path / "said", nobody).end()
         (tmp_path / name).chmod(before)
         assert code == 2, err
         assert str(tmp_path / name) in err

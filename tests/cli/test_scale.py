@@ -1,6 +1,5 @@
 """Files that are larger than memory, and runs that are killed."""
 
-import contextlib
 import os
 import signal
 import subprocess
@@ -16,7 +15,8 @@ import pytest
 
 import anogan
 
-from .conftest import COMMAND, TINY, mixed_table
+from .conftest import TINY, mixed_table
+from .processes import start
 
 
 @pytest.fixture(scope="module")
@@ -26,21 +26,27 @@ def many(tmp_path_factory):
     return path
 
 
-def killed(
-    args: list[object], part: Path, *, least_bytes: int, by: int = signal.SIGKILL
-) -> subprocess.CompletedProcess[str]:
-    """Start the command, and end it as soon as the part of the output has this many bytes."""
-    process = subprocess.Popen([*COMMAND, *map(str, args)], stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 100
-    while process.poll() is None and time.monotonic() < deadline:
-        with contextlib.suppress(FileNotFoundError):
-            if part.stat().st_size > least_bytes:
-                process.send_signal(by)
-                break
-        time.sleep(0.005)
-    _, err = process.communicate(timeout=100)
-    assert process.returncode in (-by, 128 + by), err
-    return subprocess.CompletedProcess(args, process.returncode, stderr=err)
+def killed(args: list[object], part: Path, *, least_bytes: int, by: int = signal.SIGKILL) -> tuple[int, str]:
+    """Start the command, and end it as soon as the part of the output has this many bytes; return what `end` does."""
+
+    def reached() -> bool:
+        return part.exists() and part.stat().st_size > least_bytes
+
+    def wait_there() -> None:  # so that the command does not end before the signal comes
+        score = anogan.Detector.score_part
+
+        def score_part(self: anogan.Detector, X: object) -> object:
+            deadline = time.monotonic() + 10
+            while reached() and time.monotonic() < deadline:
+                time.sleep(0.01)
+            return score(self, X)
+
+        anogan.Detector.score_part = score_part
+
+    code, said = start(args, part.with_name("said"), wait_there).ended_by(by, when=reached)
+    part.with_name("said").unlink()
+    assert code in (-by, 128 + by), said
+    return code, said
 
 
 @pytest.mark.parametrize(
@@ -54,15 +60,15 @@ def killed(
 )
 def test_a_killed_run_goes_on_and_ends_the_same(run, table_model, tmp_path, many, suffix, options, kills):
     source = tmp_path / "labelled.csv"
-    pd.read_parquet(many).iloc[:3000].assign(kind="x").to_csv(source, index=False)
+    pd.read_parquet(many).iloc[:1500].assign(kind="x").to_csv(source, index=False)
     args = ["score", source, "-m", table_model, "--chunk-rows", "20", *options]
     whole, broken = tmp_path / f"whole.{suffix}", tmp_path / f"broken.{suffix}"
     run(*args, "-o", whole)
     part = Path(f"{broken}.part")
-    killed([*args, "-o", broken], part, least_bytes=40_000)
+    killed([*args, "-o", broken], part, least_bytes=20_000)
     assert not broken.exists()
     for _ in range(kills - 1):
-        killed([*args, "-o", broken, "--resume"], part, least_bytes=part.stat().st_size + 40_000)
+        killed([*args, "-o", broken, "--resume"], part, least_bytes=part.stat().st_size + 20_000)
     with part.open("ab") as file:  # as if killed while writing
         file.write(b"\xff\x00\x00")
     run(*args, "-o", broken, "--resume")
@@ -115,7 +121,7 @@ def test_another_run_is_not_resumed(run, data, table_model, tmp_path, many, chan
     source.write_bytes(many.read_bytes())
     args = ["score", source, "-m", table_model, "-o", tmp_path / "s.csv", "--chunk-rows", "40"]
     part = tmp_path / "s.csv.part"
-    killed(args, part, least_bytes=40_000)
+    killed(args, part, least_bytes=20_000)
     before = part.read_bytes()
     if changed == "model":
         run("fit", data / "normal.csv", "-m", tmp_path / "m", *TINY[:-1], "--steps", "2")

@@ -1,9 +1,7 @@
 """Two runs that write the same output at the same time: one of them is refused, and the output is that of the other."""
 
 import os
-import sys
 import threading
-from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -11,41 +9,25 @@ import pytest
 
 import anogan
 from anogan import writing
-from anogan.cli.main import cli
 
 from .conftest import TINY, mixed_table
+from .processes import start
 
 REFUSAL = "Another run is writing"
 
 
-def at_once(folder: Path, *commands: list[object], first: Callable[[], None] = lambda: None) -> list[tuple[int, str]]:
-    """Start the commands in processes of their own at the same moment; return their exit codes and stderr.
-
-    They are forked from this process, which has imported everything, so that they really meet. Each calls `first`.
-    """
+def at_once(folder: Path, *commands: list[object]) -> list[tuple[int, str]]:
+    """Start the commands in processes of their own at the same moment; return their exit codes and what they said."""
     gate, opener = os.pipe()
-    children = []
-    for number, args in enumerate(commands):
-        log = folder / f"stderr-{number}"
-        child = os.fork()
-        if not child:
-            os.close(opener)
-            code = 70
-            try:
-                sys.stderr = sys.stdout = log.open("w")
-                os.read(gate, 1)
-                first()
-                cli.main([str(a) for a in args], standalone_mode=True)
-            except SystemExit as end:
-                code = int(end.code or 0)
-            finally:
-                sys.stderr.flush()
-                os._exit(code)
-        children.append((child, log))
+
+    def wait() -> None:
+        os.close(opener)
+        os.read(gate, 1)
+
+    processes = [start(args, folder / f"said-{number}", wait) for number, args in enumerate(commands)]
     os.close(gate)
     os.close(opener)
-    ends = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child, _ in children]
-    return [(code, log.read_text()) for code, (_, log) in zip(ends, children, strict=True)]
+    return [process.end() for process in processes]
 
 
 def one_writes(ends: list[tuple[int, str]], target: Path) -> bool:
