@@ -63,9 +63,10 @@ def cached_features():
             networks[key] = copy.deepcopy(network).float(), {}
         network, cached = networks[key]
         pictures = [(picture.shape, picture.numpy().tobytes()) for picture in x.float()]
-        for picture, values in zip(pictures, x.float().split(1), strict=True):
-            if picture not in cached:
-                cached[picture] = forward(network, values)  # alone, since rounding depends on the number of pictures
+        missing = [i for i, picture in enumerate(pictures) if picture not in cached]
+        if missing:
+            for i, *maps in zip(missing, *forward(network, x[missing].float()), strict=True):
+                cached[pictures[i]] = [values[None] for values in maps]
         maps = zip(*(cached[picture] for picture in pictures), strict=True)
         return [torch.cat(of_depth).to(x.dtype) for of_depth in maps]
 
