@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from typing import Self
 
 import numpy as np
@@ -19,6 +20,7 @@ STEPS = tuple(
     step * 10.0**power for power in range(9, -10, -1) for step in (5.0, 2.5, 2.0, 1.0)
 )  # multiples of which all values of a column may be
 PERIODS = (86400.0, 3600.0, 60.0)  # the like for dates, in seconds
+DESCENDING = np.array(sorted({*STEPS, *PERIODS}, reverse=True))
 
 
 @dataclass(frozen=True)
@@ -177,24 +179,29 @@ def _knots(x: np.ndarray, *, single: bool) -> np.ndarray:
     if x[0] == x[-1] and (single or len(x) >= FEWEST_TOGETHER):
         return x[:1]
     if single:
-        return np.quantile(x, np.linspace(0, 1, min(KNOTS, len(x))), method="nearest")
+        return x[_places(len(x))]
     parts = np.array_split(x, max(min(KNOTS, len(x) // FEWEST_TOGETHER), 1))
     return np.array([part.mean() for part in parts])
+
+
+@lru_cache(maxsize=1024)
+def _places(count: int) -> np.ndarray:
+    """The places of the quantiles that describe so many ascending values."""
+    return np.quantile(np.arange(count), np.linspace(0, 1, min(KNOTS, count)), method="nearest")
 
 
 def _step(x: np.ndarray) -> float:
     """The largest number of `STEPS` and `PERIODS` of which all values are multiples, or 0."""
     x = np.unique(x[~np.isnan(x)])
-    for step in sorted({*STEPS, *PERIODS}, reverse=True):
-        if (_multiple(x[:100], step) == x[:100]).all() and (_multiple(x, step) == x).all():
+    some = x[:100]
+    for step in DESCENDING[(_multiple(some, DESCENDING[:, None]) == some).all(1)]:
+        if (_multiple(x, step) == x).all():
             return float(step)
     return 0.0
 
 
-def _multiple(x: np.ndarray, step: float) -> np.ndarray:
+def _multiple(x: np.ndarray, step: np.ndarray | float) -> np.ndarray:
     """The nearest multiple of a step. Below 1 it is a quotient of whole numbers, as decimals are read."""
-    if step >= 1:
-        return np.rint(x / step) * step
-    per = round(1 / step)
+    whole, per = np.maximum(step, 1.0), np.rint(1 / np.minimum(step, 1.0))
     with np.errstate(over="ignore"):
-        return np.rint(x * per) / per
+        return np.where(step >= 1, np.rint(x / whole) * whole, np.rint(x * per) / per)

@@ -77,7 +77,7 @@ class StageRun:
         if not self.finished:
             self._train_steps()
         if self.best is not None:
-            self._load(self.best)
+            _load(self.module.state_dict(), self.best)
         for callback in self.training.callbacks:
             callback.on_stage_end(name, self.step)
 
@@ -136,15 +136,16 @@ class StageRun:
         """Evaluate the monitor and keep the weights if it improved; return whether the stage should stop."""
         if self._growth() < 1:
             return False  # the monitor at a coarser resolution says nothing about the full one
-        live = self._weights()
+        state = self.module.state_dict()
+        live = {name: state[name].clone() for name in self.own}
         current = live | ({} if self.average is None else self.average.weights())
-        self._load(current)
+        _load(state, current)
         self.module.eval()
         with seeded(self.training.seed):  # the same latents at each check
             values = self.monitor_data.measured(self.module, self.stage)
         with seeded(self.training.seed):
             self._emit_samples()
-        self._load(live)
+        _load(state, live)
         self._train_mode()
         name = f"{self.stage.name}/{self.monitor_data.name}"
         history_of.append(self.training.history, name, self.step, values)
@@ -168,17 +169,6 @@ class StageRun:
         for callback in self.training.callbacks:
             if callback.samples:
                 callback.on_samples(self.stage.name, self.step, self.module.sample(callback.samples)[0])
-
-    def _weights(self) -> dict[str, Tensor]:
-        """Return copies of all that the stage changes, by the names of the module's state."""
-        state = self.module.state_dict()
-        return {name: state[name].clone() for name in self.own}
-
-    def _load(self, weights: dict[str, Tensor]) -> None:
-        """Take weights of this module; `load_state_dict` checks them first, which takes longer than copying."""
-        state = self.module.state_dict()
-        for name, tensor in weights.items():
-            state[name].copy_(tensor)
 
     def write(self) -> None:
         """Write all that the rest of the training depends on to the checkpoint directory, if there is one."""
@@ -239,3 +229,9 @@ class StageRun:
         check_unknown({name: t for name, t in tensors.items() if not name.startswith("generator.")}, layout)
         if not 1 <= state["step"] <= self.settings.steps or (state["step"] == self.settings.steps) > state["finished"]:
             raise FormatError(f"step {state['step']} is not one of {self.settings.steps} steps, or the last one.")
+
+
+def _load(state: dict[str, Tensor], weights: dict[str, Tensor]) -> None:
+    """Copy weights into a module's state; `load_state_dict` checks them first, which takes longer."""
+    for name, tensor in weights.items():
+        state[name].copy_(tensor)
