@@ -238,7 +238,10 @@ def test_a_file_names_nothing_that_is_looked_up_or_imported(tmp_path, monkeypatc
         anogan.load(path, device="cpu")
         parts = Parts.of(data)
         for place in (("detector",), ("network", 0), *(("parameters", name) for name in parts.manifest["parameters"])):
-            for value in ("timm:resnet18", "timm:hf-hub:a/b", "os", "os.system", "../../evil", "http://127.0.0.1/a"):
+            # What is no name refuses one text like another.
+            is_name = place[0] != "parameters" or isinstance(parts.manifest["parameters"][place[1]], str)
+            values = ("timm:resnet18", "timm:hf-hub:a/b", "os", "os.system", "../../evil", "http://127.0.0.1/a")
+            for value in values if is_name else values[:1]:
                 if place == ("parameters", "condition"):
                     continue  # the name of a column
                 path.write_bytes(replace(parts, manifest=changed(parts.manifest, place, value)).sealed())
