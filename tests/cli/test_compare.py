@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from anogan.engine.settings import TrainerSettings
+
 CLASSICAL = ["--detectors", "knn,iforest,sklearn.svm.OneClassSVM", "--seeds", 2]
 
 
@@ -50,7 +52,9 @@ def test_numbers_and_the_contaminated_protocol(run, labelled):
     assert "80 rows, of which 40 random ones are used" in run("compare", labelled / "numbers.npz", *options).output
 
 
-def test_a_gan_runs_beside_them(run, labelled):
+def test_a_gan_runs_beside_them(run, labelled, monkeypatch):
+    short = lambda steps, *others: TrainerSettings(min(steps, 50), *others)  # noqa: E731
+    monkeypatch.setattr("anogan.detectors.fitting.TrainerSettings", short)
     result = run("compare", labelled / "mixed.csv", "--label", "kind", "--normal", "ok", "--detectors", "wgan_gp,knn")
     assert "wgan_gp" in result.output
     assert "failed" not in result.output

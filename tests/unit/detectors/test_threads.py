@@ -36,10 +36,10 @@ def test_a_grid_search_in_threads_equals_the_serial_one():
     def search(**where):
         grid = {"latent_dim": [2, 4], "learning_rate": [1e-3, 1e-2]}
         with joblib.parallel_config(**where):
-            return GridSearchCV(make(), grid, scoring=score, cv=3).fit(X)
+            return GridSearchCV(make(), grid, scoring=score, cv=2).fit(X)
 
     serial, threaded = search(n_jobs=1), search(backend="threading", n_jobs=4)
-    for name in ("split0_test_score", "split1_test_score", "split2_test_score"):
+    for name in ("split0_test_score", "split1_test_score"):
         np.testing.assert_array_equal(threaded.cv_results_[name], serial.cv_results_[name])
     assert threaded.best_params_ == serial.best_params_
     np.testing.assert_array_equal(threaded.best_estimator_.anomaly_score(X), serial.best_estimator_.anomaly_score(X))
