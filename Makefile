@@ -15,6 +15,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
+# Modules are compiled when they are first imported, since most of those that are installed never are. They must then be
+# kept, or each of the processes that the tests start would compile torch again.
+export PYTHONDONTWRITEBYTECODE :=
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-slow test-cluster docs test-docs pictures fuzz chaos generate clean
 
@@ -58,8 +62,8 @@ generate: $(INSTALLED)
 	$(BIN)/python tests/test_readme.py
 
 # setuptools and torch go first, at their pinned versions: nothing later then has a reason to fetch another build of torch,
-# and the editable install needs no build environment of its own. Modules are compiled when they are first imported, since
-# most of them never are, and compiling all would take 40 % of the time.
+# and the editable install needs no build environment of its own. Compiling all modules would take 40 % of the time; the
+# import compiles those that every use of the package needs.
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "anogan needs Python 3.11 or newer; '$(PYTHON)' is: $$($(PYTHON) --version 2>&1 | tail -n 1)." >&2; \
@@ -68,6 +72,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt setuptools torch
 	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --no-build-isolation --editable ".[dev]"
+	@$(BIN)/python -c "import anogan; anogan.list_detectors()"
 	@touch $@
 
 clean:
