@@ -21,6 +21,7 @@ from ..scoring.feature_distance import side_by_side
 from ..scoring.framing import SATURATED_SHARES, Framed, Framing, shifted, turned
 from ..scoring.left_out import IMAGES_AT_ONCE, learned_without, left_out_of_memory
 from ..scoring.light import overexposed, relit
+from ..scoring.offset import FEWEST_PICTURES, Offset
 from ..scoring.patch_memory import Grid, PatchMemoryBank, in_full
 from ..scoring.patch_units import PatchUnits
 from ..scoring.patches import (
@@ -143,6 +144,7 @@ class FeatureGANModule(DenoisingModule):
         self.projection = projection
         self.memory_bank = memory_bank
         self.gaussian = PlaceGaussian()
+        self.offset = Offset()
         self.memory_units, self.gaussian_units = PatchUnits(), PatchUnits()
         self.set_bandwidth(BANDWIDTH)
         self._normal: Extracted | None = None  # of the normal samples, during training only
@@ -205,7 +207,10 @@ class FeatureGANModule(DenoisingModule):
         self.gaussian_units.fit(of_place[pooled_inside(inside, grid)])
         if self.framing is not None:
             self._fit_overexposed(normal, pooled, inside, grid)
-            if self.framing.alignment.is_fitted:
+            # A mask stays where it is when what it shows has moved.
+            if not self.framing.alignment.is_fitted and inside.all() and len(pooled) >= FEWEST_PICTURES:
+                self._fit_offset(normal, pooled, changes, grid)
+            if self.framing.alignment.is_fitted or self.offset.is_fitted:
                 self._fit_moved(normal, pooled, grid)
             return_freed_memory()
         if len(pooled) >= FEWEST_LEFT_OUT:
@@ -259,6 +264,23 @@ class FeatureGANModule(DenoisingModule):
         levels_inside = torch.cat(levels) * both
         self.gaussian.fit_overexposed(pooled[rows], torch.cat(copies), levels_inside, len(SATURATED_SHARES))
 
+    def _fit_offset(self, normal: Samples, pooled: Tensor, changes: list[Tensor], grid: Grid) -> None:
+        """Learn whether Gaussians find how far copies of samples that they have not learned are shifted."""
+        compared = self.offset.compared(grid).to(pooled.device)
+        if not len(compared):
+            return
+        held_out = torch.arange(len(pooled), device=pooled.device) % HELD_OUT == 0
+        gaussian = PlaceGaussian()
+        gaussian.fit(pooled[~held_out][:, compared], [in_full(each[:, compared]) for each in changes])
+        rows = np.arange(0, len(pooled), HELD_OUT)[: self._copied(pooled)]
+        copies, known, first = [], [], 0
+        for batch in self._batches(normal.subset(rows)):
+            copied, by = shifted(batch, first)
+            first += len(batch)
+            copies.append(self._pooled(*self.patches.raw(self._framed(copied).pictures)))
+            known.append(by * batch.new_tensor(grid) / batch.new_tensor(batch.shape[-2:]))
+        self.offset.fit(gaussian, pooled[rows], torch.cat(copies), torch.cat(known), grid)
+
     def _fit_moved(self, normal: Samples, pooled: Tensor, grid: Grid) -> None:
         """Learn from shifted copies of samples that are no templates, so that they are aligned like new ones."""
         rows = np.arange(0, len(pooled), HELD_OUT)[: self._copied(pooled)]
@@ -266,9 +288,9 @@ class FeatureGANModule(DenoisingModule):
         for batch in self._batches(normal.subset(rows)):
             copied, by = shifted(batch, first)
             first += len(batch)
-            framed = self._framed(copied)
+            framed, patches, _ = self._aligned(copied)
             errors = (framed.shifts - by) / batch.new_tensor(batch.shape[-2:])
-            copies.append(self._pooled(*self.patches.raw(framed.pictures)))
+            copies.append(self._pooled(patches, grid))
             shares.append(framed.shares * (errors.abs() <= TOLERANCE).all(1, keepdim=True))
         depths = moved_depths(torch.cat(shares), grid)
         self.gaussian.fit_moved(pooled[rows], torch.cat(copies), depths, grid)
@@ -296,8 +318,7 @@ class FeatureGANModule(DenoisingModule):
 
     def scored(self, x: Tensor) -> ScoredPatches:
         """Return the patches of samples ``(B, *shape)`` with their scores."""
-        framed = self._framed(x)
-        patches, grid = self.patches.raw(framed.pictures)
+        framed, patches, grid = self._aligned(x)
         white = self.patches.whitening(patches, grid)
         inside = framed.patches_inside(grid)
         nearest = self._memory_distances(white, grid)
@@ -360,6 +381,24 @@ class FeatureGANModule(DenoisingModule):
     def _framed(self, x: Tensor) -> Framed:
         return Framed.whole(x) if self.framing is None else self.framing(x)
 
+    def _aligned(self, x: Tensor) -> tuple[Framed, Tensor, Grid]:
+        """Return framed samples and their raw patches ``(B, h * w, F)``, after shifts that `Offset` finds were undone.
+
+        What is shifted passes the network again, since features also depend on how far away the border is.
+        """
+        framed = self._framed(x)
+        patches, grid = self.patches.raw(framed.pictures)
+        if self.offset.is_fitted:
+            inside = pooled_inside(framed.patches_inside(grid), grid)
+            by = self.offset(self.gaussian, self._pooled(patches, grid), inside, grid)
+            framed = framed.shifted_by(by, grid)
+            if torch.compiler.is_exporting():
+                return framed, *self.patches.raw(framed.pictures)
+            rows = torch.where(by.any(1))[0]
+            if len(rows):
+                patches[rows], _ = self.patches.raw(framed.pictures[rows])
+        return framed, patches, grid
+
     def _extract(self, samples: Samples) -> Extracted:
         """Return the patches of the first samples. Those of other samples stand in for those outside of a region."""
         count = min(len(samples), MOST_SAMPLES)
@@ -415,10 +454,12 @@ class FeatureGAN(Detector):
     defect among highlights counts less. Lines beside its border that repeat each other were filled in and do not count,
     up to 15 % of its side, unless they have one colour or good pictures have such lines. A picture is moved to the
     position of the good ones if phase correlation with the mean good picture, or with the most similar of them for
-    parts at any angle, finds known shifts of other good ones. What lies beyond the border then does not count. Near it,
-    where features depend on what fills the rest, only the Gaussians are asked, and differences between good pictures
-    and shifted copies that were moved back are discounted. Turns are not undone, but what copies that are turned by up
-    to 10 degrees change counts less, as does what JPEG compression and blur change.
+    parts at any angle, finds known shifts of other good ones. Where it does not, the Gaussians farther away that suit
+    the picture best do, if they find those of good pictures that they have not learned: textures show no part, but may
+    depend on the place. What lies beyond the border then does not count. Near it, where features depend on what fills
+    the rest, only the Gaussians are asked, and differences between good pictures and shifted copies that were moved
+    back are discounted. Turns are not undone, but what copies that are turned by up to 10 degrees change counts less,
+    as does what JPEG compression and blur change.
 
     *Patches.* The frozen network's maps of stride 8 and 16 give one vector for each place of the finer grid. It is
     whitened with the mean of its place and the covariance of its cell of 3x3 places, u = S^(-1/2) (f - m), because what

@@ -62,6 +62,12 @@ class Framed(NamedTuple):
         pictures, saturated = (moved(each, self.shifts) for each in (self.pictures, self.saturated))
         return self._replace(pictures=pictures, inside=inside, saturated=saturated)
 
+    def shifted_by(self, patches: Tensor, grid: tuple[int, int]) -> "Framed":
+        """Undo shifts ``(B, 2)`` in patches of a grid (h, w), see `moved_back`."""
+        shares = patches / self.shares.new_tensor(grid)
+        shifts = (shares * shares.new_tensor(self.pictures.shape[-2:])).round().long()
+        return self._replace(shifts=shifts, shares=shares).moved_back()
+
     def levels(self, grid: tuple[int, int]) -> Levels:
         """Return how strongly shifts and overexposure affect each Gaussian of a grid (h, w) of patches."""
         return Levels(moved_depths(self.shares, grid), self.overexposure(grid))

@@ -196,6 +196,11 @@ class PlaceGaussian(LearnedBuffers):
         seen = pooled.transpose(0, 1)[nearby.seen]  # (pools, k, B, F)
         return ((seen - self.mean[:, None, None]).flatten(1, 2) @ self.whitening).view_as(seen)
 
+    def distances_to(self, chosen: Tensor, seen: Tensor) -> Tensor:
+        """Return the distances to q chosen Gaussians, without a unit: ``(q, k, B, F)`` -> ``(q, k, B)``."""
+        white = (seen - self.mean[chosen][:, None, None]).flatten(1, 2) @ self.whitening[chosen]
+        return torch.linalg.vector_norm(white, dim=-1).view(seen.shape[:-1])
+
     def _nearest(self, pooled: Tensor, grid: Grid) -> Tensor:
         """Whiten patches by the Gaussians that `Nearby` chooses: ``(B, pools, F)`` -> same."""
         nearby = Nearby.of(pooled_grid(grid), pooled.device)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from scipy.ndimage import rotate
+from scipy.ndimage import gaussian_filter, rotate
 
 import anogan
 from anogan.engine.module import LeftOut
@@ -106,6 +106,27 @@ def test_parts_at_any_angle_may_be_shifted():
     bad = detector.anomaly_score(bars(20, seed=3, defective=True, by=9))
     assert np.median(changed) < 1.25 * np.median(usual)
     assert np.median(bad) > changed.max()
+
+
+def woven(n, *, seed, by=0, defective=False):
+    """Return textures of more contrast in some places, moved by so many pixels, with a spot if defective."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:192, :192] - by
+    contrast = 30 + 28 * np.sin(y / 18) * np.sin(x / 18)
+    pictures = 120 + contrast * gaussian_filter(rng.normal(size=(n, 1, 192, 192)), (0, 0, 1, 1)) * 3
+    if defective:
+        pictures[:, :, 60:72, 60:72] = 20
+    return pictures.clip(0, 255).astype(np.uint8)
+
+
+def test_textures_that_depend_on_the_place_may_be_shifted():
+    detector = anogan.FeatureGAN(**QUICK).fit(woven(32, seed=0))
+    assert not detector.module_.framing.alignment.is_fitted
+    assert detector.module_.offset.is_fitted
+    usual = detector.anomaly_score(woven(20, seed=1))
+    changed, bad = (detector.anomaly_score(woven(20, seed=2, by=16, defective=defect)) for defect in (False, True))
+    assert np.median(changed) < 1.25 * np.median(usual)
+    assert bad.min() > changed.max()
 
 
 def test_a_picture_at_float64_is_framed_as_at_float32():

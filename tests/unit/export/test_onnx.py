@@ -11,6 +11,7 @@ import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
+from scipy.ndimage import gaussian_filter
 
 import anogan
 from anogan.data.image import ImagePreprocessor
@@ -307,6 +308,20 @@ def test_parts_at_any_angle_are_moved_in_the_graph(tmp_path):
     detector = fit(pictures[:164].clip(0, 1), anogan.FeatureGAN, precision="float32")
     assert len(detector.module_.framing.alignment.templates) > 1
     new = np.concatenate([np.roll(pictures[164:167], (6, -5), (2, 3)), pictures[167:]]).clip(0, 1)
+    model = exported(detector, tmp_path)
+    spread = np.ptp(detector.calibration_.scores)
+    assert_allclose(model.anomaly_score(new), detector.anomaly_score(new), rtol=1e-4, atol=1e-4 * spread)
+
+
+@pytest.mark.slow
+def test_textures_are_moved_in_the_graph(tmp_path):
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:192, :192]
+    contrast = 0.12 + 0.11 * np.sin(y / 18) * np.sin(x / 18)
+    pictures = 0.5 + contrast * gaussian_filter(rng.normal(size=(36, 1, 192, 192)), (0, 0, 1, 1)) * 3
+    detector = fit(pictures[:32].clip(0, 1), anogan.FeatureGAN, precision="float32")
+    assert detector.module_.offset.is_fitted
+    new = np.concatenate([np.roll(pictures[32:34], (16, -16), (2, 3)), pictures[34:]]).clip(0, 1)
     model = exported(detector, tmp_path)
     spread = np.ptp(detector.calibration_.scores)
     assert_allclose(model.anomaly_score(new), detector.anomaly_score(new), rtol=1e-4, atol=1e-4 * spread)
