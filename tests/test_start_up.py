@@ -16,7 +16,8 @@ from anogan import DenoisingGAN
 imported = [name for name in json.loads(sys.argv[1]) if name in sys.modules]
 scores = anogan.load(sys.argv[2], device="cpu").anomaly_score([[0.0, 1.0]])
 scored = [name for name in json.loads(sys.argv[1]) if name in sys.modules]
-print(json.dumps([imported, scored]))
+anogan.ScoreDisplay, anogan.Report
+print(json.dumps([imported, scored, "matplotlib" in sys.modules]))
 """
 
 
@@ -32,9 +33,9 @@ def test_reading_a_model_of_pictures_imports_no_compiler(tmp_path):
     assert run.stdout.split() == ["False", "False"]
 
 
-def test_importing_a_detector_and_scoring_an_array_import_nothing_slow(tmp_path):
+def test_importing_a_detector_and_scoring_an_array_import_nothing_slow_and_displays_do_not_draw(tmp_path):
     X = np.random.default_rng(0).normal(size=(30, 2))
     anogan.DenoisingGAN(**anogan.DenoisingGAN.tiny, random_state=0, device="cpu").fit(X).save(tmp_path / "m.anogan")
     arguments = [json.dumps(SLOW), str(tmp_path / "m.anogan")]
     run = subprocess.run([sys.executable, "-c", SCRIPT, *arguments], capture_output=True, check=True, text=True)
-    assert json.loads(run.stdout) == [[], []]
+    assert json.loads(run.stdout) == [[], [], False]
