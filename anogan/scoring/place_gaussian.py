@@ -33,13 +33,7 @@ class Moments(NamedTuple):
     scatter: Tensor  # (pools, F, F)
     shrinkage: float  # in [0, 1]
     changes: list[Tensor]  # of each kind (m, pools, F), what does not count
-
-    def changed(self, places: slice) -> Tensor:
-        """Return the covariances of the changes at p places, summed over kinds: ``(p, F, F)``."""
-        found = torch.zeros_like(self.scatter[places])
-        for each in self.changes:
-            found += _scatter(in_full(each[:, places])) / max(len(each), 1)
-        return found
+    everywhere: Tensor  # (F, F), the mean of their covariances at all places
 
 
 class PlaceGaussian(LearnedBuffers):
@@ -75,7 +69,9 @@ class PlaceGaussian(LearnedBuffers):
         mean = pooled.mean(0)
         centred = pooled - mean
         scatter = _scatter(centred)
-        moments = Moments(len(pooled), mean, scatter, _shrinkage(centred, scatter), changes)
+        everywhere = torch.stack([_changed(changes, scatter, places).sum(0) for places in _parts(scatter)]).sum(0)
+        everywhere /= len(mean)
+        moments = Moments(len(pooled), mean, scatter, _shrinkage(centred, scatter), changes, everywhere)
         del centred
         self._solve(moments)
         self._moments = moments
@@ -264,11 +260,10 @@ class PlaceGaussian(LearnedBuffers):
         divisor = max(moments.pictures - 1, 1)
         target, scale = _target(moments.scatter)
         identity = torch.eye(len(target), dtype=target.dtype)
-        everywhere = torch.stack([moments.changed(places).sum(0) for places in _parts(moments.scatter)]).sum(0)
-        everywhere /= len(moments.mean)
         for places in _parts(moments.scatter):
             covariance = torch.lerp(moments.scatter[places], scale[places] * target, moments.shrinkage) / divisor
-            covariance += torch.lerp(moments.changed(places), everywhere, EVERYWHERE)
+            changed = _changed(moments.changes, moments.scatter, places)
+            covariance += torch.lerp(changed, moments.everywhere, EVERYWHERE)
             factor = torch.linalg.cholesky(covariance.cpu() + RIDGE * identity)  # not implemented on every device
             inverse = torch.linalg.solve_triangular(factor, identity, upper=False)
             self.whitening[places] = inverse.mT.to(covariance)
@@ -304,6 +299,14 @@ def _scatter(rows: Tensor) -> Tensor:
     """``(n, pools, F)`` -> ``(pools, F, F)``."""
     rows = rows.transpose(0, 1)
     return rows.mT @ rows
+
+
+def _changed(changes: list[Tensor], scatter: Tensor, places: slice) -> Tensor:
+    """Return the covariances of changes at p places, summed over kinds: ``(p, F, F)``, the type of `scatter`."""
+    found = torch.zeros_like(scatter[places])
+    for each in changes:
+        found += _scatter(in_full(each[:, places])) / max(len(each), 1)
+    return found
 
 
 def _parts(scatter: Tensor) -> Iterator[slice]:
