@@ -271,7 +271,7 @@ class FeatureGANModule(DenoisingModule):
             return
         held_out = torch.arange(len(pooled), device=pooled.device) % HELD_OUT == 0
         gaussian = PlaceGaussian()
-        gaussian.fit(pooled[~held_out][:, compared], [in_full(each[:, compared]) for each in changes])
+        gaussian.fit(pooled[:, compared][~held_out], [in_full(each[:, compared]) for each in changes])
         rows = np.arange(0, len(pooled), HELD_OUT)[: self._copied(pooled)]
         copies, known, first = [], [], 0
         for batch in self._batches(normal.subset(rows)):

@@ -20,7 +20,7 @@ MOST_NEARER = 0.7  # of the places, at least, that come nearer by a shift
 FEWEST_SHOWN = 0.5  # of the places that are compared, those that are inside
 RECOVERED = 0.5  # of the known shifts, at least
 USUAL = 0.95  # quantile of the mean distances of good pictures, up to which a shift explains what a picture shows
-PICTURES_AT_ONCE = 8
+PAIRS_AT_ONCE = 8 * 64 * 49  # of patches and Gaussians: 8 pictures of 384x384 pixels, fewer larger ones
 
 
 class Offset(LearnedBuffers):
@@ -63,13 +63,13 @@ class Offset(LearnedBuffers):
         """
         self.usual = pictures.new_tensor([torch.inf])
         own = torch.arange(len(self.compared(grid)), device=pictures.device)
-        found = torch.cat([self._found(gaussian, own, part, None, grid) for part in copies.split(PICTURES_AT_ONCE)])
+        found = torch.cat([self._found(gaussian, own, part, None, grid) for part in _split(copies, grid)])
         close = ((found - known).abs() <= POOLED / 2).all(1) & found.any(1)
         if close.double().mean() < RECOVERED:
             self.usual = pictures.new_zeros(0)
             return
         still = []
-        for part in pictures.split(PICTURES_AT_ONCE):
+        for part in _split(pictures, grid):
             means, _ = _means(*self._compare(gaussian, own, part, None, grid))
             still.append(means[len(means) // 2])
         self.usual = torch.cat(still).quantile(USUAL).reshape(1)
@@ -82,7 +82,7 @@ class Offset(LearnedBuffers):
         chosen = self.compared(grid).to(pooled.device)
         if torch.compiler.is_exporting():  # a graph takes batches of any length, so they cannot be split here
             return self._found(gaussian, chosen, pooled, inside, grid)
-        parts = zip(pooled.split(PICTURES_AT_ONCE), inside.split(PICTURES_AT_ONCE), strict=True)
+        parts = zip(_split(pooled, grid), _split(inside, grid), strict=True)
         return torch.cat([self._found(gaussian, chosen, *part, grid) for part in parts])
 
     def _found(
@@ -145,3 +145,9 @@ def _reaches(grid: Grid) -> tuple[int, int]:
     """Return the farthest shifts along each axis of a grid of patches, in Gaussians."""
     height, width = pooled_grid(grid)
     return math.floor(FARTHEST * height), math.floor(FARTHEST * width)
+
+
+def _split(pictures: Tensor, grid: Grid) -> tuple[Tensor, ...]:
+    """Split pictures ``(B, ...)`` into parts whose patches, as all compared Gaussians see them, take little memory."""
+    below, right = (2 * reach + 1 for reach in _reaches(grid))
+    return pictures.split(max(PAIRS_AT_ONCE // (MOST_COMPARED**2 * below * right), 1))
