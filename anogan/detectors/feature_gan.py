@@ -209,7 +209,7 @@ class FeatureGANModule(DenoisingModule):
             self._fit_overexposed(normal, pooled, inside, grid)
             # A mask stays where it is when what it shows has moved.
             if not self.framing.alignment.is_fitted and inside.all() and len(pooled) >= FEWEST_PICTURES:
-                self._fit_offset(normal, pooled, changes, grid)
+                self._fit_offset(normal, pooled, of_place, changes, grid)
             if self.framing.alignment.is_fitted or self.offset.is_fitted:
                 self._fit_moved(normal, pooled, grid)
             return_freed_memory()
@@ -264,7 +264,7 @@ class FeatureGANModule(DenoisingModule):
         levels_inside = torch.cat(levels) * both
         self.gaussian.fit_overexposed(pooled[rows], torch.cat(copies), levels_inside, len(SATURATED_SHARES))
 
-    def _fit_offset(self, normal: Samples, pooled: Tensor, changes: list[Tensor], grid: Grid) -> None:
+    def _fit_offset(self, normal: Samples, pooled: Tensor, of_place: Tensor, changes: list[Tensor], grid: Grid) -> None:
         """Learn whether Gaussians find how far copies of samples that they have not learned are shifted."""
         compared = self.offset.compared(grid).to(pooled.device)
         if not len(compared):
@@ -278,11 +278,16 @@ class FeatureGANModule(DenoisingModule):
             copied, by = shifted(batch, first)
             first += len(batch)
             copies.append(self._pooled(*self.patches.raw(self._framed(copied).pictures)))
-            known.append(by * batch.new_tensor(grid) / batch.new_tensor(batch.shape[-2:]))
-        self.offset.fit(gaussian, pooled[rows], torch.cat(copies), torch.cat(known), grid)
+            known.append(by / batch.new_tensor(batch.shape[-2:]))
+        self.offset.fit(gaussian, torch.cat(copies), torch.cat(known), grid)
+        if self.offset.is_fitted:
+            self.offset.fit_usual(self.gaussian, pooled[rows], of_place, grid)
 
     def _fit_moved(self, normal: Samples, pooled: Tensor, grid: Grid) -> None:
-        """Learn from shifted copies of samples that are no templates, so that they are aligned like new ones."""
+        """Learn from shifted copies of samples that are no templates, so that they are aligned like new ones.
+
+        Those that `Offset` aligns are found a little better than new ones, since the Gaussians have learned them.
+        """
         rows = np.arange(0, len(pooled), HELD_OUT)[: self._copied(pooled)]
         copies, shares, first = [], [], 0
         for batch in self._batches(normal.subset(rows)):
@@ -388,15 +393,18 @@ class FeatureGANModule(DenoisingModule):
         """
         framed = self._framed(x)
         patches, grid = self.patches.raw(framed.pictures)
-        if self.offset.is_fitted:
-            inside = pooled_inside(framed.patches_inside(grid), grid)
-            by = self.offset(self.gaussian, self._pooled(patches, grid), inside, grid)
-            framed = framed.shifted_by(by, grid)
-            if torch.compiler.is_exporting():
-                return framed, *self.patches.raw(framed.pictures)
-            rows = torch.where(by.any(1))[0]
-            if len(rows):
-                patches[rows], _ = self.patches.raw(framed.pictures[rows])
+        if self.framing is None or not self.offset.is_fitted:
+            return framed, patches, grid
+        inside = pooled_inside(framed.patches_inside(grid), grid)
+        shares = self.offset(self.gaussian, self._pooled(patches, grid), inside, grid)
+        if torch.compiler.is_exporting():
+            framed = self.framing(x, shares)
+            return framed, *self.patches.raw(framed.pictures)
+        rows = torch.where(shares.any(1))[0]
+        if len(rows):
+            again = self.framing(x[rows], shares[rows])
+            framed = Framed(*(all_.index_put((rows,), some) for all_, some in zip(framed, again, strict=True)))
+            patches[rows], _ = self.patches.raw(again.pictures)
         return framed, patches, grid
 
     def _extract(self, samples: Samples) -> Extracted:
@@ -484,10 +492,11 @@ class FeatureGAN(Detector):
     alignment have seen training images, so that the target false-alarm rate is kept approximately. Held-out images join
     the Gaussians afterwards. Of images in tiles one tile at a time is left out, not all of an image.
 
-    *Cost.* Scoring an image takes one pass of the frozen network, and distances to 256 patches for each place. The
-    model file holds the whitening, the Gaussians and the memory bank: 160 MB for 384x384 pixels. The first 512 training
-    samples (in random order) are used, or as many as 0.4 GB of features hold: 130 of 768x768 pixels. The command line
-    fitted 8 pictures of 20 megapixels in tiles of 768 pixels with 1.5 GB of memory (20 steps).
+    *Cost.* Scoring an image takes one pass of the frozen network, two if a texture is moved back, and distances to 256
+    patches for each place. The model file holds the whitening, the Gaussians and the memory bank: 160 MB for 384x384
+    pixels. The first 512 training samples (in random order) are used, or as many as 0.4 GB of features hold: 130 of
+    768x768 pixels. The command line fitted 8 pictures of 20 megapixels in tiles of 768 pixels with 1.5 GB of memory (20
+    steps).
 
     With a float `contamination` all images are trained on, and that share of them lies above the threshold, as if each
     had been left out. So images that are unusual but good can be learned from without setting the threshold.

@@ -62,12 +62,6 @@ class Framed(NamedTuple):
         pictures, saturated = (moved(each, self.shifts) for each in (self.pictures, self.saturated))
         return self._replace(pictures=pictures, inside=inside, saturated=saturated)
 
-    def shifted_by(self, patches: Tensor, grid: tuple[int, int]) -> "Framed":
-        """Undo shifts ``(B, 2)`` in patches of a grid (h, w), see `moved_back`."""
-        shares = patches / self.shares.new_tensor(grid)
-        shifts = (shares * shares.new_tensor(self.pictures.shape[-2:])).round().long()
-        return self._replace(shifts=shifts, shares=shares).moved_back()
-
     def levels(self, grid: tuple[int, int]) -> Levels:
         """Return how strongly shifts and overexposure affect each Gaussian of a grid (h, w) of patches."""
         return Levels(moved_depths(self.shares, grid), self.overexposure(grid))
@@ -121,15 +115,20 @@ class Framing(nn.Module):
         # A mask stays where it is when what it shows has moved.
         self.alignment.fit(torch.cat(reduced)[: 0 if masked else FITTED_PICTURES])
 
-    def forward(self, x: Tensor) -> Framed:
+    def forward(self, x: Tensor, shares: Tensor | None = None) -> Framed:
+        """Frame pictures ``(B, C, H, W)``; known shifts are given as ``shares (B, 2)`` of the sides."""
         x, inside = self.filling(x)
         x = self.region(x)
         bright, quantiles = saturated(x), brightness_quantiles(x)
         x = self.light(x, quantiles)
         inside = inside * (~x.isnan().any(1, keepdim=True)).to(x.dtype)
         x = x.nan_to_num(0.0)
-        shifts = self.alignment.shifts(x)
-        framed = Framed(x, inside, shifts, self.alignment.unlike_good(shifts, x), bright).moved_back()
+        if shares is None:
+            shifts = self.alignment.shifts(x)
+            shares = self.alignment.unlike_good(shifts, x)
+        else:
+            shifts = (shares * shares.new_tensor(x.shape[-2:])).round().long()
+        framed = Framed(x, inside, shifts, shares, bright).moved_back()
         return framed._replace(saturated=self.overexposure(framed.saturated, quantiles))
 
 

@@ -19,7 +19,7 @@ NEARER = 0.97  # mean distance after a shift, at most, as a share of that withou
 MOST_NEARER = 0.7  # of the places, at least, that come nearer by a shift
 FEWEST_SHOWN = 0.5  # of the places that are compared, those that are inside
 RECOVERED = 0.5  # of the known shifts, at least
-USUAL = 0.95  # quantile of the mean distances of good pictures, up to which a shift explains what a picture shows
+USUAL = 0.5  # quantile of the mean distances of good pictures, up to which they are usual
 PAIRS_AT_ONCE = 8 * 64 * 49  # of patches and Gaussians: 8 pictures of 384x384 pixels, fewer larger ones
 
 
@@ -28,8 +28,8 @@ class Offset(LearnedBuffers):
 
     Textures have no part that phase correlation finds. What is usual may depend on the place all the same, for instance
     on light that falls from one side. A defect may suit other places a little better too. So a shift counts only if it
-    makes the picture usual, or brings most of it nearer. The mean is geometric, so that large distances do not outweigh
-    the others.
+    brings most of a picture nearer, or makes an unusual picture usual. The mean is geometric, so that large distances
+    do not outweigh the others.
     """
 
     learned: ClassVar = {"usual": (1,)}
@@ -47,63 +47,71 @@ class Offset(LearnedBuffers):
         There are none if the grid is too small for shifts.
         """
         sides, reaches = pooled_grid(grid), _reaches(grid)
-        if not any(reaches):
-            return torch.zeros(0, dtype=torch.int64)
         axes = []
         for side, reach in zip(sides, reaches, strict=True):
             first, last = reach + FROM_BORDER, side - 1 - reach - FROM_BORDER
             axes.append(torch.linspace(first, last, min(MOST_COMPARED, max(last - first + 1, 0))).round().long())
         return (axes[0][:, None] * sides[1] + axes[1]).flatten()
 
-    def fit(self, gaussian: PlaceGaussian, pictures: Tensor, copies: Tensor, known: Tensor, grid: Grid) -> None:
-        """Search shifts if those of copies of good pictures are found, within half a Gaussian.
+    def fit(self, gaussian: PlaceGaussian, copies: Tensor, known: Tensor, grid: Grid) -> None:
+        """Search shifts if those of copies ``(m, pools, F)`` of good pictures are found, within half a Gaussian.
 
-        The Gaussians are the `compared` ones alone and have not learned these pictures ``(m, pools, F)``. Their copies
-        lie by ``known (m, 2)`` patches below and right.
+        The Gaussians are the `compared` ones alone and have not learned these pictures. The copies lie by
+        ``known (m, 2)`` shares of the sides below and right.
         """
-        self.usual = pictures.new_tensor([torch.inf])
-        own = torch.arange(len(self.compared(grid)), device=pictures.device)
-        found = torch.cat([self._found(gaussian, own, part, None, grid) for part in _split(copies, grid)])
-        close = ((found - known).abs() <= POOLED / 2).all(1) & found.any(1)
-        if close.double().mean() < RECOVERED:
-            self.usual = pictures.new_zeros(0)
-            return
-        still = []
-        for part in _split(pictures, grid):
-            means, _ = _means(*self._compare(gaussian, own, part, None, grid))
-            still.append(means[len(means) // 2])
-        self.usual = torch.cat(still).quantile(USUAL).reshape(1)
+        own = torch.arange(len(self.compared(grid)), device=copies.device)
+        found = torch.cat([self._found(gaussian, own, part, grid) for part in _split(copies, grid)])
+        close = ((found - known).abs() * known.new_tensor(grid) <= POOLED / 2).all(1) & found.any(1)
+        self.usual = copies.new_zeros(int(close.to(known).mean() >= RECOVERED))
+
+    def fit_usual(self, gaussian: PlaceGaussian, pictures: Tensor, left_out: Tensor, grid: Grid) -> None:
+        """Learn what is usual from distances that good pictures would have if they had not been learned.
+
+        ``left_out (n, pools)`` are to the best Gaussians around each place, so that they are multiplied by how much
+        greater those to its own are, of learned ``pictures (m, pools, F)``.
+        """
+        chosen = self.compared(grid).to(pictures.device)
+        own = gaussian.distances_to(chosen, pictures.transpose(0, 1)[chosen, None])[:, 0]
+        best = gaussian.distances(pictures, grid).mT[chosen]
+        everything = torch.ones_like(own)
+        farther = _means(own, everything)[0].mean() / _means(best, everything)[0].mean()
+        new = left_out.mT[chosen]
+        self.usual = farther * _means(new, torch.ones_like(new))[0].quantile(USUAL).reshape(1)
 
     def forward(self, gaussian: PlaceGaussian, pooled: Tensor, inside: Tensor, grid: Grid) -> Tensor:
-        """Return by how many patches each picture ``(B, pools, F)`` lies below and right: ``(B, 2)``.
+        """Return by how much pictures ``(B, pools, F)`` may lie below and right, in shares of the sides: ``(B, 2)``.
 
-        Zero if that explains too little. Bool ``inside (B, pools)`` says what counts.
+        Zero if no shift makes them more usual. Bool ``inside (B, pools)`` says what counts.
         """
         chosen = self.compared(grid).to(pooled.device)
         if torch.compiler.is_exporting():  # a graph takes batches of any length, so they cannot be split here
-            return self._found(gaussian, chosen, pooled, inside, grid)
+            return self._found(gaussian, chosen, pooled, grid, inside)
         parts = zip(_split(pooled, grid), _split(inside, grid), strict=True)
-        return torch.cat([self._found(gaussian, chosen, *part, grid) for part in parts])
+        return torch.cat([self._found(gaussian, chosen, some, grid, counted) for some, counted in parts])
 
     def _found(
-        self, gaussian: PlaceGaussian, chosen: Tensor, pooled: Tensor, inside: Tensor | None, grid: Grid
+        self, gaussian: PlaceGaussian, chosen: Tensor, pooled: Tensor, grid: Grid, inside: Tensor | None = None
     ) -> Tensor:
+        """Return the shifts; without ``inside``, during the fit, any that brings a picture nearer."""
         distances, shown = self._compare(gaussian, chosen, pooled, inside, grid)
         means, counts = _means(distances, shown)
         least, best = means.min(0)
-        middle = len(means) // 2
+        middle = means.shape[0] // 2
         still = means[middle]
+        below, right = _reaches(grid)
+        row, column = best // (2 * right + 1), best % (2 * right + 1)
+        # A minimum at the last shift may lie beyond it.
+        counts_as_shift = (least < NEARER * still) & still.isfinite()
+        counts_as_shift &= (row > 0) & (row < 2 * below) & (column > 0) & (column < 2 * right)
         pictures = torch.arange(best.shape[0], device=best.device)
-        nearer = (distances[:, best, pictures] < distances[:, middle]) & (shown[:, best, pictures] > 0)
-        most = nearer.sum(0) > MOST_NEARER * counts[best, pictures]
-        explained = (least < NEARER * still) & still.isfinite() & (most | (least <= self.usual))
-        reaches = _reaches(grid)
-        width = 2 * reaches[1] + 1
-        row, column = best // width, best % width
-        maps = means.unflatten(0, (-1, width))
-        below = _minimum(maps[:, column, pictures], row) - reaches[0]
-        right = _minimum(maps[row, :, pictures].mT, column) - reaches[1]
-        return POOLED * torch.stack([below, right], dim=1) * explained[:, None]
+        if inside is not None:
+            nearer = (distances[:, best, pictures] < distances[:, middle]) & (shown[:, best, pictures] > 0)
+            most = nearer.sum(0) > MOST_NEARER * counts[best, pictures]
+            counts_as_shift &= most | ((least <= self.usual) & (still > self.usual))
+        maps = means.unflatten(0, (2 * below + 1, 2 * right + 1))
+        places = [_minimum(maps[:, column, pictures], row), _minimum(maps[row, :, pictures].mT, column)]
+        found = torch.stack(places, dim=1) - means.new_tensor([below, right])
+        return found * POOLED / means.new_tensor(grid) * counts_as_shift[:, None]
 
     @staticmethod
     def _compare(
@@ -132,19 +140,22 @@ def _means(distances: Tensor, shown: Tensor) -> tuple[Tensor, Tensor]:
 def _minimum(distances: Tensor, best: Tensor) -> Tensor:
     """Return where ``(a, B)`` are least, between the numbers too; ``best (B,)`` are those of the least: ``(B,)``.
 
-    It is the minimum of the parabola through the least one and its neighbours, if it has two.
+    It is the minimum of the parabola through the least one and its neighbours.
     """
     last = distances.shape[0] - 1
     before, here, after = (distances.gather(0, (best + step).clamp(0, last)[None])[0] for step in (-1, 0, 1))
     curvature = before + after - 2 * here
-    between = (best > 0) & (best < last) & (curvature > 0) & curvature.isfinite()
+    between = (curvature > 0) & curvature.isfinite()
     return best + torch.where(between, (before - after) / (2 * curvature), 0.0)
 
 
 def _reaches(grid: Grid) -> tuple[int, int]:
-    """Return the farthest shifts along each axis of a grid of patches, in Gaussians."""
+    """Return the shifts along each axis of a grid of patches, in Gaussians, up to which distances are compared.
+
+    They lie beyond the farthest shift, so that its minimum can be told from one that lies farther away.
+    """
     height, width = pooled_grid(grid)
-    return math.floor(FARTHEST * height), math.floor(FARTHEST * width)
+    return math.floor(FARTHEST * height) + 1, math.floor(FARTHEST * width) + 1
 
 
 def _split(pictures: Tensor, grid: Grid) -> tuple[Tensor, ...]:

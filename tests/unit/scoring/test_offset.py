@@ -16,7 +16,7 @@ def patches(n, *, below=0, right=0, seed=0):
     generator = torch.Generator().manual_seed(seed)
     noise = torch.randn(n, GRID[0] * GRID[1], FEATURES, generator=generator)
     noise *= 1 + 0.3 * torch.rand(n, 1, 1, generator=generator)  # pictures differ
-    return 3 * torch.stack(waves, dim=-1).flatten(0, 1) + noise
+    return 6 * torch.stack(waves, dim=-1).flatten(0, 1) + noise
 
 
 def everywhere(n):
@@ -34,19 +34,22 @@ def fitted(copies, known):
     """Return what shifted copies of eight pictures teach, ``known (8, 2)`` patches below and right."""
     compared, found = PlaceGaussian(), Offset()
     compared.fit(pool(patches(60), GRID)[:, found.compared(GRID)], [])
-    found.fit(compared, pool(patches(8, seed=3), GRID), pool(copies, GRID), torch.tensor(known), GRID)
+    found.fit(compared, pool(copies, GRID), torch.tensor(known) / torch.tensor(GRID), GRID)
     return found
 
 
 @pytest.fixture(scope="module")
-def offset():
-    return fitted(patches(8, below=3, right=-2, seed=3), [[3.0, -2.0]] * 8)
+def offset(gaussian):
+    found = fitted(patches(8, below=3, right=-2, seed=3), [[3.0, -2.0]] * 8)
+    learned = pool(patches(60), GRID)
+    found.fit_usual(gaussian, learned, gaussian.left_out(learned, GRID), GRID)
+    return found
 
 
 @pytest.mark.parametrize("shift", [(4, 0), (-5, 3), (1, -4), (3, -1)])
 def test_a_shift_is_found_between_gaussians_too(gaussian, offset, shift):
     new = pool(patches(5, below=shift[0], right=shift[1], seed=1), GRID)
-    found = offset(gaussian, new, everywhere(5), GRID)
+    found = offset(gaussian, new, everywhere(5), GRID) * torch.tensor(GRID)
     torch.testing.assert_close(found, torch.tensor([shift] * 5).to(found), rtol=0, atol=1)
 
 
@@ -69,7 +72,7 @@ def test_what_is_not_inside_does_not_count(gaussian, offset):
     inside.unflatten(1, (20, 14))[:, 8:12, 4:8] = False
     found = [offset(gaussian, pool(each, GRID), inside, GRID) for each in (shifted, hidden)]
     torch.testing.assert_close(*found)
-    assert (found[0][:, 0] - 4).abs().max() < 1
+    assert (found[0][:, 0] * GRID[0] - 4).abs().max() < 1
     assert not offset(gaussian, pool(shifted, GRID), ~everywhere(2), GRID).any()
 
 
@@ -79,5 +82,5 @@ def test_shifts_that_are_not_recovered_are_not_searched():
 
 def test_small_pictures_are_not_compared():
     assert not len(Offset.compared((12, 12)))
-    assert not len(Offset.compared((48, 8)))  # nothing is left beside the border
-    assert len(Offset.compared((48, 12)))  # along one axis
+    assert not len(Offset.compared((48, 12)))  # nothing is left beside the border
+    assert len(Offset.compared((48, 20)))
