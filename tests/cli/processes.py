@@ -4,11 +4,14 @@ import os
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from anogan.cli.main import main
+
+LONGEST = 60  # seconds
 
 
 @dataclass(frozen=True)
@@ -19,16 +22,25 @@ class Process:
     log: Path
 
     def end(self) -> tuple[int, str]:
-        """Wait for the end; return the exit code, minus the number of a signal that killed it, and what was said."""
+        """Wait for the end; return the exit code, minus the number of a signal that killed it, and what was said.
+
+        What runs for longer than `LONGEST` is killed.
+        """
+        deadline = time.monotonic() + LONGEST
+        while not self._has_ended():
+            if time.monotonic() > deadline:
+                os.kill(self.pid, signal.SIGKILL)
+            time.sleep(0.005)
         code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
         return code, self.log.read_text()
 
+    def _has_ended(self) -> bool:
+        return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
     def ended_by(self, number: int, when: Callable[[], bool]) -> tuple[int, str]:
         """Send a signal as soon as `when()` holds, wait for the end, and return what `end` does."""
-        deadline = time.monotonic() + 60
-        while not when() and time.monotonic() < deadline:
-            if os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
-                break
+        deadline = time.monotonic() + LONGEST
+        while not when() and not self._has_ended() and time.monotonic() < deadline:
             time.sleep(0.002)
         os.kill(self.pid, number)
         return self.end()
@@ -50,6 +62,8 @@ def start(args: list[object], log: Path, first: Callable[[], object] = lambda: N
         main()
     except SystemExit as end:
         code = int(end.code or 0)
+    except BaseException:  # this process is a copy of pytest's, which must not go on in it
+        traceback.print_exc()
     finally:
         sys.stderr.flush()
         os._exit(code)

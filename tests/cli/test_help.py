@@ -25,10 +25,10 @@ import json, sys
 from click.testing import CliRunner
 from anogan.cli.main import cli
 for words in json.loads(sys.argv[1]):
-    printed = CliRunner().invoke(cli, words).stdout
+    done = CliRunner().invoke(cli, words)
     heavy = sorted(set({HEAVY}) & set(sys.modules))
-    if heavy or not printed:
-        sys.exit(f"{{words}} imports {{heavy}} and prints {{printed!r}}")
+    if heavy or done.exit_code or not done.stdout:
+        sys.exit(f"{{words}} imports {{heavy}}, ends with {{done.exit_code}} and prints {{done.output!r}}")
 """
 
 

@@ -30,7 +30,10 @@ def killed(args: list[object], part: Path, *, least_bytes: int, by: int = signal
     """Start the command, and end it as soon as the part of the output has this many bytes; return what `end` does."""
 
     def reached() -> bool:
-        return part.exists() and part.stat().st_size > least_bytes
+        try:
+            return part.stat().st_size > least_bytes
+        except FileNotFoundError:  # not yet, or no longer
+            return False
 
     def wait_there() -> None:  # so that the command does not end before the signal comes
         score = anogan.Detector.score_part

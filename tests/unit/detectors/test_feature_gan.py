@@ -108,10 +108,10 @@ def test_parts_at_any_angle_may_be_shifted():
     assert np.median(bad) > changed.max()
 
 
-def woven(n, *, seed, by=0, defective=False):
+def woven(n, *, seed, by=(0, 0), defective=False):
     """Return textures of more contrast in some places, moved by so many pixels, with a spot if defective."""
     rng = np.random.default_rng(seed)
-    y, x = np.mgrid[:192, :192] - by
+    y, x = np.mgrid[:192, :192] - np.reshape(by, (2, 1, 1))
     contrast = 30 + 28 * np.sin(y / 18) * np.sin(x / 18)
     pictures = 120 + contrast * gaussian_filter(rng.normal(size=(n, 1, 192, 192)), (0, 0, 1, 1)) * 3
     if defective:
@@ -119,14 +119,20 @@ def woven(n, *, seed, by=0, defective=False):
     return pictures.clip(0, 255).astype(np.uint8)
 
 
-def test_textures_that_depend_on_the_place_may_be_shifted():
+def test_textures_that_depend_on_the_place_may_be_shifted(tmp_path):
     detector = anogan.FeatureGAN(**QUICK).fit(woven(32, seed=0))
     assert not detector.module_.framing.alignment.is_fitted
     assert detector.module_.offset.is_fitted
     usual = detector.anomaly_score(woven(8, seed=1))
-    changed, bad = (detector.anomaly_score(woven(8, seed=2, by=16, defective=defect)) for defect in (False, True))
+    new = woven(8, seed=2, by=(20, -14), defective=True)
+    changed, bad = detector.anomaly_score(woven(8, seed=2, by=(20, -14))), detector.anomaly_score(new)
     assert np.median(changed) < 1.25 * np.median(usual)
     assert bad.min() > changed.max()
+    peaks = detector.explain(new)[:, 0].reshape(8, -1).argmax(1)  # where the picture shows the spot
+    assert np.abs(np.array(np.unravel_index(peaks, (192, 192))) - 66).max() < 10
+    np.testing.assert_array_equal(np.concatenate([detector.anomaly_score(each[None]) for each in new]), bad)
+    detector.save(tmp_path / "model.anogan")
+    np.testing.assert_array_equal(anogan.load(tmp_path / "model.anogan").anomaly_score(new), bad)
 
 
 def test_a_picture_at_float64_is_framed_as_at_float32():
