@@ -167,9 +167,21 @@ class ImagePreprocessor(Preprocessor):
         return TensorSamples(torch.from_numpy(self._to_model(as_fraction(pixels))).to(dtype)[None])
 
     def decoded(self, X: Any) -> np.ndarray:
-        """Pictures as an exported graph takes them: (n, H, W, C) integers of a folder, (n, C, H, W) of an array."""
+        """Pictures as an exported graph takes them: (n, H, W, C) integers of a folder, (n, C, H, W) of an array.
+
+        Raises
+        ------
+        InputError
+            If a model of a folder gets an array of another type than its files have.
+        """
         if not isinstance(X, ImageFolder):
-            return _checked(X)
+            X = _checked(X)
+            if self.source_ != FOLDER:
+                return X
+            of_files = "uint8" if (self.low_, self.high_) == (0.0, 1.0) else "uint16"
+            if X.dtype != of_files:
+                raise InputError(f"The graph takes pictures of {of_files}, as the model's files have, got {X.dtype}.")
+            return X.transpose(0, 2, 3, 1)
         pixels = np.stack([X.resized(tuple(self.shape_)).decode(i) for i in range(len(X))]).transpose(0, 2, 3, 1)
         return pixels if pixels.dtype == np.uint8 else np.rint(pixels * 65535).astype(np.uint16)
 

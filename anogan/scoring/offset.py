@@ -20,7 +20,7 @@ MOST_NEARER = 0.7  # of the places, at least, that come nearer by a shift
 FEWEST_SHOWN = 0.5  # of the places that are compared, those that are inside
 RECOVERED = 0.5  # of the known shifts, at least
 USUAL = 0.5  # quantile of the mean distances of good pictures, up to which they are usual
-PAIRS_AT_ONCE = 8 * 64 * 49  # of patches and Gaussians: 8 pictures of 384x384 pixels, fewer larger ones
+PAIRS_AT_ONCE = 4 * 64 * 81  # of patches and Gaussians: 4 pictures of 384x384 pixels, fewer larger ones
 
 
 class Offset(LearnedBuffers):

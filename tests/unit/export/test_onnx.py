@@ -173,6 +173,10 @@ def test_frames_of_any_size_are_resized_inside_the_graph(tmp_path):
     model = exported(detector, tmp_path)
     expected = detector.anomaly_score(pictures)
     assert_allclose(model.anomaly_score(pictures), expected, rtol=1e-4)
+    array = np.stack([pictures.decode(number) for number in range(len(pictures))])
+    assert_allclose(model.anomaly_score(array), expected, rtol=1e-4)
+    with pytest.raises(anogan.InputError, match="takes pictures of uint8"):
+        model.anomaly_score(array / 255)
     for number in range(4):
         frame = np.asarray(Image.open(folder / f"{number:02}.png"))[None]
         score, p_value = model.session.run(["score", "p_value"], {"pictures": frame})
