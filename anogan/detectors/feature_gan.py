@@ -502,7 +502,8 @@ class FeatureGAN(Detector):
     had been left out. So images that are unusual but good can be learned from without setting the threshold.
 
     *Limits.* Training images score lower than new ones, since the whitening and the memory bank were fitted to them. A
-    threshold from fewer than 3 images is therefore unreliable for new ones.
+    threshold from fewer than 3 images is therefore unreliable for new ones. A texture that is defective in a large part
+    may be taken for a shifted one, and is not inspected near the border then.
 
     References
     ----------

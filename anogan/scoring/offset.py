@@ -33,7 +33,7 @@ class Offset(LearnedBuffers):
     """
 
     learned: ClassVar = {"usual": (1,)}
-    usual: Tensor  # mean distance of a good picture, at most; empty if shifts are not searched
+    usual: Tensor  # median of good pictures' mean distances; empty if shifts are not searched
 
     @property
     def is_fitted(self) -> bool:
