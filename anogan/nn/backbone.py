@@ -4,6 +4,7 @@ import importlib
 import math
 import pkgutil
 from abc import ABC, abstractmethod
+from functools import cache
 from typing import ClassVar
 
 from torch import Tensor, nn
@@ -164,11 +165,17 @@ class Backbone(ABC):
 
 
 def backbones() -> dict[str, type[Backbone]]:
-    """Return all backbones by name, in alphabetical order. A module that is put into this folder is found."""
+    """Return all backbones by name, in alphabetical order; a module that is put into this folder registers its own."""
+    _import_all()
+    return dict(sorted(BACKBONES.items()))
+
+
+@cache
+def _import_all() -> None:
+    """Import each module of this folder, so that its backbones are registered; every fit asks for them."""
     package = importlib.import_module(__package__)
     for info in pkgutil.iter_modules(package.__path__):
         importlib.import_module(f"{__package__}.{info.name}")
-    return dict(sorted(BACKBONES.items()))
 
 
 def backbone_for(name: str, spec: SampleSpec, members: int | None, width: int | None) -> Backbone:
