@@ -132,6 +132,10 @@ class FolderSamples:
     dtype : torch floating-point type
     identity : function of () -> str
         Identifies the pictures without decoding them.
+    cache : PictureCache, optional
+        That of the samples that these are a subset of.
+    release : function of () -> None, optional
+        Called after the last of some batches, to free what ``decode`` keeps for the next picture.
     """
 
     unseen = None
@@ -145,6 +149,7 @@ class FolderSamples:
         dtype: torch.dtype,
         identity: Callable[[], str],
         cache: PictureCache | None = None,
+        release: Callable[[], None] | None = None,
     ) -> None:
         self._decode = decode
         self._convert = convert
@@ -153,6 +158,7 @@ class FolderSamples:
         self._dtype = dtype
         self._identity = identity
         self._cache = PictureCache(int(self._indices.max(initial=-1)) + 1) if cache is None else cache
+        self._release = release
 
     def __len__(self) -> int:
         return len(self._indices)
@@ -160,7 +166,16 @@ class FolderSamples:
     def subset(self, indices: np.ndarray) -> FolderSamples:
         """Only the pictures at `indices`, in that order; nothing is decoded, the cache is shared."""
         chosen = self._indices[np.asarray(indices)]
-        return FolderSamples(self._decode, self._convert, chosen, self._shape, self._dtype, self._identity, self._cache)
+        return FolderSamples(
+            self._decode,
+            self._convert,
+            chosen,
+            self._shape,
+            self._dtype,
+            self._identity,
+            self._cache,
+            self._release,
+        )
 
     def batch(self, indices: np.ndarray) -> torch.Tensor:
         """The pictures at `indices`: (B, C, H, W)."""
@@ -183,6 +198,8 @@ class FolderSamples:
                 yield batch
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+            if self._release is not None:
+                self._release()
 
     def fingerprint(self) -> str:
         """SHA-256 of the names of the files and of the first few pictures."""

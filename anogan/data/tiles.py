@@ -85,6 +85,7 @@ class TiledSamples:
             self._folder.shape,
             self._dtype,
             self.fingerprint,
+            release=self._decoder.release,
         )
 
     def counts(self) -> np.ndarray:
@@ -130,6 +131,8 @@ def _targets(start: int, stop: int, side: int, values: int, pixels: int) -> np.n
 class _TileDecoder:
     """Decodes tiles; the picture of the last one is kept until all of its tiles are cut, so that it is decoded once.
 
+    Not all are cut if some are cached or not asked for: `release` frees the picture then.
+
     All subsets of samples have the same decoder, since a large picture fills much memory.
     """
 
@@ -157,3 +160,8 @@ class _TileDecoder:
             if not self._to_cut:
                 self._last = None
             return tile
+
+    def release(self) -> None:
+        """Free the picture of the last tile."""
+        with self._lock:
+            self._last = None

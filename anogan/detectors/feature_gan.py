@@ -26,7 +26,7 @@ from ..scoring.patch_memory import Grid, PatchMemoryBank, in_full
 from ..scoring.patch_units import PatchUnits
 from ..scoring.patches import (
     MOST_SAMPLES,
-    SAMPLES_AT_ONCE,
+    WHITENED_AT_ONCE,
     WhitenedPatches,
     at_once,
     held_in_memory,
@@ -164,6 +164,7 @@ class FeatureGANModule(DenoisingModule):
         """Extract all patches once, learn what is usual at each place, and return whitened patches to train on."""
         if self.framing is not None:
             self.framing.fit(self._batches(normal))
+            return_freed_memory()
         patches, grid, *_ = self._normal = self._extract(normal)
         chosen = self._weight.new_empty(min(patches[..., 0].numel(), MOST_PATCHES), patches.shape[-1])
         stop = 0
@@ -171,6 +172,8 @@ class FeatureGANModule(DenoisingModule):
             rows = randperm(part[..., 0].numel())[: MOST_PATCHES * len(part) // len(patches)]
             start, stop = stop, stop + len(rows)
             chosen[start:stop] = part.flatten(0, 1)[rows]
+            del part  # before the next one is copied
+            return_freed_memory()
         return TensorSamples(chosen[:stop])
 
     @torch.no_grad()
@@ -190,13 +193,14 @@ class FeatureGANModule(DenoisingModule):
         some = in_full(white.flatten(0, 1)[randperm(white[..., 0].numel())[:PROJECTED_PATCHES]])
         square = float(some.square().sum(-1).mean()) * FEATURE_SHARE
         self.projection.fit(self.features(some), square)
+        return_freed_memory()
         images = self.memory_bank.fit(white, grid, self.embed)
         nearest = pooled.new_empty(0)
         if len(white) >= FEW_PICTURES:
             nearest = left_out_of_memory(self.patches.whitening, self.memory_bank, self.embed, white, grid, images)
         elif few is None:
             nearest = torch.cat([self._memory_distances(in_full(part), grid) for part in white.split(IMAGES_AT_ONCE)])
-        del patches, white
+        del patches, white, some
         changes = [] if self.framing is None else self._changes(normal, pooled, inside, grid)
         self.gaussian.fit(pooled, changes)
         if few is None:
@@ -223,9 +227,7 @@ class FeatureGANModule(DenoisingModule):
 
     def _changes(self, normal: Samples, pooled: Tensor, inside: Tensor, grid: Grid) -> list[Tensor]:
         """Return how each of `CHANGES` alters what Gaussians are learned from; see `PlaceGaussian.fit`."""
-        changes = [self._differences(change, normal, pooled, inside, grid) for change in CHANGES]
-        return_freed_memory()
-        return changes
+        return [self._differences(change, normal, pooled, inside, grid) for change in CHANGES]
 
     def _differences(self, change: Change, normal: Samples, pooled: Tensor, inside: Tensor, grid: Grid) -> Tensor:
         """Return how a change alters the first samples: ``(m, pools, F)``, multiplied by the root of its share.
@@ -235,14 +237,14 @@ class FeatureGANModule(DenoisingModule):
         most = max(change.samples * PLACES // pooled.shape[1], 1)
         differences = torch.empty_like(pooled[:most], dtype=self._held_dtype)
         limits = torch.finfo(differences.dtype)
-        start = 0
-        for batch in self._batches(normal.subset(np.arange(len(differences)))):
-            framed = self._framed(change.copy(batch, start))
-            rows = slice(start, start + len(batch))
+
+        def learn(batch: Tensor, rows: slice) -> None:
+            framed = self._framed(change.copy(batch, rows.start))
             both = pooled_inside(inside[rows] & framed.patches_inside(grid), grid, all_of_them=True)
             found = self._pooled(*self.patches.raw(framed.pictures)) - pooled[rows]
             differences[rows] = torch.where(both[..., None], found, 0.0).clamp(limits.min, limits.max)
-            start = rows.stop
+
+        self._of_batches(learn, normal.subset(np.arange(len(differences))))
         return differences.mul_(change.share**0.5)
 
     @staticmethod
@@ -252,53 +254,60 @@ class FeatureGANModule(DenoisingModule):
 
     def _fit_overexposed(self, normal: Samples, pooled: Tensor, inside: Tensor, grid: Grid) -> None:
         """Learn what overexposure changes where more is saturated than in good pictures."""
-        rows = np.arange(min(len(pooled), self._copied(pooled)))
-        copies, levels, seen, first = [], [], [], 0
-        for batch in self._batches(normal.subset(rows)):
-            framed = self._framed(overexposed(batch, first))
-            first += len(batch)
-            copies.append(self._pooled(*self.patches.raw(framed.pictures)))
-            levels.append(framed.overexposure(grid))
-            seen.append(framed.patches_inside(grid))
-        both = pooled_inside(inside[rows] & torch.cat(seen), grid, all_of_them=True)
-        levels_inside = torch.cat(levels) * both
-        self.gaussian.fit_overexposed(pooled[rows], torch.cat(copies), levels_inside, len(SATURATED_SHARES))
+        originals = pooled[: self._copied(pooled)]
+        copies = torch.empty_like(originals)
+        levels = torch.empty(copies.shape[:2], dtype=torch.int64, device=pooled.device)
+
+        def learn(batch: Tensor, rows: slice) -> None:
+            framed = self._framed(overexposed(batch, rows.start))
+            both = pooled_inside(inside[rows] & framed.patches_inside(grid), grid, all_of_them=True)
+            copies[rows] = self._pooled(*self.patches.raw(framed.pictures))
+            levels[rows] = framed.overexposure(grid) * both
+
+        self._of_batches(learn, normal.subset(np.arange(len(originals))))
+        self.gaussian.fit_overexposed(originals, copies, levels, len(SATURATED_SHARES))
 
     def _fit_offset(self, normal: Samples, pooled: Tensor, of_place: Tensor, changes: list[Tensor], grid: Grid) -> None:
         """Learn whether Gaussians find how far copies of samples that they have not learned are shifted."""
         compared = self.offset.compared(grid).to(pooled.device)
         if not len(compared):
             return
-        held_out = torch.arange(len(pooled), device=pooled.device) % HELD_OUT == 0
+        numbers = torch.arange(len(pooled), device=pooled.device)
+        learned = numbers[numbers % HELD_OUT != 0]
         gaussian = PlaceGaussian()
-        gaussian.fit(pooled[:, compared][~held_out], [in_full(each[:, compared]) for each in changes])
-        rows = np.arange(0, len(pooled), HELD_OUT)[: self._copied(pooled)]
-        copies, known, first = [], [], 0
-        for batch in self._batches(normal.subset(rows)):
-            copied, by = shifted(batch, first)
-            first += len(batch)
-            copies.append(self._pooled(*self.patches.raw(self._framed(copied).pictures)))
-            known.append(by / batch.new_tensor(batch.shape[-2:]))
-        self.offset.fit(gaussian, torch.cat(copies), torch.cat(known), grid)
+        gaussian.fit(pooled[learned[:, None], compared], [each[:, compared] for each in changes])
+        chosen = np.arange(0, len(pooled), HELD_OUT)[: self._copied(pooled)]
+        copies = pooled.new_empty(len(chosen), *pooled.shape[1:])
+        known = copies.new_empty(len(copies), 2)
+
+        def learn(batch: Tensor, rows: slice) -> None:
+            copied, by = shifted(batch, rows.start)
+            copies[rows] = self._pooled(*self.patches.raw(self._framed(copied).pictures))
+            known[rows] = by / batch.new_tensor(batch.shape[-2:])
+
+        self._of_batches(learn, normal.subset(chosen))
+        self.offset.fit(gaussian, copies, known, grid)
         if self.offset.is_fitted:
-            self.offset.fit_usual(self.gaussian, pooled[rows], of_place, grid)
+            self.offset.fit_usual(self.gaussian, pooled[chosen], of_place, grid)
 
     def _fit_moved(self, normal: Samples, pooled: Tensor, grid: Grid) -> None:
         """Learn from shifted copies of samples that are no templates, so that they are aligned like new ones.
 
         Those that `Offset` aligns are found a little better than new ones, since the Gaussians have learned them.
         """
-        rows = np.arange(0, len(pooled), HELD_OUT)[: self._copied(pooled)]
-        copies, shares, first = [], [], 0
-        for batch in self._batches(normal.subset(rows)):
-            copied, by = shifted(batch, first)
-            first += len(batch)
+        chosen = np.arange(0, len(pooled), HELD_OUT)[: self._copied(pooled)]
+        originals = pooled[chosen]
+        copies, shares = torch.empty_like(originals), originals.new_empty(len(originals), 2)
+
+        def learn(batch: Tensor, rows: slice) -> None:
+            copied, by = shifted(batch, rows.start)
             framed, patches, _ = self._aligned(copied)
             errors = (framed.shifts - by) / batch.new_tensor(batch.shape[-2:])
-            copies.append(self._pooled(patches, grid))
-            shares.append(framed.shares * (errors.abs() <= TOLERANCE).all(1, keepdim=True))
-        depths = moved_depths(torch.cat(shares), grid)
-        self.gaussian.fit_moved(pooled[rows], torch.cat(copies), depths, grid)
+            copies[rows] = self._pooled(patches, grid)
+            shares[rows] = framed.shares * (errors.abs() <= TOLERANCE).all(1, keepdim=True)
+
+        self._of_batches(learn, normal.subset(chosen))
+        self.gaussian.fit_moved(originals, copies, moved_depths(shares, grid), grid)
 
     @torch.no_grad()
     def after_calibration(self, held_out: Samples) -> None:
@@ -310,7 +319,7 @@ class FeatureGANModule(DenoisingModule):
         if torch.compiler.is_exporting():
             return self.patches.whitening.standard(pool(patches, grid))
         # Pooling copies what it pools, and all patches fill a large part of the memory.
-        parts = patches.split(SAMPLES_AT_ONCE)
+        parts = patches.split(WHITENED_AT_ONCE)
         return torch.cat([self.patches.whitening.standard(pool(in_full(part), grid)) for part in parts])
 
     def features(self, patches: Tensor) -> Tensor:
@@ -383,6 +392,15 @@ class FeatureGANModule(DenoisingModule):
         for batch in samples.batches(np.array_split(rows, -(-len(rows) // self.at_once))):
             yield batch.to(self._weight)
 
+    def _of_batches(self, learn: Callable[[Tensor, slice], None], samples: Samples) -> None:
+        """Call with each batch of samples and their numbers, which frees what is computed of one before the next."""
+        return_freed_memory()
+        start = 0
+        for batch in self._batches(samples):
+            learn(batch, slice(start, start + len(batch)))
+            start += len(batch)
+        return_freed_memory()
+
     def _framed(self, x: Tensor) -> Framed:
         return Framed.whole(x) if self.framing is None else self.framing(x)
 
@@ -424,6 +442,7 @@ class FeatureGANModule(DenoisingModule):
             patches[rows], inside[rows] = part[:seen], framed.patches_inside(grid)[:seen]
             levels.append(framed.levels(grid).rows(slice(seen)))
             start = rows.stop
+            del batch, framed, part  # before the next ones are computed
             if start == count:
                 break
         if not inside.all() and not (self.framing is not None and self.framing.alignment.is_fitted):

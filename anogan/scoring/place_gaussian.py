@@ -88,11 +88,11 @@ class PlaceGaussian(LearnedBuffers):
         See `Tolerance.fit` for levels. Copies at one level differ in how strongly they are overexposed; a scale would
         take the weight of defects in all of them.
         """
-        self.overexposed.fit(self._white(copies) - self._white(originals), levels, greatest)
+        self.overexposed.fit(self._white_difference(originals, copies), levels, greatest)
 
     def fit_moved(self, originals: Tensor, copies: Tensor, depths: Tensor, grid: Grid) -> None:
         """Learn the same from copies that were shifted and moved back, with their `moved_depths`."""
-        differences = self._white(copies) - self._white(originals)
+        differences = self._white_difference(originals, copies)
         self.moved.fit(differences, depths, DEPTHS)
         counted, usual = copies.new_zeros(depths.shape), copies.new_zeros(depths.shape)
         learned = torch.zeros_like(depths, dtype=torch.bool)
@@ -183,6 +183,10 @@ class PlaceGaussian(LearnedBuffers):
         if not torch.compiler.is_exporting():
             pooled = _padded(pooled, FEWEST_ROWS)
         return ((pooled - self.mean).transpose(0, 1) @ self.whitening).transpose(0, 1)[:count]  # (B, pools, F)
+
+    def _white_difference(self, originals: Tensor, copies: Tensor) -> Tensor:
+        """Return how whitened copies differ from their originals: ``(m, pools, F)`` each."""
+        return ((copies - originals).transpose(0, 1) @ self.whitening).transpose(0, 1)
 
     def _around(self, pooled: Tensor, nearby: Nearby) -> Tensor:
         """Whiten what each Gaussian sees at all places around it: ``(B, pools, F)`` -> ``(pools, k, B, F)``.

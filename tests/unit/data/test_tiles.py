@@ -59,7 +59,7 @@ def test_tiles_cover_a_picture_and_overlap(height, width, tile):
     assert len(boxes(height, width, tile)) == 1 or covered.max() > 1
 
 
-def test_a_picture_is_decoded_once_and_is_gone_after_its_last_tile(folder):
+def test_a_picture_is_decoded_once_and_is_gone_after_its_last_tile_that_is_asked_for(folder):
     decoded = []
 
     class Counting(anogan.ImageFolder):
@@ -69,10 +69,13 @@ def test_a_picture_is_decoded_once_and_is_gone_after_its_last_tile(folder):
 
     pictures = TiledSamples(Counting(folder, size=SIZE, tile=64), lambda pixels: pixels, np.arange(2), torch.float32)
     tiles = pictures.subset(np.arange(2)).tiles()
-    for tile in range(len(tiles)):
-        tiles.batch(np.array([tile]))
+    for _ in tiles.batches(np.array([tile]) for tile in range(len(tiles))):
+        pass
     assert len(decoded) == 2
     assert not any(picture() for picture in decoded)
+    tiles.subset(np.arange(1)).batch(np.arange(1))
+    assert len(decoded) == 3
+    assert not decoded[2]()
 
 
 def test_a_small_spot_in_a_large_picture_counts_and_is_located(detector, spotted):
