@@ -22,7 +22,6 @@ from .detectors.lookup import detector_class as detector_class
 from .detectors.lookup import list_detectors as list_detectors
 from .detectors.lookup import load as load
 from .detectors.mo_gaal import MOGAAL as MOGAAL
-from .detectors.picture_scores import PictureScore as PictureScore
 from .detectors.pix2pix_inpainting import Pix2PixInpainting as Pix2PixInpainting
 from .detectors.registry import default_detector as default_detector
 from .detectors.registry import describe_detector as describe_detector
@@ -66,6 +65,7 @@ from .reporting.preview import preview_columns as preview_columns
 from .reporting.report import Report as Report
 from .scoring.calibration import fdr_level as fdr_level
 from .scoring.patch_memory import k_center_greedy as k_center_greedy
+from .scoring.picture_scores import PictureScore as PictureScore
 from .serving.refusals import ServiceLimits as ServiceLimits
 from .serving.server import serve as serve
 from .sources import labels as labels

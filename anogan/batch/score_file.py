@@ -18,7 +18,6 @@ from ..files.locks import locked
 from ..files.paths import Paths
 from ..files.remote import is_remote, local_file
 from ..files.writing import check_table_target, check_target, is_device
-from ..reporting.maps import MapWriter
 from ..streams.progress import Progress
 from ..wording import counted
 from .journal import Journal, digest, identity, kept, nameless
@@ -144,6 +143,8 @@ def score_file(
             check_engine(scoring, inputs)
         writer = None
         if scoring.maps is not None:
+            from ..reporting.maps import MapWriter  # loads SciPy, which scoring does not need
+
             check_target(scoring.maps, folder=True)
             writer = MapWriter(scoring.maps, detector.calibration_, scoring.map_format or "png")
             stack.enter_context(writer)

@@ -5,18 +5,19 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
 from ..errors import ColumnWarning, InputError
-from ..evaluation.metrics import pixel_maps
-from ..reporting.maps import MapWriter
 from ..sources.labels import column_label
 from ..sources.source import Chunk
 from ..streams.progress import Progress, report
 from ..streams.stream import Stream
+
+if TYPE_CHECKING:
+    from ..reporting.maps import MapWriter
 
 _PARTS = {"": ("label", pa.string()), "_share": ("share", pa.float64()), "_text": ("text", pa.string())}
 """Suffix of a reason's output column -> field of `Detector.reasons` and its type."""
@@ -199,6 +200,8 @@ class ScoreTables:
         """Return the scores of a chunk (n,), NaN for rows that cannot be scored; write its maps in the same pass."""
         if self.maps is None:
             return self.stream.scores(chunk)
+        from ..evaluation.metrics import pixel_maps
+
         scores, maps = self.detector.predict_maps(chunk.X)
         self.maps.write(chunk, pixel_maps(maps))
         return np.asarray(scores)

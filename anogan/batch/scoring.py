@@ -6,19 +6,21 @@ import dataclasses
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import InputError
 from ..files.remote import is_remote
 from ..files.writing import is_device
-from ..reporting.maps import MapWriter
 from ..scoring.calibration import TAILS
 from ..sources.dialect import CSVDialect
 from ..streams.progress import Progress
 from ..streams.stream import Stream
 from .scores import ScoreTables
+
+if TYPE_CHECKING:
+    from ..reporting.maps import MapWriter
 
 
 @dataclass(frozen=True)

@@ -1,23 +1,20 @@
-"""The preprocessor that suits the user's data, and the one that a model file holds."""
+"""The preprocessor that suits the user's data, and the one that a model file holds.
+
+What one kind of data needs is imported for it alone: exported models score pictures without pandas, and tables without
+Pillow.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from ..errors import InputError
 from ..sources.frames import is_folder
-from .condition import Conditioned, ConditionPreprocessor, split_condition
 from .preprocessor import Preprocessor
 from .state import StateReader
-from .tabular import TablePreprocessor
-from .vector import VectorPreprocessor
-
-if TYPE_CHECKING:
-    from .image import ImagePreprocessor
 
 _INNER_KINDS = ("vector", "table", "image")
 
@@ -46,17 +43,27 @@ def preprocessor_for(
     InputError
         If X has a number of dimensions that no model takes, or `columns` are given and X is no table.
     """
+    import pandas as pd
+
+    from .condition import Conditioned, ConditionPreprocessor, split_condition
+
     if condition is not None or isinstance(X, Conditioned):
         rest, _ = split_condition(X, condition)
         return ConditionPreprocessor(preprocessor_for(rest, scaling=scaling, columns=columns), condition)
     if isinstance(X, pd.DataFrame):
+        from .tabular import TablePreprocessor
+
         return TablePreprocessor(scaling=scaling, columns=columns)
     if columns:
         raise InputError("columns= gives roles to the columns of a table, and X has no column names. Give a DataFrame.")
     shape = np.shape(X)
     if is_folder(X) or len(shape) == 4:
-        return _image_preprocessor()()
+        from .image import ImagePreprocessor
+
+        return ImagePreprocessor()
     if len(shape) == 2:
+        from .vector import VectorPreprocessor
+
         return VectorPreprocessor(scaling=scaling)
     if len(shape) == 3:
         raise InputError(
@@ -81,6 +88,8 @@ def preprocessor_from_state(state: StateReader) -> Preprocessor:
     kind = state.text("kind", choices=(*_INNER_KINDS, "condition"))
     preprocessor: Preprocessor
     if kind == "condition":
+        from .condition import ConditionPreprocessor
+
         inner_state = state.child("inner")
         inner = _inner_from_state(inner_state, inner_state.text("kind", choices=_INNER_KINDS))
         preprocessor = ConditionPreprocessor.from_state(state, inner)
@@ -93,16 +102,16 @@ def preprocessor_from_state(state: StateReader) -> Preprocessor:
 def _inner_from_state(state: StateReader, kind: str) -> Preprocessor:
     preprocessor: Preprocessor
     if kind == "image":
-        preprocessor = _image_preprocessor().from_state(state)
+        from .image import ImagePreprocessor
+
+        preprocessor = ImagePreprocessor.from_state(state)
     elif kind == "table":
+        from .tabular import TablePreprocessor
+
         preprocessor = TablePreprocessor.from_state(state)
     else:
+        from .vector import VectorPreprocessor
+
         preprocessor = VectorPreprocessor.from_state(state)
     state.end()
     return preprocessor
-
-
-def _image_preprocessor() -> type[ImagePreprocessor]:
-    from .image import ImagePreprocessor  # imports Pillow, which users of tables do not need
-
-    return ImagePreprocessor

@@ -18,8 +18,8 @@ from ..wording import counted
 from .account import Account, missing_value, unknown_class
 from .columns import CategoryColumn, Column, column_from_state, learn_category
 from .columns.dtypes import CATEGORY, OBJECT, dtype_name
-from .columns.ranges import Beyond
 from .preprocessor import Preprocessor
+from .range_counter import Beyond
 from .spec import SampleSpec
 from .state import State, StateReader
 
@@ -60,6 +60,9 @@ class Conditioned:
 
     def __len__(self) -> int:
         return len(self.X)
+
+    def __getitem__(self, rows: slice) -> Conditioned:
+        return Conditioned(self.X[rows], self.labels.iloc[rows])
 
 
 class ConditionedSamples:
@@ -195,6 +198,16 @@ class ConditionPreprocessor(Preprocessor):
         samples = self.inner.transform(rest, dtype)
         unseen = samples.unseen if samples.unseen is None else np.insert(samples.unseen, self.place_, False, axis=1)
         return ConditionedSamples(samples, self.condition_.places(labels), unseen)
+
+    def graph_inputs(self, X: Any) -> dict[str, np.ndarray]:
+        """See `Preprocessor.graph_inputs`; the class is a number, in a column of a table or an input of its own."""
+        rest, labels = split_condition(X, self.column)
+        if self.kind == "image":  # a row of an unknown class is refused by its account
+            self._check_known(labels)
+        inputs, places = self.inner.graph_inputs(rest), self.condition_.places(labels)
+        if self.kind == "table":
+            return {"rows": np.insert(inputs["rows"], self.place_, places, axis=1)}
+        return inputs | {"condition": places.astype(np.int64)}
 
     @property
     def value_columns_(self) -> list[Column]:

@@ -16,7 +16,6 @@ from .preprocessor import Preprocessor
 from .scaling import inverse_symlog, symlog
 from .spec import SampleSpec
 from .state import State, StateReader
-from .tiles import TiledSamples
 
 if TYPE_CHECKING:
     import torch
@@ -101,16 +100,14 @@ class ImagePreprocessor(Preprocessor):
 
         shape = tuple(self.shape_)
         if isinstance(X, ImageFolder):
-            if self.source_ not in (FOLDER, *FULL_RANGE):
-                raise InputError(
-                    f"The model was fitted on an array of {self.source_}; the value range of files in a "
-                    "folder does not compare to it. Give it an array, or fit on an ImageFolder."
-                )
+            self._check_takes_files()
             if X.tile not in (None, self.tile_):
                 raise InputError(f"X has tiles of {X.tile} pixels, and the model was fitted with tile={self.tile_}.")
             folder = X.resized(shape, tile=self.tile_)
             every = np.arange(len(folder))
             if folder.tile is not None:
+                from .tiles import TiledSamples
+
                 return TiledSamples(folder, self._from_pixels, every, dtype)
             read = folder.decode if folder.masks is None else folder.masked
 
@@ -125,13 +122,7 @@ class ImagePreprocessor(Preprocessor):
                 "The model scores pictures in tiles of their own pixels: give files, as an ImageFolder, or single "
                 "pictures to score_picture."
             )
-        X = _checked(X)
-        if X.shape[1:] != shape:
-            raise InputError(
-                f"X has samples of shape {X.shape[1:]}; the model was fitted on samples of shape {shape} "
-                "(C, H, W). Resize them, or fit again; score_picture resizes a camera's frame itself."
-            )
-        self._check_unit(X)
+        X = self._checked(X)
         out = torch.empty(X.shape, dtype=dtype)
         # Arrays are in the unit of the fitted array; a folder's model takes any integer type by its range.
         full = FULL_RANGE.get(str(X.dtype) if self.source_ == FOLDER else self.source_, 1.0)
@@ -152,38 +143,90 @@ class ImagePreprocessor(Preprocessor):
 
         from .samples import TensorSamples
 
+        if self.tile_ is not None:
+            from .tiles import TiledSamples
+
+            self._check_takes_pictures()
+            channels, height, width = self.shape_
+            frame = Frame(picture, (channels, height, width), self.tile_, bgr=bgr)
+            self.check_depth(frame.decode(0), "The picture")
+            return TiledSamples(frame, self._from_pixels, np.arange(1), dtype)
+        pixels = self._pixels(picture, bgr=bgr)
+        return TensorSamples(torch.from_numpy(self._to_model(as_fraction(pixels))).to(dtype)[None])
+
+    def graph_inputs(self, X: Any) -> dict[str, np.ndarray]:
+        """See `Preprocessor.graph_inputs`: (n, H, W, C) integers of a folder, (n, C, H, W) of an array.
+
+        Raises
+        ------
+        InputError
+            If the detector would refuse X, an array has another type than the graph takes, or pictures have masks.
+        """
+        if isinstance(X, ImageFolder):
+            self._check_takes_files()
+            if X.masks is not None:
+                raise InputError("An exported model takes no masks; score with the model file.")
+            folder = X.resized(tuple(self.shape_))
+            pixels = [folder.decode(index) for index in range(len(folder))]
+            for file, picture in zip(folder.files, pixels, strict=True):
+                self.check_depth(picture, str(file))
+            return self._of_graph(np.stack([self._in_graph_type(picture) for picture in pixels]))
+        X = self._checked(X)
+        if X.dtype != self._graph_type:
+            raise InputError(f"The graph takes pictures of {self._graph_type}, as the model's are, got {X.dtype}.")
+        return self._of_graph(X)
+
+    def picture_inputs(self, picture: Any, *, bgr: bool) -> dict[str, np.ndarray]:
+        """Return what an exported graph takes for one picture; see `transform_picture`, which takes the same."""
+        return self._of_graph(self._in_graph_type(self._pixels(picture, bgr=bgr))[None])
+
+    @property
+    def _graph_type(self) -> str:
+        if self.source_ != FOLDER:
+            return self.source_
+        return "uint8" if (self.low_, self.high_) == (0.0, 1.0) else "uint16"
+
+    def _in_graph_type(self, pixels: np.ndarray) -> np.ndarray:
+        """Return decoded pixels in the type of the graph, rounded if they have more bits."""
+        if pixels.dtype == self._graph_type:
+            return pixels
+        return np.rint(as_fraction(pixels) * FULL_RANGE[self._graph_type]).astype(self._graph_type)
+
+    def _of_graph(self, pixels: np.ndarray) -> dict[str, np.ndarray]:
+        return {"pictures": pixels.transpose(0, 2, 3, 1) if self.source_ == FOLDER else pixels}
+
+    def _pixels(self, picture: Any, *, bgr: bool) -> np.ndarray:
+        """Return the pixels (C, H, W) of one picture, resized; see `transform_picture`."""
+        self._check_takes_pictures()
+        channels, height, width = self.shape_
+        pixels = frame_pixels(picture, (channels, height, width), bgr=bgr)
+        self.check_depth(pixels, "The picture")
+        return pixels
+
+    def _checked(self, X: Any) -> np.ndarray:
+        """Return an array of pictures of the fitted shape and unit."""
+        X, shape = _checked(X), tuple(self.shape_)
+        if X.shape[1:] != shape:
+            raise InputError(
+                f"X has samples of shape {X.shape[1:]}; the model was fitted on samples of shape {shape} "
+                "(C, H, W). Resize them, or fit again; score_picture resizes a camera's frame itself."
+            )
+        self._check_unit(X)
+        return X
+
+    def _check_takes_files(self) -> None:
+        if self.source_ not in (FOLDER, *FULL_RANGE):
+            raise InputError(
+                f"The model was fitted on an array of {self.source_}; the value range of files in a "
+                "folder does not compare to it. Give it an array, or fit on an ImageFolder."
+            )
+
+    def _check_takes_pictures(self) -> None:
         if self.source_ not in (FOLDER, *FULL_RANGE):
             raise InputError(
                 f"The model was fitted on an array of {self.source_}, whose range a picture does not share. Give such "
                 "an array to anomaly_score, or fit on an ImageFolder or an array of uint8."
             )
-        channels, height, width = self.shape_
-        if self.tile_ is not None:
-            frame = Frame(picture, (channels, height, width), self.tile_, bgr=bgr)
-            self.check_depth(frame.decode(0), "The picture")
-            return TiledSamples(frame, self._from_pixels, np.arange(1), dtype)
-        pixels = frame_pixels(picture, (channels, height, width), bgr=bgr)
-        self.check_depth(pixels, "The picture")
-        return TensorSamples(torch.from_numpy(self._to_model(as_fraction(pixels))).to(dtype)[None])
-
-    def decoded(self, X: Any) -> np.ndarray:
-        """Pictures as an exported graph takes them: (n, H, W, C) integers of a folder, (n, C, H, W) of an array.
-
-        Raises
-        ------
-        InputError
-            If a model of a folder gets an array of another type than its files have.
-        """
-        if not isinstance(X, ImageFolder):
-            X = _checked(X)
-            if self.source_ != FOLDER:
-                return X
-            of_files = "uint8" if (self.low_, self.high_) == (0.0, 1.0) else "uint16"
-            if X.dtype != of_files:
-                raise InputError(f"The graph takes pictures of {of_files}, as the model's files have, got {X.dtype}.")
-            return X.transpose(0, 2, 3, 1)
-        pixels = np.stack([X.resized(tuple(self.shape_)).decode(i) for i in range(len(X))]).transpose(0, 2, 3, 1)
-        return pixels if pixels.dtype == np.uint8 else np.rint(pixels * 65535).astype(np.uint16)
 
     def inverse(self, x: np.ndarray) -> np.ndarray:
         """(n, C, H, W) in model space -> pixels in the fitted array's dtype and unit; [0, 1] for a folder."""
@@ -263,7 +306,7 @@ class ImagePreprocessor(Preprocessor):
             warnings.warn(
                 f"{said}values from {self.low_:.4g} to {self.high_:.4g}: are they in the same unit?",
                 UserWarning,
-                stacklevel=4,
+                stacklevel=5,
             )
 
     def _span(self) -> float:

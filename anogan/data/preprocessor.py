@@ -8,24 +8,23 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
-import pandas as pd
-from sklearn.base import BaseEstimator
 
 from ..errors import InputError
 from ..sources.notes import ColumnNote, Note
-from .account import Account
-from .columns import Column
-from .columns.ranges import Beyond, RangeCounter
+from .range_counter import Beyond, RangeCounter
 from .spec import SampleSpec
 from .state import State
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # pictures are scored without pandas
+    import pandas as pd
     import torch
 
+    from .account import Account
+    from .columns import Column
     from .samples import Samples
 
 
-class Preprocessor(BaseEstimator, ABC):
+class Preprocessor(ABC):
     """Brings one kind of data to bounded or standardised tensors and back."""
 
     kind: ClassVar[str]
@@ -86,6 +85,16 @@ class Preprocessor(BaseEstimator, ABC):
         """Check X against what was fitted and bring it to model space."""
 
     @abstractmethod
+    def graph_inputs(self, X: Any) -> dict[str, np.ndarray]:
+        """Return the arrays that an exported graph takes, by name: "rows" or "pictures", and "condition" if needed.
+
+        Raises
+        ------
+        InputError
+            If X does not suit what was fitted.
+        """
+
+    @abstractmethod
     def inverse(self, x: np.ndarray) -> np.ndarray | pd.DataFrame:
         """(n, *shape) in model space -> the user's units, columns or pixels."""
 
@@ -93,7 +102,7 @@ class Preprocessor(BaseEstimator, ABC):
     def collapse(self, error: np.ndarray) -> np.ndarray | pd.DataFrame:
         """(n, *shape) non-negative error map -> one number per user column, or per pixel."""
 
-    def check_depth(self, pixels: np.ndarray, name: str) -> None:
+    def check_depth(self, pixels: np.ndarray, name: str) -> None:  # noqa: B027, most kinds have none
         """Raise `InputError` if a picture's depth differs so that its values and those of training do not compare.
 
         The message begins with the picture's name. Only pictures have a depth.
@@ -153,5 +162,5 @@ class Preprocessor(BaseEstimator, ABC):
     def to_state(self) -> State:
         """The fitted state; `choose.preprocessor_from_state` reads it by its "kind"."""
 
-    def blur(self) -> None:
+    def blur(self) -> None:  # noqa: B027, most kinds keep none
         """Forget single values of number columns that the state keeps beside their statistics. The default has none."""

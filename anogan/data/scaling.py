@@ -6,8 +6,6 @@ from collections.abc import Iterable
 from typing import Self
 
 import numpy as np
-from scipy.special import ndtri
-from sklearn.base import BaseEstimator
 
 from ..errors import FormatError, InputError
 from .state import State, StateReader
@@ -53,7 +51,7 @@ def inverse_symlog(t: np.ndarray) -> np.ndarray:
     return np.where(size > LINEAR_LIMIT, np.sign(t) * LINEAR_LIMIT * np.exp(exponent), t)
 
 
-class NumericScaler(BaseEstimator):
+class NumericScaler:
     """Scales and shifts each column so that results do not depend on its unit.
 
     Missing values (NaN) are left out of the statistics and stay NaN. All state is NumPy arrays, so a model file
@@ -271,6 +269,8 @@ class _ColumnFacts:
         starts = np.flatnonzero(np.append(True, np.diff(quantiles) > 1e-12 * np.ptp(v)))
         ends = np.append(starts[1:], len(quantiles)) - 1
         middle = (grid[starts] + grid[ends]) / 2  # tied values share the middle of their ranks
+        from scipy.special import ndtri  # not needed to score pictures
+
         self.knots = quantiles[starts]
         self.ranks = ndtri((middle * (n - 1) + 0.5) / n)
         self.slopes = self._tail_slopes()

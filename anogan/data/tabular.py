@@ -17,9 +17,10 @@ from ..sources.notes import ColumnNote
 from .account import Account, account_of_table
 from .columns import CategoryColumn, Column, NumberColumn, column_from_state, learn_column
 from .columns.number import SPREAD
-from .columns.ranges import Beyond, count_beyond, range_notes
+from .columns.ranges import count_beyond, range_notes
 from .columns.series import check_whole_characters
 from .preprocessor import Preprocessor
+from .range_counter import Beyond
 from .scaling import NumericScaler
 from .spec import SampleSpec
 from .state import State, StateReader
@@ -146,6 +147,15 @@ class TablePreprocessor(Preprocessor):
     def restore(self, values: np.ndarray) -> pd.DataFrame:
         """See `Preprocessor.restore`."""
         return self._frame([column.restore(values[:, j]) for j, column in enumerate(self.columns_)])
+
+    def graph_inputs(self, X: Any) -> dict[str, np.ndarray]:
+        """See `Preprocessor.graph_inputs`: numbers and seconds since 1970, and places of categories."""
+        X = self.checked(X)
+        rows = np.empty((len(X), len(self.columns_)))
+        for number, column in enumerate(self.columns_):
+            series = X.iloc[:, number]
+            rows[:, number] = column.places(series) if isinstance(column, CategoryColumn) else column.values(series)
+        return {"rows": rows}
 
     def inverse(self, x: np.ndarray) -> pd.DataFrame:
         """(n, d) in model space -> DataFrame with the user's columns, order and dtypes."""

@@ -92,6 +92,10 @@ class VectorPreprocessor(Preprocessor):
         """See `Preprocessor.account`; an array has no missing values, so NaN is refused like infinity."""
         return account_of_array(_numeric(X))
 
+    def graph_inputs(self, X: Any) -> dict[str, np.ndarray]:
+        """See `Preprocessor.graph_inputs`."""
+        return {"rows": np.asarray(X, dtype=np.float64)}
+
     def inverse(self, x: np.ndarray) -> np.ndarray:
         """(n, d) in model space -> (n, d) float64 in the user's units."""
         return self.scaler_.inverse(np.asarray(x, dtype=np.float64))

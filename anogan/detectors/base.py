@@ -27,12 +27,13 @@ from ..scoring.drift import Drift
 from ..seeding import draw_seed, seeded
 from ..sources.frames import as_frame, is_folder
 from ..sources.notes import in_words_of
+from ..sources.picture_files import jpeg_note
 from ..sources.table import TableFile
 from .common import CommonParameters
 from .estimator import BaseEstimator, OutlierMixin
 from .fitted import plain
 from .fitting import first_seed, fit_detector
-from .inputs import check_input, jpeg_note
+from .inputs import check_input
 from .model_file import ModelFileMixin, load_detector
 from .monitoring import drift, equal_scores, recalibrated
 from .preparing import prepare
@@ -43,8 +44,9 @@ from .threshold_doubts import too_few_rows
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ..data.image import ImagePreprocessor
     from ..pyod import AsPyOD
-    from .picture_scores import PictureScore
+    from ..scoring.picture_scores import PictureScore
 
 
 class Detector(CommonParameters, ModelFileMixin, OutlierMixin, BaseEstimator):
@@ -363,9 +365,15 @@ class Detector(CommonParameters, ModelFileMixin, OutlierMixin, BaseEstimator):
         InputError
             If it is no such picture, or the detector was not fitted on pictures.
         """
-        from .picture_scores import score_picture
+        from ..scoring.picture_scores import score_picture
 
-        return score_picture(self, picture, bgr=bgr, with_map=with_map)
+        state = self.fitted_state
+
+        def score(preprocessor: "ImagePreprocessor") -> tuple[np.ndarray, np.ndarray | None]:
+            sample = preprocessor.transform_picture(picture, state.inference.weight.dtype, bgr=bgr)
+            return state.predict_maps(sample) if with_map else (state.score(sample), None)
+
+        return score_picture(self, picture, score)
 
     # ---------------------------------------------------------------- explanations
 

@@ -1,8 +1,6 @@
 """scikit-learn's checks of arrays, and those that need no preprocessor; preprocessors check tables and pictures."""
 
 import re
-from collections.abc import Collection
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,7 +10,6 @@ from sklearn.utils.validation import validate_data
 from ..data.condition import Conditioned
 from ..errors import InputError
 from ..sources.frames import as_frame, is_folder
-from ..sources.picture_files import jpeg_share
 from ..sources.table import TableFile
 
 
@@ -95,16 +92,3 @@ def _validated(X: Any, caller: str, fitted: dict[str, Any], *, reset: bool) -> t
     except ValueError as error:
         raise InputError(re.sub(r":\narray=.*\]\.\n", ". ", str(error), flags=re.DOTALL)) from None  # a whole array
     return X, vars(estimator)
-
-
-def jpeg_note(fitted_on: dict[str, Any], files: Collection[Path]) -> str | None:
-    """Return a warning if there are JPEG files, and the detector was fitted on a folder with hardly any.
-
-    A file is judged by its suffix; a picture in memory by its ``format``, which Pillow forgets when it converts one.
-    """
-    if fitted_on.get("jpeg") is not False or not jpeg_share(files):
-        return None
-    return (
-        "There are JPEG files, and the model was fitted on hardly any: traces of compression look like defects. Save "
-        "pictures as those of the fit, or fit on JPEG files."
-    )

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-from scipy import ndimage
 
 from ..errors import InputError
 
@@ -228,6 +227,8 @@ class PixelCurve:
         InputError
             If the shapes differ or a score is not finite.
         """
+        from scipy.ndimage import label
+
         defect = np.asarray(mask) != 0
         s = np.asarray(scores, dtype=np.float32)
         if defect.ndim != 2 or s.shape != defect.shape:
@@ -240,7 +241,7 @@ class PixelCurve:
         if not defect.any():
             return
         # Eight neighbours, as in MVTec's own evaluation code.
-        labels, count = ndimage.label(defect, structure=np.ones((3, 3), dtype=int))
+        labels, count = label(defect, structure=np.ones((3, 3), dtype=int))
         of_region = labels[defect]  # (defective pixels,)
         weights = 1 / np.bincount(of_region, minlength=count + 1)[of_region]
         self._anomalous += np.bincount(keys[defect], minlength=bins)

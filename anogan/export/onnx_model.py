@@ -6,6 +6,7 @@ import base64
 import importlib
 import json
 import os
+import warnings
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,22 +14,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..data.choose import preprocessor_from_state
-from ..data.columns import CategoryColumn
 from ..data.preprocessor import Preprocessor
 from ..data.state import decode
-from ..errors import FormatError, InputError
+from ..errors import ColumnWarning, FormatError, InputError
 from ..scoring.calibration import Calibration, rounding
-from ..scoring.row_scores import score_table
 from ..scoring.unseen import with_farthest_known
-from ..sources.frames import as_frame
-from .feed import to_inputs
+from ..sources.frames import as_frame, is_folder
+from ..sources.picture_files import jpeg_note
 from .names import FORMAT, OF_KNOWN, PREFIX, REFERENCE, SCORES
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ..data.image import ImagePreprocessor
+    from ..scoring.picture_scores import PictureScore
+
 ROWS_AT_ONCE = 8192
-PICTURES_AT_ONCE = 16
+PICTURES_AT_ONCE, PIXELS_AT_ONCE = 16, 4 * 384**2  # more of large pictures take up to a third longer
 
 
 class OnnxModel:
@@ -69,6 +71,8 @@ class OnnxModel:
             ) from None
         options = runtime.SessionOptions()
         options.log_severity_level = 3
+        # Threads that spin while they wait take half as long again where other programs run.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         if threads is not None:
             options.intra_op_num_threads = threads
         data = Path(path).read_bytes()
@@ -117,8 +121,8 @@ class OnnxModel:
         """Return how unusual each sample is: float64 ``(n,)``; see `Detector.anomaly_score`."""
         X = as_frame(X)
         if self.preprocessor_.kind == "image":
-            return self._run(X, "score")
-        inputs, account = to_inputs(self.preprocessor_, X), self.preprocessor_.account(X)
+            return self._of_pictures(X, "score")[0]
+        inputs, account = self.preprocessor_.graph_inputs(X), self.preprocessor_.account(X)
         assert account is not None
         if account.refused:
             raise InputError(account.refused[min(account.refused)])
@@ -145,7 +149,23 @@ class OnnxModel:
 
     def predict_maps(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
         """Return the scores ``(n,)`` and the maps ``(n, 1, H, W)`` of pictures; see `Detector.predict_maps`."""
-        return self.anomaly_score(X), self.maps(X)[:, None]
+        self._check_maps()
+        scores, maps = self._of_pictures(as_frame(X), "score", "map")
+        return scores, maps[:, None]
+
+    def score_picture(self, picture: Any, *, bgr: bool = False, with_map: bool = False) -> PictureScore:
+        """Return the score of one picture, such as a frame of a camera; see `Detector.score_picture`."""
+        from ..scoring.picture_scores import score_picture
+
+        if with_map:
+            self._check_maps()
+
+        def score(preprocessor: ImagePreprocessor) -> tuple[np.ndarray, np.ndarray | None]:
+            inputs = preprocessor.picture_inputs(picture, bgr=bgr)
+            scores, *maps = self.session.run(["score", *["map"] * with_map], inputs)
+            return scores, maps[0][:, None] if with_map else None
+
+        return score_picture(self, picture, score)
 
     def reasons(self, X: Any, count: int) -> None:
         """Raise `InputError`: reasons need the networks and training rows that the model file holds."""
@@ -166,6 +186,8 @@ class OnnxModel:
 
     def score_table(self, X: Any, *, on_gap: str = "score") -> pd.DataFrame:
         """Return the score of each row that can be scored, and why others cannot; see `Detector.score_table`."""
+        from ..scoring.row_scores import score_table
+
         return score_table(self, X, on_gap)
 
     def maps(self, X: Any) -> np.ndarray:
@@ -176,31 +198,41 @@ class OnnxModel:
         InputError
             If X are not pictures, or the file has no maps.
         """
-        if "map" not in [output.name for output in self.session.get_outputs()]:
-            raise InputError(f"{self.path} has no maps.")
-        return self._run(X, "map")
+        self._check_maps()
+        return self._of_pictures(as_frame(X), "map")[0]
 
     # ---------------------------------------------------------------- the graph
 
     def inputs(self, X: Any) -> dict[str, np.ndarray]:
         """Return what the graph takes for samples, by the names of its inputs; other ONNX runtimes take the same."""
-        return to_inputs(self.preprocessor_, as_frame(X))
+        return self.preprocessor_.graph_inputs(as_frame(X))
 
     @cached_property
     def _known_values(self) -> list[np.ndarray]:
         """The inputs (k, 1) that stand for an unseen value of each column."""
+        from ..data.columns import CategoryColumn
+
         found: list[Any] = [
             np.arange(column.width, dtype=np.float64) if isinstance(column, CategoryColumn) else column.known
             for column in self.preprocessor_.columns_
         ]
         return [np.asarray(values, dtype=np.float64).reshape(-1, 1) for values in found]
 
-    def _run(self, X: Any, output: str) -> np.ndarray:
+    def _check_maps(self) -> None:
+        if "map" not in [output.name for output in self.session.get_outputs()]:
+            raise InputError(f"{self.path} has no maps.")
+
+    def _of_pictures(self, X: Any, *outputs: str) -> list[np.ndarray]:
+        """Return outputs for all pictures, a few at a time."""
+        if is_folder(X) and (note := jpeg_note(self.fitted_on_, X.files)):
+            warnings.warn(note, ColumnWarning, stacklevel=3)
+        _, height, width = self.preprocessor_.spec_.shape
+        at_once = min(max(PIXELS_AT_ONCE // (height * width), 1), PICTURES_AT_ONCE)
         parts = []
-        for first in range(0, len(X), PICTURES_AT_ONCE):
-            inputs = to_inputs(self.preprocessor_, X[first : first + PICTURES_AT_ONCE])
-            parts.append(self.session.run([output], inputs)[0])
-        return np.concatenate(parts)
+        for first in range(0, len(X), at_once):
+            inputs = self.preprocessor_.graph_inputs(X[first : first + at_once])
+            parts.append(self.session.run(list(outputs), inputs))
+        return [np.concatenate(found) for found in zip(*parts, strict=True)]
 
     def _outputs(self, rows: np.ndarray, condition: np.ndarray | None, output: str) -> np.ndarray:
         parts = []

@@ -5,6 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from ..data.image import FOLDER, FULL_RANGE, ImagePreprocessor
+from ..data.scaling import LINEAR_LIMIT
 from .scaling import symlog
 
 WEIGHT_STEPS = 2.0**22  # of Pillow's filters of 8-bit pictures
@@ -36,6 +37,9 @@ class PicturesGraph(nn.Module):
         wide = (low, high) != (0.0, 1.0)
         self.source = ("uint16" if wide else "uint8") if self.of_folder else preprocessor.source_
         self.full = FULL_RANGE.get(self.source, 1.0)
+        # Integers are bounded, and `symlog` changes only what lies far away.
+        farthest = max(abs((end - low) / (high - low or 1.0) * 2.0 - 1.0) for end in (0.0, 1.0))
+        self.may_lie_far = self.source not in FULL_RANGE or farthest > LINEAR_LIMIT
 
     @property
     def example(self) -> Tensor:
@@ -51,7 +55,8 @@ class PicturesGraph(nn.Module):
         if self.of_folder:
             x = self._resized(x.permute(0, 3, 1, 2).double())
         fraction = x.double() / self.full
-        return symlog((fraction - self.low) / self.span * 2.0 - 1.0)
+        x = (fraction - self.low) / self.span * 2.0 - 1.0
+        return symlog(x) if self.may_lie_far else x
 
     def _resized(self, x: Tensor) -> Tensor:
         """Resize like Pillow: area averages where both sides shrink, else an antialiased bilinear filter.

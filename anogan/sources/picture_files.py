@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from ..errors import InputError
 from ..files.writing import as_text
@@ -105,6 +106,19 @@ def why_not_read(name: str) -> str | None:
 def jpeg_share(files: Collection[Path]) -> float:
     """Return which share of the files are JPEG, by their suffixes."""
     return sum(file.suffix.lower() in _JPEG for file in files) / max(len(files), 1)
+
+
+def jpeg_note(fitted_on: dict[str, Any], files: Collection[Path]) -> str | None:
+    """Return a warning if there are JPEG files, and the detector was fitted on a folder with hardly any.
+
+    A file is judged by its suffix; a picture in memory by its ``format``, which Pillow forgets when it converts one.
+    """
+    if fitted_on.get("jpeg") is not False or not jpeg_share(files):
+        return None
+    return (
+        "There are JPEG files, and the model was fitted on hardly any: traces of compression look like defects. Save "
+        "pictures as those of the fit, or fit on JPEG files."
+    )
 
 
 def left_out_words(left_out: Counter[str]) -> str:

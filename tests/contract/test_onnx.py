@@ -9,7 +9,6 @@ from numpy.testing import assert_allclose, assert_array_equal, assert_equal
 from sklearn.datasets import load_breast_cancer, load_digits
 
 import anogan
-from anogan.export.feed import to_inputs
 from anogan.export.graph import ScoringGraph
 from anogan.testing import Case
 
@@ -81,7 +80,7 @@ def test_the_graph_of_feature_gan_is_traced_for_any_number_of_pictures_and_score
         graph(*graph.example)
         shapes = ({0: torch.export.Dim("rows")},)
         traced = torch.export.export(graph, graph.example, dynamic_shapes=shapes, strict=False).module()
-        pictures = torch.from_numpy(to_inputs(detector.preprocessor_, new)["pictures"])
+        pictures = torch.from_numpy(detector.preprocessor_.graph_inputs(new)["pictures"])
         score, p_value, _, maps = traced(pictures)
         alone = traced(pictures[:1])[0]
     expected, expected_maps = detector.anomaly_score(new), detector.predict_maps(new)[1].sum(1)

@@ -257,7 +257,6 @@ def test_every_preprocessor_comes_back_bit_for_bit(name, tmp_path):
     state, tensors = written(path, preprocessor)
     read = read_model(path).preprocessor
     assert type(read) is type(preprocessor)
-    assert repr(read) == repr(preprocessor)
     assert read.spec_ == preprocessor.spec_
     assert torch.equal(codes(read, X), codes(preprocessor, X))
     again, same = written(path, read)

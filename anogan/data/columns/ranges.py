@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 
 from ...sources.notes import ColumnNote
+from ..range_counter import Beyond
 from .column import Column
 from .date import DateColumn
 from .number import NO_RANGE, NumberColumn
@@ -16,48 +17,6 @@ LEAST_SHARE = 0.1
 """Share of the rows beyond the range from which on it is said."""
 _CHANCE = 1e-6  # of a false note about rows of the same distribution as training
 _EXACT_ROWS = 1000  # up to which the distribution of the number of rows is computed exactly
-
-
-class Beyond(NamedTuple):
-    """Values of a column: how many there are, and how many of them lie beyond the range of training."""
-
-    values: int
-    beyond: int
-
-    def more(self, other: Beyond) -> Beyond:
-        """Return the sum of both."""
-        return Beyond(self.values + other.values, self.beyond + other.beyond)
-
-
-class RangeCounter:
-    """Counts values beyond the range of training over the parts of some data.
-
-    Attributes
-    ----------
-    counts : dict of str or int to Beyond
-    """
-
-    def __init__(
-        self,
-        count: Callable[[Any], Mapping[str | int, Beyond]],
-        notes: Callable[[Mapping[str | int, Beyond]], list[ColumnNote]],
-    ) -> None:
-        self._count, self._notes = count, notes
-        self.counts: dict[str | int, Beyond] = {}
-
-    def add(self, X: Any) -> None:
-        """Count the values of the next rows."""
-        for name, found in self._count(X).items():
-            self.counts[name] = self.counts.get(name, Beyond(0, 0)).more(found)
-
-    def more(self, counts: Mapping[str, list[int]]) -> None:
-        """Add counts of other rows that were stored as JSON."""
-        for name, found in counts.items():
-            self.counts[name] = self.counts.get(name, Beyond(0, 0)).more(Beyond(*found))
-
-    def notes(self) -> list[ColumnNote]:
-        """Return a note for each column with more values beyond the range than chance explains."""
-        return self._notes(self.counts)
 
 
 def count_beyond(columns: Iterable[Column], X: Any) -> dict[str | int, Beyond]:

@@ -72,6 +72,16 @@ def test_pictures_carry_their_class_as_a_constant_channel():
     np.testing.assert_allclose(back.X, X.X, atol=1e-6)
 
 
+def test_an_exported_graph_takes_the_number_of_a_picture_s_class_which_must_be_known():
+    X = Conditioned(pictures(), KINDS[np.arange(24) % 3])
+    preprocessor = preprocessor_for(X).fit(X)
+    inputs = preprocessor.graph_inputs(X[1:4])
+    assert_array_equal(inputs["pictures"], X.X[1:4])
+    assert_array_equal(inputs["condition"], [1, 2, 0])
+    with pytest.raises(anogan.InputError, match="does not know 'coin'"):
+        preprocessor.graph_inputs(Conditioned(X.X[:1], ["coin"]))
+
+
 def test_samples_of_other_classes_have_another_fingerprint():
     prints = set()
     for labels in ("aabb", "abab"):

@@ -16,7 +16,6 @@ from scipy.ndimage import gaussian_filter
 import anogan
 from anogan.data.image import ImagePreprocessor
 from anogan.data.scaling import SCALINGS, NumericScaler
-from anogan.export.feed import to_inputs
 from anogan.export.graph import ScoringGraph
 from anogan.export.pictures import PicturesGraph
 from anogan.export.rows import RowsGraph
@@ -94,7 +93,7 @@ def test_numbers_in_the_code_of_a_graph_are_not_rounded_to_single_precision(tmp_
         )
     session = onnxruntime.InferenceSession(program.model_proto.SerializeToString())
     (entry,) = session.get_inputs()
-    codes, _ = session.run(None, {entry.name: to_inputs(preprocessor, new)["rows"]})
+    codes, _ = session.run(None, {entry.name: preprocessor.graph_inputs(new)["rows"]})
     expected = preprocessor.transform(new, torch.float64).batch(np.arange(40)).numpy()
     assert_allclose(codes, expected, rtol=1e-12, atol=1e-12)
 
@@ -154,7 +153,7 @@ def test_a_condition_is_an_input_or_a_column(tmp_path, monkeypatch, whole):
     # The operators are those of the graph before, so that this one need not be exported.
     graph = ScoringGraph(detector.fitted_state, with_map=False).eval()
     with torch.no_grad():
-        scores = graph(torch.from_numpy(to_inputs(detector.preprocessor_, table[:9])["rows"]))[0]
+        scores = graph(torch.from_numpy(detector.preprocessor_.graph_inputs(table[:9])["rows"]))[0]
     assert graph.input_names == ["rows"]
     assert_allclose(scores, detector.anomaly_score(table[:9]), rtol=1e-4)
 
@@ -185,6 +184,56 @@ def test_frames_of_any_size_are_resized_inside_the_graph(tmp_path):
     maps = model.maps(pictures)
     assert_allclose(maps, np.asarray(detector.explain(pictures)).sum(1), rtol=1e-3, atol=1e-4 * maps.max())
     assert "map" not in ScoringGraph(detector.fitted_state, with_map=False).output_names
+    assert_single_pictures_score_as_before(detector, model, folder)
+    assert_files_of_more_bits_score_as_before(detector, model, tmp_path)
+    with pytest.raises(anogan.InputError, match="takes no masks"):
+        model.anomaly_score(anogan.ImageFolder(folder, masks=folder))
+    script = (
+        "import sys, anogan; print(anogan.OnnxModel(sys.argv[1]).score_picture(sys.argv[2]).score); "
+        "print([name for name in ('torch', 'sklearn', 'scipy', 'pandas') if name in sys.modules])"
+    )
+    paths = [str(tmp_path / "model.onnx"), str(folder / "00.png")]
+    run = subprocess.run([sys.executable, "-c", script, *paths], capture_output=True, check=True, text=True)
+    score, slow = run.stdout.splitlines()
+    assert_allclose(float(score), expected[0], rtol=1e-4)
+    assert slow == "[]"
+
+
+def assert_single_pictures_score_as_before(detector, model, folder):
+    frame = np.random.default_rng(1).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    Image.fromarray(frame).save(folder.parent / "frame.png")
+    pictures = [folder.parent / "frame.png", frame, frame[..., ::-1], frame / 255]
+    for number, picture in enumerate(pictures):
+        bgr, rounded = number == 2, number == 3  # to the 8 bits that the graph takes
+        expected = detector.score_picture(picture, bgr=bgr, with_map=True)
+        got = model.score_picture(picture, bgr=bgr, with_map=True)
+        assert_allclose(got.score, expected.score, rtol=1e-2 if rounded else 1e-4)
+        assert got.p_value == expected.p_value
+        assert_allclose(got.map, expected.map, rtol=1e-3, atol=(5e-2 if rounded else 1e-4) * expected.map.max())
+        assert got.flag == expected.flag
+    assert model.score_picture(frame).map is None
+    with pytest.raises(anogan.InputError, match="with 1, 3 or 4 channels"):
+        model.score_picture(frame.transpose(2, 0, 1))
+    with pytest.warns(anogan.ColumnWarning, match="There are JPEG files"):
+        model.score_picture(Image.open(_as_jpeg(frame, folder.parent / "frame.jpg")))
+    with pytest.warns(anogan.ColumnWarning, match="There are JPEG files"):
+        model.predict_maps(anogan.ImageFolder([folder.parent / "frame.jpg"]))
+
+
+def _as_jpeg(frame, file):
+    Image.fromarray(frame).save(file)
+    return file
+
+
+def assert_files_of_more_bits_score_as_before(detector, model, folder):
+    grey = np.linspace(0, 65535, 256).round().astype(np.uint16).reshape(16, 16)
+    for name, pixels in (("wide.png", grey), ("twelve.png", grey // 16)):
+        Image.fromarray(pixels).save(folder / name)
+    wide = anogan.ImageFolder([folder / "wide.png"])
+    assert_allclose(model.anomaly_score(wide), detector.anomaly_score(wide), rtol=3e-3)
+    for score in (model.anomaly_score, detector.anomaly_score):
+        with pytest.raises(anogan.InputError, match="as a camera of 12 bits"):
+            score(anogan.ImageFolder([folder / "twelve.png"]))
 
 
 @pytest.mark.parametrize("size", [(40, 50), (16, 16), (12, 90), (33, 17), (8, 8), (300, 100)])

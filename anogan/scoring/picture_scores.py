@@ -2,6 +2,7 @@
 
 import os
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -9,10 +10,10 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..data.image import ImagePreprocessor
+from ..data.preprocessor import Preprocessor
 from ..errors import ColumnWarning, InputError
-from ..scoring.calibration import Calibration
-from .fitted import FittedState
-from .inputs import jpeg_note
+from ..sources.picture_files import jpeg_note
+from .calibration import Calibration
 
 
 @dataclass(frozen=True)
@@ -41,27 +42,27 @@ class PictureScore:
 class FittedDetector(Protocol):
     """What `score_picture` uses of a detector."""
 
+    preprocessor_: Preprocessor
     calibration_: Calibration
-
-    @property
-    def fitted_state(self) -> FittedState: ...
+    fitted_on_: dict[str, Any]
 
 
-def score_picture(detector: FittedDetector, picture: Any, *, bgr: bool, with_map: bool) -> PictureScore:
-    """See `Detector.score_picture`."""
-    state = detector.fitted_state
-    if not isinstance(state.preprocessor, ImagePreprocessor):
+Score = Callable[[ImagePreprocessor], tuple[np.ndarray, np.ndarray | None]]
+
+
+def score_picture(detector: FittedDetector, picture: Any, score: Score) -> PictureScore:
+    """See `Detector.score_picture`; ``score`` returns the score (1,) and, if asked for, the map (1, C, H, W)."""
+    preprocessor = detector.preprocessor_
+    if not isinstance(preprocessor, ImagePreprocessor):
         raise InputError("score_picture needs a detector that was fitted on pictures without a condition.")
     file = picture if isinstance(picture, str | os.PathLike) else f"picture.{getattr(picture, 'format', '')}"
-    if note := jpeg_note(state.fitted_on, [Path(file)]):
+    if note := jpeg_note(detector.fitted_on_, [Path(file)]):
         warnings.warn(note, ColumnWarning, stacklevel=3)
-    sample = state.preprocessor.transform_picture(picture, state.inference.weight.dtype, bgr=bgr)
-    found = None
-    if with_map:
-        scores, maps = state.predict_maps(sample)
-        score = float(scores[0])
-        found = maps[0].sum(0).astype(np.float32)
-    else:
-        score = float(state.score(sample)[0])
+    scores, maps = score(preprocessor)
     calibration = detector.calibration_
-    return PictureScore(score, float(calibration.p_value(np.array([score]))[0]), score > calibration.threshold, found)
+    return PictureScore(
+        float(scores[0]),
+        float(calibration.p_value(scores)[0]),
+        bool(scores[0] > calibration.threshold),
+        None if maps is None else maps[0].sum(0).astype(np.float32),
+    )
