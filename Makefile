@@ -31,7 +31,7 @@ demo: $(INSTALLED)
 test: $(INSTALLED)
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
-	$(BIN)/mypy
+	$(BIN)/mypy --num-workers 2
 	$(BIN)/python -m pytest -m "not slow and not cluster and not docs" -n 2 --dist worksteal --doctest-modules anogan tests --ignore anogan/mlflow.py -W ignore::UserWarning
 
 test-slow: $(INSTALLED)
