@@ -59,7 +59,7 @@ chaos: $(INSTALLED)
 
 generate: $(INSTALLED)
 	$(BIN)/python tests/test_generated.py
-	$(BIN)/python tests/test_readme.py
+	PYTHONPATH=. $(BIN)/python tests/test_readme.py
 
 # setuptools and torch go first, at their pinned versions: nothing later then has a reason to fetch another build of torch,
 # and the editable install needs no build environment of its own. Compiling all modules would take 40 % of the time; the

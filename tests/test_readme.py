@@ -10,15 +10,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
 from anogan.cli.main import cli
 from anogan.engine.settings import TrainerSettings
+from benchmarks.command import main as benchmarks
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
-GENERATED = {"detectors": "anogan list --markdown", "figures": "python -m benchmarks report --summary"}
+GENERATED = {"detectors": (cli, "list --markdown"), "figures": (benchmarks, "report --summary")}
+"""Generated part -> the command that writes it."""
 CODE_BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -41,10 +44,11 @@ def run(line: str, folder: Path) -> str:
     return done.stdout
 
 
-def run_here(command: str) -> None:
-    """Run a command of anogan in this process, since starting another one takes seconds."""
-    done = CliRunner().invoke(cli, shlex.split(command)[1:])
-    assert done.exit_code == 0, f"{command}\n{done.output}\n{done.exception!r}"
+def run_here(command: click.Command, arguments: str) -> str:
+    """Run a command in this process, since starting another one takes seconds, and return what it printed."""
+    done = CliRunner().invoke(command, shlex.split(arguments))
+    assert done.exit_code == 0, f"{arguments}\n{done.output}\n{done.exception!r}"
+    return done.stdout
 
 
 def marks(name: str) -> tuple[str, str]:
@@ -70,7 +74,7 @@ def test_the_code_blocks_run_in_order(tmp_path: Path, monkeypatch: pytest.Monkey
             if command.startswith("make "):
                 run(f"{command} --dry-run", ROOT)  # really run by a person and by CI
             elif command.startswith("anogan ") and started and not set(command) & set("|<>;&$*"):
-                run_here(command)
+                run_here(cli, command.removeprefix("anogan "))
             elif command:
                 run(command, tmp_path)
                 started = True
@@ -85,7 +89,7 @@ def test_generated_parts_are_in_step(name: str) -> None:
     """The table of detectors with the code, the figures with the records."""
     begin, end = marks(name)
     between = README.read_text(encoding="utf-8").partition(begin)[2].partition(end)[0].strip()
-    assert between == run(GENERATED[name], ROOT).strip(), f"README.md shows old {name}: run `make generate`"
+    assert between == run_here(*GENERATED[name]).strip(), f"README.md shows old {name}: run `make generate`"
 
 
 def test_links_within_the_repository_lead_somewhere() -> None:
@@ -94,8 +98,8 @@ def test_links_within_the_repository_lead_somewhere() -> None:
 
 
 if __name__ == "__main__":
-    for name, command in GENERATED.items():
+    for name, (command, arguments) in GENERATED.items():
         begin, end = marks(name)
         head, _, rest = README.read_text(encoding="utf-8").partition(begin)
-        whole = f"{head}{begin}\n{run(command, ROOT).strip()}\n{end}{rest.partition(end)[2]}"
+        whole = f"{head}{begin}\n{run_here(command, arguments).strip()}\n{end}{rest.partition(end)[2]}"
         README.write_text(whole, encoding="utf-8")

@@ -29,6 +29,8 @@ ROWS = (VECTOR, TABLE)
 """Data that have columns."""
 NETWORKS = (VECTOR, COLOUR, STYLE)
 """Every kind of network."""
+TRAINED = (VECTOR, COLOUR)
+"""Rows and pictures, for checks of what is done with a training and its threads, whatever the networks."""
 TRAINING_ROWS, NEW_ROWS = 32, 9
 
 

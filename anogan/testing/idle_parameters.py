@@ -43,7 +43,8 @@ def _other_values(parameter: Parameter, present: Any) -> list[Any]:
         values += [True, False]
     elif c.kind is int:
         step = present if isinstance(present, int) and present else 1
-        values += [step + 1, 2 * step, max(step // 2, int(c.low or 0)), int(c.low or 0)]
+        # The lowest one comes first: it often turns something off.
+        values += [int(c.low or 0), step + 1, 2 * step, max(step // 2, int(c.low or 0))]
     elif c.kind is float:
         low, high = c.low or 0.0, c.high
         values += [(low + high) / 2, low + 0.9 * (high - low)] if high is not None else [low + 0.37, low + 5.0]

@@ -13,7 +13,7 @@ from pandas.testing import assert_frame_equal
 
 from ..detectors.base import Detector
 from ..nn.backbone import BACKBONES
-from .case import DATA, NETWORKS, ONE_OF_EACH, VECTOR, Case, on
+from .case import DATA, NETWORKS, ONE_OF_EACH, TRAINED, VECTOR, Case, on
 
 
 @contextmanager
@@ -83,7 +83,7 @@ def check_later_parameters_do_not_change_the_networks(case: Case) -> None:
         assert loaded.width != 5
 
 
-@on(*NETWORKS)
+@on(*TRAINED)
 def check_ensemble_and_float32_are_loaded(case: Case) -> None:
     """A loaded ensemble, and a loaded detector in float32, score as the saved ones, bit for bit."""
     for changes in ({"n_members": 3}, {"precision": "float32"}):

@@ -14,7 +14,7 @@ import torch
 from numpy.testing import assert_array_equal
 
 from ..detectors.base import Detector
-from .case import DATA, NETWORKS, ONE_OF_EACH, VECTOR, Case, on, require
+from .case import DATA, NETWORKS, ONE_OF_EACH, TRAINED, VECTOR, Case, on, require
 
 
 @on(*ONE_OF_EACH)
@@ -28,7 +28,7 @@ def check_same_seed(case: Case) -> None:
 @on(VECTOR)
 def check_other_seed(case: Case) -> None:
     """Another seed gives other scores."""
-    other = case.fit(random_state=1)
+    other = case.shared(random_state=1)
     assert (other.anomaly_score(case.new) != case.fitted.anomaly_score(case.new)).any()
 
 
@@ -76,11 +76,11 @@ def check_global_seed_has_no_influence(case: Case) -> None:
     assert_array_equal(case.fit().anomaly_score(case.new), case.fitted.anomaly_score(case.new))
 
 
-@on(*NETWORKS)
+@on(*TRAINED)
 def check_threads_are_independent(case: Case) -> None:
     """What is fitted and computed in threads at the same time equals what each gives alone, bit for bit."""
     seeds = 0, 1
-    alone = [_results(case, case.fitted, 0), _results(case, case.fit(random_state=1), 1)]
+    alone = [_results(case, case.fitted, 0), _results(case, case.shared(random_state=1), 1)]
     with _busy_interpreter(), ThreadPoolExecutor(len(seeds)) as pool:
         together = list(pool.map(lambda seed: _results(case, case.make(random_state=seed).fit(case.X), seed), seeds))
     for expected, results in zip(alone, together, strict=True):

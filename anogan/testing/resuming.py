@@ -16,7 +16,7 @@ from ..engine import stage_run
 from ..engine.callbacks import Callback
 from ..engine.checkpoint import FILE_NAME
 from ..errors import InputError
-from .case import NETWORKS, ONE_OF_EACH, VECTOR, Case, on, raises
+from .case import ONE_OF_EACH, TRAINED, VECTOR, Case, on, raises
 
 STEPS = 5
 
@@ -54,7 +54,7 @@ def _begin(case: Case, directory: Path, **changes: Any) -> None:
         _fit(case, directory, _Interrupt(3), **changes)
 
 
-@on(*NETWORKS)
+@on(*TRAINED)
 def check_interrupted_training_ends_bit_equal(case: Case) -> None:
     """Training that is interrupted several times, in each stage, ends bit-equal."""
     check_interrupted_training(case)
@@ -87,7 +87,7 @@ def check_checkpoints_change_nothing(case: Case) -> None:
     with _checkpoint_directory() as directory:
         scores = _fit(case, directory).anomaly_score(case.new)
         assert {file.name for file in directory.rglob("*") if file.is_file()} == {FILE_NAME}
-    assert_array_equal(scores, _fit(case).anomaly_score(case.new))
+    assert_array_equal(scores, case.shared(steps=STEPS).anomaly_score(case.new))
 
 
 @on(VECTOR)

@@ -19,7 +19,7 @@ from ..engine.module import GANModule, Phase, Stage, Terms
 from ..engine.settings import TrainerSettings
 from ..engine.trainer import Trainer
 from ..errors import TrainingDivergedError
-from .case import DATA, NETWORKS, VECTOR, Case, on, raises
+from .case import DATA, NETWORKS, TRAINED, VECTOR, Case, on, raises
 
 SETTINGS = TrainerSettings(steps=2, batch_size=16, learning_rate=0.01, ema_decay=0.0, patience=0)
 
@@ -189,7 +189,7 @@ def check_loss_terms_are_logged(case: Case) -> None:
             assert all(math.isfinite(value) for value in monitored["monitor"])
 
 
-@on(*NETWORKS)
+@on(*TRAINED)
 def check_sum_of_terms_is_minimised(case: Case) -> None:
     """A phase minimises the sum of its terms: written as one term it leads to the same weights."""
     for i, j in _phases(case.module()[0]):
@@ -227,7 +227,7 @@ def check_exploding_training_stops(case: Case) -> None:
         case.fit(learning_rate=1e200, steps=50, ema_decay=0.0, patience=0)
 
 
-@on(*NETWORKS)
+@on(*TRAINED)
 def check_early_stopping(case: Case) -> None:
     """A stage whose monitor never improves ends after `patience` validation checks, if it is one that stops."""
     build = case.cls.build

@@ -94,17 +94,6 @@ def test_hostile_names_stay_text(evil_page):
     assert "{{ 7 * 7 }}" in text  # shown as it is, not evaluated
 
 
-def test_every_detector_reports_on_a_table(run, data, tmp_path, detector_name):
-    tiny = anogan.list_detectors()[detector_name].tiny
-    options = [word for key, value in tiny.items() for word in (f"--{key.replace('_', '-')}", value)]
-    run("fit", data / "normal.csv", "-m", tmp_path / "m", "--detector", detector_name, *options, "-q")
-    facts = json.loads(
-        run("report", data / "new.csv", "-m", tmp_path / "m", "-o", tmp_path / "r.html", "--json").stdout
-    )
-    assert facts["rows"] == 30
-    assert facts["bytes"] == (tmp_path / "r.html").stat().st_size
-
-
 def test_a_model_without_normal_rows_is_reported_without_reasons(run, data, table_model, tmp_path, monkeypatch):
     def refuse(*_: Any) -> None:
         raise anogan.InputError("The model's file is from before reasons.")

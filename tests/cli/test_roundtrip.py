@@ -22,7 +22,7 @@ def tiny_options(name: str) -> list[str]:
     return [word for key, value in tiny.items() for word in (f"--{key.replace('_', '-')}", str(value))]
 
 
-def test_every_detector_goes_from_a_mixed_table_to_reasons(run, data, tmp_path, detector_name):
+def test_every_detector_goes_from_a_mixed_table_to_reasons_and_a_report(run, data, tmp_path, detector_name):
     model = tmp_path / "model.anogan"
     options = ["--detector", detector_name, *tiny_options(detector_name), "--random-state", 0]
     facts = json.loads(run("fit", data / "normal.csv", "-m", model, *options, "--json", "-q").stdout)
@@ -44,6 +44,10 @@ def test_every_detector_goes_from_a_mixed_table_to_reasons(run, data, tmp_path, 
     else:
         assert "cannot sample" in result.output
     assert detector_name in run("inspect", model).output
+    page = tmp_path / "report.html"
+    facts = json.loads(run("report", data / "new.csv", "-m", model, "-o", page, "--json").stdout)
+    assert facts["rows"] == 30
+    assert facts["bytes"] == page.stat().st_size
 
 
 def test_csv_parquet_and_gzip_give_the_same_scores_in_any_chunks(run, data, table_model, tmp_path):

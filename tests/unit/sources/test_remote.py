@@ -1,5 +1,7 @@
 """Data, models and scores at URLs, by the file system of fsspec that is in memory."""
 
+import shutil
+
 import fsspec
 import numpy as np
 import pandas as pd
@@ -10,21 +12,29 @@ import anogan
 from anogan.cli.main import cli
 
 
-@pytest.fixture
-def bucket(tmp_path):
-    """A bucket with a table in several formats, and a model that was saved there; and the local scores."""
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """A folder with a table in several formats, a model, and its scores."""
+    folder = tmp_path_factory.mktemp("saved")
     rng = np.random.default_rng(0)
     rows = pd.DataFrame({"id": range(300), "amount": rng.normal(size=300), "shop": rng.choice(["a", "b"], 300)})
-    files = fsspec.filesystem("memory")
     detector = anogan.DenoisingGAN(**anogan.DenoisingGAN.tiny, random_state=0, columns={"id": "id"}).fit(rows[:99])
-    detector.save("memory://bucket/m.anogan")
-    detector.save(tmp_path / "m.anogan")
-    rows.to_csv(tmp_path / "rows.csv", index=False)
-    rows.to_parquet(tmp_path / "rows.parquet", index=False, row_group_size=40)
+    detector.save(folder / "m.anogan")
+    rows.to_csv(folder / "rows.csv", index=False)
+    rows.to_parquet(folder / "rows.parquet", index=False, row_group_size=40)
+    anogan.score_file(folder / "rows.csv", folder / "m.anogan", folder / "local.csv")
+    return folder
+
+
+@pytest.fixture
+def bucket(saved, tmp_path):
+    """A bucket with a table in several formats, and a model that was saved there; and the local scores."""
+    shutil.copytree(saved, tmp_path, dirs_exist_ok=True)
+    files = fsspec.filesystem("memory")
+    anogan.load(tmp_path / "m.anogan").save("memory://bucket/m.anogan")
     files.put(str(tmp_path / "rows.csv"), "/bucket/rows.csv")
     files.put(str(tmp_path / "rows.parquet"), "/bucket/rows.parquet")
     files.put(str(tmp_path / "rows.parquet"), "/bucket/many/kind=1/rows.parquet")
-    anogan.score_file(tmp_path / "rows.csv", tmp_path / "m.anogan", tmp_path / "local.csv")
     yield files
     files.rm("/bucket", recursive=True)
 
