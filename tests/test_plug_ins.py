@@ -86,12 +86,12 @@ print(sum(result.status == "passed" for result in results))
 
 
 @pytest.mark.parametrize(
-    "modalities", [("vector",), pytest.param(("table", "grey", "colour", "style"), marks=pytest.mark.slow)]
+    "modalities", [("table",), pytest.param(("vector", "grey", "colour", "style"), marks=pytest.mark.slow)]
 )
 def test_it_keeps_the_contract(installed: Path, modalities: tuple[str, ...]) -> None:
     done = python(CHECK.format(modalities=modalities), installed)
     assert done.returncode == 0, done.stderr
-    assert int(done.stdout) > 50
+    assert int(done.stdout) > 40
 
 
 BROKEN = {

@@ -47,19 +47,19 @@ def rows(n, seed):
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("engine")
     tiny = anogan.DenoisingGAN.tiny
-    anogan.DenoisingGAN(**tiny, random_state=0, columns={"id": "id"}).fit(rows(200, 0)).save(folder / "m.anogan")
-    new = rows(701, 1)
+    anogan.DenoisingGAN(**tiny, n_members=1, random_state=0, columns={"id": "id"}).fit(rows(200, 0)).save(folder / "m.anogan")
+    new = rows(391, 1)
     new.loc[::50, "amount"] *= 1000
-    new.loc[600:, "shop"] = "new"
-    new.loc[650, "amount"] = np.inf
+    new.loc[340:, "shop"] = "new"
+    new.loc[370, "amount"] = np.inf
     new.to_parquet(folder / "new.parquet", index=False, row_group_size=97)
     new.to_csv(folder / "new.csv", index=False)
-    new[:300].to_csv(folder / "a.csv", index=False)
-    new[300:].to_csv(folder / "b.csv", index=False)
+    new[:150].to_csv(folder / "a.csv", index=False)
+    new[150:].to_csv(folder / "b.csv", index=False)
     (folder / "many" / "year=1").mkdir(parents=True)
     (folder / "many" / "year=2").mkdir()
-    new[:300].to_parquet(folder / "many" / "year=1" / "0.parquet", index=False, row_group_size=40)
-    new[300:].to_parquet(folder / "many" / "year=2" / "1.parquet", index=False)
+    new[:150].to_parquet(folder / "many" / "year=1" / "0.parquet", index=False, row_group_size=40)
+    new[150:].to_parquet(folder / "many" / "year=2" / "1.parquet", index=False)
     return folder
 
 
@@ -83,7 +83,7 @@ def test_a_cluster_writes_what_a_local_run_writes(folder, tmp_path, data, given)
     assert (tmp_path / "there.csv").read_bytes() == (tmp_path / "local.csv").read_bytes()
     assert there.notes == local.notes
     assert str(there).replace("there.csv", "local.csv") == str(local)
-    assert engine.done == {"new.csv": 1, "a.csv": 2}.get(data[0].name, -(-701 // (8 * 13)))
+    assert engine.done == {"new.csv": 1, "a.csv": 2}.get(data[0].name, -(-391 // (8 * 13)))
     assert sorted(os.listdir(tmp_path)) == ["local.csv", "there.csv"]
 
 
@@ -121,7 +121,7 @@ def test_a_run_that_dies_is_resumed_after_its_last_piece(folder, tmp_path):
         anogan.score_file(*args, tmp_path / "there.csv", resume=True, chunk_rows=13)
     rest = Here()
     there = anogan.score_file(*args, tmp_path / "there.csv", engine=rest, resume=True, chunk_rows=13)
-    assert rest.done == -(-701 // (8 * 13)) - 3
+    assert rest.done == -(-391 // (8 * 13)) - 3
     assert (tmp_path / "there.csv").read_bytes() == (tmp_path / "local.csv").read_bytes()
     assert there.notes == local.notes
 
@@ -130,7 +130,7 @@ def test_a_run_that_dies_is_resumed_after_its_last_piece(folder, tmp_path):
     ("data", "given", "said"),
     [
         ("new.parquet", {"strict": True}, "column 'shop' has values that were not in the training data: 'new'"),
-        ("new.parquet", {"on_error": "stop"}, "row 650 cannot be scored"),
+        ("new.parquet", {"on_error": "stop"}, "row 370 cannot be scored"),
         ("-", {}, "standard input"),
         ("new.parquet", {"maps": "maps"}, "heatmaps of pictures"),
     ],
@@ -187,8 +187,8 @@ def test_a_file_that_cannot_be_sampled_in_parts_is_refused(folder, name, given, 
 
 
 def test_pieces_cover_the_data_once(folder):
-    parts = pieces.pieces_of(anogan.open_source(folder / "new.parquet"), ["new.parquet"], 200)
-    assert [(part.start, part.stop) for part in parts] == [(0, 200), (200, 400), (400, 600), (600, 701)]
+    parts = pieces.pieces_of(anogan.open_source(folder / "new.parquet"), ["new.parquet"], 100)
+    assert [(part.start, part.stop) for part in parts] == [(0, 100), (100, 200), (200, 300), (300, 391)]
 
 
 @pytest.mark.parametrize("name", ["spark", "ray"])

@@ -195,8 +195,6 @@ def test_a_collapse_that_another_seed_mends_is_mended(constant, tmp_path):
     assert [attempt["kept"] for attempt in detector.attempts_] == [False, True]
     assert "mode collapse" not in detector.diagnosis_.issues
     assert len(np.unique(detector.sample(10, random_state=0)[:, 0])) == 10  # by the second attempt's networks
-    again = fit(anogan.WGANGP, restarts=1, **FAST)
-    assert_array_equal(again.anomaly_score(few_columns()), detector.anomaly_score(few_columns()))
     detector.save(tmp_path / "model.anogan")
     loaded = anogan.load(tmp_path / "model.anogan", device="cpu")
     assert loaded.attempts_ == detector.attempts_
@@ -257,8 +255,7 @@ class Stop(anogan.Callback):
             raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("random_state", [SEED, None])
-def test_a_second_attempt_that_is_killed_resumes_and_ends_bit_equal(random_state, constant, tmp_path, monkeypatch):
+def test_a_second_attempt_that_is_killed_resumes_with_its_seed_and_ends_bit_equal(constant, tmp_path, monkeypatch):
     # Every tenth step or so writes the checkpoint.
     monkeypatch.setattr(stage_run, "time", SimpleNamespace(monotonic=itertools.count(0, 0.5).__next__))
     first = []
@@ -274,9 +271,9 @@ def test_a_second_attempt_that_is_killed_resumes_and_ends_bit_equal(random_state
         return fit(anogan.WGANGP, restarts=1, callbacks=callbacks, checkpoint=checkpoint, random_state=seed, **SHORT)
 
     with pytest.raises(KeyboardInterrupt):
-        again(random_state, Stop(2, 60), checkpoint=tmp_path)
+        again(None, Stop(2, 60), checkpoint=tmp_path)
     rest = Stop()
-    resumed = again(random_state, rest, checkpoint=tmp_path)
+    resumed = again(None, rest, checkpoint=tmp_path)
     assert 1 not in rest.steps  # no step of the first attempt is repeated
     assert rest.steps[2][0] > 40
     whole = again(resumed.seed_)

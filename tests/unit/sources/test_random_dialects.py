@@ -60,7 +60,7 @@ def written(number, dialect):
     return text.replace("T", dialect["thousands"])
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=80)
 @given(columns(), dialects())
 def test_a_table_in_any_dialect_is_read_back_equal(table, dialect):
     numbers = [name for name in table if name != "größe"]
@@ -86,7 +86,7 @@ def test_a_table_in_any_dialect_is_read_back_equal(table, dialect):
         assert [None if math.isnan(cell) else cell for cell in cells] == table[name]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(st.lists(st.integers(1000, 999_999), min_size=1, max_size=20), st.sampled_from(",."), st.sampled_from(",;"))
 def test_whole_numbers_with_a_sign_between_thousands_are_never_read_as_small_numbers(values, sign, sep):
     file = io.StringIO(newline="")
