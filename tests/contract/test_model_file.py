@@ -48,7 +48,7 @@ def rewrite(path, changes):
 
 
 def test_a_fresh_process_gives_the_same_scores(tmp_path, monkeypatch, exact_features):
-    """One process reads all models, since starting one takes seconds; pictures in grey are read like those in colour."""
+    """One process reads all models, since starting one takes seconds; grey pictures are read like coloured ones."""
     cases = [case for case in CASES if case.modality != "grey"]
     for case in cases:
         case.fitted.save(tmp_path / f"{case}.anogan")

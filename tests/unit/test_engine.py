@@ -47,7 +47,9 @@ def rows(n, seed):
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("engine")
     tiny = anogan.DenoisingGAN.tiny
-    anogan.DenoisingGAN(**tiny, n_members=1, random_state=0, columns={"id": "id"}).fit(rows(200, 0)).save(folder / "m.anogan")
+    anogan.DenoisingGAN(**tiny, n_members=1, random_state=0, columns={"id": "id"}).fit(rows(200, 0)).save(
+        folder / "m.anogan"
+    )
     new = rows(391, 1)
     new.loc[::50, "amount"] *= 1000
     new.loc[340:, "shop"] = "new"
