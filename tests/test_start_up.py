@@ -1,10 +1,12 @@
 """What importing a detector and reading a model file do not import, since it would take most of a second."""
 
 import json
+import os
 import subprocess
 import sys
 
 import numpy as np
+import pytest
 
 import anogan
 
@@ -31,6 +33,17 @@ def test_reading_a_model_of_pictures_imports_no_compiler(tmp_path):
         [sys.executable, "-c", script, tmp_path / "m.anogan"], capture_output=True, check=True, text=True
     )
     assert run.stdout.split() == ["False", "False"]
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [({}, "5000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "None")],
+)
+def test_threads_that_wait_keep_a_processor_for_a_short_time_unless_the_user_says_how_long(given, expected):
+    script = "import os, anogan; print(os.environ.get('GOMP_SPINCOUNT'))"
+    others = {name: value for name, value in os.environ.items() if name not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
+    run = subprocess.run([sys.executable, "-c", script], env=others | given, capture_output=True, check=True, text=True)
+    assert run.stdout.strip() == expected
 
 
 def test_importing_a_detector_and_scoring_an_array_import_nothing_slow_and_displays_do_not_draw(tmp_path):
