@@ -18,8 +18,6 @@ pytest.importorskip("onnxruntime")
 
 SEARCHING = {"anogan"}
 """Detectors that score by a search, which no graph can do."""
-FAST = {("wgan_gp", "table")}
-"""What the fast tests export; an export takes seconds, of FeatureGAN half a minute."""
 ROWS, PICTURES = 200, 20
 
 
@@ -46,13 +44,14 @@ def assert_the_calibration_is_kept(model, detector):
 
 
 CASES = [
-    pytest.param(name, modality, marks=[] if (name, modality) in FAST else pytest.mark.slow, id=f"{name}-{modality}")
+    pytest.param(name, modality, id=f"{name}-{modality}")
     for name in DETECTORS
     if name not in SEARCHING
     for modality in ("vector", "table", "grey")
 ]
 
 
+@pytest.mark.slow  # an export takes seconds, of FeatureGAN half a minute; tests/unit/export checks one of a mixed table
 @pytest.mark.parametrize(("name", "modality"), CASES)
 def test_an_exported_graph_scores_like_its_detector(name, modality, tmp_path):
     normal, new = real_data(modality)
