@@ -61,9 +61,6 @@ class Conditioned:
     def __len__(self) -> int:
         return len(self.X)
 
-    def __getitem__(self, rows: slice) -> Conditioned:
-        return Conditioned(self.X[rows], self.labels.iloc[rows])
-
 
 class ConditionedSamples:
     """Samples with the number of their class as one more entry along axis 0 (a constant channel).
@@ -202,12 +199,18 @@ class ConditionPreprocessor(Preprocessor):
     def graph_inputs(self, X: Any) -> dict[str, np.ndarray]:
         """See `Preprocessor.graph_inputs`; the class is a number, in a column of a table or an input of its own."""
         rest, labels = split_condition(X, self.column)
-        if self.kind == "image":  # a row of an unknown class is refused by its account
-            self._check_known(labels)
         inputs, places = self.inner.graph_inputs(rest), self.condition_.places(labels)
         if self.kind == "table":
             return {"rows": np.insert(inputs["rows"], self.place_, places, axis=1)}
         return inputs | {"condition": places.astype(np.int64)}
+
+    def graph_batches(self, X: Any, at_once: int) -> Iterator[dict[str, np.ndarray]]:
+        """See `Preprocessor.graph_batches`."""
+        rest, labels = split_condition(X, self.column)
+        self._check_known(labels)
+        places = self.condition_.places(labels).astype(np.int64)
+        for number, inputs in enumerate(self.inner.graph_batches(rest, at_once)):
+            yield inputs | {"condition": places[number * at_once : (number + 1) * at_once]}
 
     @property
     def value_columns_(self) -> list[Column]:

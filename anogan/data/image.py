@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -100,9 +102,7 @@ class ImagePreprocessor(Preprocessor):
 
         shape = tuple(self.shape_)
         if isinstance(X, ImageFolder):
-            self._check_takes_files()
-            if X.tile not in (None, self.tile_):
-                raise InputError(f"X has tiles of {X.tile} pixels, and the model was fitted with tile={self.tile_}.")
+            self._check_takes_files(X)
             folder = X.resized(shape, tile=self.tile_)
             every = np.arange(len(folder))
             if folder.tile is not None:
@@ -155,30 +155,43 @@ class ImagePreprocessor(Preprocessor):
         return TensorSamples(torch.from_numpy(self._to_model(as_fraction(pixels))).to(dtype)[None])
 
     def graph_inputs(self, X: Any) -> dict[str, np.ndarray]:
-        """See `Preprocessor.graph_inputs`: (n, H, W, C) integers of a folder, (n, C, H, W) of an array.
+        """See `Preprocessor.graph_inputs`: (n, H, W, C) integers of a folder, (n, C, H, W) of an array."""
+        return next(self.graph_batches(X, sys.maxsize))
+
+    def graph_batches(self, X: Any, at_once: int) -> Iterator[dict[str, np.ndarray]]:
+        """See `Preprocessor.graph_batches`.
 
         Raises
         ------
         InputError
-            If the detector would refuse X, an array has another type than the graph takes, or pictures have masks.
+            If the detector would refuse X, pictures have masks, or they are of another type than the graph takes.
         """
-        if isinstance(X, ImageFolder):
-            self._check_takes_files()
-            if X.masks is not None:
-                raise InputError("An exported model takes no masks; score with the model file.")
-            folder = X.resized(tuple(self.shape_))
-            pixels = [folder.decode(index) for index in range(len(folder))]
-            for file, picture in zip(folder.files, pixels, strict=True):
-                self.check_depth(picture, str(file))
-            return self._of_graph(np.stack([self._in_graph_type(picture) for picture in pixels]))
-        X = self._checked(X)
-        if X.dtype != self._graph_type:
-            raise InputError(f"The graph takes pictures of {self._graph_type}, as the model's are, got {X.dtype}.")
-        return self._of_graph(X)
+        if not isinstance(X, ImageFolder):
+            pixels = self._in_graph_type(self._checked(X))
+            for first in range(0, len(pixels), at_once):
+                yield self._of_graph(pixels[first : first + at_once])
+            return
+        self._check_takes_files(X)
+        if X.masks is not None:
+            raise InputError("An exported model takes no masks; score with the model file.")
+        folder = X.resized(tuple(self.shape_))
+        for first in range(0, len(folder), at_once):
+            pictures = []
+            for number in range(first, min(first + at_once, len(folder))):
+                picture, name = folder.decode(number), str(folder.files[number])
+                self.check_depth(picture, name)
+                pictures.append(self._of_depth(picture, name))
+            yield self._of_graph(np.stack(pictures))
 
     def picture_inputs(self, picture: Any, *, bgr: bool) -> dict[str, np.ndarray]:
-        """Return what an exported graph takes for one picture; see `transform_picture`, which takes the same."""
-        return self._of_graph(self._in_graph_type(self._pixels(picture, bgr=bgr))[None])
+        """Return what an exported graph takes for one picture; see `transform_picture`, which takes the same.
+
+        Raises
+        ------
+        InputError
+            If it has more bits than the graph takes, too.
+        """
+        return self._of_graph(self._of_depth(self._pixels(picture, bgr=bgr), "The picture")[None])
 
     @property
     def _graph_type(self) -> str:
@@ -186,10 +199,25 @@ class ImagePreprocessor(Preprocessor):
             return self.source_
         return "uint8" if (self.low_, self.high_) == (0.0, 1.0) else "uint16"
 
-    def _in_graph_type(self, pixels: np.ndarray) -> np.ndarray:
-        """Return decoded pixels in the type of the graph, rounded if they have more bits."""
+    def _in_graph_type(self, X: np.ndarray) -> np.ndarray:
+        """Return an array in the type of the graph, which changes no value but floats that are more exact."""
+        found = X if self.source_ == FOLDER else X.astype(self._graph_type, copy=False)
+        if found.dtype != self._graph_type or (found.dtype.kind != "f" and not np.array_equal(found, X)):
+            raise InputError(
+                f"The exported graph takes pictures of {self._graph_type}, got {X.dtype}. Convert X, or score with the "
+                "model file."
+            )
+        return found
+
+    def _of_depth(self, pixels: np.ndarray, name: str) -> np.ndarray:
+        """Return decoded pixels, uint8 or fractions, in the type of the graph."""
         if pixels.dtype == self._graph_type:
             return pixels
+        if self._graph_type == "uint8":
+            raise InputError(
+                f"{name} has more than the 8 bits that the exported graph takes. Convert it to 8 bits, or score with "
+                "the model file."
+            )
         return np.rint(as_fraction(pixels) * FULL_RANGE[self._graph_type]).astype(self._graph_type)
 
     def _of_graph(self, pixels: np.ndarray) -> dict[str, np.ndarray]:
@@ -214,12 +242,16 @@ class ImagePreprocessor(Preprocessor):
         self._check_unit(X)
         return X
 
-    def _check_takes_files(self) -> None:
+    def _check_takes_files(self, X: ImageFolder) -> None:
+        if not len(X):
+            raise InputError("X has no pictures.")
         if self.source_ not in (FOLDER, *FULL_RANGE):
             raise InputError(
                 f"The model was fitted on an array of {self.source_}; the value range of files in a "
                 "folder does not compare to it. Give it an array, or fit on an ImageFolder."
             )
+        if X.tile not in (None, self.tile_):
+            raise InputError(f"X has tiles of {X.tile} pixels, and the model was fitted with tile={self.tile_}.")
 
     def _check_takes_pictures(self) -> None:
         if self.source_ not in (FOLDER, *FULL_RANGE):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -84,7 +84,6 @@ class Preprocessor(ABC):
     def transform(self, X: Any, dtype: torch.dtype) -> Samples:
         """Check X against what was fitted and bring it to model space."""
 
-    @abstractmethod
     def graph_inputs(self, X: Any) -> dict[str, np.ndarray]:
         """Return the arrays that an exported graph takes, by name: "rows" or "pictures", and "condition" if needed.
 
@@ -93,6 +92,11 @@ class Preprocessor(ABC):
         InputError
             If X does not suit what was fitted.
         """
+        raise NotImplementedError
+
+    def graph_batches(self, X: Any, at_once: int) -> Iterator[dict[str, np.ndarray]]:
+        """Iterate over what `graph_inputs` returns, for some pictures at once; all of X is checked before the first."""
+        raise NotImplementedError
 
     @abstractmethod
     def inverse(self, x: np.ndarray) -> np.ndarray | pd.DataFrame:

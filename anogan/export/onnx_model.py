@@ -228,10 +228,7 @@ class OnnxModel:
             warnings.warn(note, ColumnWarning, stacklevel=3)
         _, height, width = self.preprocessor_.spec_.shape
         at_once = min(max(PIXELS_AT_ONCE // (height * width), 1), PICTURES_AT_ONCE)
-        parts = []
-        for first in range(0, len(X), at_once):
-            inputs = self.preprocessor_.graph_inputs(X[first : first + at_once])
-            parts.append(self.session.run(list(outputs), inputs))
+        parts = [self.session.run(list(outputs), inputs) for inputs in self.preprocessor_.graph_batches(X, at_once)]
         return [np.concatenate(found) for found in zip(*parts, strict=True)]
 
     def _outputs(self, rows: np.ndarray, condition: np.ndarray | None, output: str) -> np.ndarray:

@@ -75,11 +75,11 @@ def test_pictures_carry_their_class_as_a_constant_channel():
 def test_an_exported_graph_takes_the_number_of_a_picture_s_class_which_must_be_known():
     X = Conditioned(pictures(), KINDS[np.arange(24) % 3])
     preprocessor = preprocessor_for(X).fit(X)
-    inputs = preprocessor.graph_inputs(X[1:4])
-    assert_array_equal(inputs["pictures"], X.X[1:4])
-    assert_array_equal(inputs["condition"], [1, 2, 0])
-    with pytest.raises(anogan.InputError, match="does not know 'coin'"):
-        preprocessor.graph_inputs(Conditioned(X.X[:1], ["coin"]))
+    first, second = preprocessor.graph_batches(X, 16)
+    assert_array_equal(first["pictures"], X.X[:16])
+    assert_array_equal(second["condition"], np.arange(16, 24) % 3)
+    with pytest.raises(anogan.InputError, match=r"does not know 'coin'.*\(20 rows\)"):
+        next(preprocessor.graph_batches(Conditioned(X.X[:20], ["coin"] * 20), 16))
 
 
 def test_samples_of_other_classes_have_another_fingerprint():
