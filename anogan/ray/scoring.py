@@ -96,6 +96,8 @@ def score_images(
 ) -> Dataset:
     """Add the scores of a fitted model to the pictures of a Ray Dataset.
 
+    They equal those of `anogan score` up to rounding, which depends on how many pictures are scored together.
+
     Parameters
     ----------
     ds : ray.data.Dataset

@@ -67,6 +67,8 @@ def score_images(
 ) -> DataFrame:
     """Add the scores of a fitted model to the pictures of a Spark DataFrame.
 
+    They equal those of `anogan score` up to rounding, which depends on how many pictures are scored together.
+
     Parameters
     ----------
     df : pyspark.sql.DataFrame
