@@ -154,7 +154,13 @@ class OnnxModel:
         return scores, maps[:, None]
 
     def score_picture(self, picture: Any, *, bgr: bool = False, with_map: bool = False) -> PictureScore:
-        """Return the score of one picture, such as a frame of a camera; see `Detector.score_picture`."""
+        """Return the score of one picture, such as a frame of a camera; see `Detector.score_picture`.
+
+        Raises
+        ------
+        InputError
+            Where the detector raises it, and for a picture of more bits than the graph takes.
+        """
         from ..scoring.picture_scores import score_picture
 
         if with_map:
