@@ -194,31 +194,32 @@ class ImagePreprocessor(Preprocessor):
         return self._of_graph(self._of_depth(self._pixels(picture, bgr=bgr), "The picture")[None])
 
     @property
-    def _graph_type(self) -> str:
+    def graph_type(self) -> str:
+        """The dtype of a graph's pictures: that of the fitted array, or of the files if their values tell it."""
         if self.source_ != FOLDER:
             return self.source_
         return "uint8" if (self.low_, self.high_) == (0.0, 1.0) else "uint16"
 
     def _in_graph_type(self, X: np.ndarray) -> np.ndarray:
         """Return an array in the type of the graph, which changes no value but floats that are more exact."""
-        found = X if self.source_ == FOLDER else X.astype(self._graph_type, copy=False)
-        if found.dtype != self._graph_type or (found.dtype.kind != "f" and not np.array_equal(found, X)):
+        found = X if self.source_ == FOLDER else X.astype(self.graph_type, copy=False)
+        if found.dtype != self.graph_type or (found.dtype.kind != "f" and not np.array_equal(found, X)):
             raise InputError(
-                f"The exported graph takes pictures of {self._graph_type}, got {X.dtype}. Convert X, or score with the "
+                f"The exported graph takes pictures of {self.graph_type}, got {X.dtype}. Convert X, or score with the "
                 "model file."
             )
         return found
 
     def _of_depth(self, pixels: np.ndarray, name: str) -> np.ndarray:
         """Return decoded pixels, uint8 or fractions, in the type of the graph."""
-        if pixels.dtype == self._graph_type:
+        if pixels.dtype == self.graph_type:
             return pixels
-        if self._graph_type == "uint8":
+        if self.graph_type == "uint8":
             raise InputError(
                 f"{name} has more than the 8 bits that the exported graph takes. Convert it to 8 bits, or score with "
                 "the model file."
             )
-        return np.rint(as_fraction(pixels) * FULL_RANGE[self._graph_type]).astype(self._graph_type)
+        return np.rint(as_fraction(pixels) * FULL_RANGE[self.graph_type]).astype(self.graph_type)
 
     def _of_graph(self, pixels: np.ndarray) -> dict[str, np.ndarray]:
         return {"pictures": pixels.transpose(0, 2, 3, 1) if self.source_ == FOLDER else pixels}

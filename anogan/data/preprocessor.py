@@ -95,7 +95,10 @@ class Preprocessor(ABC):
         raise NotImplementedError
 
     def graph_batches(self, X: Any, at_once: int) -> Iterator[dict[str, np.ndarray]]:
-        """Iterate over what `graph_inputs` returns, for some pictures at once; all of X is checked before the first."""
+        """Iterate over what `graph_inputs` returns, for some pictures at once.
+
+        All of X is checked before the first one, except what files hold, which is checked when they are read.
+        """
         raise NotImplementedError
 
     @abstractmethod

@@ -34,8 +34,7 @@ class PicturesGraph(nn.Module):
         self.register_buffer("low", torch.tensor(low, dtype=torch.float64))
         self.register_buffer("span", torch.tensor(high - low or 1.0, dtype=torch.float64))
         self.of_folder = preprocessor.source_ == FOLDER
-        wide = (low, high) != (0.0, 1.0)
-        self.source = ("uint16" if wide else "uint8") if self.of_folder else preprocessor.source_
+        self.source = preprocessor.graph_type
         self.full = FULL_RANGE.get(self.source, 1.0)
         # Integers are bounded, and `symlog` changes only what lies far away.
         farthest = max(abs((end - low) / (high - low or 1.0) * 2.0 - 1.0) for end in (0.0, 1.0))

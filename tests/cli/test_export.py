@@ -19,20 +19,27 @@ pytest.importorskip("onnxruntime")
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory):
+def files(run, tmp_path_factory):
+    """A folder with a table, new rows and a model."""
     folder = tmp_path_factory.mktemp("export")
     table = load_breast_cancer(as_frame=True).data.iloc[:, :6]
     table["size"] = np.where(table["mean radius"] > 14, "large", "small")
     table[:400].to_csv(folder / "normal.csv", index=False)
     table[400:].replace({"size": {"large": "huge"}}).to_csv(folder / "new.csv", index=False)
+    run("fit", folder / "normal.csv", "-m", folder / "m.anogan", *TINY)
     return folder
 
 
-def test_an_exported_model_scores_a_file_like_the_model(run, files):
-    model, exported = files / "m.anogan", files / "m.onnx"
-    run("fit", files / "normal.csv", "-m", model, *TINY)
-    said = run("export", model, "-o", exported)
+@pytest.fixture(scope="module")
+def exported(run, files):
+    """The model as an ONNX file."""
+    said = run("export", files / "m.anogan", "-o", files / "m.onnx")
     assert "ganomaly written to" in said.stdout
+    return files / "m.onnx"
+
+
+def test_an_exported_model_scores_a_file_like_the_model(run, files, exported):
+    model = files / "m.anogan"
     outputs = {}
     for name in (model, exported):
         outputs[name] = files / f"{name.suffix[1:]}.csv"
@@ -47,9 +54,9 @@ def test_an_exported_model_scores_a_file_like_the_model(run, files):
     pd.testing.assert_frame_equal(got[columns], expected[columns], rtol=1e-4, atol=1e-5)
 
 
-def test_scoring_with_an_exported_model_imports_no_torch(run, files):
+def test_scoring_with_an_exported_model_imports_no_torch(files, exported):
     script = "import sys; from anogan.cli.main import cli; cli(sys.argv[1:], standalone_mode=False); "
-    arguments = ["score", str(files / "new.csv"), "-m", str(files / "m.onnx"), "-o", str(files / "again.csv"), "-q"]
+    arguments = ["score", str(files / "new.csv"), "-m", str(exported), "-o", str(files / "again.csv"), "-q"]
     ran = subprocess.run(
         [sys.executable, "-c", script + "print('torch' in sys.modules)", *arguments],
         capture_output=True,
@@ -59,8 +66,8 @@ def test_scoring_with_an_exported_model_imports_no_torch(run, files):
     assert ran.stdout.split() == ["False"]
 
 
-def test_what_an_exported_model_cannot_do_is_said(run, files):
-    asked = run("score", files / "new.csv", "-m", files / "m.onnx", "-o", files / "r.csv", "--reasons", "2", code=2)
+def test_what_an_exported_model_cannot_do_is_said(run, files, exported):
+    asked = run("score", files / "new.csv", "-m", exported, "-o", files / "r.csv", "--reasons", "2", code=2)
     assert "gives no reasons" in asked.stderr
     assert not (files / "r.csv").exists()
 
