@@ -70,7 +70,7 @@ class ColumnWarning(AnoganWarning):
 
 
 class RangeWarning(ColumnWarning):
-    """More values of a column lie beyond the range of training than in other rows of the same distribution."""
+    """More values of a column lie beyond the range of training than by chance, or pictures are unlike those of it."""
 
 
 class CalibrationWarning(AnoganWarning):

@@ -202,6 +202,6 @@ class ScoreTables:
             return self.stream.scores(chunk)
         from ..evaluation.metrics import pixel_maps
 
-        scores, maps = self.detector.predict_maps(chunk.X)
+        scores, maps = self.detector.maps_of_part(chunk.X)
         self.maps.write(chunk, pixel_maps(maps))
         return np.asarray(scores)

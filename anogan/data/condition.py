@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import tee
 from typing import TYPE_CHECKING, Any, Self
@@ -13,7 +13,7 @@ import pandas as pd
 
 from ..errors import FormatError, InputError
 from ..sources.frames import is_folder
-from ..sources.notes import ColumnNote, Note
+from ..sources.notes import Note
 from ..wording import counted
 from .account import Account, missing_value, unknown_class
 from .columns import CategoryColumn, Column, column_from_state, learn_category
@@ -289,7 +289,7 @@ class ConditionPreprocessor(Preprocessor):
         """As the inner preprocessor."""
         return self.inner.count_beyond(split_condition(X, self.column)[0])
 
-    def range_notes(self, counts: Mapping[str | int, Beyond]) -> list[ColumnNote]:
+    def range_notes(self, counts: Mapping[str | int, Beyond]) -> Sequence[Note]:
         """As the inner preprocessor."""
         return self.inner.range_notes(counts)
 

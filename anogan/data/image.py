@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -13,8 +13,10 @@ from ..errors import InputError
 from ..files.threads import ordered_map
 from ..sources.camera import Frame, frame_pixels
 from ..sources.images import ImageFolder, as_fraction, evenly_spaced
-from ..sources.notes import FileNote
+from ..sources.notes import FileNote, Note
+from .picture_traits import PictureTraits, mixed_shapes, seen_as, seen_in
 from .preprocessor import Preprocessor
+from .range_counter import Beyond
 from .scaling import inverse_symlog, symlog
 from .spec import SampleSpec
 from .state import State, StateReader
@@ -50,6 +52,8 @@ class ImagePreprocessor(Preprocessor):
         Values that become -1 and 1, as fractions of the full range of an integer type.
     tile_ : int or None
         Side of the tiles that pictures of a folder are scored in, see `ImageFolder`.
+    traits_ : PictureTraits or None
+        What the files of a folder have in common.
     """
 
     kind = "image"
@@ -61,14 +65,17 @@ class ImagePreprocessor(Preprocessor):
 
     def __init__(self) -> None:
         self.notes_: list[FileNote] = []
+        self.traits_: PictureTraits | None = None
 
     def fit(self, X: Any, *, rows: np.ndarray | None = None, sampled: int | None = None) -> Self:
         """Learn shape and value range of pictures (n, C, H, W) or an ImageFolder."""
         self.low_, self.high_ = 0.0, 1.0
-        self.tile_ = None
+        self.tile_ = self.traits_ = None
         if isinstance(X, ImageFolder):
             self.tile_ = X.tile
-            self.notes_ = [] if X.tile else _reduction_notes(X)
+            if seen := seen_in(X):
+                self.traits_ = PictureTraits.of(seen, X.size)
+            self.notes_ = [] if X.tile else [*_reduction_notes(X), *mixed_shapes(seen, X.size)]
             self.shape_ = list(X.shape)
             self.source_ = FOLDER
             if X.is_wide():
@@ -261,6 +268,27 @@ class ImagePreprocessor(Preprocessor):
                 "an array to anomaly_score, or fit on an ImageFolder or an array of uint8."
             )
 
+    def count_beyond(self, X: Any) -> dict[str | int, Beyond]:
+        """Count the pictures of a folder that are unlike those of the fit, by how they are; see `PictureTraits`."""
+        if self.traits_ is None or not isinstance(X, ImageFolder):
+            return {}
+        return self.traits_.count_unlike(seen_in(X), self._compared_size)
+
+    def range_notes(self, counts: Mapping[str | int, Beyond]) -> Sequence[Note]:
+        """See `PictureTraits.notes`."""
+        return [] if self.traits_ is None else self.traits_.notes(counts)
+
+    def picture_notes(self, picture: Any) -> Sequence[Note]:
+        """Return a note for each way in which a picture that `transform_picture` takes is unlike those of the fit."""
+        if self.traits_ is None:
+            return []
+        return self.range_notes(self.traits_.count_unlike([seen_as(picture)], self._compared_size))
+
+    @property
+    def _compared_size(self) -> tuple[int, int] | None:
+        """The (height, width) to which whole pictures are resized; none if tiles keep their size."""
+        return None if self.tile_ else (self.shape_[1], self.shape_[2])
+
     def inverse(self, x: np.ndarray) -> np.ndarray:
         """(n, C, H, W) in model space -> pixels in the fitted array's dtype and unit; [0, 1] for a folder."""
         fraction = (inverse_symlog(np.asarray(x, dtype=np.float64)) + 1.0) / 2.0 * self._span() + self.low_
@@ -286,6 +314,7 @@ class ImagePreprocessor(Preprocessor):
             "low": self.low_,
             "high": self.high_,
             "tile": self.tile_ or 0,
+            **({} if self.traits_ is None else {"files": self.traits_.to_state()}),
         }
 
     @classmethod
@@ -301,6 +330,7 @@ class ImagePreprocessor(Preprocessor):
         self.low_ = state.number("low")
         self.high_ = state.number("high", low=self.low_)
         self.tile_ = state.integer("tile", 0, _LONGEST_SIDE) or None
+        self.traits_ = PictureTraits.from_state(state.child("files")) if state.has("files") else None
         return self
 
     def _from_pixels(self, pixels: np.ndarray) -> np.ndarray:

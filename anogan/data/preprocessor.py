@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from ..errors import InputError
-from ..sources.notes import ColumnNote, Note
+from ..sources.notes import Note
 from .range_counter import Beyond, RangeCounter
 from .spec import SampleSpec
 from .state import State
@@ -139,15 +139,15 @@ class Preprocessor(ABC):
         return []
 
     def count_beyond(self, X: Any) -> dict[str | int, Beyond]:
-        """Count the values of X beyond the range of training, by column of numbers or dates of a table."""
+        """Count what lies beyond the range of training: values of a table, by column, or pictures of a folder."""
         return {}
 
     def range_counter(self) -> RangeCounter:
-        """Return a counter of rows beyond the range of training."""
+        """Return a counter of what lies beyond the range of training."""
         return RangeCounter(self.count_beyond, self.range_notes)
 
-    def range_notes(self, counts: Mapping[str | int, Beyond]) -> list[ColumnNote]:
-        """Return a note for each column with more values beyond the range than chance explains."""
+    def range_notes(self, counts: Mapping[str | int, Beyond]) -> Sequence[Note]:
+        """Return a note for each column with more values beyond the range than chance explains, or about pictures."""
         return []
 
     def column_types(self) -> dict[str | int, str]:

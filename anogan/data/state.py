@@ -71,6 +71,10 @@ class StateReader:
             raise FormatError(f"{path} is {quoted(values)}; an object is needed.")
         self._values = dict(values)
 
+    def has(self, name: str) -> bool:
+        """Whether there is such a value that was not read."""
+        return name in self._values
+
     def text(self, name: str, choices: Collection[str] = (), pattern: str = "") -> str:
         """A text, one of `choices` if there are any, which matches the whole of `pattern` if there is one."""
         value = self._take(name, str)

@@ -19,15 +19,14 @@ from ..data.samples import Samples
 from ..data.tiles import TiledSamples
 from ..engine.callbacks import Callback
 from ..engine.module import GANModule
-from ..errors import CalibrationWarning, ColumnWarning, InputError, RangeWarning, TrainingHealthWarning
+from ..errors import CalibrationWarning, InputError, TrainingHealthWarning
 from ..files.writing import locked
 from ..nn.backbone import Backbone
 from ..scoring.calibration import TAILS
 from ..scoring.drift import Drift
 from ..seeding import draw_seed, seeded
-from ..sources.frames import as_frame, is_folder
+from ..sources.frames import as_frame
 from ..sources.notes import in_words_of
-from ..sources.picture_files import jpeg_note
 from ..sources.table import TableFile
 from .common import CommonParameters
 from .estimator import BaseEstimator, OutlierMixin
@@ -74,8 +73,7 @@ class Detector(CommonParameters, ModelFileMixin, OutlierMixin, BaseEstimator):
     fitted_on_ : dict
         Number of ``samples``, and how many of them were used for ``training``, ``watched`` for early stopping and used
         for ``calibration``; how many of the latter were also trained on, and scored as if they had been ``left_out``,
-        if there are such; whether at least a tenth of a folder's pictures were ``jpeg`` files, by their suffixes; the
-        ``versions`` of the packages.
+        if there are such; the ``versions`` of the packages.
     roles_ : dict
         The roles of columns that the fit was given, by name.
     n_members_ : int
@@ -217,6 +215,9 @@ class Detector(CommonParameters, ModelFileMixin, OutlierMixin, BaseEstimator):
         place, and gets the highest score. Such a value is an unknown category, or a missing value in a column that had
         none in fit; for the latter in a column of numbers or dates, up to 17 values from the smallest to the largest
         training value stand in. A `TableFile` is read in parts and never held in memory.
+
+        Values beyond the range of training, and pictures whose files, shape or size are unlike those of the fit, are
+        reported by a `RangeWarning`.
         """
         X = as_frame(X)
         ranges, found = self.preprocessor_.range_counter(), []
@@ -224,14 +225,13 @@ class Detector(CommonParameters, ModelFileMixin, OutlierMixin, BaseEstimator):
             found.append(self.fitted_state.score(self._samples(part)))
             ranges.add(part)
         scores = np.concatenate(found)
-        for note in ranges.notes():
-            warnings.warn(RangeWarning(note.text(), note.text(shell=True)), stacklevel=2)
+        ranges.warn(stacklevel=2)
         if not isinstance(X, TableFile):
             self._warn_of_equal(X, scores)
         return scores
 
     def score_part(self, X: Any) -> np.ndarray:
-        """Return `anomaly_score` of one part of the data, whose values beyond the range of training the caller counts.
+        """Return `anomaly_score` of one part of the data; the caller counts what lies beyond the range of training.
 
         `Stream` counts them over all parts.
         """
@@ -352,9 +352,10 @@ class Detector(CommonParameters, ModelFileMixin, OutlierMixin, BaseEstimator):
         Parameters
         ----------
         picture : path, PIL image, or array (H, W) or (H, W, C)
-            C is 1, 3 or 4 (with transparency). The array has dtype uint8 or uint16, or floats from 0 to 1. A path
-            is taken for JPEG by its suffix, a PIL image by its ``format``. Give a PIL image as it was opened:
-            ``convert`` forgets its format, ``load`` that its colours had 16 bits, and neither is reported then.
+            C is 1, 3 or 4 (with transparency). The array has dtype uint8 or uint16, or floats from 0 to 1. One whose
+            shape, size or format is unlike that of the files of the fit is reported by a `RangeWarning`. A path is
+            taken for JPEG by its suffix, a PIL image by its ``format``. Give a PIL image as it was opened: ``convert``
+            forgets its format, ``load`` that its colours had 16 bits, and neither is reported then.
         bgr : bool
             Whether the channels of an array are blue, green, red, as OpenCV's are.
         with_map : bool
@@ -411,6 +412,14 @@ class Detector(CommonParameters, ModelFileMixin, OutlierMixin, BaseEstimator):
         InputError
             X cannot be used, or the detector was fitted on rows; their columns are explained by `explain`.
         """
+        found = self.maps_of_part(X)
+        ranges = self.preprocessor_.range_counter()
+        ranges.add(X)
+        ranges.warn(stacklevel=2)
+        return found
+
+    def maps_of_part(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Return `predict_maps` of one part of the data; see `score_part`."""
         samples = self._samples(X)
         if not self.preprocessor_.spec_.is_image:
             raise InputError("predict_maps needs pictures, and this detector was fitted on rows. Use explain instead.")
@@ -562,8 +571,6 @@ class Detector(CommonParameters, ModelFileMixin, OutlierMixin, BaseEstimator):
         if isinstance(X, Conditioned) and not state.preprocessor.spec_.classes:
             raise InputError("X has a condition, but the model was fitted without one.")
         X = check_input(X, type(self).__name__, state.features)
-        if is_folder(X) and (note := jpeg_note(state.fitted_on, X.files)):
-            warnings.warn(note, ColumnWarning, stacklevel=3)
         return state.preprocessor.transform(X, state.inference.weight.dtype)
 
     def _parts(self, X: Any) -> Iterator[Any]:

@@ -51,7 +51,7 @@ class FittedOn(TypedDict):
     recalibrated: NotRequired[Positive]
     holdout: NotRequired[HeldOut]
     file: NotRequired[FileOfFit]
-    jpeg: NotRequired[bool]
+    jpeg: NotRequired[bool]  # of older files; `PictureTraits` holds it now
 
 
 class DiagnosisValues(TypedDict):

@@ -21,7 +21,6 @@ from ..engine.validation import MONITOR_ROWS
 from ..errors import ColumnWarning, InputError
 from ..nn.backbone import Backbone, backbone_for
 from ..sources.frames import is_folder
-from ..sources.picture_files import JPEG_SHARE, jpeg_share
 from ..sources.said import NOTHING_SAID, said_of
 from ..sources.sampling import RowSample
 from ..sources.table import TableFile
@@ -163,8 +162,6 @@ def prepare(
     if is_folder(X) and X.normal is not None:
         noted = {"file": {**NOTHING_SAID, "normal": X.normal}}
     files = X.files if is_folder(X) else None
-    if files is not None:
-        noted["jpeg"] = jpeg_share(files) >= JPEG_SHARE
     X, features = check_training_input(X, name)
     split = split_rows(detector, len(X), seed, total)
     preprocessor = detector.make_preprocessor(X)

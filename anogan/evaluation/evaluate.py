@@ -293,7 +293,7 @@ def _scored(
     report(progress, "scoring", done, stream.total)
     for chunk in stream:
         if pixels is not None and pixels.has_masks:
-            found, maps = stream.detector.predict_maps(chunk.X)
+            found, maps = stream.detector.maps_of_part(chunk.X)
             pixels.add(chunk, pixel_maps(maps))
         else:
             found = stream.scores(chunk)

@@ -6,7 +6,6 @@ import base64
 import importlib
 import json
 import os
-import warnings
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,11 +15,10 @@ import numpy as np
 from ..data.choose import preprocessor_from_state
 from ..data.preprocessor import Preprocessor
 from ..data.state import decode
-from ..errors import ColumnWarning, FormatError, InputError
+from ..errors import FormatError, InputError
 from ..scoring.calibration import Calibration, rounding
 from ..scoring.unseen import with_farthest_known
-from ..sources.frames import as_frame, is_folder
-from ..sources.picture_files import jpeg_note
+from ..sources.frames import as_frame
 from .names import FORMAT, OF_KNOWN, PREFIX, REFERENCE, SCORES
 
 if TYPE_CHECKING:
@@ -119,6 +117,12 @@ class OnnxModel:
 
     def anomaly_score(self, X: Any) -> np.ndarray:
         """Return how unusual each sample is: float64 ``(n,)``; see `Detector.anomaly_score`."""
+        scores = self.score_part(X)
+        self._warn_of_ranges(X)
+        return scores
+
+    def score_part(self, X: Any) -> np.ndarray:
+        """Return `anomaly_score` of one part of the data; see `Detector.score_part`."""
         X = as_frame(X)
         if self.preprocessor_.kind == "image":
             return self._of_pictures(X, "score")[0]
@@ -143,12 +147,14 @@ class OnnxModel:
         steps = account.unseen.sum(1)
         return scores + steps * rounding(scores, self.calibration_.scores, self.eps)
 
-    def score_part(self, X: Any) -> np.ndarray:
-        """Return `anomaly_score` of one part of the data."""
-        return self.anomaly_score(X)
-
     def predict_maps(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
         """Return the scores ``(n,)`` and the maps ``(n, 1, H, W)`` of pictures; see `Detector.predict_maps`."""
+        found = self.maps_of_part(X)
+        self._warn_of_ranges(X)
+        return found
+
+    def maps_of_part(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Return `predict_maps` of one part of the data; see `Detector.score_part`."""
         self._check_maps()
         scores, maps = self._of_pictures(as_frame(X), "score", "map")
         return scores, maps[:, None]
@@ -228,10 +234,13 @@ class OnnxModel:
         if "map" not in [output.name for output in self.session.get_outputs()]:
             raise InputError(f"{self.path} has no maps.")
 
+    def _warn_of_ranges(self, X: Any) -> None:
+        ranges = self.preprocessor_.range_counter()
+        ranges.add(as_frame(X))
+        ranges.warn(stacklevel=3)
+
     def _of_pictures(self, X: Any, *outputs: str) -> list[np.ndarray]:
         """Return outputs for all pictures, a few at a time."""
-        if is_folder(X) and (note := jpeg_note(self.fitted_on_, X.files)):
-            warnings.warn(note, ColumnWarning, stacklevel=3)
         _, height, width = self.preprocessor_.spec_.shape
         at_once = min(max(PIXELS_AT_ONCE // (height * width), 1), PICTURES_AT_ONCE)
         parts = [self.session.run(list(outputs), inputs) for inputs in self.preprocessor_.graph_batches(X, at_once)]

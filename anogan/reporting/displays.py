@@ -235,7 +235,7 @@ class AnomalyMapDisplay(_Display):
         if not 0 <= index < len(X):
             raise InputError(f"There is no picture {index}; X has {len(X)}.")
         chunk = next(iter(Stream(detector, X[index : index + 1])))
-        scores, maps = detector.predict_maps(chunk.X)
+        scores, maps = detector.maps_of_part(chunk.X)
         picture = original(chunk, 0)
         values = resized_map(pixel_maps(maps)[0], (picture.shape[1], picture.shape[2]))
         name = f"score {scores[0]:.4g}"

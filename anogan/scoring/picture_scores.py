@@ -1,18 +1,15 @@
 """The score of one picture, as a program at a camera needs it."""
 
-import os
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
 from ..data.image import ImagePreprocessor
 from ..data.preprocessor import Preprocessor
-from ..errors import ColumnWarning, InputError
-from ..sources.picture_files import jpeg_note
+from ..errors import InputError, RangeWarning
 from .calibration import Calibration
 
 
@@ -44,7 +41,6 @@ class FittedDetector(Protocol):
 
     preprocessor_: Preprocessor
     calibration_: Calibration
-    fitted_on_: dict[str, Any]
 
 
 Score = Callable[[ImagePreprocessor], tuple[np.ndarray, np.ndarray | None]]
@@ -55,10 +51,9 @@ def score_picture(detector: FittedDetector, picture: Any, score: Score) -> Pictu
     preprocessor = detector.preprocessor_
     if not isinstance(preprocessor, ImagePreprocessor):
         raise InputError("score_picture needs a detector that was fitted on pictures without a condition.")
-    file = picture if isinstance(picture, str | os.PathLike) else f"picture.{getattr(picture, 'format', '')}"
-    if note := jpeg_note(detector.fitted_on_, [Path(file)]):
-        warnings.warn(note, ColumnWarning, stacklevel=3)
     scores, maps = score(preprocessor)
+    for note in preprocessor.picture_notes(picture):
+        warnings.warn(RangeWarning(note.text(), note.text(shell=True)), stacklevel=3)
     calibration = detector.calibration_
     return PictureScore(
         float(scores[0]),

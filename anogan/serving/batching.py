@@ -140,7 +140,7 @@ def _score(items: Sequence[_Waiting]) -> None:
 def _scored(item: _Waiting, X: Any) -> tuple[np.ndarray, np.ndarray | None]:
     detector = item.served.detector
     if item.with_maps:
-        scores, maps = detector.predict_maps(X)
+        scores, maps = detector.maps_of_part(X)
         return np.asarray(scores), maps
     return np.asarray(detector.score_part(X)), None
 

@@ -246,7 +246,10 @@ def _pictures(served: Served, uploads: Sequence[Upload], limits: ServiceLimits) 
     if not good:
         raise Refused(422, "input", f"No picture can be scored: {uploads[0].name!r} {status[0]}")
     chunk = Chunk(0, ImageFolder(good).resized(tuple(preprocessor.spec_.shape)), [path.name for path in good])
-    return Read([chunk], [upload.name for upload in uploads], status)
+    ranges = preprocessor.range_counter()
+    ranges.add(chunk.X)
+    notes = [note.text() for note in ranges.notes()]
+    return Read([chunk], [upload.name for upload in uploads], status, notes)
 
 
 def _drawings(served: Served, chunk: Chunk, maps: np.ndarray) -> list[str]:

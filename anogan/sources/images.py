@@ -169,7 +169,7 @@ class ImageFolder(Sequence[np.ndarray]):
 
     def original_size(self, index: int) -> tuple[int, int]:
         """Return the (height, width) of a picture as it is displayed, after EXIF rotation."""
-        return read_picture(self.files[index], _upright_size)
+        return read_picture(self.files[index], upright_size)
 
     def resized(self, shape: tuple[int, ...], *, tile: int | None = None) -> ImageFolder:
         """Return the same files, to be read as (C, H, W), in tiles of another size if one is given."""
@@ -234,7 +234,7 @@ class ImageFolder(Sequence[np.ndarray]):
 
     def typical_side(self) -> float:
         """Return the median of the longer sides of up to 100 evenly spaced pictures in their own size, in pixels."""
-        return float(np.median([max(size) for size in self._headers(_upright_size)] or [0]))
+        return float(np.median([max(size) for size in self._headers(upright_size)] or [0]))
 
     def is_wide(self) -> bool:
         """Return whether any of up to 100 evenly spaced files has more than 8 bits per channel."""
@@ -297,7 +297,8 @@ def _alone_if_large(picture: Image.Image) -> contextlib.AbstractContextManager[A
     return _LARGE if picture.width * picture.height > _LARGE_PIXELS else contextlib.nullcontext()
 
 
-def _upright_size(picture: Image.Image) -> tuple[int, int]:
+def upright_size(picture: Image.Image) -> tuple[int, int]:
+    """Return the (height, width) of a picture as it is displayed, after EXIF rotation."""
     width, height = picture.size
     sideways = picture.format != "TIFF" and picture.getexif().get(_ORIENTATION) in _SIDEWAYS
     return (width, height) if sideways else (height, width)

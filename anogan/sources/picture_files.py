@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from ..errors import InputError
 from ..files.writing import as_text
@@ -16,7 +14,6 @@ EXTENSIONS = frozenset(
     {".apng", ".avif", ".bmp", ".dib", ".gif", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpf", ".jpg", ".jpx", ".mpo"}
     | {".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tga", ".tif", ".tiff", ".webp"}
 )
-JPEG_SHARE = 0.1  # of the files of a fit, below which a model has not learned traces of compression
 _JPEG = (".jfif", ".jpe", ".jpeg", ".jpg", ".mpo")
 _CONVERTED = dict.fromkeys((".heic", ".heif", ".hif"), "HEIC") | dict.fromkeys((".dcm", ".dicom", ".ima"), "DICOM")
 _CONVERTED |= dict.fromkeys((".cr2", ".cr3", ".nef", ".arw", ".dng", ".raf", ".orf", ".rw2"), "camera raw")
@@ -103,22 +100,9 @@ def why_not_read(name: str) -> str | None:
     return as_text(suffix) if suffix else "without a suffix"
 
 
-def jpeg_share(files: Collection[Path]) -> float:
-    """Return which share of the files are JPEG, by their suffixes."""
-    return sum(file.suffix.lower() in _JPEG for file in files) / max(len(files), 1)
-
-
-def jpeg_note(fitted_on: dict[str, Any], files: Collection[Path]) -> str | None:
-    """Return a warning if there are JPEG files, and the detector was fitted on a folder with hardly any.
-
-    A file is judged by its suffix; a picture in memory by its ``format``, which Pillow forgets when it converts one.
-    """
-    if fitted_on.get("jpeg") is not False or not jpeg_share(files):
-        return None
-    return (
-        "There are JPEG files, and the model was fitted on hardly any: traces of compression look like defects. Save "
-        "pictures as those of the fit, or fit on JPEG files."
-    )
+def is_jpeg(file: Path) -> bool:
+    """Return whether a file is JPEG, by its suffix."""
+    return file.suffix.lower() in _JPEG
 
 
 def left_out_words(left_out: Counter[str]) -> str:

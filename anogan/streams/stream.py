@@ -81,7 +81,7 @@ class Stream:
     skipped : dict of str to str
         The pictures that could not be read so far, and why.
     ranges : RangeCounter
-        Values beyond the range of training so far.
+        Values, or pictures, beyond the range of training so far.
 
     Raises
     ------
@@ -189,8 +189,11 @@ class Stream:
                 chunk = replace(chunk, labels=None)
             if self.source.kind == "pictures" and self.on_error == "skip":
                 chunk = self._readable(chunk)
-            if len(chunk):
-                yield chunk if is_image else self._examined(chunk)
+            if len(chunk) and is_image:
+                self.ranges.add(chunk.X)
+                yield chunk
+            elif len(chunk):
+                yield self._examined(chunk)
             if self.stop is not None and chunk.end >= self.stop:
                 return
         if self.stop is None:
@@ -216,7 +219,7 @@ class Stream:
         return scores
 
     def notes(self) -> list[str]:
-        """Return a sentence about pictures and rows that were skipped, and one for each column with unusual values."""
+        """Return a sentence about pictures and rows that were skipped, and one for each way to be unlike the fit."""
         skipped = [skipped_message(self.skipped)] if self.skipped else []
         if isinstance(self.source, PictureSource):
             layout = self.source.layout

@@ -261,13 +261,18 @@ def test_jpeg_files_are_reported_if_the_model_was_fitted_on_others(tmp_path):
     folders = {name: anogan.ImageFolder(tmp_path / name, size=SIDE) for name in ("png", "jpeg")}
     detector = anogan.FeatureGAN(**QUICK).fit(folders["png"])
     file = folders["jpeg"].files[0]
-    for score, picture in ((detector.anomaly_score, folders["jpeg"]), (detector.score_picture, file)):
-        with pytest.warns(anogan.ColumnWarning, match="There are JPEG files"):
+    for score, picture, said in (
+        (detector.anomaly_score, folders["jpeg"], "All 4 pictures are JPEG, and"),
+        (detector.predict_maps, folders["jpeg"], "All 4 pictures are JPEG, and"),
+        (detector.anomaly_score, anogan.ImageFolder([*folders["png"].files, file]), "1 of 5 pictures is JPEG, and"),
+        (detector.score_picture, file, "The picture is JPEG, and"),
+    ):
+        with pytest.warns(anogan.RangeWarning, match=said):
             score(picture)
-    with pytest.warns(anogan.ColumnWarning, match="There are JPEG files"), Image.open(file) as opened:
+    with pytest.warns(anogan.RangeWarning, match="The picture is JPEG"), Image.open(file) as opened:
         detector.score_picture(opened)
     with warnings.catch_warnings():
-        warnings.simplefilter("error", anogan.ColumnWarning)
+        warnings.simplefilter("error", anogan.RangeWarning)
         detector.anomaly_score(folders["png"])
         detector.score_picture(np.asarray(parts(1, seed=0)[0, 0]))
         anogan.FeatureGAN(**QUICK).fit(folders["jpeg"]).anomaly_score(folders["jpeg"])

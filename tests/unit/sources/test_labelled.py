@@ -10,7 +10,7 @@ from PIL import Image
 
 from anogan import ImageFolder, InputError, LabelledFolder, PictureSource
 from anogan.sources.class_names import means_normal
-from anogan.sources.picture_files import JPEG_SHARE, find_pictures, jpeg_share
+from anogan.sources.picture_files import find_pictures
 
 
 def save(path: Path, value: int = 100, size: tuple[int, int] = (8, 6), **options) -> None:
@@ -215,9 +215,3 @@ def test_the_parts_of_a_source_and_its_labels(tmp_path):
     assert chunk.labels.tolist() == ["good"] * 2 + ["hole"] * 3
     (chunk,) = PictureSource(tmp_path / "test").chunks(10)
     assert chunk.labels.tolist() == ["good"] * 2 + ["hole"] * 3
-
-
-def test_a_few_jpeg_files_do_not_make_a_fit_on_jpeg():
-    files = [Path("a.JPG"), *[Path("b.png")] * 19]
-    assert 0 < jpeg_share(files) < JPEG_SHARE <= jpeg_share(files[:10])
-    assert jpeg_share(files[1:]) == 0

@@ -1,0 +1,141 @@
+"""Pictures whose files, shape or size are unlike those of the fit are reported, however they are scored."""
+
+import warnings
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import anogan
+from anogan.data.choose import preprocessor_from_state
+from anogan.data.image import ImagePreprocessor
+from anogan.data.picture_traits import JPEG_SHARE, PictureTraits, Seen
+from anogan.data.state import decode, encode
+
+SIZE = (32, 32)
+USUAL = [Seen(False, 64, 64), Seen(False, 62, 64), Seen(False, 64, 66)]
+
+
+def folder_of(path, sizes, ending="png", **options):
+    """Save grey noise of each (height, width)."""
+    path.mkdir()
+    rng = np.random.default_rng(0)
+    for number, size in enumerate(sizes):
+        Image.fromarray(rng.integers(0, 256, size, dtype=np.uint8)).save(path / f"{number:02d}.{ending}")
+    return anogan.ImageFolder(path, **options)
+
+
+def notes_of(learned, new, size=SIZE):
+    traits = PictureTraits.of(learned, SIZE)
+    return [note.text() for note in traits.notes(traits.count_unlike(new, size))]
+
+
+def test_pictures_like_those_of_the_fit_are_not_reported():
+    assert notes_of(USUAL, [Seen(False, 64, 64), Seen(False, 63, 65), Seen(False, 30, 30), Seen(False, 640, 650)]) == []
+
+
+@pytest.mark.parametrize(
+    ("new", "said"),
+    [
+        (Seen(True, 64, 64), "The picture is JPEG"),
+        (Seen(False, 64, 80), "The picture has another shape than those of the fit, whose width is 1.00 to 1.03 times"),
+        (Seen(False, 70, 64), "The picture has another shape"),
+        (Seen(False, 18, 18), "The picture has so few pixels"),
+    ],
+)
+def test_each_way_to_be_unlike_the_fit_is_said(new, said):
+    assert notes_of(USUAL, [*USUAL, new])[0].startswith(said.replace("The picture", "1 of 4 pictures"))
+    (note,) = notes_of(USUAL, [new])
+    assert note.startswith(said)
+    (note,) = notes_of(USUAL, [new, new])
+    assert note.startswith(
+        said.replace("The picture is", "All 2 pictures are").replace("The picture has", "All 2 pictures have")
+    )
+
+
+def test_more_pixels_than_in_the_fit_count_up_to_those_of_the_model():
+    small = [Seen(False, 16, 16)]
+    assert notes_of(small, [Seen(False, 26, 26)]) == []
+    assert notes_of(small, [Seen(False, 28, 28)])[0].startswith("The picture has more pixels than those of the fit")
+
+
+def test_tiles_keep_their_shape_and_size():
+    assert notes_of(USUAL, [Seen(False, 640, 100)], size=None) == []
+    assert len(notes_of(USUAL, [Seen(True, 640, 100)], size=None)) == 1
+
+
+def test_a_few_jpeg_files_do_not_make_a_fit_on_jpeg():
+    def learned(jpeg):
+        return PictureTraits.of([Seen(number < jpeg, 8, 8) for number in range(20)], SIZE).jpeg
+
+    assert not learned(1)
+    assert learned(round(JPEG_SHARE * 20))
+
+
+def test_a_fit_says_that_shapes_are_mixed(tmp_path):
+    def notes(name, sizes, **options):
+        preprocessor = ImagePreprocessor().fit(folder_of(tmp_path / name, sizes, size=SIZE, **options))
+        return [note.text() for note in preprocessor.notes_]
+
+    assert notes("alike", [(40, 40)] * 5 + [(40, 43)]) == []
+    (note,) = notes("mixed", [(40, 40)] * 5 + [(40, 60), (60, 30)])
+    assert note.startswith("Pictures have different shapes: their width is 0.50 to 1.50 times their height, and for 2")
+    assert "2 pictures of 7" in note
+    assert notes("tiles", [(40, 40)] * 5 + [(40, 60)], tile=32) == []
+
+
+def test_a_state_keeps_what_the_files_have_in_common(tmp_path):
+    fitted = ImagePreprocessor().fit(folder_of(tmp_path / "good", [(40, 40), (40, 43)], size=SIZE))
+    state = fitted.to_state()
+    assert preprocessor_from_state(decode(*encode(state))).traits_ == fitted.traits_
+    del state["files"]  # as in older model files
+    assert preprocessor_from_state(decode(*encode(state))).traits_ is None
+    for name, value in (("narrowest", -1.0), ("widest", 0.5), ("finest", 2.0), ("jpeg", 1)):
+        wrong = fitted.to_state()
+        wrong["files"] = {**wrong["files"], name: value}
+        with pytest.raises(anogan.FormatError, match=f"preprocessor.files.{name} is"):
+            preprocessor_from_state(decode(*encode(wrong)))
+
+
+@pytest.fixture(scope="module")
+def detector(tmp_path_factory):
+    good = folder_of(tmp_path_factory.mktemp("fit") / "good", [(40, 40)] * 12)
+    return anogan.GANomaly(**anogan.GANomaly.tiny, random_state=0).fit(good)
+
+
+def test_every_way_to_score_pictures_reports_them(detector, tmp_path):
+    new = folder_of(tmp_path / "new", [(40, 40), (40, 80), (80, 40)])
+    said = "2 of 3 pictures have another shape than those of the fit, whose width is 1.00 times their height"
+    for score in (detector.anomaly_score, detector.predict, detector.predict_maps):
+        with pytest.warns(anogan.RangeWarning, match=said):
+            score(new)
+    for picture in (new.files[1], Image.open(new.files[1]), np.zeros((40, 80, 3), np.uint8)):
+        with pytest.warns(anogan.RangeWarning, match="The picture has another shape"):
+            detector.score_picture(picture)
+    stream = anogan.Stream(detector, new, chunk_rows=2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", anogan.RangeWarning)
+        for chunk in stream:
+            stream.scores(chunk)
+        detector.anomaly_score(new[:1])
+        detector.anomaly_score(np.zeros((2, *detector.preprocessor_.shape_), np.uint8))
+        detector.score_picture(np.zeros((40, 40), np.uint8))
+    assert [note.startswith(said) for note in stream.notes()] == [True]
+
+
+def test_pictures_with_a_condition_are_reported_too(tmp_path):
+    good = folder_of(tmp_path / "good", [(40, 40)] * 12)
+    labels = np.arange(12) % 2
+    detector = anogan.ConditionalGAN(**anogan.ConditionalGAN.tiny, random_state=0).fit(anogan.Conditioned(good, labels))
+    new = folder_of(tmp_path / "new", [(40, 80)] * 2)
+    with pytest.warns(anogan.RangeWarning, match="All 2 pictures have another shape"):
+        detector.anomaly_score(anogan.Conditioned(new, labels[:2]))
+
+
+def test_what_is_not_a_picture_fails_as_before(detector, tmp_path):
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "a.png").write_bytes(b"no picture")
+    with pytest.raises(anogan.InputError, match="not a picture"):
+        detector.anomaly_score(anogan.ImageFolder(tmp_path / "bad"))
+    with pytest.raises(anogan.InputError, match="One picture is an array"):
+        detector.score_picture(np.zeros(5))
