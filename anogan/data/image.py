@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,6 +21,7 @@ from .range_counter import Beyond
 from .scaling import inverse_symlog, symlog
 from .spec import SampleSpec
 from .state import State, StateReader
+from .tint import LEARNED, SEEN, Tint, seen_of
 
 if TYPE_CHECKING:
     import torch
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from .samples import Samples
 
 _RANGE_SAMPLED = 2000
+_GLANCED = 16  # one in so many pictures is decoded, or looked at, to compare its colours
 FULL_RANGE = {"uint8": 255.0, "uint16": 65535.0}
 FOLDER = "folder"
 _SOURCES = rf"{FOLDER}|bool|u?int(8|16|32|64)|float(16|32|64|128)|[<>][iuf](2|4|8)"
@@ -54,6 +57,8 @@ class ImagePreprocessor(Preprocessor):
         Side of the tiles that pictures of a folder are scored in, see `ImageFolder`.
     traits_ : PictureTraits or None
         What the files of a folder have in common.
+    tint_ : Tint or None
+        Colours of coloured pictures.
     """
 
     kind = "image"
@@ -66,11 +71,12 @@ class ImagePreprocessor(Preprocessor):
     def __init__(self) -> None:
         self.notes_: list[FileNote] = []
         self.traits_: PictureTraits | None = None
+        self.tint_: Tint | None = None
 
     def fit(self, X: Any, *, rows: np.ndarray | None = None, sampled: int | None = None) -> Self:
         """Learn shape and value range of pictures (n, C, H, W) or an ImageFolder."""
         self.low_, self.high_ = 0.0, 1.0
-        self.tile_ = self.traits_ = None
+        self.tile_ = self.traits_ = self.tint_ = None
         if isinstance(X, ImageFolder):
             self.tile_ = X.tile
             if seen := seen_in(X):
@@ -84,6 +90,7 @@ class ImagePreprocessor(Preprocessor):
                 extremes = list(ordered_map(lambda i: _extremes(as_fraction(X.decode(int(i)))), chosen))
                 self.low_ = min(low for low, _ in extremes)
                 self.high_ = max(high for _, high in extremes)
+            self._learn_tint(X, rows)
             return self
         X = _checked(X)
         self.shape_ = [int(side) for side in X.shape[1:]]
@@ -92,6 +99,7 @@ class ImagePreprocessor(Preprocessor):
             training = X if rows is None else X[rows]
             full = FULL_RANGE.get(self.source_, 1.0)
             self.low_, self.high_ = float(training.min()) / full, float(training.max()) / full
+        self._learn_tint(X, rows)
         return self
 
     def transform(self, X: Any, dtype: torch.dtype) -> Samples:
@@ -269,20 +277,46 @@ class ImagePreprocessor(Preprocessor):
             )
 
     def count_beyond(self, X: Any) -> dict[str | int, Beyond]:
-        """Count the pictures of a folder that are unlike those of the fit, by how they are; see `PictureTraits`."""
-        if self.traits_ is None or not isinstance(X, ImageFolder):
-            return {}
-        return self.traits_.count_unlike(seen_in(X), self._compared_size)
+        """Count the pictures that are unlike those of the fit, by how they are; see `PictureTraits` and `Tint`."""
+        counts: dict[str | int, Beyond] = {}
+        if self.traits_ is not None and isinstance(X, ImageFolder):
+            counts |= self.traits_.count_unlike(seen_in(X), self._compared_size)
+        if self.tint_ is not None:
+            counts |= self.tint_.count_exchanged(self._glance(X, np.arange(0, len(X), _GLANCED)))
+        return counts
 
     def range_notes(self, counts: Mapping[str | int, Beyond]) -> Sequence[Note]:
-        """See `PictureTraits.notes`."""
-        return [] if self.traits_ is None else self.traits_.notes(counts)
+        """See `PictureTraits.notes` and `Tint.notes`."""
+        return [note for each in (self.traits_, self.tint_) if each is not None for note in each.notes(counts)]
 
-    def picture_notes(self, picture: Any) -> Sequence[Note]:
+    def picture_notes(self, picture: Any, *, bgr: bool) -> Sequence[Note]:
         """Return a note for each way in which a picture that `transform_picture` takes is unlike those of the fit."""
-        if self.traits_ is None:
-            return []
-        return self.range_notes(self.traits_.count_unlike([seen_as(picture)], self._compared_size))
+        counts: dict[str | int, Beyond] = {}
+        if self.traits_ is not None:
+            counts |= self.traits_.count_unlike([seen_as(picture)], self._compared_size)
+        if self.tint_ is not None:
+            glanced = as_fraction(frame_pixels(picture, (3, SEEN, SEEN), bgr=bgr))
+            counts |= self.tint_.count_exchanged(self._to_model(glanced)[None])
+        return self.range_notes(counts)
+
+    def _learn_tint(self, X: Any, rows: np.ndarray | None) -> None:
+        channels, height, width = self.shape_
+        if channels == 3:
+            chosen = np.arange(len(X)) if rows is None else rows
+            pictures = self._glance(X, chosen[evenly_spaced(len(chosen), LEARNED)])
+            self.tint_ = Tint.of(pictures, (height, width)) if len(pictures) else None
+
+    def _glance(self, X: Any, rows: np.ndarray) -> np.ndarray:
+        """Return some pictures (k, 3, h, w) in model space, with few pixels; those that cannot be read are left out."""
+        if not isinstance(X, ImageFolder):
+            X = np.asarray(X)
+            full = FULL_RANGE.get(str(X.dtype) if self.source_ == FOLDER else self.source_, 1.0)
+            return self._to_model(seen_of(X)[rows].astype(np.float64) / full)
+        folder, found = X.resized((3, SEEN, SEEN)), []
+        for row in rows:
+            with contextlib.suppress(InputError):  # the decoder names them
+                found.append(as_fraction(folder.decode(int(row))))
+        return self._to_model(np.stack(found)) if found else np.empty((0, 3, SEEN, SEEN))
 
     @property
     def _compared_size(self) -> tuple[int, int] | None:
@@ -315,6 +349,7 @@ class ImagePreprocessor(Preprocessor):
             "high": self.high_,
             "tile": self.tile_ or 0,
             **({} if self.traits_ is None else {"files": self.traits_.to_state()}),
+            **({} if self.tint_ is None else {"tint": self.tint_.to_state()}),
         }
 
     @classmethod
@@ -331,6 +366,7 @@ class ImagePreprocessor(Preprocessor):
         self.high_ = state.number("high", low=self.low_)
         self.tile_ = state.integer("tile", 0, _LONGEST_SIDE) or None
         self.traits_ = PictureTraits.from_state(state.child("files")) if state.has("files") else None
+        self.tint_ = Tint.from_state(state.child("tint")) if state.has("tint") else None
         return self
 
     def _from_pixels(self, pixels: np.ndarray) -> np.ndarray:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 from PIL import Image
 
 from ..errors import InputError
-from ..sources.images import ImageFolder, upright_size
+from ..sources.images import ImageFolder, is_grey_by_header, read_picture, upright_size
 from ..sources.notes import FileNote
 from ..sources.picture_files import is_jpeg
 from ..wording import counted
@@ -27,9 +26,10 @@ _GREATEST = 1e9  # ratio that is possible
 
 
 class Seen(NamedTuple):
-    """A picture as it was before it is resized: whether it is JPEG, and its height and width in pixels."""
+    """A picture as it was before it is resized: what kind it is, and its height and width in pixels."""
 
     jpeg: bool
+    grey: bool
     height: int
     width: int
 
@@ -42,6 +42,8 @@ class PictureTraits:
     ----------
     jpeg : bool
         Whether at least a tenth are JPEG files, by their suffixes.
+    coloured : bool
+        Whether all are coloured, by their headers.
     narrowest, widest : float
         Ratio of width to height.
     coarsest, finest : float
@@ -49,6 +51,7 @@ class PictureTraits:
     """
 
     jpeg: bool
+    coloured: bool
     narrowest: float
     widest: float
     coarsest: float
@@ -60,6 +63,7 @@ class PictureTraits:
         ratios, details = _ratios(seen), _details(seen, size)
         return cls(
             sum(picture.jpeg for picture in seen) >= JPEG_SHARE * len(seen),
+            not any(picture.grey for picture in seen),
             *map(float, (ratios.min(), ratios.max(), details.min(), details.max())),
         )
 
@@ -70,13 +74,13 @@ class PictureTraits:
     @classmethod
     def from_state(cls, state: StateReader) -> Self:
         """What `to_state` wrote."""
-        jpeg, narrowest = state.flag("jpeg"), state.number("narrowest", 1 / _GREATEST, _GREATEST)
-        coarsest = state.number("coarsest", 0, 1)
+        jpeg, coloured = state.flag("jpeg"), state.flag("coloured")
+        narrowest, coarsest = state.number("narrowest", 1 / _GREATEST, _GREATEST), state.number("coarsest", 0, 1)
         widest, finest = state.number("widest", narrowest, _GREATEST), state.number("finest", coarsest, 1)
-        return cls(jpeg, narrowest, widest, coarsest, finest)
+        return cls(jpeg, coloured, narrowest, widest, coarsest, finest)
 
     def count_unlike(self, seen: list[Seen], size: tuple[int, int] | None) -> dict[str | int, Beyond]:
-        """Count the pictures that are unlike those of the fit, by how they are: "jpeg", "shape", "coarse" or "fine".
+        """Count the pictures that are unlike those of the fit, by how they are: one of the keys of `notes`.
 
         Parameters
         ----------
@@ -84,7 +88,10 @@ class PictureTraits:
         size : (height, width) or None
             To which whole pictures are resized; None if they are scored in tiles of their own pixels.
         """
-        unlike: dict[str | int, Any] = {"jpeg": [picture.jpeg and not self.jpeg for picture in seen]}
+        unlike: dict[str | int, Any] = {
+            "jpeg": [picture.jpeg and not self.jpeg for picture in seen],
+            "grey": [picture.grey and self.coloured for picture in seen],
+        }
         if size is not None:
             ratios, details = _ratios(seen), _details(seen, size)
             unlike |= {
@@ -100,6 +107,8 @@ class PictureTraits:
         words = {
             "jpeg": "{are} JPEG, and the model was fitted on hardly any: traces of compression look like defects. Save "
             "pictures as those of the fit, or fit on JPEG files.",
+            "grey": "{are} grey, and the model was fitted on coloured ones: what is normal may look unusual, and "
+            "another colour is not seen. Take coloured pictures, or fit on grey ones.",
             "shape": f"{{have}} another shape than those of the fit, whose width is {shapes} times their height: "
             "resized to the model's size, what they show is stretched, and may look unusual if it is normal. Crop "
             "pictures as those of the fit, or fit on such pictures.",
@@ -114,11 +123,12 @@ class PictureTraits:
 def seen_in(folder: ImageFolder) -> list[Seen]:
     """Return the files of a folder that can be read; others are left to the decoder, which names them."""
     found = []
-    for number, file in enumerate(folder.files):
+    for file in folder.files:
         try:
-            found.append(Seen(is_jpeg(file), *folder.original_size(number)))
+            grey, size = read_picture(file, lambda picture: (is_grey_by_header(picture), upright_size(picture)))
         except InputError:
             continue
+        found.append(Seen(is_jpeg(file), grey, *size))
     return found
 
 
@@ -128,11 +138,11 @@ def seen_as(picture: Any) -> Seen:
     A PIL image that was converted has no ``format`` any more that would say that it is JPEG.
     """
     if isinstance(picture, str | os.PathLike):
-        return Seen(is_jpeg(Path(picture)), *ImageFolder([picture]).original_size(0))
+        return seen_in(ImageFolder([picture]))[0]
     if isinstance(picture, Image.Image):
-        return Seen(picture.format in ("JPEG", "MPO"), *upright_size(picture))
-    height, width = np.shape(picture)[:2]
-    return Seen(False, height, width)
+        return Seen(picture.format in ("JPEG", "MPO"), is_grey_by_header(picture), *upright_size(picture))
+    height, width, *channels = np.shape(picture)
+    return Seen(False, channels in ([], [1]), height, width)
 
 
 def mixed_shapes(seen: list[Seen], size: tuple[int, int]) -> list[FileNote]:

@@ -374,7 +374,7 @@ class Detector(CommonParameters, ModelFileMixin, OutlierMixin, BaseEstimator):
             sample = preprocessor.transform_picture(picture, state.inference.weight.dtype, bgr=bgr)
             return state.predict_maps(sample) if with_map else (state.score(sample), None)
 
-        return score_picture(self, picture, score)
+        return score_picture(self, picture, score, bgr=bgr)
 
     # ---------------------------------------------------------------- explanations
 

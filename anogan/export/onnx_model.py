@@ -177,7 +177,7 @@ class OnnxModel:
             scores, *maps = self.session.run(["score", *["map"] * with_map], inputs)
             return scores, maps[0][:, None] if with_map else None
 
-        return score_picture(self, picture, score)
+        return score_picture(self, picture, score, bgr=bgr)
 
     def reasons(self, X: Any, count: int) -> None:
         """Raise `InputError`: reasons need the networks and training rows that the model file holds."""

@@ -46,13 +46,13 @@ class FittedDetector(Protocol):
 Score = Callable[[ImagePreprocessor], tuple[np.ndarray, np.ndarray | None]]
 
 
-def score_picture(detector: FittedDetector, picture: Any, score: Score) -> PictureScore:
+def score_picture(detector: FittedDetector, picture: Any, score: Score, *, bgr: bool) -> PictureScore:
     """See `Detector.score_picture`; ``score`` returns the score (1,) and, if asked for, the map (1, C, H, W)."""
     preprocessor = detector.preprocessor_
     if not isinstance(preprocessor, ImagePreprocessor):
         raise InputError("score_picture needs a detector that was fitted on pictures without a condition.")
     scores, maps = score(preprocessor)
-    for note in preprocessor.picture_notes(picture):
+    for note in preprocessor.picture_notes(picture, bgr=bgr):
         warnings.warn(RangeWarning(note.text(), note.text(shell=True)), stacklevel=3)
     calibration = detector.calibration_
     return PictureScore(

@@ -249,7 +249,7 @@ class ImageFolder(Sequence[np.ndarray]):
         return folder
 
     def _channels_by_header(self) -> int:
-        grey = list(self._headers(_is_grey_by_header))
+        grey = list(self._headers(is_grey_by_header))
         if not grey:
             self._check_first()
         return 1 if all(grey) else 3
@@ -258,7 +258,7 @@ class ImageFolder(Sequence[np.ndarray]):
         """Raise the error of the first file."""
         if not self.files:
             raise InputError("There are no pictures: the list of files is empty.")
-        read_picture(self.files[0], _is_grey_by_header)
+        read_picture(self.files[0], is_grey_by_header)
 
     def _headers(self, read: Callable[[Image.Image], Any]) -> Iterator[Any]:
         """Read evenly spaced files; unreadable ones are left to the decoder, which names them."""
@@ -304,7 +304,8 @@ def upright_size(picture: Image.Image) -> tuple[int, int]:
     return (width, height) if sideways else (height, width)
 
 
-def _is_grey_by_header(picture: Image.Image) -> bool:
+def is_grey_by_header(picture: Image.Image) -> bool:
+    """Return whether a file says that its picture is grey."""
     if picture.mode == "P":
         palette = picture.getpalette("RGB") or []
         return palette[0::3] == palette[1::3] == palette[2::3]
@@ -392,7 +393,7 @@ def _as_fractions(picture: Image.Image) -> Image.Image:
 
 def _over_black(picture: Image.Image) -> Image.Image:
     """Convert to L or RGB. Transparent pixels become black instead of the arbitrary colour stored beneath them."""
-    grey = _is_grey_by_header(picture)
+    grey = is_grey_by_header(picture)
     if picture.has_transparency_data:
         black = Image.new("RGBA", picture.size, (0, 0, 0, 255))
         picture = Image.alpha_composite(black, picture.convert("RGBA"))

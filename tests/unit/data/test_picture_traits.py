@@ -13,7 +13,7 @@ from anogan.data.picture_traits import JPEG_SHARE, PictureTraits, Seen
 from anogan.data.state import decode, encode
 
 SIZE = (32, 32)
-USUAL = [Seen(False, 64, 64), Seen(False, 62, 64), Seen(False, 64, 66)]
+USUAL = [Seen(False, False, 64, 64), Seen(False, False, 62, 64), Seen(False, False, 64, 66)]
 
 
 def folder_of(path, sizes, ending="png", **options):
@@ -31,16 +31,31 @@ def notes_of(learned, new, size=SIZE):
 
 
 def test_pictures_like_those_of_the_fit_are_not_reported():
-    assert notes_of(USUAL, [Seen(False, 64, 64), Seen(False, 63, 65), Seen(False, 30, 30), Seen(False, 640, 650)]) == []
+    assert (
+        notes_of(
+            USUAL,
+            [
+                Seen(False, False, 64, 64),
+                Seen(False, False, 63, 65),
+                Seen(False, False, 30, 30),
+                Seen(False, False, 640, 650),
+            ],
+        )
+        == []
+    )
 
 
 @pytest.mark.parametrize(
     ("new", "said"),
     [
-        (Seen(True, 64, 64), "The picture is JPEG"),
-        (Seen(False, 64, 80), "The picture has another shape than those of the fit, whose width is 1.00 to 1.03 times"),
-        (Seen(False, 70, 64), "The picture has another shape"),
-        (Seen(False, 18, 18), "The picture has so few pixels"),
+        (Seen(True, False, 64, 64), "The picture is JPEG"),
+        (Seen(False, True, 64, 64), "The picture is grey, and the model was fitted on coloured ones"),
+        (
+            Seen(False, False, 64, 80),
+            "The picture has another shape than those of the fit, whose width is 1.00 to 1.03 times",
+        ),
+        (Seen(False, False, 70, 64), "The picture has another shape"),
+        (Seen(False, False, 18, 18), "The picture has so few pixels"),
     ],
 )
 def test_each_way_to_be_unlike_the_fit_is_said(new, said):
@@ -54,19 +69,21 @@ def test_each_way_to_be_unlike_the_fit_is_said(new, said):
 
 
 def test_more_pixels_than_in_the_fit_count_up_to_those_of_the_model():
-    small = [Seen(False, 16, 16)]
-    assert notes_of(small, [Seen(False, 26, 26)]) == []
-    assert notes_of(small, [Seen(False, 28, 28)])[0].startswith("The picture has more pixels than those of the fit")
+    small = [Seen(False, False, 16, 16)]
+    assert notes_of(small, [Seen(False, False, 26, 26)]) == []
+    assert notes_of(small, [Seen(False, False, 28, 28)])[0].startswith(
+        "The picture has more pixels than those of the fit"
+    )
 
 
 def test_tiles_keep_their_shape_and_size():
-    assert notes_of(USUAL, [Seen(False, 640, 100)], size=None) == []
-    assert len(notes_of(USUAL, [Seen(True, 640, 100)], size=None)) == 1
+    assert notes_of(USUAL, [Seen(False, False, 640, 100)], size=None) == []
+    assert len(notes_of(USUAL, [Seen(True, False, 640, 100)], size=None)) == 1
 
 
 def test_a_few_jpeg_files_do_not_make_a_fit_on_jpeg():
     def learned(jpeg):
-        return PictureTraits.of([Seen(number < jpeg, 8, 8) for number in range(20)], SIZE).jpeg
+        return PictureTraits.of([Seen(number < jpeg, False, 8, 8) for number in range(20)], SIZE).jpeg
 
     assert not learned(1)
     assert learned(round(JPEG_SHARE * 20))
@@ -90,7 +107,7 @@ def test_a_state_keeps_what_the_files_have_in_common(tmp_path):
     assert preprocessor_from_state(decode(*encode(state))).traits_ == fitted.traits_
     del state["files"]  # as in older model files
     assert preprocessor_from_state(decode(*encode(state))).traits_ is None
-    for name, value in (("narrowest", -1.0), ("widest", 0.5), ("finest", 2.0), ("jpeg", 1)):
+    for name, value in (("narrowest", -1.0), ("widest", 0.5), ("finest", 2.0), ("jpeg", 1), ("coloured", None)):
         wrong = fitted.to_state()
         wrong["files"] = {**wrong["files"], name: value}
         with pytest.raises(anogan.FormatError, match=f"preprocessor.files.{name} is"):
@@ -130,6 +147,49 @@ def test_pictures_with_a_condition_are_reported_too(tmp_path):
     new = folder_of(tmp_path / "new", [(40, 80)] * 2)
     with pytest.warns(anogan.RangeWarning, match="All 2 pictures have another shape"):
         detector.anomaly_score(anogan.Conditioned(new, labels[:2]))
+
+
+def coloured(n, seed, red_first=True):
+    """Return pictures (n, 3, 40, 40) that are red at the left and blue at the right, more often red."""
+    rng = np.random.default_rng(seed)
+    X = rng.integers(0, 80, (n, 3, 40, 40)).astype(np.uint8)
+    X[:, 0, :, :30] += 150
+    X[:, 2, :, 30:] += 150
+    return X if red_first else X[:, ::-1]
+
+
+@pytest.mark.parametrize("as_files", [False, True])
+def test_exchanged_colours_are_reported(tmp_path, as_files):
+    X, wrong = coloured(24, 0), coloured(20, 1, red_first=False)
+    good, new = X, wrong
+    if as_files:
+        for name, pictures in (("good", X), ("new", wrong)):
+            (tmp_path / name).mkdir()
+            for number, picture in enumerate(pictures):
+                Image.fromarray(picture.transpose(1, 2, 0)).save(tmp_path / name / f"{number:02d}.png")
+        good, new = anogan.ImageFolder(tmp_path / "good"), anogan.ImageFolder(tmp_path / "new")
+    detector = anogan.GANomaly(**anogan.GANomaly.tiny, random_state=0).fit(good)
+    with pytest.warns(anogan.RangeWarning, match=r"exchanged in 2 of 2 pictures that were compared, since"):
+        detector.anomaly_score(new)
+    frame = wrong[0].transpose(1, 2, 0)
+    for picture in [frame, new.files[0]] if as_files else [frame, Image.fromarray(frame)]:
+        with pytest.warns(anogan.RangeWarning, match="exchanged in the picture"):
+            detector.score_picture(picture)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", anogan.RangeWarning)
+        detector.score_picture(frame, bgr=True)
+        detector.anomaly_score(good if as_files else coloured(3, 2))
+
+
+def test_pictures_without_a_tint_have_no_order_of_channels():
+    grey = np.random.default_rng(0).integers(0, 256, (6, 1, 16, 16), dtype=np.uint8).repeat(3, axis=1)
+    tint = ImagePreprocessor().fit(grey).tint_
+    assert tint.count_exchanged(grey / 255)["exchanged"].beyond == 0
+    assert tint.count_exchanged(coloured(6, 0)[:, :, :16, :16] / 255)["exchanged"].beyond == 0
+    assert ImagePreprocessor().fit(grey[:, :1]).tint_ is None
+    with_state = preprocessor_from_state(decode(*encode(ImagePreprocessor().fit(coloured(4, 0)).to_state())))
+    assert with_state.tint_.mean.shape == (8, 8)
+    assert ImagePreprocessor().fit(coloured(4, 0)[..., :2, :3]).tint_.mean.shape == (2, 3)
 
 
 def test_what_is_not_a_picture_fails_as_before(detector, tmp_path):
