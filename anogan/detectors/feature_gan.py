@@ -16,9 +16,10 @@ from ..nn.backbone import Backbone
 from ..nn.frozen import NETWORKS
 from ..parameters import at_least, between, one_of, param
 from ..scoring.alignment import HELD_OUT, TOLERANCE, moved
+from ..scoring.branches import changed_if
 from ..scoring.detail import blurred, compressed
 from ..scoring.feature_distance import side_by_side
-from ..scoring.framing import SATURATED_SHARES, Framed, Framing, shifted, turned
+from ..scoring.framing import SATURATED_SHARES, Framed, Framing, Lit, shifted, turned
 from ..scoring.left_out import IMAGES_AT_ONCE, learned_without, left_out_of_memory
 from ..scoring.light import overexposed, relit
 from ..scoring.offset import FEWEST_PICTURES, Offset
@@ -368,8 +369,7 @@ class FeatureGANModule(DenoisingModule):
     def spread(self, found: ScoredPatches, x: Tensor) -> Tensor:
         """Return the patches' distances at the size of the samples x: ``(K, B, *shape)``."""
         maps = self.patches.spread(found.distances, found.white, found.grid, tuple(x.shape[2:]))
-        if torch.compiler.is_exporting() or found.shifts.any():
-            maps = moved(maps, -found.shifts, 0.0)
+        maps = changed_if(found.shifts.any(), lambda aligned: moved(aligned, -found.shifts, 0.0), maps)
         return maps.expand_as(x)
 
     def _memory_distances(self, white: Tensor, grid: Grid) -> Tensor:
@@ -409,21 +409,30 @@ class FeatureGANModule(DenoisingModule):
 
         What is shifted passes the network again, since features also depend on how far away the border is.
         """
-        framed = self._framed(x)
-        patches, grid = self.patches.raw(framed.pictures)
         if self.framing is None or not self.offset.is_fitted:
-            return framed, patches, grid
+            framed = self._framed(x)
+            return framed, *self.patches.raw(framed.pictures)
+        lit = self.framing.lit(x)
+        framed = self.framing.aligned(lit)
+        patches, grid = self.patches.raw(framed.pictures)
         inside = pooled_inside(framed.patches_inside(grid), grid)
         shares = self.offset(self.gaussian, self._pooled(patches, grid), inside, grid)
         if torch.compiler.is_exporting():
-            framed = self.framing(x, shares)
-            return framed, *self.patches.raw(framed.pictures)
+            found: tuple[Tensor, ...] = (*framed, patches)
+            *fields, patches = changed_if(shares.any(), lambda _: self._moved_back(lit, shares), found)
+            return Framed(*fields), patches, grid
         rows = torch.where(shares.any(1))[0]
         if len(rows):
-            again = self.framing(x[rows], shares[rows])
+            again = self.framing.aligned(lit.rows(rows), shares[rows])
             framed = Framed(*(all_.index_put((rows,), some) for all_, some in zip(framed, again, strict=True)))
             patches[rows], _ = self.patches.raw(again.pictures)
         return framed, patches, grid
+
+    def _moved_back(self, lit: Lit, shares: Tensor) -> tuple[Tensor, ...]:
+        """Return what `Framed` holds of samples whose shifts are known, and their raw patches."""
+        assert self.framing is not None
+        framed = self.framing.aligned(lit, shares)
+        return *framed, self.patches.raw(framed.pictures)[0]
 
     def _extract(self, samples: Samples) -> Extracted:
         """Return the patches of the first samples. Those of other samples stand in for those outside of a region."""

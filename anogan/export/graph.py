@@ -11,6 +11,7 @@ from ..data.image import ImagePreprocessor
 from ..data.preprocessor import Preprocessor
 from ..engine.inference import Inference
 from ..errors import InputError
+from ..nn.layers import reduce_axis
 from ..scoring.calibration import Calibration
 from ..scoring.counting import count_at_most
 from .names import OF_KNOWN
@@ -117,7 +118,8 @@ class ScoringGraph(nn.Module):
         if not self.with_map:
             return score, p_value, flag
         assert prediction.anomaly_map is not None
-        return score, p_value, flag, prediction.anomaly_map.mean(0)[:, : self.channels].sum(1)
+        maps = reduce_axis(torch.mean, prediction.anomaly_map, 0)
+        return score, p_value, flag, reduce_axis(torch.sum, maps[:, : self.channels], 1)
 
     def _with_condition(self, x: Tensor, condition: Tensor, known: Tensor | None) -> tuple[Tensor, Tensor]:
         is_class = (condition >= 0) & (condition < self.classes)

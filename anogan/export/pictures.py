@@ -3,9 +3,11 @@
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 from ..data.image import FOLDER, FULL_RANGE, ImagePreprocessor
 from ..data.scaling import LINEAR_LIMIT
+from ..scoring.branches import either
 from .scaling import symlog
 
 WEIGHT_STEPS = 2.0**22  # of Pillow's filters of 8-bit pictures
@@ -50,12 +52,20 @@ class PicturesGraph(nn.Module):
 
     def forward(self, pictures: Tensor) -> Tensor:
         """Return pictures ``(n, C, H, W)`` in model space, float64."""
-        x = pictures
-        if self.of_folder:
-            x = self._resized(x.permute(0, 3, 1, 2).double())
-        fraction = x.double() / self.full
+        x = self._of_folder(pictures) if self.of_folder else pictures.double()
+        fraction = x / self.full
         x = (fraction - self.low) / self.span * 2.0 - 1.0
         return symlog(x) if self.may_lie_far else x
+
+    def _of_folder(self, pictures: Tensor) -> Tensor:
+        """Return decoded pictures ``(n, h, w, C)`` at the model's size: float64 ``(n, C, H, W)``."""
+        sides = torch.stack([torch.full((), side) for side in pictures.shape[1:3]])
+        differs = (sides != torch.tensor([self.height, self.width])).any()
+        return either(differs, self._resized, self._as_they_are, pictures.permute(0, 3, 1, 2))
+
+    def _as_they_are(self, x: Tensor) -> Tensor:
+        # A graph does not know that the size is this one already.
+        return pad(x, (0, self.width, 0, self.height))[:, :, : self.height, : self.width].double()
 
     def _resized(self, x: Tensor) -> Tensor:
         """Resize like Pillow: area averages where both sides shrink, else an antialiased bilinear filter.
@@ -63,6 +73,7 @@ class PicturesGraph(nn.Module):
         Pillow filters along one side after the other, and rounds 8-bit pictures after each. Here the rows are always
         first; where Pillow begins with the columns, some pixels differ by one of 255 levels.
         """
+        x = x.double()
         height, width = (torch.full((), side, dtype=torch.float64) for side in x.shape[2:])
         shrinks = (height >= self.height) & (width >= self.width)
         of_integers = self.source == "uint8"

@@ -72,7 +72,7 @@ class FeatureMaps(PatchFeatures):
         return torch.cat([m if m.shape[-2:] == grid else _resized(m, grid) for m in maps], dim=1)
 
     def spread(self, distances: Tensor, patches: Tensor, shape: tuple[int, ...]) -> Tensor:
-        maps = _enlarged(distances[:, None], shape[1], shape[2]).clamp_min(0)
+        maps = _interpolated(distances[:, None], (shape[1], shape[2]), "bicubic").clamp_min(0)
         return maps.expand(-1, *shape) / shape[0]
 
 
@@ -131,21 +131,21 @@ def frozen(network: nn.Module) -> nn.Module:
     return network
 
 
-def _enlarged(maps: Tensor, height: int, width: int) -> Tensor:
-    """Interpolate maps ``(B, 1, h, w)`` -> ``(B, 1, height, width)``."""
+def _interpolated(maps: Tensor, grid: tuple[int, int], mode: str) -> Tensor:
+    """Interpolate maps ``(B, C, h, w)`` to the height and width of a grid."""
     if not torch.compiler.is_exporting():
-        return interpolate(maps, size=(height, width), mode="bicubic", align_corners=False)
-    # ONNX Runtime takes ten times as long for it as for these products, which have the same result.
-    return _weights(maps.shape[-2], height).to(maps) @ maps @ _weights(maps.shape[-1], width).to(maps).mT
+        return interpolate(maps, size=grid, mode=mode, align_corners=False)
+    # ONNX Runtime takes several times as long for it as for these products, which have the same result.
+    rows, columns = (_weights(*sides, mode).to(maps) for sides in zip(maps.shape[-2:], grid, strict=True))
+    return rows @ (maps @ columns.mT)
 
 
-def _weights(places: int, pixels: int) -> Tensor:
+def _weights(places: int, pixels: int, mode: str) -> Tensor:
     """Return the weight of each place along a side for each pixel: ``(pixels, places)``."""
-    size = (pixels, places)
-    return interpolate(torch.eye(places)[None, None], size=size, mode="bicubic", align_corners=False)[0, 0]
+    return interpolate(torch.eye(places)[None, None], size=(pixels, places), mode=mode, align_corners=False)[0, 0]
 
 
 def _resized(maps: Tensor, grid: tuple[int, int]) -> Tensor:
     if maps.shape[-2] > grid[0]:
         return adaptive_avg_pool2d(maps, grid)
-    return interpolate(maps, size=grid, mode="bilinear", align_corners=False)
+    return _interpolated(maps, grid, "bilinear")

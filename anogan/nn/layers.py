@@ -1,6 +1,7 @@
 """Layers that hold k independent copies of themselves along a leading member axis."""
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +22,16 @@ def product(x: Tensor, weight: Tensor) -> Tensor:
     return (x @ pad(weight, (0, -width % COLUMNS_PER_BLOCK)))[..., :width]
 
 
+def reduce_axis(reduction: Callable[..., Tensor], x: Tensor, axis: int, *, keepdim: bool = False) -> Tensor:
+    """Reduce an axis, by `torch.mean` for instance, unless it has one entry.
+
+    The result is the same then, but ONNX Runtime takes several times as long for it as for a sum of two tensors.
+    """
+    if x.shape[axis] > 1:
+        return reduction(x, axis, keepdim=keepdim)
+    return x if keepdim else x.squeeze(axis)
+
+
 class BatchedLinear(nn.Module):
     """k affine maps in one ``baddbmm``: ``(K, B, in)`` -> ``(K, B, out)``.
 
@@ -36,6 +47,8 @@ class BatchedLinear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         weight, bias = self.weight, self.bias
         width = weight.shape[-1]
+        if torch.compiler.is_exporting() and len(weight) == 1:  # ONNX Runtime adds the bias in the same pass
+            return torch.addmm(bias.squeeze(0), x.squeeze(0), weight.squeeze(0)).unsqueeze(0)
         if self.training or width % COLUMNS_PER_BLOCK == 0:
             return torch.baddbmm(bias, x, weight)
         zeros = (0, -width % COLUMNS_PER_BLOCK)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
+from ..nn.layers import reduce_axis
 from .copies import directions
 from .feature_distance import LearnedBuffers
 
@@ -171,7 +172,7 @@ def moved(x: Tensor, shifts: Tensor, beyond: float | None = None) -> Tensor:
 def grey(x: Tensor, side: int) -> Tensor:
     """Return grey pictures with a mean of zero, reduced to a side at most: ``(B, C, H, W)`` -> ``(B, h, w)``."""
     height, width = (min(each, side) for each in x.shape[-2:])
-    reduced = adaptive_avg_pool2d(x.mean(1, keepdim=True), (height, width))[:, 0]
+    reduced = adaptive_avg_pool2d(reduce_axis(torch.mean, x, 1, keepdim=True), (height, width))[:, 0]
     return reduced - reduced.mean((1, 2), keepdim=True)
 
 

@@ -8,7 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, affine_grid, grid_sample, max_pool2d
 
+from ..nn.layers import reduce_axis
 from .alignment import FARTHEST, FITTED_PICTURES, FITTED_SIDE, Alignment, grey, moved
+from .branches import changed_if
 from .copies import directions, spread_evenly
 from .feature_distance import LearnedBuffers
 from .light import Light, Overexposure, brightness_quantiles, saturated
@@ -53,14 +55,9 @@ class Framed(NamedTuple):
 
     def moved_back(self) -> "Framed":
         """Undo the shifts. What lies near the border of what the pictures show then is not inside."""
-        if not torch.compiler.is_exporting() and not self.shifts.any():
-            return self
-        margin = torch.tensor([round(NEAR_BORDER * side) for side in self.pictures.shape[-2:]]).to(self.shifts)
-        inside = moved(self.inside, self.shifts, 0.0) * moved(
-            self.inside, self.shifts + self.shifts.sign() * margin, 0.0
-        )
-        pictures, saturated = (moved(each, self.shifts) for each in (self.pictures, self.saturated))
-        return self._replace(pictures=pictures, inside=inside, saturated=saturated)
+        shown = self.pictures, self.inside, self.saturated
+        shown = changed_if(self.shifts.any(), lambda found: _moved_back(*found, self.shifts), shown)
+        return self._replace(pictures=shown[0], inside=shown[1], saturated=shown[2])
 
     def levels(self, grid: tuple[int, int]) -> Levels:
         """Return how strongly shifts and overexposure affect each Gaussian of a grid (h, w) of patches."""
@@ -80,6 +77,30 @@ class Framed(NamedTuple):
         eroded = (-max_pool2d(-share, 3, stride=1, padding=1)).flatten(1) > 0.99
         mostly = share.flatten(1) >= share.flatten(1).amax(1, keepdim=True).clamp(max=0.5)
         return eroded | (mostly & ~eroded.any(1, keepdim=True))
+
+
+class Lit(NamedTuple):
+    """Pictures in the light of the good ones, before they are moved.
+
+    Attributes
+    ----------
+    pictures : (B, C, H, W) tensor
+    inside : (B, 1, H, W) tensor
+        See `Framed`.
+    saturated : (B, 1, H, W) tensor
+        One where a pixel was saturated, otherwise zero.
+    quantiles : (B, q) tensor
+        The `brightness_quantiles` of the pictures as they were.
+    """
+
+    pictures: Tensor
+    inside: Tensor
+    saturated: Tensor
+    quantiles: Tensor
+
+    def rows(self, chosen: Tensor) -> "Lit":
+        """Return some pictures."""
+        return Lit(*(each[chosen] for each in self))
 
 
 class Framing(nn.Module):
@@ -115,19 +136,29 @@ class Framing(nn.Module):
         # A mask stays where it is when what it shows has moved.
         self.alignment.fit(torch.cat(reduced)[: 0 if masked else FITTED_PICTURES])
 
-    def forward(self, x: Tensor, shares: Tensor | None = None) -> Framed:
-        """Frame pictures ``(B, C, H, W)``; known shifts are given as ``shares (B, 2)`` of the sides."""
+    def forward(self, x: Tensor) -> Framed:
+        """Frame pictures ``(B, C, H, W)``."""
+        return self.aligned(self.lit(x))
+
+    def lit(self, x: Tensor) -> Lit:
+        """Bring pictures ``(B, C, H, W)`` to the light of the good ones."""
         x, inside = self.filling(x)
         x = self.region(x)
         bright, quantiles = saturated(x), brightness_quantiles(x)
         x = self.light(x, quantiles)
-        inside = inside * (~x.isnan().any(1, keepdim=True)).to(x.dtype)
-        x = x.nan_to_num(0.0)
+        missing = x.isnan()
+        inside = inside * (~reduce_axis(torch.any, missing, 1, keepdim=True)).to(x.dtype)
+        return Lit(x.masked_fill(missing, 0.0), inside, bright, quantiles)
+
+    def aligned(self, lit: Lit, shares: Tensor | None = None) -> Framed:
+        """Bring pictures to the position of the good ones; known shifts are ``shares (B, 2)`` of the sides."""
+        x, inside, bright, quantiles = lit
         if shares is None:
             shifts = self.alignment.shifts(x)
             shares = self.alignment.unlike_good(shifts, x)
         else:
-            shifts = (shares * shares.new_tensor(x.shape[-2:])).round().long()
+            by = [share * side for share, side in zip(shares.unbind(1), x.shape[-2:], strict=True)]
+            shifts = torch.stack(by, dim=1).round().long()
         framed = Framed(x, inside, shifts, shares, bright).moved_back()
         return framed._replace(saturated=self.overexposure(framed.saturated, quantiles))
 
@@ -167,17 +198,21 @@ class Filling(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return pictures ``(B, C, H, W)`` without such lines, and ones for the other pixels, ``(B, 1, H, W)``."""
         height, width = x.shape[-2:]
-        sides = x.new_tensor([height, height, width, width])
+        farthest = FARTHEST * x.new_tensor([height, height, width, width])
+        borders = _repeated_borders(x) & _varied_borders(x) & (self.usual == 0)
+        whole = x, torch.ones_like(x[:, :1])
+        return changed_if(borders.any(), lambda both: self._mended(*both, borders, farthest), whole)
+
+    @staticmethod
+    def _mended(x: Tensor, inside: Tensor, borders: Tensor, farthest: Tensor) -> tuple[Tensor, Tensor]:
+        """Ignore repeated lines at some borders of pictures, bool ``(B, 4)``, up to a number ``(4,)``."""
         lines = repeated_lines(x)
-        filled = (lines >= FILLED) & (lines <= FARTHEST * sides) & (self.usual == 0) & _varied_borders(x)
-        inside = torch.ones_like(x[:, :1])
-        if not (torch.compiler.is_exporting() or filled.any()):
-            return x, inside
-        margins = (NEAR_BORDER * sides).round()
+        filled = lines * (borders & (lines >= FILLED) & (lines <= farthest))
         for axis, before in ((-2, 0), (-1, 2)):
             side = x.shape[axis]
-            first, last = (lines * filled)[:, before : before + 2].long().unbind(1)
-            near = (margins[before] * filled[:, before : before + 2]).long()
+            both = filled[:, before : before + 2].long()
+            near = round(NEAR_BORDER * side) * (both > 0)
+            first, last = both.unbind(1)
             place = torch.arange(side, device=x.device)
             kept = (place >= (first + near[:, 0])[:, None]) & (place < (side - last - near[:, 1])[:, None])
             inside = inside * (kept[:, None, :, None] if axis == -2 else kept[:, None, None]).to(x.dtype)
@@ -228,6 +263,14 @@ def repeated_lines(x: Tensor) -> Tensor:
     return torch.stack(found, dim=1).to(x.dtype)
 
 
+def _moved_back(pictures: Tensor, inside: Tensor, saturated: Tensor, shifts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Undo the shifts of what `Framed` holds."""
+    sides = pictures.shape[-2:]
+    near = [by.sign() * round(NEAR_BORDER * side) for by, side in zip(shifts.unbind(1), sides, strict=True)]
+    inside = moved(inside, shifts, 0.0) * moved(inside, shifts + torch.stack(near, dim=1), 0.0)
+    return moved(pictures, shifts), inside, moved(saturated, shifts)
+
+
 def _mirrored(x: Tensor, first: Tensor, last: Tensor, axis: int) -> Tensor:
     """Replace the first and last lines of pictures ``(B, C, H, W)``, numbers ``(B,)``, by what lies inside."""
     side = x.shape[axis]
@@ -236,6 +279,13 @@ def _mirrored(x: Tensor, first: Tensor, last: Tensor, axis: int) -> Tensor:
     chosen = torch.where(place < start, 2 * start - 1 - place, torch.where(place < stop, place, 2 * stop - 1 - place))
     chosen = chosen.clamp(0, side - 1)
     return x.gather(axis, (chosen[:, None, :, None] if axis == -2 else chosen[:, None, None]).expand_as(x))
+
+
+def _repeated_borders(x: Tensor) -> Tensor:
+    """Return whether `FILLED` lines at each border of pictures ``(B, C, H, W)`` repeat the next: bool ``(B, 4)``."""
+    near = FILLED + 1
+    lines = (x[..., :near, :], x[..., -near:, :], x[..., :near].mT, x[..., -near:].mT)
+    return torch.stack([(each[..., 1:, :] == each[..., :-1, :]).flatten(1).all(1) for each in lines], dim=1)
 
 
 def _varied_borders(x: Tensor) -> Tensor:

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, adaptive_max_pool2d, interpolate
 
+from ..nn.layers import reduce_axis
+from .branches import changed_if, either
 from .copies import spread_evenly
 from .feature_distance import LearnedBuffers
 
@@ -39,7 +41,7 @@ class Light(LearnedBuffers):
         """Return pictures x with the `brightness_quantiles` ``(B, q)`` in the light of the good ones."""
         gains = quantiles.clamp(self.least, self.greatest) / quantiles.clamp_min(UNSATURATED[0])
         gain = median_gain(gains, quantiles).clamp(1 / GREATEST_GAIN, GREATEST_GAIN).view(-1, 1, 1, 1)
-        return torch.where(gain == 1, x, (x + 1) * gain - 1)
+        return changed_if((gain != 1).any(), lambda x: torch.where(gain == 1, x, (x + 1) * gain - 1), x)
 
 
 class Overexposure(LearnedBuffers):
@@ -69,13 +71,16 @@ class Overexposure(LearnedBuffers):
 
         ``saturated (B, 1, H, W)`` is one or zero for each pixel; ``quantiles (B, q)`` are the picture's.
         """
+        more = saturated.mean((1, 2, 3), keepdim=True) > self.most + SPOT
+        return either(more.any(), lambda x: self._explained(x, quantiles, more), torch.zeros_like, saturated)
+
+    def _explained(self, saturated: Tensor, quantiles: Tensor, more: Tensor) -> Tensor:
         usual, reached = (
             interpolate(each[None, None], size=saturated.shape[2:], mode="nearest")
             for each in (self.usual, self.reached)
         )
         explained = reached * self._gain(quantiles)[:, None, None, None] > UNSATURATED[1]
-        explained = explained & (saturated.mean((1, 2, 3), keepdim=True) > self.most + SPOT)
-        return torch.where(explained, saturated - usual, 0.0)
+        return torch.where(explained & more, saturated - usual, 0.0)
 
     def _gain(self, quantiles: Tensor) -> Tensor:
         # What is black in typical light tells no gain.
@@ -121,7 +126,7 @@ def overexposed(x: Tensor, first: int) -> Tensor:
 
 def saturated(x: Tensor) -> Tensor:
     """Return one where a channel of pictures ``(B, C, H, W)`` in [-1, 1], with NaN, is saturated: ``(B, 1, H, W)``."""
-    return (x > 2 * UNSATURATED[1] - 1).any(1, keepdim=True).to(x.dtype)
+    return reduce_axis(torch.any, x > 2 * UNSATURATED[1] - 1, 1, keepdim=True).to(x.dtype)
 
 
 def brightness_quantiles(x: Tensor) -> Tensor:

@@ -194,7 +194,13 @@ class PlaceGaussian(LearnedBuffers):
         Its whitening, which takes longer to read than to multiply, is read once.
         """
         seen = pooled.transpose(0, 1)[nearby.seen]  # (pools, k, B, F)
-        return ((seen - self.mean[:, None, None]).flatten(1, 2) @ self.whitening).view_as(seen)
+        away = (seen - self.mean[:, None, None]).flatten(1, 2)
+        if not torch.compiler.is_exporting():
+            return (away @ self.whitening).view_as(seen)
+        # Below the diagonal the whitening is zero, and a quarter of it need not be read.
+        half = away.shape[-1] // 2
+        first = away[..., :half].contiguous() @ self.whitening[:, :half, :half]
+        return torch.cat([first, away @ self.whitening[..., half:]], dim=-1).view_as(seen)
 
     def distances_to(self, chosen: Tensor, seen: Tensor) -> Tensor:
         """Return the distances to q chosen Gaussians, without a unit: ``(q, k, B, F)`` -> ``(q, k, B)``."""

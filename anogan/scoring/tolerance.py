@@ -5,6 +5,7 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
+from .branches import changed_if
 from .feature_distance import LearnedBuffers
 from .patch_memory import Grid
 from .patch_units import UNUSUAL
@@ -87,12 +88,15 @@ class Tolerance(LearnedBuffers):
         """Discount ``(B, pools, F)`` according to the levels; what is at level zero stays."""
         if not self.discount.numel():
             return white
-        discounted = white / self.scale[levels][..., None]
-        for level, discount in enumerate(self.discount, 1):
-            here = levels == level
+        return changed_if(levels.any(), lambda x: self._discounted(x, levels), white)
+
+    def _discounted(self, white: Tensor, levels: Tensor) -> Tensor:
+        white = white / self.scale[levels][..., None]
+        for number in range(len(self.discount)):
+            here = levels == number + 1
             if torch.compiler.is_exporting() or here.any():
-                discounted = torch.where(here[..., None], discounted @ discount, discounted)
-        return discounted
+                white = torch.where(here[..., None], white @ self.discount[number], white)
+        return white
 
     def applies(self, levels: Tensor) -> Tensor:
         """Return what is discounted: int64 ``(B, ...)`` -> bool, same shape."""
