@@ -47,6 +47,8 @@ def write_onnx(path: str | os.PathLike[str], name: str, state: Fitted, *, with_m
             verbose=False,
         )
     assert program is not None
+    # Nodes would keep the lines of code that they come from, with the paths of this machine.
+    _library("onnx_ir.passes.common").ClearMetadataAndDocStringPass()(program.model)
     model = program.model_proto
     rows_of_graph = model.graph.input[0].type.tensor_type.shape.dim[0]
     if not rows_of_graph.dim_param:  # the networks look at the number of rows
