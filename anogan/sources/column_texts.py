@@ -132,12 +132,14 @@ class NumberTexts:
             return []
         return [form for form, rows in self.wrong.items() if not rows]
 
-    def nearest(self) -> NumberFormat | None:
-        """Return the format that the most texts fit, None if fewer than `MOSTLY` of them fit any."""
+    def nearest(self) -> list[NumberFormat]:
+        """Return the formats that the most texts fit, none if fewer than `MOSTLY` of them fit any."""
         if self.hopeless or not self.wrong or not self.rows:
-            return None
-        form = min(self.wrong, key=self.wrong.__getitem__)
-        return form if self.certain or self.wrong[form] <= (1 - MOSTLY) * self.rows else None
+            return []
+        least = min(self.wrong.values())
+        if not self.certain and least > (1 - MOSTLY) * self.rows:
+            return []
+        return [form for form, rows in self.wrong.items() if rows == least]
 
     @property
     def few(self) -> bool:
@@ -155,7 +157,7 @@ class NumberTexts:
         units = list(filter(None, self.units))
         if len(units) > 1 or (units == ["%"] and "" in self.units):
             texts = " and ".join(f"'{text}'" for text in list(self.units.values())[:2])
-            raise InputError(f"mixes units: {texts}. Convert the column to one unit")
+            raise InputError(f"mixes units: {texts}")
         return "".join(units)
 
     def _add_others(

@@ -17,8 +17,7 @@ from .column_texts import NumberTexts
 from .damage import explained
 from .formats import TableFormat
 from .notes import ColumnNote, FileNote, Note, role_note
-from .number_formats import code_note, number_formats, number_note
-from .text_numbers import NumberFormat
+from .number_formats import code_note, formats_without_dialect, number_note
 
 _LARGEST_BYTES = 2**31  # of the unpacked file
 
@@ -58,10 +57,7 @@ class Excel(TableFormat):
             if pa.types.is_string(column.type) and name not in text:
                 texts[name] = NumberTexts()
                 texts[name].offer(column)
-        try:
-            formats = number_formats(texts)
-        except InputError as error:
-            raise InputError(f"{self.path}: {error}") from None
+        formats = formats_without_dialect(texts, self.path)
         self.notes = [note for note in self.notes if isinstance(note, FileNote)]
         self.notes += [ColumnNote(n, seen) for n, form in formats.items() if (seen := number_note(form, texts[n]))]
         codes = {name: column for name, column in texts.items() if column.are_codes}
@@ -72,13 +68,13 @@ class Excel(TableFormat):
         self, types: Mapping[str, pa.DataType], rows: int, *, strict: Collection[str] = ()
     ) -> Iterator[pa.Table]:
         """Yield the columns of `types`, `rows` rows at a time."""
-        columns, formats = {}, {}
+        columns, texts = {}, {}
         for name, kind in types.items():
             columns[name] = self._as_text(name) if pa.types.is_string(kind) else self._column(name)
-            if pa.types.is_string(columns[name].type):
-                seen = NumberTexts(certain=True)
-                seen.offer(columns[name])
-                formats[name] = seen.nearest() or NumberFormat()
+            if pa.types.is_floating(kind) and pa.types.is_string(columns[name].type):
+                texts[name] = NumberTexts(certain=True)
+                texts[name].offer(columns[name])
+        formats = formats_without_dialect(texts, self.path, needed=texts)
         table = typed_columns(pa.table(columns), types, formats, strict, self.path)
         for first in range(0, table.num_rows, rows):
             yield table.slice(first, rows)

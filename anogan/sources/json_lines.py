@@ -17,8 +17,7 @@ from .compression import opened
 from .damage import explained
 from .formats import TableFormat
 from .notes import ColumnNote, role_note
-from .number_formats import code_note, number_formats, number_note
-from .text_numbers import NumberFormat
+from .number_formats import code_note, formats_without_dialect, number_note
 
 _BLOCK_BYTES = 2**22
 
@@ -53,10 +52,7 @@ class JSONLines(TableFormat):
                     kind for kind in dates[name] if pc.any(parsed_cells(column, kind, None, ()).unreadable).as_py()
                 }
                 dates[name] -= wrong
-        try:
-            formats = number_formats(seen)
-        except InputError as error:
-            raise InputError(f"{self.path}: {error}") from None
+        formats = formats_without_dialect(seen, self.path)
         self.notes = [ColumnNote(n, words) for n, form in formats.items() if (words := number_note(form, seen[n]))]
         codes = {name: column for name, column in seen.items() if column.are_codes}
         self.notes += [role_note(n, code_note(column), "number", "reads it as numbers") for n, column in codes.items()]
@@ -73,7 +69,7 @@ class JSONLines(TableFormat):
         for table in self._blocks(self._schema) if numbers else ():
             for name, texts in seen.items():
                 texts.offer(table.column(name))
-        formats = {name: texts.nearest() or NumberFormat() for name, texts in seen.items()}
+        formats = formats_without_dialect(seen, self.path, needed=numbers)
         for table in self._blocks(self._schema):
             yield typed_columns(table, types, formats, strict, self.path)
 

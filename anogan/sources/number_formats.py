@@ -4,11 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
+from pathlib import Path
 
 from ..errors import InputError
 from ..wording import counted
 from .column_texts import NumberTexts
 from .text_numbers import NumberFormat, is_ambiguous
+
+
+class UnclearNumbersError(InputError):
+    """The numbers of a column cannot be read.
+
+    Attributes
+    ----------
+    column : str
+    seen : str
+        Why, as the rest of a sentence that starts with the column's name.
+    """
+
+    def __init__(self, column: str, seen: str, advice: str) -> None:
+        super().__init__(f"column '{column}' {seen}. {advice}")
+        self.column, self.seen = column, seen
 
 
 def number_formats(
@@ -35,7 +51,7 @@ def number_formats(
 
     Raises
     ------
-    InputError
+    UnclearNumbersError
         If a column is ambiguous, writes numbers in several ways, or holds numbers but for a few texts.
     """
     clear: set[str] = set()
@@ -48,13 +64,11 @@ def number_formats(
         if not fitting and name not in needed:
             _check_not_mostly_numbers(name, texts)
             continue
-        if not fitting:
-            found[name] = texts.nearest() or NumberFormat()
-            continue
+        fitting = fitting or texts.nearest() or [NumberFormat()]
         try:
             unit = texts.unit()
         except InputError as error:
-            raise InputError(f"column '{name}' {error}, or drop it.") from None
+            raise UnclearNumbersError(name, str(error), "Convert the column to one unit, or drop it.") from None
         fitting = [replace(form, unit=unit) for form in fitting]
         if is_ambiguous(fitting, texts.signs):
             open_columns[name] = fitting
@@ -69,7 +83,7 @@ def number_formats(
         elif sign == "." and points_are_plain and not clear:
             found[name] = fitting[0]
         else:
-            raise InputError(_ambiguous_message(name, columns[name], sign))
+            raise _ambiguous(name, columns[name], sign)
     return {name: found[name] for name in columns if name in found}
 
 
@@ -88,12 +102,32 @@ def code_note(texts: NumberTexts) -> str:
     return f"holds {what}, such as '{texts.code}', and is read as text"
 
 
-def _ambiguous_message(name: str, texts: NumberTexts, sign: str) -> str:
+def formats_without_dialect(
+    columns: Mapping[str, NumberTexts], path: Path, *, needed: Collection[str] = ()
+) -> dict[str, NumberFormat]:
+    """Return `number_formats` of a file whose format has numbers, so that its dialect cannot be named.
+
+    Raises
+    ------
+    InputError
+        As `number_formats` raises it; the advice is to write numbers as such.
+    """
+    try:
+        return number_formats(columns, needed=needed)
+    except UnclearNumbersError as error:
+        name, advice = error.column, "Write its numbers as numbers rather than as text"
+        if name not in needed:
+            advice += f"; if it holds categories, give columns={{{name!r}: 'category'}} (--category '{name}')"
+        raise InputError(f"{path}: column '{name}' {error.seen}. {advice}.") from None
+
+
+def _ambiguous(name: str, texts: NumberTexts, sign: str) -> UnclearNumbersError:
     example, other = texts.signs[sign], "." if sign == "," else ","
-    return (
-        f"column '{name}' is ambiguous: '{example}' may have a decimal '{sign}', or a '{sign}' between thousands. Say "
-        f"which with decimal='{sign}' or decimal='{other}' (on the command line --decimal '{sign}' or "
-        f"--decimal '{other}')."
+    return UnclearNumbersError(
+        name,
+        f"is ambiguous: '{example}' may have a decimal '{sign}', or a '{sign}' between thousands",
+        f"Say which with decimal='{sign}' or decimal='{other}' (on the command line --decimal '{sign}' or "
+        f"--decimal '{other}').",
     )
 
 
@@ -101,20 +135,24 @@ def _check_not_mostly_numbers(name: str, texts: NumberTexts) -> None:
     """Raise `InputError` if a column holds numbers but for a few texts, or numbers in several formats."""
     if texts.hopeless or texts.few or not texts.rows:
         return
-    form = texts.nearest()
-    if form is None:
+    nearest = texts.nearest()
+    if not nearest:
         examples = " and ".join(f"'{text}'" for text in texts.signs.values())
-        raise InputError(
-            f"column '{name}' does not write all of its numbers in one way, or not in the one that was named: it has "
-            f"{examples}. Convert it, or drop it."
+        raise UnclearNumbersError(
+            name,
+            f"does not write all of its numbers in one way, or not in the one that was named: it has {examples}",
+            "Convert it, or drop it.",
         )
+    form = nearest[0]
     others = list(texts.others[form].items())
     listed = ", ".join(
         f"'{text}' (row {row:,}{f' and {rows - 1:,} more' * (rows > 1)})" for text, (rows, row) in others[:5]
     )
     more = f" and {len(others) - 5} more texts" if len(others) > 5 else ""
-    raise InputError(
-        f"column '{name}' holds {form.words()}, but also {listed}{more}. If they mean missing values, give "
-        f"na_values=[{others[0][0]!r}] (on the command line --na-values '{others[0][0]}'); if the column holds "
-        f"categories, give columns={{{name!r}: 'category'}} (--category '{name}'); otherwise correct them."
+    raise UnclearNumbersError(
+        name,
+        f"holds {form.words()}, but also {listed}{more}",
+        f"If they mean missing values, give na_values=[{others[0][0]!r}] (on the command line "
+        f"--na-values '{others[0][0]}'); if the column holds categories, give "
+        f"columns={{{name!r}: 'category'}} (--category '{name}'); otherwise correct them.",
     )

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from ...errors import InputError
 from ...sources.column_texts import NumberTexts
 from ...sources.notes import role_option
-from ...sources.number_formats import number_formats
+from ...sources.number_formats import UnclearNumbersError, number_formats
 from ...sources.text_numbers import CODE, NumberFormat
 from .series import column_error, type_changed
 
@@ -38,11 +38,10 @@ def number_format(name: str | int, series: pd.Series, *, certain: bool = False) 
             texts.offer(_arrow(part))
     try:
         found = number_formats({str(name): texts}).get(str(name))
-    except InputError as error:
-        seen = str(error).partition(". ")[0].removeprefix(f"column '{name}' ")  # its advice is for files
+    except UnclearNumbersError as error:
         raise column_error(
             name,
-            seen,
+            error.seen,
             f"Convert it, or give it a role, such as columns={{{name!r}: 'category'}}.",
             f"Convert it, or give it a role, such as {role_option(name, 'category')}.",
         ) from None

@@ -117,6 +117,7 @@ BAD = [
     ("application/json", rows({"amount": 1.0, "size": "small", "count": 2}), 422, "input", "when"),
     ("application/json", rows(ROW | {"other": 1}), 422, "input", "other"),
     ("application/json", rows(ROW | {"amount": "much"}), 422, "input", "amount"),
+    ("application/json", rows(ROW | {"amount": "1,234"}), 422, "input", "amount"),
     ("application/json", rows(ROW | {"amount": {"a": 1}}), 422, "input", "amount"),
     ("application/json", rows(ROW, ROW | {"amount": [1]}), 422, "input", "amount"),
     ("application/json", rows(ROW | {"amount": 1e999}).replace("Infinity", "1e999"), 422, "input", "amount"),

@@ -1,6 +1,7 @@
 """Tables in other formats and in several files."""
 
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -27,6 +28,19 @@ WRITERS = {
     "ndjson.gz": lambda path: FRAME.to_json(path, orient="records", lines=True, date_format="iso", compression="gzip"),
     "xlsx": lambda path: FRAME.to_excel(path, index=False),
 }
+
+
+def written(frame: pd.DataFrame, path: Path) -> Path:
+    """Write a DataFrame in the format of a path's suffix, and return the path."""
+    if path.suffix == ".csv":
+        frame.to_csv(path, index=False)
+    elif path.suffix == ".jsonl":
+        frame.to_json(path, orient="records", lines=True)
+    elif path.suffix == ".xlsx":
+        frame.to_excel(path, index=False)
+    else:
+        frame.to_parquet(path)
+    return path
 
 
 @pytest.mark.parametrize("suffix", WRITERS)
@@ -151,13 +165,19 @@ def test_patterns_and_paths_that_mean_no_file_or_one_twice_are_refused(tmp_path)
 @pytest.mark.parametrize("suffix", ["csv", "jsonl", "xlsx"])
 def test_leading_zeros_of_codes_are_kept_in_every_format(tmp_path, suffix):
     frame = pd.DataFrame({"zip": ["01000", "20000", "01000"], "a": [1.5, 2, 3]})
-    path = tmp_path / f"t.{suffix}"
-    if suffix == "csv":
-        frame.to_csv(path, index=False)
-    elif suffix == "jsonl":
-        frame.to_json(path, orient="records", lines=True)
-    else:
-        frame.to_excel(path, index=False)
+    path = written(frame, tmp_path / f"t.{suffix}")
     file = TableFile(path)
     assert file.sample(9, 0).frame["zip"].tolist()[:3] == ["01000", "20000", "01000"]
     assert "codes with leading zeros" in file.notes[0].text()
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "xlsx"])
+@pytest.mark.parametrize("others", [["2,345"], ["2,345", "abc"]])
+def test_texts_that_are_ambiguous_numbers_are_refused_by_name_in_every_format(tmp_path, suffix, others):
+    path = tmp_path / f"t.{suffix}"
+    written(pd.DataFrame({"a": ["1,234", *others]}), path)
+    with pytest.raises(InputError, match=r"column 'a' is ambiguous: '1,234'.* Write its numbers as numbers"):
+        list(TableFile(path, types={"a": "double"}).chunks(9))
+    written(pd.DataFrame({"a": ["1,234.5", *others]}), path)
+    (chunk,) = TableFile(path, types={"a": "double"}).chunks(9)
+    assert chunk.X["a"][:2].tolist() == [1234.5, 2345]
