@@ -96,9 +96,13 @@ class JSONLines(TableFormat):
             raise InputError(f"{self.path}: {str(error).rstrip('.')} (in the rows from {row:,} on).") from None
 
     def _unified(self, schemas: list[pa.Schema]) -> pa.Schema:
-        """Return types that hold the values of all blocks; dates beside other texts are text."""
+        """Return types that hold the values of all blocks.
+
+        What Arrow takes for dates stays text: it converts all of them to UTC, with a zone or without, and drops it.
+        """
         kinds: dict[str, pa.DataType] = {}
         for field in (field for schema in schemas for field in schema):
+            field = field.with_type(pa.string()) if pa.types.is_timestamp(field.type) else field
             known = kinds.setdefault(field.name, field.type)
             pair = {known, field.type}
             if len(pair) == 1 or pa.types.is_null(field.type):
@@ -107,8 +111,6 @@ class JSONLines(TableFormat):
                 kinds[field.name] = field.type
             elif pair == {pa.int64(), pa.float64()}:
                 kinds[field.name] = pa.float64()
-            elif all(pa.types.is_string(kind) or pa.types.is_timestamp(kind) for kind in pair):
-                kinds[field.name] = pa.string()
             else:
                 raise InputError(
                     f"{self.path}: column '{field.name}' holds {known} in some rows and {field.type} in others."

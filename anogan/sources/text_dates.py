@@ -12,7 +12,9 @@ from ..errors import InputError
 from .text_numbers import GAP_WORDS
 
 ISO = "ISO8601"
-"""ISO dates whose precision differs from value to value."""
+"""ISO dates without a time zone, whose precision differs from value to value."""
+ISO_ZONED = "ISO8601%z"
+"""The same with a time zone."""
 EXCEL = "excel"
 """Days since the end of 1899, as spreadsheets count them."""
 EPOCHS = {"epoch:s": "s", "epoch:ms": "ms", "epoch:us": "us"}
@@ -27,6 +29,7 @@ _DAYS = (
 _MONTHS = ("%Y-%m", "%Y/%m", "%m/%Y", "%m.%Y", "%m-%Y", "%b-%Y", "%b %Y", "%B %Y", "%b-%y")
 _WHOLE = ("%a %b %d %H:%M:%S %Y", "%d/%b/%Y:%H:%M:%S %z", "%Y%m%d%H%M%S", "%Y%m%d%H%M", "%Y%m%dT%H%M%S%z")
 _CLOCK = re.compile(r"(\d{1,2}):(\d\d)(:\d\d(?:([.,])\d{1,9})?)?(?:( ?)[AaPp][Mm])?(?:( ?)(Z|[+-]\d\d:?\d\d|UTC|GMT))?")
+_ISO_ZONE = r":\d\d(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d)$"
 _ISO_TEXT = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)?")
 _DIGITS = {"Y": r"\d{4}", "m": r"\d{1,2}", "d": r"\d{1,2}", "y": r"\d\d", "H": r"\d\d", "M": r"\d\d", "S": r"\d\d"}
 _WORDS = {
@@ -65,14 +68,14 @@ def formats_of(texts: Sequence[str]) -> list[str]:
     if not first or len(first) > _LONGEST or not any(character.isdigit() for character in first):
         return []
     found = [form for form in _candidates(first) if _reads(texts, form)]
-    if not found and all(_ISO_TEXT.fullmatch(text.strip()) for text in texts) and _reads(texts, ISO):
-        return [ISO]
+    if not found and all(_ISO_TEXT.fullmatch(text.strip()) for text in texts):
+        return [form for form in (ISO, ISO_ZONED) if _reads(texts, form)]
     return found
 
 
 def has_weekday(form: str) -> bool:
     """Whether the format has a day of the month, without which the weekday is unknown."""
-    return form in (ISO, *NUMERIC_FORMATS) or "%d" in form
+    return form in (ISO, ISO_ZONED, *NUMERIC_FORMATS) or "%d" in form
 
 
 def numeric_format_of(values: np.ndarray, *, dated: bool) -> str:
@@ -108,7 +111,7 @@ def numeric_format_of(values: np.ndarray, *, dated: bool) -> str:
 
 def has_day(form: str) -> bool:
     """Whether the format has a day, and not only a time of day."""
-    return form in (ISO, *NUMERIC_FORMATS) or any(part in form for part in ("%Y", "%y"))
+    return form in (ISO, ISO_ZONED, *NUMERIC_FORMATS) or any(part in form for part in ("%Y", "%y"))
 
 
 def read_texts(texts: pd.Series, form: str) -> pd.Series:
@@ -120,7 +123,12 @@ def read_texts(texts: pd.Series, form: str) -> pd.Series:
         If a text is not in the format.
     """
     texts = texts.str.strip()
-    dates = pd.to_datetime(texts.mask(texts.str.lower().isin(GAP_WORDS)), format=form, utc=True)
+    texts = texts.mask(texts.str.lower().isin(GAP_WORDS))
+    if form in (ISO, ISO_ZONED):
+        if (texts.dropna().str.contains(_ISO_ZONE) != (form == ISO_ZONED)).any():
+            raise ValueError(f"some dates are with{'out' if form == ISO_ZONED else ''} a time zone")
+        form = "ISO8601"
+    dates = pd.to_datetime(texts, format=form, utc=True)
     return dates.dt.tz_localize(None).astype("datetime64[us]")
 
 
@@ -149,13 +157,15 @@ def write(dates: pd.Series, form: str) -> pd.Series:
         return (dates - _EXCEL_START) / pd.Timedelta(1, "D")
     if "%z" in form:
         dates = dates.dt.tz_localize("UTC")
-    texts = dates.map(lambda date: date.isoformat() if form == ISO else date.strftime(form), na_action="ignore")
+    texts = dates.map(
+        lambda date: date.isoformat() if form in (ISO, ISO_ZONED) else date.strftime(form), na_action="ignore"
+    )
     return texts.astype(object).where(dates.notna(), None)
 
 
 def check_format(form: str) -> None:
     """Raise `InputError` if this is no format of dates."""
-    if form in (ISO, *NUMERIC_FORMATS):
+    if form in (ISO, ISO_ZONED, *NUMERIC_FORMATS):
         return
     try:
         if "%" not in form:

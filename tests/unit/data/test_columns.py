@@ -14,7 +14,7 @@ import anogan
 from anogan import ColumnWarning, DenoisingGAN, InputError, TableFile
 from anogan.data.columns import doubts
 from anogan.data.tabular import TablePreprocessor
-from anogan.sources.text_dates import formats_of
+from anogan.sources.text_dates import formats_of, read_texts
 from anogan.sources.text_numbers import partly_numbers
 
 N = 500
@@ -426,3 +426,14 @@ def test_other_data_are_refused_with_the_way_out():
     ):
         with pytest.raises(InputError, match=way_out):
             model.fit(X)
+
+
+def test_iso_dates_with_and_without_a_time_zone_are_other_formats():
+    bare, zoned = ["2024-01-05", "2024-01-05T10:11:12.5"], ["2024-01-05T10:11Z", "2024-01-05T10:11:12.5+09:00"]
+    assert formats_of(bare) == ["ISO8601"]
+    assert formats_of(zoned) == ["ISO8601%z"]
+    assert formats_of([*bare, *zoned]) == []
+    assert read_texts(pd.Series(zoned), "ISO8601%z").dt.hour.tolist() == [10, 1]
+    for texts, form in ((bare, "ISO8601%z"), (zoned, "ISO8601")):
+        with pytest.raises(ValueError, match="time zone"):
+            read_texts(pd.Series(texts), form)

@@ -181,3 +181,20 @@ def test_texts_that_are_ambiguous_numbers_are_refused_by_name_in_every_format(tm
     written(pd.DataFrame({"a": ["1,234.5", *others]}), path)
     (chunk,) = TableFile(path, types={"a": "double"}).chunks(9)
     assert chunk.X["a"][:2].tolist() == [1234.5, 2345]
+
+
+def test_time_zones_in_json_lines_are_kept_and_not_mixed_with_dates_without_one(tmp_path):
+    path = tmp_path / "t.jsonl"
+    zoned, bare = "2022-03-04T14:00:00+09:00", "2022-03-04T14:00:00"
+    written(pd.DataFrame({"day": [zoned, bare], "a": 1.5}), path)
+    (chunk,) = TableFile(path, types={"day": "timestamp[us]"}).chunks(9)
+    assert chunk.unreadable == {"day": {0: zoned}}
+    (chunk,) = TableFile(path, types={"day": "timestamp[us, tz=UTC]"}).chunks(9)
+    assert chunk.unreadable == {"day": {1: bare}}
+    assert TableFile(path).sample(9, 0).frame["day"].tolist() == [zoned, bare]
+    for texts, zone in (([zoned, zoned], "UTC"), ([bare, bare], None)):
+        for suffix in ("jsonl", "csv"):
+            file = TableFile(written(pd.DataFrame({"day": texts, "a": 1.5}), tmp_path / f"t.{suffix}"))
+            days = file.sample(9, 0).frame["day"]
+            assert str(days.dt.tz) == str(zone)
+            assert days[0] == pd.Timestamp(texts[0])
