@@ -19,10 +19,11 @@ import pyarrow.parquet as pq
 from ..detectors.base import Detector
 from ..detectors.fitted import plain
 from ..detectors.lookup import detector_class
-from ..errors import AnoganError, InputError
+from ..errors import AnoganError, ColumnWarning, InputError
 from ..files.locks import locked
 from ..files.writing import check_target
 from ..sources.table import TableFile
+from ..wording import counted
 from .group_models import INDEX, Groups, group_texts
 from .worker import Work
 
@@ -39,7 +40,7 @@ def fit_per_group(X: pd.DataFrame, by: str, detector: Detector, folder: str | os
         Normal rows.
     by : str
         Column of texts, whole numbers or booleans, whose value says to which group a row belongs. Rows without a value
-        are left out, and the models do not see the column.
+        are left out with a `ColumnWarning`, and the models do not see the column.
     detector : Detector
         Not fitted. Each group is fitted with its parameters, so also with its seed.
     folder : path
@@ -58,6 +59,14 @@ def fit_per_group(X: pd.DataFrame, by: str, detector: Detector, folder: str | os
     table = pa.Table.from_pandas(X, preserve_index=False)
     texts = group_texts(table, by)
     arguments = group_arguments(detector, by, folder, table.schema)
+    if texts.null_count:
+        have = "has" if texts.null_count == 1 else "have"
+        warnings.warn(
+            f"{counted(texts.null_count, 'row')} of {len(texts):,} {have} no value in {by!r}, so that no model learns "
+            "them, and such rows will have no score.",
+            ColumnWarning,
+            stacklevel=2,
+        )
     values = [value for value in pc.unique(texts).to_pylist() if value is not None]
     parts = (table.filter(pc.fill_null(pc.equal(texts, value), False)) for value in values)
     return write_groups(folder, by, (fit_group(part, arguments).to_pylist()[0] for part in parts))

@@ -34,6 +34,8 @@ def label_text(value: Any) -> str | None:
 def equals(labels: np.ndarray, value: str) -> np.ndarray:
     """Return which text labels (n,) mean `value`: they are equal as text, as numbers, or as true or false in any case.
 
+    Blanks at the ends do not count.
+
     Returns
     -------
     (n,) bool
@@ -45,6 +47,7 @@ def equals(labels: np.ndarray, value: str) -> np.ndarray:
 
 
 def _same(text: str, value: str) -> bool:
+    text, value = text.strip(), value.strip()
     if text == value or text.lower() == value.lower() in ("true", "false"):
         return True
     try:
