@@ -83,6 +83,13 @@ def normal_rows(data_dir: Path, table: str, rng: Generator) -> np.ndarray:
     return np.concatenate([split.train, split.test[~split.labels]])
 
 
+def in_order(data_dir: Path, table: str) -> np.ndarray:
+    """Return all normal rows of a table (n, d) in the order of its file."""
+    (file,) = tables(data_dir)[table].files
+    with np.load(data_dir / file, allow_pickle=False) as content:
+        return np.asarray(content["X"][content["y"] != 1], dtype=np.float64)
+
+
 def name_of(file: str) -> str:
     """Return the name of a table: ``22_magic.gamma.npz`` -> ``magic.gamma``."""
     stem = file.removesuffix(".npz")

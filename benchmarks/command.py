@@ -16,6 +16,7 @@ from .conditional import Conditional
 from .discoveries import Discoveries
 from .experiment import Experiment
 from .fusion import Fusion
+from .groups import Groups
 from .health import Health
 from .images import Images
 from .intrusion import Intrusion
@@ -54,6 +55,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         Conditional(),
         Reasons(),
         Promises(),
+        Groups(),
         Discoveries(),
         Health(),
         PictureHealth(),

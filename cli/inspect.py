@@ -91,6 +91,11 @@ def _print(facts: dict[str, Any]) -> None:
                 if facts["left_out"]
                 else ""
             )
+            + (
+                f", roughly: {unit}s that follow each other are alike, so blocks were held out"
+                if facts["in_blocks"]
+                else ""
+            )
             if facts["held_out"]
             else "they were also used for training, so there is no guarantee for new rows"
         ),

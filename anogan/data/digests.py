@@ -56,7 +56,11 @@ class RowDigests:
         is_image : bool
         """
         chosen = np.sort(order[: MOST_PICTURES if is_image else MOST_ROWS])
-        return cls(np.sort(_digests(samples.subset(chosen), seed)), len(samples), seed)
+        return cls(np.sort(digests_of(samples.subset(chosen), seed)), len(samples), seed)
+
+    def of_different(self, rows: int) -> RowDigests:
+        """Return each digest once, of so many different rows: copies do not show how often rows are equal by chance."""
+        return RowDigests(np.unique(self.values), rows, self.seed)
 
     @property
     def whole(self) -> bool:
@@ -71,7 +75,7 @@ class RowDigests:
 
     def known(self, samples: Samples) -> np.ndarray:
         """Return which samples equal one whose digest is here: bool (n,)."""
-        known = np.isin(_digests(samples, self.seed), self.values)
+        known = np.isin(digests_of(samples, self.seed), self.values)
         return known if samples.unseen is None else known & ~samples.unseen.any(1)
 
     def estimated(self, known: int, count: int) -> int:
@@ -97,8 +101,11 @@ class RowDigests:
         return f"{about}{rows:,} of {counted(count, 'row')} {was} part of the fit: {consequence}"
 
 
-def _digests(samples: Samples, seed: int) -> np.ndarray:
-    """Return int32 (n,): the upper halves of sums of the values' bits, each times a random odd number."""
+def digests_of(samples: Samples, seed: int) -> np.ndarray:
+    """Return int32 (n,), equal for equal samples.
+
+    They are the upper halves of sums of the values' bits, each times a random odd number.
+    """
     found: list[np.ndarray] = []
     factors = None
     for batch in samples.batches(_batches(samples)):

@@ -118,8 +118,12 @@ def train(detector: FittableDetector, prepared: Prepared, trainer: Trainer) -> t
 def _calibrated(inference: Inference, detector: FittableDetector, prepared: Prepared, baseline: Tensor) -> _Calibrated:
     """Calibrate a trained module with the rows that were held out, and with those that it scores as if left out."""
     module, samples, split, spec = inference.module, prepared.samples, prepared.split, prepared.preprocessor.spec_
-    # A contamination is the share of the training rows by their own scores, but those of pictures say little.
-    left_out = module.left_out if detector.contamination == "auto" or spec.is_image else None
+    # A contamination is the share of the training rows by their own scores, but those of pictures say little. Neither
+    # do single rows that are left out of those that are like them.
+    counts = not {"dependence", "copies"} & set(prepared.fitted_on) and (
+        detector.contamination == "auto" or spec.is_image
+    )
+    left_out = module.left_out if counts else None
     module.left_out = None
     if left_out is not None and isinstance(samples, TiledSamples):
         left_out = left_out.of_pictures(samples.subset(split.training).counts())

@@ -73,7 +73,9 @@ class Detector(CommonParameters, ModelFileMixin, OutlierMixin, BaseEstimator):
     fitted_on_ : dict
         Number of ``samples``, and how many of them were used for ``training``, ``watched`` for early stopping and used
         for ``calibration``; how many of the latter were also trained on, and scored as if they had been ``left_out``,
-        if there are such; the ``versions`` of the packages.
+        if there are such; the share of ``copies`` of other rows, if copies were held out together; the ``dependence``
+        of samples that follow each other, if blocks of them were held out for it (what
+        `anogan.scoring.exchangeability.unlike_in_blocks` returns); the ``versions`` of the packages.
     roles_ : dict
         The roles of columns that the fit was given, by name.
     n_members_ : int

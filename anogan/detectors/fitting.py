@@ -118,6 +118,8 @@ def fit_detector(
     samples, is_image = prepared.samples, prepared.preprocessor.spec_.is_image
     order = np.random.default_rng(prepared.seed).permutation(len(samples))
     digests = RowDigests.of(samples, order, prepared.seed, is_image=is_image) if detector.keep_rows else None
+    if digests is not None and (copies := prepared.fitted_on.get("copies")):
+        digests = digests.of_different(round(len(samples) * (1 - copies)))
     promised = is_image and (detector.contamination == "auto" or "left_out" in best.fitted_on)
     if promised and digests is not None and (copies := note_of_copies(digests)):
         doubts.append(copies)

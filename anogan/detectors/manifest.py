@@ -49,6 +49,8 @@ class FittedOn(TypedDict):
     left_out: NotRequired[Positive]
     versions: dict[str, str]
     recalibrated: NotRequired[Positive]
+    dependence: NotRequired[float]
+    copies: NotRequired[float]
     holdout: NotRequired[HeldOut]
     file: NotRequired[FileOfFit]
     jpeg: NotRequired[bool]  # of older files; `PictureTraits` holds it now

@@ -20,6 +20,7 @@ from ..engine.module import GANModule
 from ..engine.validation import MONITOR_ROWS
 from ..errors import ColumnWarning, InputError
 from ..nn.backbone import Backbone, backbone_for
+from ..scoring.exchangeability import copied_rows, unlike_in_blocks
 from ..sources.frames import is_folder
 from ..sources.said import NOTHING_SAID, said_of
 from ..sources.sampling import RowSample
@@ -34,6 +35,8 @@ FEWEST_ROWS_TO_HOLD_OUT = 10
 SAMPLED_ROWS = 2**18  # rows drawn from a file, at most
 SAMPLED_VALUES = 2**25  # numbers in them, at most: files with more than 128 columns give fewer rows
 CALIBRATION_ROWS = 100_000  # rows drawn from a file that calibrate, at most
+DEPENDENT = 0.15  # share of rows that are unusual if blocks are left out, beyond which rows are not exchangeable
+HELD_OUT_BLOCKS = 4  # of rows that are not; few, since a group may lie across the border of a block
 NOTED_VERSIONS = ("anogan", "torch", "numpy")
 
 
@@ -74,6 +77,28 @@ class Split(NamedTuple):
     def held_out(self) -> bool:
         """Whether training sees none of the calibration rows."""
         return not np.isin(self.calibration, self.training).any()
+
+    def in_blocks(self, seed: int) -> "Split":
+        """Return a split that holds out as many rows, in blocks of rows that follow each other."""
+        n, kept = sum(map(len, self)), len(self.calibration)
+        rng = np.random.default_rng(seed)
+        sizes = [len(part) for part in np.array_split(np.arange(kept), HELD_OUT_BLOCKS)]
+        before = ((np.arange(HELD_OUT_BLOCKS) + rng.random(HELD_OUT_BLOCKS)) / HELD_OUT_BLOCKS * (n - kept)).astype(int)
+        starts = before + np.cumsum([0, *sizes[:-1]])
+        held_out = np.concatenate([start + np.arange(size) for start, size in zip(starts, sizes, strict=True)])
+        others = rng.permutation(np.setdiff1d(np.arange(n), held_out))
+        monitored = len(self.monitoring)
+        return Split(others[monitored:], others[:monitored], rng.permutation(held_out))
+
+    def with_copies(self, numbers: np.ndarray, seed: int) -> "Split":
+        """Return this split of different rows as one of rows, whose copies have the same of the numbers (n,).
+
+        Copies of rows that are held out are not trained on, and only one of them is held out.
+        """
+        different, first = np.unique(numbers, return_index=True)
+        rng = np.random.default_rng(seed)
+        training = rng.permutation(np.flatnonzero(np.isin(numbers, different[self.training])))
+        return Split(training, first[self.monitoring], first[self.calibration])
 
     @property
     def assessed(self) -> tuple[np.ndarray, np.ndarray]:
@@ -164,13 +189,14 @@ def prepare(
     files = X.files if is_folder(X) else None
     X, features = check_training_input(X, name)
     split = split_rows(detector, len(X), seed, total)
-    preprocessor = detector.make_preprocessor(X)
-    preprocessor.fit(X if known is None else known, rows=split.training, sampled=len(X))
+    preprocessor, samples = _in_model_space(detector, X, known, split, dtype)
+    if detector.contamination == "auto":
+        other, found = _of_dependent(preprocessor, samples, detector, seed, total)
+        if other is not None:
+            split, noted = other, noted | found
+            preprocessor, samples = _in_model_space(detector, X, known, split, dtype)
     for note in preprocessor.notes_:
         warnings.warn(ColumnWarning(note.text(), note.text(shell=True)), stacklevel=3)
-    if not detector.keep_rows:
-        preprocessor.blur()
-    samples = preprocessor.transform(X, dtype)
     if len(samples) < 2:
         unit = "picture" if preprocessor.spec_.is_image else "sample"
         raise InputError(f"X has {counted(len(samples), unit)}; at least 2 are needed.")
@@ -209,6 +235,40 @@ def prepare(
             **noted,
         },
     )
+
+
+def _in_model_space(
+    detector: FittableDetector, X: Any, known: Any, split: Split, dtype: torch.dtype
+) -> tuple[Preprocessor, Samples]:
+    preprocessor = detector.make_preprocessor(X)
+    preprocessor.fit(X if known is None else known, rows=split.training, sampled=len(X))
+    if not detector.keep_rows:
+        preprocessor.blur()
+    return preprocessor, preprocessor.transform(X, dtype)
+
+
+def _of_dependent(
+    preprocessor: Preprocessor, samples: Samples, detector: FittableDetector, seed: int, total: int | None
+) -> tuple[Split | None, dict[str, float]]:
+    """Return another split of samples that are copies or come in groups, or None, and what `Detector.fitted_on_` says.
+
+    A sample that is held out at random would have been seen in training then, nearly.
+    """
+    places: list[slice] = []
+    if preprocessor.places_:
+        columns = zip(preprocessor.columns_, preprocessor.places_, strict=True)
+        places = [place for column, place in columns if column.kind != "date"]  # neighbours in time have similar dates
+    units = None if preprocessor.spec_.is_image else copied_rows(samples, places, seed)
+    different = samples if units is None else samples.subset(np.unique(units, return_index=True)[1])
+    dependence = unlike_in_blocks(different, places, seed)
+    if units is None and not dependence > DEPENDENT:
+        return None, {}
+    found = {} if units is None else {"copies": 1 - len(different) / len(samples)}
+    split = split_rows(detector, len(different), seed, total)
+    if dependence > DEPENDENT:
+        found["dependence"] = dependence
+        split = split.in_blocks(seed)
+    return split if units is None else split.with_copies(units, seed), found
 
 
 def _pictures_to_learn(detector: FittableDetector, X: Any) -> Any:

@@ -48,6 +48,20 @@ def threshold_doubts(
             f"Only {len(prepared.samples)} rows: none is held out, so threshold and p-values come from the training "
             f"rows and are too optimistic. Give at least {FEWEST_ROWS_TO_HOLD_OUT}."
         )
+    if copies := prepared.fitted_on.get("copies"):
+        doubts.append(
+            f"{copies:.0%} of the rows repeat others, as after a join or a forward fill. All copies of a row were "
+            "either learned or held out, since a threshold from rows that were also learned is too low, and the "
+            f"{len(scores):,} different rows that were held out set it. Leave copies out if they mean nothing."
+        )
+    if dependence := prepared.fitted_on.get("dependence"):
+        doubts.append(
+            f"Rows that follow each other are alike: if blocks of them are left out, {dependence:.0%} of the rows lie "
+            "farther from the others than 95% of rows that are left out at random. If they come in groups, such as "
+            "several rows of one part or person, rows of new groups are unlike those that were learned, so blocks of "
+            "rows were held out to set a threshold for these, which is rough: recalibrate with rows of new groups. If "
+            "new rows are of the same groups, shuffle the rows and fit again."
+        )
     if few := too_few_rows(len(scores), detector, "target_fpr" if left_out else CALIBRATION_WAYS):
         doubts.append(few)
     notes = [FileNote(in_words_of(doubt, is_image=is_image)) for doubt in doubts]

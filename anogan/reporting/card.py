@@ -100,6 +100,8 @@ def _promises(facts: dict[str, Any]) -> list[str]:
     how = "split-conformal; with several networks approximately"
     if facts["left_out"]:
         how = f"approximately: {facts['left_out']:,} of them were trained on, and scored as if they had been left out"
+    if facts["in_blocks"]:
+        how = "approximately: samples that follow each other are alike, so blocks of them were held out"
     return [
         f"A new normal sample is flagged with probability {facts['false_alarms']:.3g}, as long as it comes from the "
         f"same distribution as the calibration samples ({how}).",

@@ -10,7 +10,7 @@ from ..evaluation.evaluate import measure, per_kind
 from ..evaluation.metrics import Ranking
 from ..streams.top_k import TopK
 from .charts import Axis, histogram, number, percent, points
-from .summary import left_out
+from .summary import in_blocks, left_out
 
 _STEPS = 400  # positions of the slider for the threshold
 _CURVE_POINTS = 300
@@ -52,6 +52,7 @@ def _answer(detector: Any, scores: np.ndarray, anomalous: np.ndarray | None) -> 
         "expected": rate * len(scores),
         "calibration_rows": len(calibration.scores),
         "left_out": learned,
+        "in_blocks": in_blocks(detector.fitted_on_),
         "smallest_p": 1 / (1 + len(calibration.scores)),
         "truth": None,
     }

@@ -47,6 +47,7 @@ def model_summary(detector: Any) -> dict[str, Any]:
         "false_alarms": float(calibration.false_alarms(np.array([calibration.threshold]))[0]),
         "held_out": calibration.held_out,
         "left_out": left_out(detector.fitted_on_),
+        "in_blocks": in_blocks(detector.fitted_on_),
         "smallest_p_value": 1 / (1 + len(calibration.scores)),
         **health(detector),
         "fitted_on": detector.fitted_on_,
@@ -63,6 +64,11 @@ def model_summary(detector: Any) -> dict[str, Any]:
 def left_out(fitted_on: dict[str, Any]) -> int:
     """Return how many of the calibration rows were trained on, and scored as if they had been left out."""
     return 0 if "recalibrated" in fitted_on else fitted_on.get("left_out", 0)
+
+
+def in_blocks(fitted_on: dict[str, Any]) -> bool:
+    """Return whether the calibration rows were held out in blocks, since rows that follow each other are alike."""
+    return "recalibrated" not in fitted_on and "dependence" in fitted_on
 
 
 def kept_data(detector: Any) -> dict[str, int]:
