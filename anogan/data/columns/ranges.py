@@ -1,4 +1,4 @@
-"""Whether new rows lie beyond the range of training so often that they come from another period or population."""
+"""Whether new rows are unlike training as a whole: beyond its range, or dates without a time of day."""
 
 from __future__ import annotations
 
@@ -8,30 +8,43 @@ from typing import Any
 import numpy as np
 
 from ...sources.notes import ColumnNote
+from ...sources.text_dates import has_day
 from ..range_counter import Beyond
 from .column import Column
-from .date import DateColumn
+from .date import DAY, DateColumn
 from .number import NO_RANGE, NumberColumn
 
 LEAST_SHARE = 0.1
 """Share of the rows beyond the range from which on it is said."""
+_CLOCK = "\0clock "
+"""Begins the name under which the dates of a column are counted that are at midnight."""
+_NO_CLOCK_CHANCE = 0.01  # of a false note about dates without a time of day
 _CHANCE = 1e-6  # of a false note about rows of the same distribution as training
 _EXACT_ROWS = 1000  # up to which the distribution of the number of rows is computed exactly
 
 
 def count_beyond(columns: Iterable[Column], X: Any) -> dict[str | int, Beyond]:
-    """Count the values of a DataFrame beyond the range of training, for columns of numbers and dates."""
+    """Count the values of a DataFrame beyond the range of training, for columns of numbers and dates.
+
+    The dates at midnight are counted too, where the time of day is learned.
+    """
     found = {}
     for column in columns:
         if isinstance(column, NumberColumn | DateColumn):
             values = column.values(X[column.name])
             beyond = int(np.count_nonzero((values < column.low) | (values > column.high)))
-            found[column.name] = Beyond(len(values) - int(np.isnan(values).sum()), beyond)
+            there = len(values) - int(np.isnan(values).sum())
+            found[column.name] = Beyond(there, beyond)
+            if _has_clock(column):
+                found[f"{_CLOCK}{column.name}"] = Beyond(there, int(np.count_nonzero(values % DAY == 0)))
     return found
 
 
 def range_notes(columns: Iterable[Column], counts: Mapping[str | int, Beyond], rows: int) -> list[ColumnNote]:
     """Return a note for each column with more values beyond the range than rows of the same distribution have.
+
+    Columns of dates in which no row has a time of day, unlike in training, have a note too: such dates are read as
+    midnight.
 
     Parameters
     ----------
@@ -44,6 +57,14 @@ def range_notes(columns: Iterable[Column], counts: Mapping[str | int, Beyond], r
     """
     notes = []
     for column in columns:
+        clock = counts.get(f"{_CLOCK}{column.name}", Beyond(0, 0))
+        if isinstance(column, DateColumn) and clock.values and _lacks_clock(column, clock):
+            which = "in its only row" if clock.values == 1 else f"in all {clock.values:,} rows"
+            seen = (
+                f"is at midnight {which}, as dates without a time of day are read, but the model learned times of day"
+            )
+            advice = "If the times are missing, add them: the scores are those of rows at midnight."
+            notes.append(ColumnNote(column.name, seen, advice, advice))
         found = counts.get(column.name)
         if found is None or not _too_many(found, rows):
             continue
@@ -53,6 +74,21 @@ def range_notes(columns: Iterable[Column], counts: Mapping[str | int, Beyond], r
         seen = f"lies beyond the range of training ({trained}) in {which} rows"
         notes.append(ColumnNote(column.name, seen, advice, advice))
     return notes
+
+
+def _has_clock(column: NumberColumn | DateColumn) -> bool:
+    """Whether these are dates, and their time of day is learned."""
+    return (
+        isinstance(column, DateColumn)
+        and "day" in column.parts
+        and (not column.format or has_day(column.format))  # the others are times of day alone
+    )
+
+
+def _lacks_clock(column: DateColumn, found: Beyond) -> bool:
+    """Whether all dates are at midnight, and hardly by chance."""
+    share = float(np.mean([seconds % DAY == 0 for seconds in column.known])) if column.known else 0.0
+    return found.beyond == found.values and share**found.values < _NO_CLOCK_CHANCE
 
 
 def _too_many(found: Beyond, rows: int) -> bool:

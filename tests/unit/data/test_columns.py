@@ -437,3 +437,25 @@ def test_iso_dates_with_and_without_a_time_zone_are_other_formats():
     for texts, form in ((bare, "ISO8601%z"), (zoned, "ISO8601")):
         with pytest.raises(ValueError, match="time zone"):
             read_texts(pd.Series(texts), form)
+
+
+def test_dates_without_a_time_of_day_are_said_where_training_had_times(tmp_path):
+    rng = np.random.default_rng(0)
+    when = pd.Series(pd.Timestamp("2024-01-01") + pd.to_timedelta(rng.integers(0, 90 * 86400, 300), unit="s"))
+    X = pd.DataFrame({"when": when, "amount": rng.normal(size=300)})
+    detector = DenoisingGAN(**TINY).fit(X)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", anogan.RangeWarning)
+        detector.score_table(X)
+    days = {"datetime64": X["when"].dt.normalize(), "date": X["when"].dt.date}
+    for values in days.values():
+        with pytest.warns(anogan.RangeWarning, match="'when' is at midnight in all 300 rows"):
+            detector.score_table(X.assign(when=values))
+    X.assign(when=X["when"].dt.strftime("%Y-%m-%d"))[:1].to_csv(tmp_path / "t.csv", index=False)
+    stream = anogan.Stream(detector, tmp_path / "t.csv")
+    list(stream)
+    assert "is at midnight in its only row" in stream.notes()[0]
+    hourly = X.assign(when=when.dt.floor("6h"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", anogan.RangeWarning)
+        DenoisingGAN(**TINY).fit(hourly).score_table(hourly[hourly["when"].dt.hour == 0][:1])
