@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pv
 
 from ..errors import InputError
@@ -60,6 +61,8 @@ class CSVReader:
     def read(self, columns: Sequence[str], types: Mapping[str, pa.DataType]) -> Iterator[pa.RecordBatch]:
         """Yield some columns; the types that are not given are inferred from the first block.
 
+        Among texts only empty cells and `CSVDialect.na_values` are missing: "NA" may be Namibia.
+
         Raises
         ------
         NotConvertedError
@@ -77,7 +80,7 @@ class CSVReader:
                 if waiting is not None:
                     yield waiting
                 self._check_quotes(batch, row, is_last=False)
-                waiting, row = batch, row + batch.num_rows
+                waiting, row = self._with_gaps(batch), row + batch.num_rows
             if waiting is not None:
                 self._check_quotes(waiting, row - waiting.num_rows, is_last=True)
                 yield waiting
@@ -89,7 +92,6 @@ class CSVReader:
         options = pv.ConvertOptions(
             include_columns=list(columns), column_types=dict(types), decimal_point=self.dialect.decimal or "."
         )
-        options.strings_can_be_null = not types or not all(map(pa.types.is_binary, types.values()))
         options.null_values = [*options.null_values, *self.dialect.na_values]
         return options
 
@@ -145,6 +147,16 @@ class CSVReader:
             ),
             convert_options=self.options(columns, types),
         )
+
+    def _with_gaps(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Return a batch whose columns of text have null for missing values."""
+        gaps = pa.array(["", *self.dialect.na_values])
+        for place, field in enumerate(batch.schema):
+            if pa.types.is_string(field.type):
+                texts = batch.column(place)
+                kept = pc.if_else(pc.is_in(texts, gaps), pa.scalar(None, pa.string()), texts)
+                batch = batch.set_column(place, field.name, kept)
+        return batch
 
     def _check_quotes(self, batch: pa.RecordBatch, first: int, *, is_last: bool) -> None:
         for field, texts in zip(batch.schema, batch.columns, strict=True):

@@ -19,8 +19,12 @@ GAP_WORDS = frozenset({
     "", "?", "??", "-", "--", "---", "–", "—", ".", "..", "...", "*", "na", "n/a", "n.a.", "n.a", "n.d.", "nan", "<na>",
     "null", "(null)", "none", "nil", "missing", "(missing)", "unknown", "blank", "(blank)", "empty", "(empty)", "nat",
     "not available", "k.a.", "\\n", "#n/a", "#na", "#div/0!", "#value!", "#ref!", "#num!", "#name?", "#null!",
+    "#n/a n/a", "-nan", "1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan",
 })  # fmt: skip
 """Texts, in lower case, that mean a missing value among numbers."""
+
+MISSING_WORDS = frozenset({"NA", "N/A", "n/a", "NULL", "null", "NaN", "nan", "#N/A", "#NA"})
+"""Those of them that may be a value among texts, but are missing for most programs that read a CSV file."""
 
 CODE = r"^(?:0\d+|\+\d[\d ]{7,})$"
 """Regular expression of whole numbers that are codes: those with leading zeros, and phone numbers with a plus sign."""

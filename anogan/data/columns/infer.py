@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -13,7 +14,8 @@ from ...sources.column_roles import LEFT_OUT_ROLES, Role
 from ...sources.notes import ColumnNote, role_note, role_option
 from ...sources.sampling import MAX_CATEGORIES
 from ...sources.text_dates import check_format, formats_of, numeric_format_of
-from ...sources.text_numbers import NumberFormat, partly_numbers
+from ...sources.text_numbers import MISSING_WORDS, NumberFormat, partly_numbers
+from ...wording import counted
 from . import doubts
 from .category import (
     Category,
@@ -250,6 +252,9 @@ def _inferred_text(name: str | int, series: pd.Series, rows: np.ndarray | None, 
         why = f"has {least}{shown:,} distinct texts in {n:,} rows ({what}), too many to learn"
         advice = advice or "Group its rare values, or convert it if it holds numbers or dates."
         return Learned(None, why=why, notes=[ColumnNote(name, f"{why}; it is not learned", advice, advice)])
+    words = {value: count for value, count in zip(known, counts.tolist(), strict=True) if value in MISSING_WORDS}
+    if words and not notes:
+        notes = [_words_note(name, words)]
     unseen = doubts.expected_unseen(counts)
     if distinct > doubts.FEW_TEXTS and unseen > _NOTED_UNSEEN:
         what = f" ({numbers})" if numbers else ""
@@ -258,6 +263,18 @@ def _inferred_text(name: str | int, series: pd.Series, rows: np.ndarray | None, 
         )
         notes = [ColumnNote(name, seen, advice, advice) if numbers else role_note(name, seen, "drop", "leaves it out")]
     return Learned(_category(name, series, "category", n), notes=notes)
+
+
+def _words_note(name: str | int, words: dict[str, int]) -> ColumnNote:
+    """Return the note about words among texts that mean a missing value among numbers."""
+    listed = ", ".join(f"'{word}' ({counted(rows, 'row')})" for word, rows in list(words.items())[:5])
+    word = next(iter(words))
+    return ColumnNote(
+        name,
+        f"has {listed} among its texts, learned as {'a value' if len(words) == 1 else 'values'} like the others",
+        python=f"If it means a missing value, replace it: X[{name!r}].replace({word!r}, None).",
+        shell=f"If it means a missing value, give --na-values {shlex.quote(word)}.",
+    )
 
 
 def _category(name: str | int, series: pd.Series, kind: Kind, n: int) -> CategoryColumn:

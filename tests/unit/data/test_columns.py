@@ -459,3 +459,13 @@ def test_dates_without_a_time_of_day_are_said_where_training_had_times(tmp_path)
     with warnings.catch_warnings():
         warnings.simplefilter("error", anogan.RangeWarning)
         DenoisingGAN(**TINY).fit(hourly).score_table(hourly[hourly["when"].dt.hour == 0][:1])
+
+
+def test_words_for_a_missing_value_among_texts_are_said():
+    texts = pd.Series(["NA", "DE", "ZA", None] * 100)
+    column, notes = learned(texts)
+    assert column.categories == ["DE", "NA", "ZA"]
+    assert "has 'NA' (100 rows) among its texts, learned as a value like the others" in notes[0]
+    column, notes = learned(pd.Series(["31.12.2023", "NA", "05.02.2024", "08.11.2025"] * 100))
+    assert column.kind == "date"
+    assert not notes

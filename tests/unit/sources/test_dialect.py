@@ -191,3 +191,15 @@ def test_a_code_may_have_its_leading_zero_at_the_end_of_the_file(opened, monkeyp
     monkeypatch.setattr("anogan.sources.csv_reader._SAMPLE_BYTES", 1000)
     rows = "".join(f"{99999 - i},x\n" for i in range(2000)) + "00001,x\n"
     assert opened(f"zip,b\n{rows}").read()["zip"][-1].as_py() == "00001"
+
+
+def test_among_texts_only_empty_cells_and_na_values_are_missing(opened):
+    content = "country,a\nNA,1\nDE,NA\n,3\nNA,4\nnull,5\n"
+    file = opened(content)
+    frame = file.sample(9, 0).frame
+    assert frame["country"].fillna("missing").tolist() == ["NA", "DE", "missing", "NA", "null"]
+    assert frame["a"].isna().tolist() == [False, True, False, False, False]
+    assert opened(content, na_values=("NA",)).sample(9, 0).frame["country"].isna().sum() == 3
+    (chunk,) = file.selecting(types={"country": "string", "a": "double"}).chunks(9)
+    assert chunk.X["country"].tolist()[::3] == ["NA", "NA"]
+    assert not chunk.unreadable
