@@ -40,8 +40,8 @@ class NumberTexts:
         Texts that are numbers in any format.
     signs : dict of str to str
         Which of ".", ",", " ", "'" and "_" occur in numbers, with the first text.
-    units : dict of str to str
-        Units beside the numbers ("" for none), with the first text.
+    units : dict of str to (str, int)
+        Units beside the numbers ("" for none), each with its first text and its number of rows.
     wrong : dict of NumberFormat to int
         Texts that do not fit each format that is still possible.
     code : str
@@ -69,7 +69,7 @@ class NumberTexts:
         self.rows = self.number_rows = 0
         self.gaps: dict[str, int] = {}
         self.signs: dict[str, str] = {}
-        self.units: dict[str, str] = {}
+        self.units: dict[str, tuple[str, int]] = {}
         self.code = ""
         self._seen = 0
         self._numbers: set[str] = set()
@@ -147,18 +147,21 @@ class NumberTexts:
         return len(self._numbers) <= _FEW_NUMBERS and not self.signs
 
     def unit(self) -> str:
-        """Return the unit of the numbers.
+        """Return the unit of the numbers; in a column that is certainly one of numbers, that of the most rows.
 
         Raises
         ------
         InputError
             If there are several units, or only some of the numbers are percentages.
         """
-        units = list(filter(None, self.units))
-        if len(units) > 1 or (units == ["%"] and "" in self.units):
-            texts = " and ".join(f"'{text}'" for text in list(self.units.values())[:2])
+        units = [unit for unit in self.units if unit]
+        if not self.certain and (len(units) > 1 or (units == ["%"] and "" in self.units)):
+            texts = " and ".join(f"'{text}'" for text, _ in list(self.units.values())[:2])
             raise InputError(f"mixes units: {texts}")
-        return "".join(units)
+        rows = {unit: count for unit, (_, count) in self.units.items()}
+        if rows and max(rows, key=rows.__getitem__) != "%":
+            rows = {unit: count for unit, count in rows.items() if unit not in ("", "%")}
+        return max(rows, key=rows.__getitem__, default="")
 
     def _add_others(
         self,
@@ -194,4 +197,6 @@ class NumberTexts:
                 has = pc.match_substring(bare, sign)
                 if pc.any(has).as_py():
                     self.signs[sign] = texts[pc.index(has, True).as_py()].as_py()
-        self.units = units_of(texts) | self.units
+        for unit, (text, rows) in units_of(texts).items():
+            first, known = self.units.get(unit, (text, 0))
+            self.units[unit] = (first, known + rows)

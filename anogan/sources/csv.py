@@ -65,6 +65,11 @@ class CSV(TableFormat):
             for name, kind in found.items()
             if kind == pa.float64() and (name not in texts or texts[name].uses_decimals)
         }
+        self.units = {
+            name: formats[name].unit if name in formats else ""
+            for name, kind in found.items()
+            if kind in (pa.int64(), pa.float64())
+        }
         self._looked |= set(columns)
         self._formats |= {n: form for n, form in formats.items() if types[n] == pa.string() or form != self._plain}
         self.notes = header_notes(self.path.name, self._reader.layout, self._dialect, self._reader.usual)

@@ -58,6 +58,7 @@ class Excel(TableFormat):
                 texts[name] = NumberTexts()
                 texts[name].offer(column)
         formats = formats_without_dialect(texts, self.path)
+        self.units = {name: form.unit for name, form in formats.items()}
         self.notes = [note for note in self.notes if isinstance(note, FileNote)]
         self.notes += [ColumnNote(n, seen) for n, form in formats.items() if (seen := number_note(form, texts[n]))]
         codes = {name: column for name, column in texts.items() if column.are_codes}

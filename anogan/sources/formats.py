@@ -54,6 +54,8 @@ class TableFormat(ABC):
         Columns that are not data but the index of the DataFrame that was written.
     notes : sequence of Note
         What was seen in the file; `types` adds notes about its columns.
+    units : dict of str to str
+        The units of columns of numbers, such as "$", and "" for none, as far as `types` has seen texts of them.
     dialect : CSVDialect or None
         What was said of a CSV file; None if the format has no dialect.
     decimals : dict of str to str
@@ -69,6 +71,7 @@ class TableFormat(ABC):
     index: Sequence[str] = ()
     notes: Sequence[Note] = ()
     decimals: Mapping[str, str] = MappingProxyType({})
+    units: Mapping[str, str] = MappingProxyType({})
     dialect: CSVDialect | None = None
     known: ClassVar[list[type[TableFormat]]] = []
     """Every subclass, the latest first."""

@@ -53,6 +53,7 @@ class JSONLines(TableFormat):
                 }
                 dates[name] -= wrong
         formats = formats_without_dialect(seen, self.path)
+        self.units = {name: form.unit for name, form in formats.items()}
         self.notes = [ColumnNote(n, words) for n, form in formats.items() if (words := number_note(form, seen[n]))]
         codes = {name: column for name, column in seen.items() if column.are_codes}
         self.notes += [role_note(n, code_note(column), "number", "reads it as numbers") for n, column in codes.items()]

@@ -59,6 +59,11 @@ class SeveralFiles(TableFormat):
         return list({note.text(): note for part in self._parts for note in part.notes}.values())
 
     @property
+    def units(self) -> Mapping[str, str]:  # type: ignore[override]
+        """The units of all files, of which a file without a unit says nothing."""
+        return {name: unit for part in self._parts for name, unit in part.units.items() if unit}
+
+    @property
     def total(self) -> int | None:
         """Number of rows, None if it is not known of each file."""
         totals = [part.total for part in self._parts]
@@ -70,7 +75,8 @@ class SeveralFiles(TableFormat):
         Raises
         ------
         InputError
-            If a column holds numbers in one file and text in another, or is written with other decimal signs.
+            If a column holds numbers in one file and text in another, or is written with other decimal signs or in
+            other units.
         """
         found: list[dict[str, pa.DataType]] = []
         for path, part in zip(self._paths, self._parts, strict=True):
@@ -98,6 +104,17 @@ class SeveralFiles(TableFormat):
                 f"{decimals[',']} has decimal commas in column '{name}', but {decimals['.']} has decimal points. Name "
                 "the decimal sign with CSVDialect(decimal=...) (on the command line --decimal), or convert one of them."
             )
+        units = {
+            part.units[name]: path for path, part in zip(self._paths, self._parts, strict=True) if name in part.units
+        }
+        if "%" not in units:
+            units.pop("", None)  # of any currency
+        if len(units) > 1:
+            (one, first), (other, second) = list(units.items())[:2]
+            raise InputError(
+                f"{first} has {_unit_words(one)} in column '{name}', but {second} has {_unit_words(other)}. Convert "
+                "one of them."
+            )
         if all(pa.types.is_date(kind) or (pa.types.is_timestamp(kind) and kind.tz is None) for kind in kinds):
             return kinds[0] if len(set(kinds)) == 1 else pa.timestamp("us")
         try:
@@ -109,3 +126,7 @@ class SeveralFiles(TableFormat):
                 f"{self._paths[place]} has {kind_words(kinds[place])} in column '{name}', but {self._paths[0]} has "
                 f"{kind_words(kinds[0])}; the types must be the same."
             ) from None
+
+
+def _unit_words(unit: str) -> str:
+    return f"numbers with the sign '{unit}'" if unit else "numbers without a sign"

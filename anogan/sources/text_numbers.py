@@ -82,7 +82,9 @@ class NumberFormat:
         return "numbers with " + " and ".join(parts) if parts else "numbers"
 
     def parse(self, texts: pa.Array, na_values: Collection[str] = ()) -> ParsedNumbers:
-        """Return the values of texts.
+        """Return the values of texts; numbers in another unit are unreadable.
+
+        A number without a unit may be an amount of any currency, but no percentage.
 
         Parameters
         ----------
@@ -91,7 +93,7 @@ class NumberFormat:
             Further texts that mean a missing value.
         """
         bare = bare_texts(texts)
-        number = pc.match_substring_regex(bare, self.pattern)
+        number = pc.and_(pc.match_substring_regex(bare, self.pattern), self._has_unit(texts))
         gap = is_gap(bare, na_values)
         kept = pc.if_else(pc.fill_null(number, False), bare, pa.scalar(None, pa.string()))
         if self.thousands:
@@ -101,6 +103,15 @@ class NumberFormat:
         values = pc.cast(pc.replace_substring_regex(kept, r"^\+", ""), pa.float64())
         good = pc.or_(pc.fill_null(number, False), gap)
         return ParsedNumbers(values, pc.invert(good))
+
+    def _has_unit(self, texts: pa.Array) -> pa.Array:
+        """Return which of some numbers may be in the unit of the column; null for null."""
+        units = _units(texts)
+        if self.unit == "%":
+            return pc.equal(units, "%")
+        if not self.unit:
+            return pc.not_equal(units, "%")
+        return pc.or_(pc.equal(units, self.unit), pc.equal(units, ""))
 
 
 class ParsedNumbers(NamedTuple):
@@ -153,15 +164,23 @@ def is_ambiguous(formats: Sequence[NumberFormat], signs: Collection[str]) -> boo
     )
 
 
-def units_of(texts: pa.Array) -> dict[str, str]:
-    """Return the units beside numbers that are written as text, "" for none, with the first text of each."""
-    if not len(texts):
-        return {}
+def units_of(texts: pa.Array) -> dict[str, tuple[str, int]]:
+    """Return the units beside numbers that are written as text, "" for none: the first text of each, and its rows."""
+    units = _units(texts)
+    return {
+        entry["values"].as_py(): (texts[pc.index(units, entry["values"]).as_py()].as_py(), entry["counts"].as_py())
+        for entry in pc.value_counts(pc.drop_null(units))
+    }
+
+
+def _units(texts: pa.Array) -> pa.Array:
+    """Return the unit beside each number that is written as text, "" for none and null for null."""
     trimmed = pc.utf8_trim_whitespace(texts)
-    if not pc.any(pc.match_substring_regex(trimmed, rf"^[+(-]?\s*{_UNIT}|{_UNIT}\s*[)-]?$")).as_py():
-        return {"": texts[0].as_py()}
-    signs = pc.replace_substring_regex(trimmed, rf"[+-]?\s*[.,]?\d{_BODY}|^{_NOT_FINITE}|[.,'’´`_()\s−+-]+", "")
-    return {name.as_py(): texts[pc.index(signs, name).as_py()].as_py() for name in pc.unique(signs)}
+    has = pc.match_substring_regex(trimmed, rf"^[+(-]?\s*{_UNIT}|{_UNIT}\s*[)-]?$")
+    if not pc.any(has).as_py():
+        return pc.if_else(pc.is_valid(texts), "", pa.scalar(None, pa.string()))
+    pattern = rf"[+-]?\s*[.,]?\d{_BODY}|^{_NOT_FINITE}|[.,'’´`_()\s−+-]+"
+    return pc.if_else(has, pc.replace_substring_regex(trimmed, pattern, ""), "")
 
 
 def any_number(texts: Collection[str]) -> bool:

@@ -139,6 +139,7 @@ def test_several_files_are_one_table(tmp_path):
     [
         ("a,b\n1,x\n", r"u\.csv lacks column 'c', which .*t\.csv has"),
         ("a,b,c,d\n1,x,2,3\n", r"u\.csv has column 'd', which .*t\.csv lacks"),
+        ("a,b,c\n1.5,x,2 %\n", r"t\.csv has numbers without a sign in column 'c', but .*u\.csv has numbers with.*'%'"),
         ("a,b,c\nzero,x,2\n", r"u\.csv has UTF-8 text in column 'a', but .*t\.csv has numbers"),
         ("", r"u\.csv is empty"),
     ],
@@ -198,3 +199,19 @@ def test_time_zones_in_json_lines_are_kept_and_not_mixed_with_dates_without_one(
             days = file.sample(9, 0).frame["day"]
             assert str(days.dt.tz) == str(zone)
             assert days[0] == pd.Timestamp(texts[0])
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "xlsx"])
+def test_files_in_other_units_are_no_table_and_one_cell_in_another_unit_is_unreadable(tmp_path, suffix):
+    dollars = pd.DataFrame({"a": ["$ 1.50", "$ 2.50", "3.50"]})
+    paths = [written(dollars, tmp_path / f"t.{suffix}"), tmp_path / f"u.{suffix}"]
+    written(dollars, paths[1])
+    assert TableFile(paths).sample(9, 0).frame["a"].tolist() == [1.5, 2.5, 3.5] * 2
+    written(pd.DataFrame({"a": ["€ 1.50", "€ 2.50"]}), paths[1])
+    with pytest.raises(InputError, match=r"with the sign '\$' in column 'a', but .* with the sign '€'"):
+        TableFile(paths).sample(9, 0)
+    written(pd.DataFrame({"a": ["$ 1.50", "€ 2.50", "$ 3.50", "4 %"]}), paths[0])
+    (chunk,) = TableFile(paths[0], types={"a": "double"}).chunks(9)
+    assert chunk.unreadable == {"a": {1: "€ 2.50", 3: "4 %"}}
+    with pytest.raises(InputError, match="mixes units"):
+        TableFile(paths[0]).sample(9, 0)

@@ -119,3 +119,25 @@ def test_whole_numbers_with_leading_zeros_are_codes_unless_the_column_holds_numb
     certain = NumberTexts(certain=True)
     certain.offer(pa.array(["01000"]))
     assert number_formats({"c": certain}) == {"c": NumberFormat()}
+
+
+@pytest.mark.parametrize(
+    ("unit", "wrong"),
+    [("$", ["€ 2", "4 %", "(5 €)"]), ("", ["4 %"]), ("%", ["$ 1", "€ 2", "3", "(5 €)"])],
+)
+def test_numbers_in_another_unit_are_unreadable(unit, wrong):
+    texts = ["$ 1", "€ 2", "3", "4 %", None, "-", "(5 €)"]
+    parsed = NumberFormat(unit=unit).parse(pa.array(texts))
+    assert [text for text, bad in zip(texts, parsed.unreadable.to_pylist(), strict=True) if bad] == wrong
+    values = dict(zip(texts, parsed.values.to_pylist(), strict=True))
+    assert {values[text] for text in wrong} == {None}
+
+
+@pytest.mark.parametrize(
+    ("texts", "unit"),
+    [(["$1", "$2", "€3"], "$"), (["1", "2", "€3"], "€"), (["1", "2", "3%"], ""), (["1%", "2%", "3"], "%")],
+)
+def test_a_few_numbers_in_another_unit_do_not_stop_a_column_of_numbers(texts, unit):
+    column = NumberTexts(certain=True)
+    column.offer(pa.array(texts))
+    assert number_formats({"c": column}, needed=["c"])["c"].unit == unit
