@@ -80,7 +80,7 @@ def report(records: list[Record], made_by: str) -> str:
 
 {table(head, lines, texts=1)}
 
-ALOI has pictures of one object in different light beside each other, musk conformations of one molecule, skin pixels of
-one face, cardio recordings of one patient. What changes from the first rows to the last ones, so that no hold-out among
-the first ones shows it, is flagged in either order.
+ALOI has pictures of one object in different light beside each other, musk conformations of one molecule, cardio
+recordings of one patient. What changes from the first rows to the last ones, as in Wilt and skin, no hold-out among the
+first ones shows, and it is flagged in either order.
 """
