@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import InputError
-from .columns import CategoryColumn, Column, DateColumn
+from .columns import CategoryColumn, Column, DateColumn, NumberColumn
 from .columns.category import family_of
 
 OK = "ok"
@@ -147,7 +147,8 @@ def wrong_value(value: Any, column: Column) -> str:
     wrong = f"'{_shortened(value)}' in {_quoted(column.name)} is not"
     if not isinstance(column, DateColumn):
         kind = family_of(column.categories) if isinstance(column, CategoryColumn) else column.kind
-        return f"{wrong} {_WORDS[kind]}"
+        unit = column.unit if isinstance(column, NumberColumn) else ""
+        return f"{wrong} {_WORDS[kind]}{f' in {unit}, as in training' if unit else ''}"
     form = column.format or f"ISO 8601 with{'' if column.zone else 'out'} a time zone"
     exchanged = form.translate(_EXCHANGED)
     hint = ""

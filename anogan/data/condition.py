@@ -299,6 +299,10 @@ class ConditionPreprocessor(Preprocessor):
             return super().column_types()
         return {column.name: column.arrow_type for column in self.columns_}
 
+    def units(self) -> dict[str, str]:
+        """See `Preprocessor.units`."""
+        return self.inner.units()
+
     def blur(self) -> None:
         """See `Preprocessor.blur`."""
         self.inner.blur()

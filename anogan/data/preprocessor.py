@@ -165,6 +165,10 @@ class Preprocessor(ABC):
             "on an array or on pictures. Give it such data, or fit again."
         )
 
+    def units(self) -> dict[str, str]:
+        """The unit of each column of numbers, "" where fit saw none; no columns if it was not fitted on a table."""
+        return {}
+
     @abstractmethod
     def to_state(self) -> State:
         """The fitted state; `choose.preprocessor_from_state` reads it by its "kind"."""

@@ -194,6 +194,11 @@ class TablePreprocessor(Preprocessor):
         """See `Preprocessor.column_types`."""
         return {column.name: column.arrow_type for column in self.columns_}
 
+    def units(self) -> dict[str, str]:
+        """See `Preprocessor.units`."""
+        numbers = (column for column in self.columns_ if isinstance(column, NumberColumn))
+        return {str(column.name): column.unit for column in numbers}
+
     def blur(self) -> None:
         """See `Preprocessor.blur`: the middle of two known values stands for both, and ranges are rounded outwards."""
         for column in self.columns_:

@@ -578,7 +578,7 @@ class Detector(CommonParameters, ModelFileMixin, OutlierMixin, BaseEstimator):
     def _parts(self, X: Any) -> Iterator[Any]:
         """Yield X in parts: those of a file or an iterator; other data are one part."""
         if isinstance(X, TableFile):
-            return X.frames(self.preprocessor_.column_types())
+            return X.in_units(self.preprocessor_.units()).frames(self.preprocessor_.column_types())
         return X if isinstance(X, Iterator) else iter([X])
 
     def _check_masks(self, X: Any) -> None:

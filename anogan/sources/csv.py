@@ -87,7 +87,8 @@ class CSV(TableFormat):
         del rows, strict  # text is all that a CSV file holds
         numbers = {name for name, kind in types.items() if kind == pa.float64()}
         formats = self._formats if numbers <= self._looked else self._formats_of_sample(numbers)
-        formats = {name: form for name, form in formats.items() if name in numbers}
+        percentages = [name for name in numbers if self.needed_units.get(name) == "%"]  # Arrow sees no missing sign
+        formats = dict.fromkeys(percentages, self._plain) | {n: form for n, form in formats.items() if n in numbers}
         done = 0
         try:
             for table in self._tables(types, formats):
@@ -106,6 +107,7 @@ class CSV(TableFormat):
         self, types: Mapping[str, pa.DataType], formats: Mapping[str, NumberFormat], *, as_text: bool = False
     ) -> Iterator[pa.Table]:
         """Yield all rows; numbers in `formats`, or with `as_text` all cells, are converted here and not by Arrow."""
+        formats = self.in_needed_units(formats)
         texts = set(types) if as_text else set(formats)
         read = {name: pa.string() if name in texts else kind for name, kind in types.items()}
         for batch in self._reader.read(list(types), read):

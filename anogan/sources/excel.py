@@ -75,7 +75,7 @@ class Excel(TableFormat):
             if pa.types.is_floating(kind) and pa.types.is_string(columns[name].type):
                 texts[name] = NumberTexts(certain=True)
                 texts[name].offer(columns[name])
-        formats = formats_without_dialect(texts, self.path, needed=texts)
+        formats = self.in_needed_units(formats_without_dialect(texts, self.path, needed=texts))
         table = typed_columns(pa.table(columns), types, formats, strict, self.path)
         for first in range(0, table.num_rows, rows):
             yield table.slice(first, rows)

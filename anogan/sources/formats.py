@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar
@@ -15,6 +17,7 @@ from .compression import COMPRESSED_SUFFIXES
 from .dialect import CSVDialect
 from .notes import Note
 from .source import import_formats
+from .text_numbers import NumberFormat
 
 UNREADABLE = "\0unreadable "
 """Begins the name of a column that holds the texts of those cells of a column that are not of its type."""
@@ -56,6 +59,9 @@ class TableFormat(ABC):
         What was seen in the file; `types` adds notes about its columns.
     units : dict of str to str
         The units of columns of numbers, such as "$", and "" for none, as far as `types` has seen texts of them.
+    needed_units : dict of str to str
+        The units that numbers written as text are to have, "" for none or any currency; those in other units are
+        unreadable.
     dialect : CSVDialect or None
         What was said of a CSV file; None if the format has no dialect.
     decimals : dict of str to str
@@ -72,6 +78,7 @@ class TableFormat(ABC):
     notes: Sequence[Note] = ()
     decimals: Mapping[str, str] = MappingProxyType({})
     units: Mapping[str, str] = MappingProxyType({})
+    needed_units: Mapping[str, str] = MappingProxyType({})
     dialect: CSVDialect | None = None
     known: ClassVar[list[type[TableFormat]]] = []
     """Every subclass, the latest first."""
@@ -103,6 +110,16 @@ class TableFormat(ABC):
         """Number of rows, None if it is known only after reading."""
         return None
 
+    def in_units(self, units: Mapping[str, str]) -> TableFormat:
+        """Return the table with these `needed_units`."""
+        other = copy.copy(self)
+        other.needed_units = units
+        return other
+
+    def in_needed_units(self, formats: Mapping[str, NumberFormat]) -> dict[str, NumberFormat]:
+        """Return formats of numbers with the units that are needed; where none is, numbers may have a currency."""
+        return {name: replace(form, unit=self._unit(name, form.unit)) for name, form in formats.items()}
+
     def skipping(self, rows: int) -> tuple[TableFormat, int]:
         """Return the table without leading rows, and how many these are: at most `rows`, none if all must be read."""
         del rows
@@ -111,6 +128,10 @@ class TableFormat(ABC):
     @abstractmethod
     def types(self, columns: Sequence[str], text: Collection[str]) -> dict[str, pa.DataType]:
         """Return a type for each of some columns that holds all its values; those in `text` become strings."""
+
+    def _unit(self, name: str, seen: str) -> str:
+        needed = self.needed_units.get(name, seen)
+        return needed if needed or seen == "%" else seen
 
     @abstractmethod
     def batches(

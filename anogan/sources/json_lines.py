@@ -70,7 +70,7 @@ class JSONLines(TableFormat):
         for table in self._blocks(self._schema) if numbers else ():
             for name, texts in seen.items():
                 texts.offer(table.column(name))
-        formats = formats_without_dialect(seen, self.path, needed=numbers)
+        formats = self.in_needed_units(formats_without_dialect(seen, self.path, needed=numbers))
         for table in self._blocks(self._schema):
             yield typed_columns(table, types, formats, strict, self.path)
 

@@ -20,6 +20,10 @@ _SLACK = 1.5  # candidate rows that are held at most, as a multiple of the sampl
 _PIECES = 256  # tables with candidate rows that are held at most; each takes some kilobytes whatever its length
 
 
+UNITS = "anogan units"
+"""Key in the `attrs` of a sample's DataFrames: the units of columns of numbers that were written as text."""
+
+
 class RowSample(NamedTuple):
     """Rows of a file for `Detector.fit`.
 

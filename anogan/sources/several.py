@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
@@ -62,6 +63,12 @@ class SeveralFiles(TableFormat):
     def units(self) -> Mapping[str, str]:  # type: ignore[override]
         """The units of all files, of which a file without a unit says nothing."""
         return {name: unit for part in self._parts for name, unit in part.units.items() if unit}
+
+    def in_units(self, units: Mapping[str, str]) -> SeveralFiles:
+        """Return the table with these `needed_units`."""
+        other = copy.copy(self)
+        other._parts = [part.in_units(units) for part in self._parts]
+        return other
 
     @property
     def total(self) -> int | None:

@@ -23,7 +23,7 @@ from .formats import TableFormat, format_of, reads_in_place
 from .holdout import Holdout, KeptRows
 from .labels import closest, label_texts
 from .notes import Note
-from .sampling import RowSample, Sample
+from .sampling import UNITS, RowSample, Sample
 from .several import SeveralFiles
 from .source import Chunk, Source
 from .table_rows import TableRows, unreadable_cells
@@ -241,6 +241,18 @@ class TableFile(Source):
         with explained(path):
             return found.open(path, dialect)
 
+    def in_units(self, units: Mapping[str, str]) -> TableFile:
+        """Return the same file and selection, whose numbers written as text are unreadable in other units.
+
+        Parameters
+        ----------
+        units : dict
+            Column name -> unit, as `Preprocessor.units` returns them.
+        """
+        other = copy.copy(self)
+        other._format = self._format.in_units(units)
+        return other
+
     @classmethod
     def reads(cls, path: Path) -> bool:
         """Return whether there is a table at a path, which may be a folder."""
@@ -356,6 +368,8 @@ class TableFile(Source):
                 self._rows.check_any(sample.seen)
         drawn, known = sample.known()
         frame = self.frame(known)
+        if units := {name: unit for name, unit in self._format.units.items() if unit}:
+            frame.attrs[UNITS] = units
         for position, name in enumerate(self.columns):
             if name in self._unread:
                 frame.insert(position, name, None)

@@ -129,6 +129,7 @@ class Stream:
             self.source = read_as_said(self.source, self.detector.fitted_on_.get("file", NOTHING_SAID))
             self._check_columns(self.source)
             given, types = self.source, self.detector.preprocessor_.column_types()
+            given = given.in_units(self.detector.preprocessor_.units())
             label = self.label or given.label
             self.source = given.selecting(text=given.text, keep=given.keep, label=label, types=types)
             return

@@ -12,7 +12,7 @@ from pandas.api import types
 
 from ...sources.column_roles import LEFT_OUT_ROLES, Role
 from ...sources.notes import ColumnNote, role_note, role_option
-from ...sources.sampling import MAX_CATEGORIES
+from ...sources.sampling import MAX_CATEGORIES, UNITS
 from ...sources.text_dates import check_format, formats_of, numeric_format_of
 from ...sources.text_numbers import MISSING_WORDS, NumberFormat, partly_numbers
 from ...wording import counted
@@ -226,6 +226,7 @@ def _number(
     training = x if rows is None else x[rows]
     low, high = _range(x[:n])
     column = NumberColumn(name, dtype, whole, bool(np.isnan(x).any()), -1, spread_values(training), low, high, written)
+    column.unit = series.attrs.get(UNITS, {}).get(str(name), "") if form is None else form.unit
     return Learned(column, training)
 
 

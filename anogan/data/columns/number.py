@@ -49,6 +49,8 @@ class NumberColumn:
         The least and the greatest training value; `NO_RANGE` if there is none.
     written : list of str
         Decimal sign, sign between thousands and unit of numbers that are written as text; empty for numbers.
+    unit : str
+        The unit, such as "$", of numbers that were written as text, also where a file's reader made numbers of them.
     """
 
     name: str | int
@@ -60,6 +62,7 @@ class NumberColumn:
     low: float = 0.0
     high: float = 0.0
     written: list[str] = field(default_factory=list)
+    unit: str = ""
     kind: str = "number"
 
     @property
@@ -127,6 +130,7 @@ class NumberColumn:
             low=state.number("low"),
             high=state.number("high"),
             written=state.items("written", 3),
+            unit=state.text("unit"),
         )
         if column.written and (len(column.written) != 3 or not all(isinstance(sign, str) for sign in column.written)):
             raise state.error("written", column.written, "three texts, or nothing")

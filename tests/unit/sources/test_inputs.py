@@ -215,3 +215,32 @@ def test_files_in_other_units_are_no_table_and_one_cell_in_another_unit_is_unrea
     assert chunk.unreadable == {"a": {1: "€ 2.50", 3: "4 %"}}
     with pytest.raises(InputError, match="mixes units"):
         TableFile(paths[0]).sample(9, 0)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "xlsx"])
+@pytest.mark.parametrize(
+    ("fitted", "new", "wrong"),
+    [
+        ("$ {}", ["$ 1.50", "€ 1.50", "1.50", "15 %"], [1, 3]),
+        ("{} %", ["1.50 %", "1.50", "1.50 €"], [1, 2]),
+        ("{} %", ["0.15", "0.25"], [0, 1]),
+        ("{}", ["1.50 %", "2.50 %"], [0, 1]),
+        ("{}", ["1.50", "2.50 €", "3.50 €", "$ 4.50"], [3]),
+    ],
+)
+def test_a_model_keeps_the_units_of_its_columns(tmp_path, suffix, fitted, new, wrong):
+    numbers = [fitted.format(f"{i % 9}.50") for i in range(60)]
+    path = written(
+        pd.DataFrame({"a": numbers, "b": FRAME["amount"][np.arange(60) % 40].tolist()}), tmp_path / f"t.{suffix}"
+    )
+    detector = anogan.WGANGP(**anogan.WGANGP.tiny, random_state=0).fit(TableFile(path))
+    detector.save(tmp_path / "m.anogan")
+    detector = anogan.load(tmp_path / "m.anogan")
+    stream = anogan.Stream(detector, TableFile(written(pd.DataFrame({"a": new, "b": 1.5}), path)))
+    if len(wrong) == len(new):
+        with pytest.raises(InputError, match="no row that can be scored"):
+            list(stream.chunks())
+    else:
+        (chunk,) = stream.chunks()
+        assert sorted(chunk.account.refused) == wrong
+        assert all("is not a number" in why for why in chunk.account.refused.values())
