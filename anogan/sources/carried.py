@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -22,7 +22,9 @@ class CarriedColumns:
     Attributes
     ----------
     types : dict
-        Column name -> type of the file, since a number that is learned as a float may be an integer.
+        Column name -> type in which the file stores it, since a number that is learned as a float may be an integer,
+        and a text that looks like a number may be a key; numbers and dates that a model learns are such also where
+        the file stores text.
     names : sequence of str
         What they are called in the output. A level without a name is called as pandas calls it.
     """
@@ -31,11 +33,24 @@ class CarriedColumns:
     names: Sequence[str] = ()
 
     @classmethod
-    def of(cls, rows: TableRows, columns: Sequence[str], index: Sequence[str]) -> CarriedColumns:
-        """Return some columns of a table, of whose index all levels are given."""
+    def of(
+        cls, rows: TableRows, columns: Sequence[str], index: Sequence[str], values: Collection[str] = ()
+    ) -> CarriedColumns:
+        """Return some columns of a table.
+
+        Parameters
+        ----------
+        rows : TableRows
+        columns : sequence of str
+        index : sequence of str
+            All levels of the table's index.
+        values : collection of str
+            Columns whose texts are values, such as numbers that a model learns, unless one of them is not.
+        """
         if not columns:
             return cls()  # for CSV files no names would mean all columns
-        types = _types(rows, columns)
+        types = rows.form.stored_types(columns)
+        types |= _value_types(rows, [name for name in columns if name in values])
         unnamed = [name for name in types if _UNNAMED_LEVEL.fullmatch(name)]
         names = {name: name[len("__index_") : -len("__")] for name in unnamed} if len(index) > 1 else {}
         names = names or dict.fromkeys(unnamed, "index")
@@ -54,19 +69,12 @@ class CarriedColumns:
             yield table.select(list(self.types)).rename_columns(list(self.names))
 
 
-def _types(rows: TableRows, columns: Sequence[str]) -> dict[str, pa.DataType]:
-    """Return types that hold the columns, of which what is no number in a column of numbers is copied too."""
+def _value_types(rows: TableRows, columns: Sequence[str]) -> dict[str, pa.DataType]:
+    """Return types that hold the values of some columns, without those of which only text does."""
+    if not columns:
+        return {}
     try:
-        return rows.types(columns)
+        return rows.types(columns)  # in one pass
     except InputError:
-        clear = [name for name in columns if _is_clear(rows, name)]
-        types = rows.types(clear) if clear else {}
-        return {name: types.get(name, pa.string()) for name in columns}
-
-
-def _is_clear(rows: TableRows, column: str) -> bool:
-    try:
-        rows.types([column])
-    except InputError:
-        return False
-    return True
+        parts = [_value_types(rows, [name]) for name in columns if len(columns) > 1]
+        return {name: kind for part in parts for name, kind in part.items()}

@@ -80,6 +80,10 @@ class CSV(TableFormat):
                 self.notes.append(ColumnNote(name, seen))
         return found
 
+    def stored_types(self, columns: Sequence[str]) -> dict[str, pa.DataType]:
+        """Return text for all columns."""
+        return dict.fromkeys(columns, pa.string())
+
     def batches(
         self, types: Mapping[str, pa.DataType], rows: int, *, strict: Collection[str] = ()
     ) -> Iterator[pa.Table]:

@@ -65,6 +65,10 @@ class Excel(TableFormat):
         self.notes += [role_note(n, code_note(column), "number", "reads it as numbers") for n, column in codes.items()]
         return {name: pa.float64() if name in formats else column.type for name, column in found.items()}
 
+    def stored_types(self, columns: Sequence[str]) -> dict[str, pa.DataType]:
+        """Return the types of the cells, text where they differ."""
+        return {name: self._column(name).type for name in columns}
+
     def batches(
         self, types: Mapping[str, pa.DataType], rows: int, *, strict: Collection[str] = ()
     ) -> Iterator[pa.Table]:

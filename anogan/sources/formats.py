@@ -133,6 +133,10 @@ class TableFormat(ABC):
         needed = self.needed_units.get(name, seen)
         return needed if needed or seen == "%" else seen
 
+    def stored_types(self, columns: Sequence[str]) -> dict[str, pa.DataType]:
+        """Return the types in which some columns are stored, so that a copy has the same values; text stays text."""
+        return self.types(columns, ())
+
     @abstractmethod
     def batches(
         self, types: Mapping[str, pa.DataType], rows: int, *, strict: Collection[str] = ()

@@ -60,6 +60,10 @@ class JSONLines(TableFormat):
         types |= {name: kinds.pop() for name, kinds in dates.items() if len(kinds) == 1}
         return types | dict.fromkeys(formats, pa.float64())
 
+    def stored_types(self, columns: Sequence[str]) -> dict[str, pa.DataType]:
+        """Return the types of JSON; dates are text."""
+        return {name: self._schema.field(name).type for name in columns}
+
     def batches(
         self, types: Mapping[str, pa.DataType], rows: int, *, strict: Collection[str] = ()
     ) -> Iterator[pa.Table]:

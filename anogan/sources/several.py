@@ -91,6 +91,11 @@ class SeveralFiles(TableFormat):
                 found.append(part.types(columns, text))
         return {name: self._common(name, [types[name] for types in found]) for name in columns}
 
+    def stored_types(self, columns: Sequence[str]) -> dict[str, pa.DataType]:
+        """Return the types that all files store, and text for columns in which they differ."""
+        found = [part.stored_types(columns) for part in self._parts]
+        return {n: kinds.pop() if len(kinds := {types[n] for types in found}) == 1 else pa.string() for n in columns}
+
     def batches(
         self, types: Mapping[str, pa.DataType], rows: int, *, strict: Collection[str] = ()
     ) -> Iterator[pa.Table]:

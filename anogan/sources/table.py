@@ -163,12 +163,13 @@ class TableFile(Source):
     def carrying(self, columns: Sequence[str]) -> TableFile:
         """Return the same file and selection, whose chunks carry some columns or index levels beside the data.
 
-        An index level without a name is called as pandas calls it. `carried_schema` has the names and types; a column
-        of numbers with other texts among them is carried as text.
+        An index level without a name is called as pandas calls it. `carried_schema` has the names and types, which are
+        those that the file stores: the columns of a CSV file are carried as text, unless `types` has another type.
         """
         other = copy.copy(self)
         with self._explained():
-            other._carried = CarriedColumns.of(self._rows, columns, self.index)
+            values = [str(name) for name, kind in (self.types or {}).items() if kind != "string"]
+            other._carried = CarriedColumns.of(self._rows, columns, self.index, values)
         return other
 
     @property
@@ -183,9 +184,12 @@ class TableFile(Source):
 
     def column(self, name: str) -> pa.ChunkedArray:
         """Return a column as a whole, of all rows, in a type that holds all its values."""
-        file = self.selecting().carrying([name])
-        types = {name: file.carried_schema.types[0]}
-        return pa.chunked_array([table.column(0).combine_chunks() for table in file._rows.tables(types)])
+        rows = self.selecting()._rows
+        try:
+            types = rows.types([name])
+        except InputError:  # numbers among other texts
+            types = {name: pa.string()}
+        return pa.chunked_array([table.column(0).combine_chunks() for table in rows.tables(types)])
 
     def holding_out(self, share: float, *, seed: int | None = None, by: str | None = None) -> TableFile:
         """Return the same file and selection without some rows, which `evaluate` finds by the fitted model.

@@ -28,14 +28,20 @@ KEPT = ["--keep", "customer", "--keep", "opened", "--keep", "note"]
 
 @pytest.mark.parametrize("read", ["csv", "parquet"])
 @pytest.mark.parametrize("written", ["csv", "parquet"])
-def test_kept_columns_keep_their_values_and_types(run, keyed, table_model, read, written):
+def test_kept_columns_keep_their_values_and_the_types_of_the_file(run, keyed, table_model, read, written):
     new, output = keyed / f"new.{read}", keyed / f"scores.{written}"
     run("score", new, "-m", table_model, "-o", output, *KEPT, "--keep", "items", "--chunk-rows", 7)
     given = pq.read_table(keyed / "new.parquet")
     if written == "parquet":
         found = pq.read_table(output)
-        assert found.schema.field("customer").type == found.schema.field("items").type == pa.int64()
-        assert pa.types.is_date(found.schema.field("opened").type)
+        if read == "csv":  # which stores text alone
+            for name in ("customer", "opened"):
+                place = given.column_names.index(name)
+                given = given.set_column(place, name, pa.array(map(str, given[name].to_pylist())))
+        else:
+            assert found.schema.field("customer").type == pa.int64()
+            assert pa.types.is_date(found.schema.field("opened").type)
+        assert found.schema.field("items").type == pa.int64()
         for name in ("customer", "opened", "note", "items"):
             assert found[name].to_pylist() == given[name].to_pylist()
     else:
@@ -126,3 +132,38 @@ def test_highest_is_a_stable_descending_sort_in_any_parts(monkeypatch):
     for count in (None, 1, 30, 5000):
         found = anogan.ordering.highest(np.array_split(scores, 13), count)
         assert found.tolist() == expected[:count].tolist()
+
+
+TEXTS = {
+    "account": ["89490000000000000087", "89490000000000000088", "1", "2"],
+    "postcode": ["1067", "10115", "01067", "80331"],
+    "version": ["1.10", "1.1", "2.0", "2"],
+    "code": ["1e5", "NA", "NULL", "true"],
+    "day": ["2024-01-01", "2024-01-02 10:00", "n/a", "12:30"],
+}
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "xlsx"])
+def test_kept_columns_of_text_keep_their_characters(run, tmp_path, table_model, suffix):
+    frame = mixed_table(4, seed=1).assign(**TEXTS)
+    new = tmp_path / f"new.{suffix}"
+    if suffix == "csv":
+        frame.to_csv(new, index=False)
+    elif suffix == "jsonl":
+        frame.to_json(new, orient="records", lines=True, date_format="iso", date_unit="s")
+    else:
+        frame.to_excel(new, index=False)
+    kept = [option for name in TEXTS for option in ("--keep", name)]
+    run("score", new, "-m", table_model, "-o", tmp_path / "s.csv", *kept)
+    found = pd.read_csv(tmp_path / "s.csv", dtype=str, keep_default_na=False)
+    assert found[list(TEXTS)].to_dict("list") == TEXTS
+
+
+def test_leading_zeros_in_the_middle_of_a_long_file_are_kept(run, tmp_path, table_model):
+    frame = mixed_table(6000, seed=1).assign(postcode=[f"{place:05d}" for place in 10_000 + np.arange(6000)])
+    frame.loc[3000, "postcode"] = "01067"
+    frame.to_csv(tmp_path / "new.csv", index=False)
+    assert (tmp_path / "new.csv").stat().st_size > 160_000
+    run("score", tmp_path / "new.csv", "-m", table_model, "-o", tmp_path / "s.csv", "--keep", "postcode")
+    found = pd.read_csv(tmp_path / "s.csv", dtype=str)
+    assert found["postcode"].tolist() == frame["postcode"].tolist()
