@@ -35,14 +35,14 @@ class Excel(TableFormat):
         self.notes: list[Note] = []
         with explained(path, "an Excel file (.xlsx)", header=True):
             rows = self._rows()
-        while rows and not any(cell is not None for cell in rows[0]):
-            rows = rows[1:]
-        if not rows:
+        filled = [place for place, row in enumerate(rows) if any(cell is not None for cell in row)]
+        if not filled:
             raise InputError(f"{path} is empty: its first sheet has no values.")
+        self._note_blank_rows(filled)
+        rows = [rows[place] for place in filled]
         width = max(i + 1 for row in rows for i, cell in enumerate(row) if cell is not None)
         self.names = ["" if cell is None else str(cell) for cell in [*rows[0], *[None] * width][:width]]
-        body = [row for row in rows[1:] if any(cell is not None for cell in row)]
-        self._columns = [[row[i] if i < len(row) else None for row in body] for i in range(width)]
+        self._columns = [[row[i] if i < len(row) else None for row in rows[1:]] for i in range(width)]
 
     @property
     def total(self) -> int:
@@ -102,12 +102,22 @@ class Excel(TableFormat):
                 raise InputError(f"{self.path} has no sheet with cells.")
             if len(sheets) > 1:
                 self.notes.append(
-                    FileNote(f"{self.path.name} has {len(sheets)} sheets; the first, '{sheets[0].title}', is read.")
+                    FileNote(
+                        f"{self.path.name} has {len(sheets)} sheets; the first, '{sheets[0].title}', is read.",
+                        in_scores=True,
+                    )
                 )
             sheets[0].reset_dimensions()  # the dimensions that the file declares may be wrong, or huge
             return list(sheets[0].iter_rows(values_only=True))
         finally:
             book.close()
+
+    def _note_blank_rows(self, filled: Sequence[int]) -> None:
+        blank = sorted(set(range(filled[0], filled[-1])) - set(filled))
+        if blank:
+            what = "a blank row" if len(blank) == 1 else f"{len(blank):,} blank rows, the first"
+            seen = f"{self.path.name} has {what} in row {blank[0] + 1:,} of its sheet. Blank rows are left out, and"
+            self.notes.append(FileNote(f"{seen} rows are counted without them.", in_scores=True))
 
     def _cells(self, name: str) -> list[Any]:
         return self._columns[self.names.index(name)]

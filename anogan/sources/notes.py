@@ -25,11 +25,14 @@ class FileNote:
         What was seen, as a whole sentence.
     python, shell : str
         What to do about it in Python, and on the command line: a whole sentence, or "".
+    in_scores : bool
+        Whether it concerns the rows of scores too, so that it is said when the file is scored.
     """
 
     seen: str
     python: str = ""
     shell: str = ""
+    in_scores: bool = False
 
     def text(self, *, shell: bool = False) -> str:
         """Return the note in words, with the advice for Python or for the command line."""

@@ -17,7 +17,7 @@ from ..sources.arrays import ArrayFile
 from ..sources.dialect import CSVDialect
 from ..sources.labels import anomalous_rows, closest, equals
 from ..sources.memory import MemorySource
-from ..sources.notes import in_words_of
+from ..sources.notes import FileNote, in_words_of
 from ..sources.pictures import PictureSource, skip_reason, skipped_message
 from ..sources.registry import open_source
 from ..sources.said import NOTHING_SAID, read_as_said
@@ -220,8 +220,10 @@ class Stream:
         return scores
 
     def notes(self) -> list[str]:
-        """Return a sentence about pictures and rows that were skipped, and one for each way to be unlike the fit."""
+        """Return sentences about rows of the file and pictures that were left out, and about what is unlike the fit."""
         skipped = [skipped_message(self.skipped)] if self.skipped else []
+        if isinstance(self.source, TableFile):
+            skipped += [note.text() for note in self.source.notes if isinstance(note, FileNote) and note.in_scores]
         if isinstance(self.source, PictureSource):
             layout = self.source.layout
             skipped += layout.doubts() if self.part == "train" else layout.left_out_notes()

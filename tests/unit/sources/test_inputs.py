@@ -244,3 +244,20 @@ def test_a_model_keeps_the_units_of_its_columns(tmp_path, suffix, fitted, new, w
         (chunk,) = stream.chunks()
         assert sorted(chunk.account.refused) == wrong
         assert all("is not a number" in why for why in chunk.account.refused.values())
+
+
+def test_blank_rows_of_a_sheet_are_said_at_fit_and_in_scores(tmp_path):
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    values = np.random.default_rng(0).normal(size=40).round(2).tolist()
+    for row in [[], ["a"], *([value] for value in values[:20]), [], [], *([value] for value in values[20:]), []]:
+        book.active.append(row)
+    book.save(tmp_path / "t.xlsx")
+    file = TableFile(tmp_path / "t.xlsx")
+    said = "t.xlsx has 2 blank rows, the first in row 23 of its sheet. Blank rows are left out"
+    assert [note.text() for note in file.notes] == [f"{said}, and rows are counted without them."]
+    assert file.sample(99, 0).frame["a"].tolist() == values
+    detector = anogan.WGANGP(**anogan.WGANGP.tiny, random_state=0).fit(file)
+    stream = anogan.Stream(detector, tmp_path / "t.xlsx")
+    assert len(list(stream)) == 1
+    assert any(said in note for note in stream.notes())
