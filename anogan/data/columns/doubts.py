@@ -6,6 +6,7 @@ Each function decides from the values and the name of a column, without labels, 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -71,6 +72,13 @@ _DATED = re.compile(
     r"|(?:.* )?(?:created|updated|modified|opened|closed|issued?|launched)(?: (?:at|on|d))?",
     re.I,
 )
+_DURATION_NAME = re.compile(
+    r"(?:.* )?(?:duration|dur|elapsed|run ?time|up ?time|down ?time|length|lasted|"
+    r"(?:talk|wait|waiting|hold|handling|handle|processing|response|lead|travel|play|idle|cycle|total) ?time|"
+    r"dauer|\w+dauer|laufzeit|\w+laufzeit|wartezeit|bearbeitungszeit|durée|duree|duración|duracion|durata)(?: .*)?",
+    re.I,
+)
+_DURATION = re.compile(r"\d+:[0-5]\d(?::[0-5]\d(?:[.,]\d+)?)?")
 
 
 def words_of(name: str | int) -> str:
@@ -224,3 +232,13 @@ def expected_unseen(counts: np.ndarray) -> float:
     """Return the share of new rows that is expected to have a value which is not among these (Good and Turing)."""
     total = int(counts.sum())
     return float((counts == 1).sum() / total) if total else 0.0
+
+
+def names_duration(name: str | int) -> bool:
+    """Whether a column's name speaks of how long something takes."""
+    return _DURATION_NAME.fullmatch(words_of(name)) is not None
+
+
+def are_durations(texts: Sequence[str]) -> bool:
+    """Whether some texts are hours, minutes and perhaps seconds; those of 24 hours and more are no times of day."""
+    return all(_DURATION.fullmatch(text.strip()) for text in texts)

@@ -13,7 +13,7 @@ from pandas.api import types
 from ...sources.column_roles import LEFT_OUT_ROLES, Role
 from ...sources.notes import ColumnNote, role_note, role_option
 from ...sources.sampling import MAX_CATEGORIES, UNITS
-from ...sources.text_dates import check_format, formats_of, numeric_format_of
+from ...sources.text_dates import check_format, formats_of, has_day, numeric_format_of
 from ...sources.text_numbers import MISSING_WORDS, NumberFormat, partly_numbers
 from ...wording import counted
 from . import doubts
@@ -34,6 +34,7 @@ from .texts import number_format
 
 Kind = Literal["number", "boolean", "category", "date"]
 _EACH = "learns each value"
+_DURATIONS = "If they are durations, convert them to seconds, for example with pandas.to_timedelta."
 _NOTED_UNSEEN = 0.05  # expected share of new rows with an unseen value from which on it is noted
 
 
@@ -232,6 +233,9 @@ def _number(
 
 def _inferred_text(name: str | int, series: pd.Series, rows: np.ndarray | None, n: int) -> Learned:
     form, notes = _date_format(name, series, "category")
+    if form and not has_day(form) and doubts.names_duration(name):
+        seen = "is named like a duration, but is learned as times of day, which start again at midnight"
+        notes = [*notes, ColumnNote(name, seen, _DURATIONS, _DURATIONS)]
     if form:
         return _date(name, series, rows, form, trend=False, notes=notes)
     written = number_format(name, series)
@@ -252,6 +256,7 @@ def _inferred_text(name: str | int, series: pd.Series, rows: np.ndarray | None, 
         shown, what = min(distinct, MAX_CATEGORIES), numbers or f"such as {known[0]!r}"
         why = f"has {least}{shown:,} distinct texts in {n:,} rows ({what}), too many to learn"
         advice = advice or "Group its rare values, or convert it if it holds numbers or dates."
+        advice = _DURATIONS if doubts.are_durations(known[:MAX_CATEGORIES]) else advice
         return Learned(None, why=why, notes=[ColumnNote(name, f"{why}; it is not learned", advice, advice)])
     words = {value: count for value, count in zip(known, counts.tolist(), strict=True) if value in MISSING_WORDS}
     if words and not notes:

@@ -469,3 +469,18 @@ def test_words_for_a_missing_value_among_texts_are_said():
     column, notes = learned(pd.Series(["31.12.2023", "NA", "05.02.2024", "08.11.2025"] * 100))
     assert column.kind == "date"
     assert not notes
+
+
+@pytest.mark.parametrize("name", ["call_duration", "Dauer", "elapsedTime", "wait time", "start_time", "opening hours"])
+def test_clock_times_in_a_column_that_is_named_like_a_duration_are_said(name):
+    seconds = np.random.default_rng(0).gamma(2, 9000, N).astype(int)
+    times = [f"{s // 3600 % 24:02d}:{s // 60 % 60:02d}:{s % 60:02d}" for s in seconds]
+    column, notes = learned(times, name)
+    assert column.parts == ["day"]
+    assert any("convert them to seconds" in note for note in notes) == (name not in ("start_time", "opening hours"))
+
+
+def test_durations_of_more_than_a_day_are_said_to_be_such():
+    column, notes = learned([f"{s // 3600}:{s // 60 % 60:02d}:{s % 60:02d}" for s in range(0, N * 1000, 1000)])
+    assert column is None
+    assert "If they are durations, convert them to seconds" in notes[0]
