@@ -61,6 +61,9 @@ class DateColumn:
         How the dates are written as texts or numbers, see `anogan.sources.text_dates`; "" for dates by dtype.
     low, high : float
         The first and the last training date in seconds since 1970; `NO_RANGE` if there is none.
+    midnights : float
+        Share of dates at midnight to expect among others like those of training, in (0, 1]: (m + 1) / (n + 1) for
+        m of n dates at midnight. 1 in older files, which do not say it.
     """
 
     name: str | int
@@ -75,6 +78,7 @@ class DateColumn:
     format: str = ""
     low: float = 0.0
     high: float = 0.0
+    midnights: float = 1.0
     kind: str = "date"
 
     @property
@@ -187,6 +191,7 @@ class DateColumn:
             format=state.text("format", pattern=".{0,100}"),
             low=state.number("low"),
             high=state.number("high"),
+            midnights=state.number("midnights", 0.0, 1.0) if state.has("midnights") else 1.0,
         )
         if column.parts != [part for part in PARTS if part in column.parts]:
             raise state.error("parts", column.parts, f"some of {', '.join(PARTS)}, in this order")
@@ -234,6 +239,12 @@ def to_seconds(series: pd.Series, zone: str, form: str = "") -> np.ndarray:
         dates = (dates.dt.tz_convert(zone) if zone else dates).dt.tz_localize(None)
     stamps = dates.to_numpy().astype("datetime64[us]")
     return np.where(np.isnat(stamps), np.nan, stamps.view(np.int64) / 1e6)
+
+
+def midnight_share(seconds: np.ndarray) -> float:
+    """The share of times at midnight to expect among others like these, see `DateColumn.midnights`."""
+    there = seconds[~np.isnan(seconds)]
+    return float((np.count_nonzero(there % DAY == 0) + 1) / (len(there) + 1))
 
 
 def learned_parts(seconds: np.ndarray, form: str = "") -> list[str]:

@@ -26,7 +26,7 @@ from .category import (
     value_family,
 )
 from .column import Column
-from .date import DATE_OBJECTS, DAY, DateColumn, is_arrow_date, learned_parts, to_seconds, zone_name
+from .date import DATE_OBJECTS, DAY, DateColumn, is_arrow_date, learned_parts, midnight_share, to_seconds, zone_name
 from .dtypes import BOOLEAN, CATEGORY, DATE, NUMBER, OBJECT, TEXT, dtype_name
 from .number import NO_RANGE, NUMBER_OBJECTS, NumberColumn, spread_values, to_numbers
 from .series import check_whole_characters, column_error, inferred_type, plain
@@ -348,6 +348,7 @@ def _date(
         format=form,
         low=low,
         high=high,
+        midnights=midnight_share(training),
     )
     return Learned(column, training if trend else None, notes=notes)
 

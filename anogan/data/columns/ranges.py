@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from ...sources.notes import ColumnNote
 from ...sources.text_dates import has_day
@@ -26,7 +27,8 @@ _EXACT_ROWS = 1000  # up to which the distribution of the number of rows is comp
 def count_beyond(columns: Iterable[Column], X: Any) -> dict[str | int, Beyond]:
     """Count the values of a DataFrame beyond the range of training, for columns of numbers and dates.
 
-    The dates at midnight are counted too, where the time of day is learned.
+    The dates at midnight are counted too, where the time of day is learned. Equal dates count once, because many rows
+    of the same hour are no more surprising at midnight than one.
     """
     found = {}
     for column in columns:
@@ -36,7 +38,8 @@ def count_beyond(columns: Iterable[Column], X: Any) -> dict[str | int, Beyond]:
             there = len(values) - int(np.isnan(values).sum())
             found[column.name] = Beyond(there, beyond)
             if _has_clock(column):
-                found[f"{_CLOCK}{column.name}"] = Beyond(there, int(np.count_nonzero(values % DAY == 0)))
+                times = pd.unique(values[~np.isnan(values)])
+                found[f"{_CLOCK}{column.name}"] = Beyond(len(times), int(np.count_nonzero(times % DAY == 0)))
     return found
 
 
@@ -59,7 +62,8 @@ def range_notes(columns: Iterable[Column], counts: Mapping[str | int, Beyond], r
     for column in columns:
         clock = counts.get(f"{_CLOCK}{column.name}", Beyond(0, 0))
         if isinstance(column, DateColumn) and clock.values and _lacks_clock(column, clock):
-            which = "in its only row" if clock.values == 1 else f"in all {clock.values:,} rows"
+            there = counts[column.name].values
+            which = "in its only row" if there == 1 else f"in all {there:,} rows"
             seen = (
                 f"is at midnight {which}, as dates without a time of day are read, but the model learned times of day"
             )
@@ -87,8 +91,7 @@ def _has_clock(column: NumberColumn | DateColumn) -> bool:
 
 def _lacks_clock(column: DateColumn, found: Beyond) -> bool:
     """Whether all dates are at midnight, and hardly by chance."""
-    share = float(np.mean([seconds % DAY == 0 for seconds in column.known])) if column.known else 0.0
-    return found.beyond == found.values and share**found.values < _NO_CLOCK_CHANCE
+    return found.beyond == found.values and column.midnights**found.values < _NO_CLOCK_CHANCE
 
 
 def _too_many(found: Beyond, rows: int) -> bool:

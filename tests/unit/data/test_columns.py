@@ -12,7 +12,8 @@ from sklearn.base import clone
 
 import anogan
 from anogan import ColumnWarning, DenoisingGAN, InputError, TableFile
-from anogan.data.columns import doubts
+from anogan.data.columns import DateColumn, doubts
+from anogan.data.state import StateReader
 from anogan.data.tabular import TablePreprocessor
 from anogan.sources.text_dates import formats_of, read_texts
 from anogan.sources.text_numbers import partly_numbers
@@ -459,6 +460,30 @@ def test_dates_without_a_time_of_day_are_said_where_training_had_times(tmp_path)
     with warnings.catch_warnings():
         warnings.simplefilter("error", anogan.RangeWarning)
         DenoisingGAN(**TINY).fit(hourly).score_table(hourly[hourly["when"].dt.hour == 0][:1])
+
+
+@pytest.mark.parametrize("every", ["h", "30min"])
+def test_midnights_among_regular_times_are_not_said(every):
+    when = pd.Series(pd.date_range("2023-01-01 05:00", periods=1000, freq=every))
+    X = pd.DataFrame({"when": when, "amount": np.random.default_rng(0).normal(size=1000)})
+    detector = DenoisingGAN(**TINY).fit(X)
+    midnight = X[when == when.dt.normalize()][3:4]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", anogan.RangeWarning)
+        detector.score_table(midnight)
+        detector.score_table(pd.concat([midnight] * 20))  # the readings of many devices at one time
+    with pytest.warns(anogan.RangeWarning, match="'when' is at midnight in all 1,000 rows"):
+        detector.score_table(X.assign(when=when.dt.normalize()))
+
+
+def test_the_share_of_midnights_is_that_of_all_training_rows():
+    rng = np.random.default_rng(0)
+    when = pd.Timestamp("2024-01-01") + pd.to_timedelta(rng.integers(0, 90 * 86400, 500), unit="s")
+    mixed = pd.Series(np.where(np.arange(500) % 4 == 0, when.normalize(), when))
+    column, _ = learned(mixed)
+    assert column.midnights == 126 / 501
+    state = StateReader({k: v for k, v in column.to_state().items() if k not in ("kind", "midnights")}, {})
+    assert DateColumn.from_state(state, 0).midnights == 1.0  # older files: midnights are never a surprise
 
 
 def test_words_for_a_missing_value_among_texts_are_said():
