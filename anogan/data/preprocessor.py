@@ -166,7 +166,7 @@ class Preprocessor(ABC):
         )
 
     def units(self) -> dict[str, str]:
-        """The unit of each column of numbers, "" where fit saw none; no columns if it was not fitted on a table."""
+        """The unit of each column of numbers, as far as it is known, "" where fit saw none; none for other data."""
         return {}
 
     @abstractmethod

@@ -197,7 +197,7 @@ class TablePreprocessor(Preprocessor):
     def units(self) -> dict[str, str]:
         """See `Preprocessor.units`."""
         numbers = (column for column in self.columns_ if isinstance(column, NumberColumn))
-        return {str(column.name): column.unit for column in numbers}
+        return {str(column.name): column.unit for column in numbers if column.unit is not None}
 
     def blur(self) -> None:
         """See `Preprocessor.blur`: the middle of two known values stands for both, and ranges are rounded outwards."""

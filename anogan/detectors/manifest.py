@@ -53,7 +53,7 @@ class FittedOn(TypedDict):
     copies: NotRequired[float]
     holdout: NotRequired[HeldOut]
     file: NotRequired[FileOfFit]
-    jpeg: NotRequired[bool]  # of older files; `PictureTraits` holds it now
+    jpeg: NotRequired[bool]  # read by nothing, but older files have it; see `PictureTraits`
 
 
 class DiagnosisValues(TypedDict):

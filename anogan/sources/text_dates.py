@@ -15,12 +15,15 @@ ISO = "ISO8601"
 """ISO dates without a time zone, whose precision differs from value to value."""
 ISO_ZONED = "ISO8601%z"
 """The same with a time zone."""
+ISO_ANY = "ISO8601:any"
+"""The same with or without a time zone, as models of older files read them."""
 EXCEL = "excel"
 """Days since the end of 1899, as spreadsheets count them."""
 EPOCHS = {"epoch:s": "s", "epoch:ms": "ms", "epoch:us": "us"}
 """Time since 1970 in a unit."""
 NUMERIC_FORMATS = (EXCEL, *EPOCHS)
 
+_ISO_FORMATS = (ISO, ISO_ZONED, ISO_ANY)
 _DAYS = (
     "%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y%m%d", "%d.%m.%Y", "%d.%m.%y", "%m/%d/%Y", "%d/%m/%Y", "%m/%d/%y",
     "%d/%m/%y", "%d-%m-%Y", "%m-%d-%Y", "%d-%b-%Y", "%d-%b-%y", "%d %b %Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y",
@@ -75,7 +78,7 @@ def formats_of(texts: Sequence[str]) -> list[str]:
 
 def has_weekday(form: str) -> bool:
     """Whether the format has a day of the month, without which the weekday is unknown."""
-    return form in (ISO, ISO_ZONED, *NUMERIC_FORMATS) or "%d" in form
+    return form in (*_ISO_FORMATS, *NUMERIC_FORMATS) or "%d" in form
 
 
 def numeric_format_of(values: np.ndarray, *, dated: bool) -> str:
@@ -111,7 +114,7 @@ def numeric_format_of(values: np.ndarray, *, dated: bool) -> str:
 
 def has_day(form: str) -> bool:
     """Whether the format has a day, and not only a time of day."""
-    return form in (ISO, ISO_ZONED, *NUMERIC_FORMATS) or any(part in form for part in ("%Y", "%y"))
+    return form in (*_ISO_FORMATS, *NUMERIC_FORMATS) or any(part in form for part in ("%Y", "%y"))
 
 
 def read_texts(texts: pd.Series, form: str) -> pd.Series:
@@ -124,8 +127,8 @@ def read_texts(texts: pd.Series, form: str) -> pd.Series:
     """
     texts = texts.str.strip()
     texts = texts.mask(texts.str.lower().isin(GAP_WORDS))
-    if form in (ISO, ISO_ZONED):
-        if (texts.dropna().str.contains(_ISO_ZONE) != (form == ISO_ZONED)).any():
+    if form in _ISO_FORMATS:
+        if form != ISO_ANY and (texts.dropna().str.contains(_ISO_ZONE) != (form == ISO_ZONED)).any():
             raise ValueError(f"some dates are with{'out' if form == ISO_ZONED else ''} a time zone")
         form = "ISO8601"
     dates = pd.to_datetime(texts, format=form, utc=True)
@@ -158,14 +161,14 @@ def write(dates: pd.Series, form: str) -> pd.Series:
     if "%z" in form:
         dates = dates.dt.tz_localize("UTC")
     texts = dates.map(
-        lambda date: date.isoformat() if form in (ISO, ISO_ZONED) else date.strftime(form), na_action="ignore"
+        lambda date: date.isoformat() if form in _ISO_FORMATS else date.strftime(form), na_action="ignore"
     )
     return texts.astype(object).where(dates.notna(), None)
 
 
 def check_format(form: str) -> None:
     """Raise `InputError` if this is no format of dates."""
-    if form in (ISO, ISO_ZONED, *NUMERIC_FORMATS):
+    if form in (*_ISO_FORMATS, *NUMERIC_FORMATS):
         return
     try:
         if "%" not in form:

@@ -224,6 +224,7 @@ def replaced(state, path, value):
 
 
 DROP = object()
+LATER = ("midnights", "unit")  # what files of earlier versions do not say
 FOREIGN = [DROP, None, {}, [], {"a": 1}, [[]], -1, 10**9, 0.5, "os.system", "\ud800", {"float": "nan"}, ["x"] * 3]
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
@@ -275,8 +276,9 @@ def test_every_field_is_checked(name):
         for value in FOREIGN:
             refused_or_usable(replaced(state, place, value), arrays, X)
         if isinstance(place[-1], str) and place[-1] != "float":
-            with pytest.raises(FormatError):
-                restored(replaced(state, place, DROP), arrays)
+            if place[-1] not in LATER:
+                with pytest.raises(FormatError):
+                    restored(replaced(state, place, DROP), arrays)
             with pytest.raises(FormatError, match="intruder"):
                 restored(replaced(state, (*place[:-1], "intruder"), 1), arrays)
 

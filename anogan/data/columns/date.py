@@ -11,7 +11,17 @@ import pandas as pd
 from pandas.api import types
 
 from ...errors import FormatError, InputError
-from ...sources.text_dates import NUMERIC_FORMATS, check_format, has_day, has_weekday, read_numbers, read_texts, write
+from ...sources.text_dates import (
+    ISO,
+    ISO_ANY,
+    NUMERIC_FORMATS,
+    check_format,
+    has_day,
+    has_weekday,
+    read_numbers,
+    read_texts,
+    write,
+)
 from ..scaling import NumericScaler
 from ..state import State, StateReader
 from .dtypes import DATE, NUMBER, OBJECT, TEXT, ZONE, dtype_of
@@ -178,6 +188,7 @@ class DateColumn:
     @classmethod
     def from_state(cls, state: StateReader, channels: int) -> DateColumn:
         """The column of a state, whose scaler has so many `channels`."""
+        older = not state.has("midnights")
         column = cls(
             name=state.label("name"),
             dtype=state.text("dtype", pattern=f"{DATE}|{OBJECT}|{TEXT}|{NUMBER}"),
@@ -191,8 +202,10 @@ class DateColumn:
             format=state.text("format", pattern=".{0,100}"),
             low=state.number("low"),
             high=state.number("high"),
-            midnights=state.number("midnights", 0.0, 1.0) if state.has("midnights") else 1.0,
+            midnights=1.0 if older else state.number("midnights", 0.0, 1.0),
         )
+        if older and column.format == ISO:
+            column.format = ISO_ANY
         if column.parts != [part for part in PARTS if part in column.parts]:
             raise state.error("parts", column.parts, f"some of {', '.join(PARTS)}, in this order")
         if not column.width:

@@ -49,8 +49,9 @@ class NumberColumn:
         The least and the greatest training value; `NO_RANGE` if there is none.
     written : list of str
         Decimal sign, sign between thousands and unit of numbers that are written as text; empty for numbers.
-    unit : str
-        The unit, such as "$", of numbers that were written as text, also where a file's reader made numbers of them.
+    unit : str or None
+        The unit, such as "$", of numbers that were written as text, also where a file's reader made numbers of them;
+        None if it is unknown, as in older files.
     """
 
     name: str | int
@@ -62,7 +63,7 @@ class NumberColumn:
     low: float = 0.0
     high: float = 0.0
     written: list[str] = field(default_factory=list)
-    unit: str = ""
+    unit: str | None = ""
     kind: str = "number"
 
     @property
@@ -130,7 +131,7 @@ class NumberColumn:
             low=state.number("low"),
             high=state.number("high"),
             written=state.items("written", 3),
-            unit=state.text("unit"),
+            unit=state.optional_text("unit") if state.has("unit") else None,
         )
         if column.written and (len(column.written) != 3 or not all(isinstance(sign, str) for sign in column.written)):
             raise state.error("written", column.written, "three texts, or nothing")

@@ -12,7 +12,7 @@ from sklearn.base import clone
 
 import anogan
 from anogan import ColumnWarning, DenoisingGAN, InputError, TableFile
-from anogan.data.columns import DateColumn, doubts
+from anogan.data.columns import doubts
 from anogan.data.state import StateReader
 from anogan.data.tabular import TablePreprocessor
 from anogan.sources.text_dates import formats_of, read_texts
@@ -482,8 +482,37 @@ def test_the_share_of_midnights_is_that_of_all_training_rows():
     mixed = pd.Series(np.where(np.arange(500) % 4 == 0, when.normalize(), when))
     column, _ = learned(mixed)
     assert column.midnights == 126 / 501
-    state = StateReader({k: v for k, v in column.to_state().items() if k not in ("kind", "midnights")}, {})
-    assert DateColumn.from_state(state, 0).midnights == 1.0  # older files: midnights are never a surprise
+    assert of_older_file(column, "midnights").midnights == 1.0  # midnights are never a surprise
+
+
+def of_older_file(column, *later):
+    """The column as a file holds it that was written before some fields were added."""
+    state = {name: value for name, value in column.to_state().items() if name not in ("kind", *later)}
+    return type(column).from_state(StateReader(state, {}), 100)
+
+
+@pytest.mark.parametrize("zone", ["", "+02:00"])
+def test_iso_dates_of_older_files_may_have_a_zone(zone):
+    texts = [f"2024-0{i}-1{j}T12:0{j}:00{'.5' * (j % 2)}{zone}" for i in range(1, 9) for j in range(10)]
+    series = pd.Series(texts * 5)[: len(BASE)]
+    column, _ = learned(series)
+    expected = column.values(series)
+    column.format = "ISO8601"  # older files told no zones apart
+    older = of_older_file(column, "midnights")
+    np.testing.assert_array_equal(older.values(series), expected)
+    again = type(column).from_state(StateReader({k: v for k, v in older.to_state().items() if k != "kind"}, {}), 100)
+    np.testing.assert_array_equal(again.values(series), expected)
+
+
+def test_an_older_file_says_no_unit_of_its_numbers(tmp_path):
+    percentages = BASE.assign(x=[f"{i % 50} %" for i in range(len(BASE))])
+    percentages.to_csv(tmp_path / "t.csv", index=False)
+    detector = DenoisingGAN(**TINY).fit(TableFile(tmp_path / "t.csv"))
+    expected = detector.anomaly_score(TableFile(tmp_path / "t.csv"))
+    columns = detector.preprocessor_.columns_
+    columns[:] = [of_older_file(c, "unit") if c.kind == "number" else c for c in columns]
+    assert detector.preprocessor_.units() == {}
+    np.testing.assert_array_equal(detector.anomaly_score(TableFile(tmp_path / "t.csv")), expected)
 
 
 def test_words_for_a_missing_value_among_texts_are_said():
