@@ -107,6 +107,12 @@ class ImageSize(click.ParamType):
     "learning rate, after a collapse that of the generator alone.",
 )
 @click.option(
+    "--independent",
+    is_flag=True,
+    help="Hold out rows or pictures at random even if they repeat each other, or are like those beside them, since "
+    "DATA is only sorted.",
+)
+@click.option(
     "--strip",
     metavar="FILE.png",
     help="Write a picture that shows how generated pictures change during training, one row per latent, if the "
@@ -133,6 +139,7 @@ def command(
     tile: int | None,
     checkpoint: str | None,
     restarts: int,
+    independent: bool,
     strip: str | None,
     log_dir: str | None,
     on_error: str,
@@ -206,7 +213,9 @@ def command(
     try:
         with Reporter(quiet=quiet) as reporter:
             callbacks = (reporter, counter, *loggers)
-            detector.fit(X, **extra, callbacks=callbacks, checkpoint=checkpoint, restarts=restarts)
+            detector.fit(
+                X, **extra, callbacks=callbacks, checkpoint=checkpoint, restarts=restarts, independent=independent
+            )
     except InputError:
         if isinstance(normal_rows, labels.NormalRows):
             normal_rows.check_any()  # its error says more

@@ -131,6 +131,7 @@ class Detector(CommonParameters, ModelFileMixin, OutlierMixin, BaseEstimator):
         callbacks: Sequence[Callback] = (),
         checkpoint: str | os.PathLike[str] | None = None,
         restarts: int = 1,
+        independent: bool = False,
         **unknown: Any,
     ) -> Self:
         """Learn what is normal. A fit that fails or is interrupted leaves the detector as it was.
@@ -162,6 +163,9 @@ class Detector(CommonParameters, ModelFileMixin, OutlierMixin, BaseEstimator):
             the critic keeps up with it, and that of all networks after a divergence. The attempt kept is one without
             divergence or collapse; among several, the one with the fewest issues, then the one whose samples cover
             more of the held-out rows. A warning and `attempts_` report all attempts.
+        independent : bool
+            Whether samples that follow each other or repeat each other are independent all the same, for instance
+            since X is sorted. Otherwise copies are held out together, and blocks if neighbours are alike.
 
         Raises
         ------
@@ -197,7 +201,7 @@ class Detector(CommonParameters, ModelFileMixin, OutlierMixin, BaseEstimator):
             try:
                 for callback in callbacks:
                     callback.on_fit_begin(parameters)
-                prepared = prepare(self, X, X_unlabeled, parameters, callbacks=callbacks)
+                prepared = prepare(self, X, X_unlabeled, parameters, callbacks=callbacks, independent=independent)
                 state = fit_detector(self, prepared, callbacks=callbacks, checkpoint=directory, restarts=restarts)
             except BaseException:  # Ctrl-C too
                 for callback in callbacks:

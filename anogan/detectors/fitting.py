@@ -43,7 +43,8 @@ def _run_key(prepared: Prepared) -> str:
     """Return what identifies this run in its checkpoint: the seed, then a digest of parameters and data."""
     parameters = {k: v for k, v in prepared.parameters.items() if k not in ("random_state", "device")}
     parts = [part for part in (prepared.samples, prepared.unlabeled) if part is not None]
-    facts = json.dumps([parameters, [(len(part), part.fingerprint()) for part in parts]], sort_keys=True)
+    split = sorted({"copies", "dependence"} & set(prepared.fitted_on))
+    facts = json.dumps([parameters, split, [(len(part), part.fingerprint()) for part in parts]], sort_keys=True)
     return f"{prepared.seed}-{hashlib.sha256(facts.encode()).hexdigest()}"
 
 

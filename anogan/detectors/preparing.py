@@ -160,10 +160,12 @@ def prepare(
     parameters: dict[str, Any],
     *,
     callbacks: Sequence[Callback],
+    independent: bool,
 ) -> Prepared:
     """Check the data of a fit, split them, and bring them to model space.
 
-    `parameters` are those of the detector, with the seed of the first attempt as ``random_state``.
+    `parameters` are those of the detector, with the seed of the first attempt as ``random_state``. For `independent`
+    see `Detector.fit`.
 
     Raises
     ------
@@ -190,7 +192,8 @@ def prepare(
     X, features = check_training_input(X, name)
     split = split_rows(detector, len(X), seed, total)
     preprocessor, samples = _in_model_space(detector, X, known, split, dtype)
-    if detector.contamination == "auto":
+    if detector.contamination == "auto" and not independent and not preprocessor.spec_.classes:
+        # Samples with a condition are often sorted by it, and each class must be learned.
         other, found = _of_dependent(preprocessor, samples, detector, seed, total)
         if other is not None:
             split, noted = other, noted | found
@@ -264,7 +267,9 @@ def _of_dependent(
     if units is None and not dependence > DEPENDENT:
         return None, {}
     found = {} if units is None else {"copies": 1 - len(different) / len(samples)}
-    split = split_rows(detector, len(different), seed, total)
+    # A file of which all rows were read is no larger than they are.
+    larger = None if total is None or total <= len(samples) else round(total * len(different) / len(samples))
+    split = split_rows(detector, len(different), seed, larger)
     if dependence > DEPENDENT:
         found["dependence"] = dependence
         split = split.in_blocks(seed)

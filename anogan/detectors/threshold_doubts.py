@@ -48,23 +48,13 @@ def threshold_doubts(
             f"Only {len(prepared.samples)} rows: none is held out, so threshold and p-values come from the training "
             f"rows and are too optimistic. Give at least {FEWEST_ROWS_TO_HOLD_OUT}."
         )
-    if copies := prepared.fitted_on.get("copies"):
-        doubts.append(
-            f"{copies:.0%} of the rows repeat others, as after a join or a forward fill. All copies of a row were "
-            "either learned or held out, since a threshold from rows that were also learned is too low, and the "
-            f"{len(scores):,} different rows that were held out set it. Leave copies out if they mean nothing."
-        )
-    if dependence := prepared.fitted_on.get("dependence"):
-        doubts.append(
-            f"Rows that follow each other are alike: if blocks of them are left out, {dependence:.0%} of the rows lie "
-            "farther from the others than 95% of rows that are left out at random. If they come in groups, such as "
-            "several rows of one part or person, rows of new groups are unlike those that were learned, so blocks of "
-            "rows were held out to set a threshold for these, which is rough: recalibrate with rows of new groups. If "
-            "new rows are of the same groups, shuffle the rows and fit again."
-        )
     if few := too_few_rows(len(scores), detector, "target_fpr" if left_out else CALIBRATION_WAYS):
         doubts.append(few)
     notes = [FileNote(in_words_of(doubt, is_image=is_image)) for doubt in doubts]
+    if copies := prepared.fitted_on.get("copies"):
+        notes.append(_note_of_copied_rows(copies, len(scores)))
+    if dependence := prepared.fitted_on.get("dependence"):
+        notes.append(_note_of_dependence(dependence, is_image=is_image))
     if left_out and is_image and len(scores) >= FEWEST_NAMED:
         apart = rows[_unusual(scores, calibration.threshold)]
         if len(apart):
@@ -101,6 +91,34 @@ def note_of_copies(digests: RowDigests) -> FileNote | None:
         f"{digests.repeated:.0%} of the pictures equal another one. Copies that set the threshold were seen in "
         "training, so that it is too low for new pictures: leave copies out."
     )
+
+
+def _note_of_copied_rows(share: float, different: int) -> FileNote:
+    """Return that copies of rows were held out together, and how many different rows set the threshold."""
+    advice = "Leave copies out if they mean nothing; if new rows repeat these too, {}."
+    return FileNote(
+        f"{share:.0%} of the rows repeat others, as after a join or a forward fill. All copies of a row were either "
+        "learned or held out, since a threshold from rows that were also learned is too low, and the "
+        f"{different:,} different rows that were held out set it.",
+        advice.format("give fit(..., independent=True)"),
+        advice.format("give --independent"),
+    )
+
+
+def _note_of_dependence(share: float, *, is_image: bool) -> FileNote:
+    """Return that blocks of rows were held out, since rows that follow each other are alike."""
+    seen = (
+        f"Rows that follow each other are alike: if blocks of them are left out, {share:.0%} of the rows lie farther "
+        "from the others than 95% of rows that are left out at random. If they come in groups, such as several rows of "
+        "one part or person, rows of new groups are unlike those that were learned, so blocks of rows were held out to "
+        "set a threshold for these, which is rough."
+    )
+    advice = (
+        "Recalibrate with rows of new groups; if the rows are only sorted, or new rows are of the same groups, give {}."
+    )
+    words = (seen, advice.format("fit(..., independent=True)"), advice.format("--independent"))
+    seen, python, shell = (in_words_of(text, is_image=is_image) for text in words)
+    return FileNote(seen, python, shell)
 
 
 def _unusual(scores: np.ndarray, threshold: float) -> np.ndarray:

@@ -14,6 +14,9 @@ MOST_REPEATED = 0.05  # share of rows that equal others
 OWN_VALUES = 0.7  # of different rows, that a column of a copied table has at least, relative to their number
 FEWEST_DIFFERENT = 20  # rows, for a column to tell
 MOST_RELATED = 0.95  # rank correlation of two columns that tell
+RANKED = 10_000  # rows by which columns are compared, at most
+SORTED = 0.95  # rank correlation of a column and the order of the rows, from which on they are sorted by it
+CLUSTERED = 0.5  # runs of equal categories relative to those in random order, up to which rows are sorted by them
 FEWEST_SAMPLES = 100  # of fewer, a fifth says nothing
 BLOCKS = 5  # that samples are left out in, one at a time
 USUAL = 0.95  # quantile of the distances of samples that are left out at random
@@ -42,12 +45,16 @@ def copied_rows(rows: Samples, columns: Sequence[slice], seed: int) -> np.ndarra
     if counts[counts > 1].sum() <= MOST_REPEATED * len(digests) or len(first) < FEWEST_DIFFERENT:
         return None
     different = rows.batch(first)
-    values = different[:, [place.start for place in columns] or slice(None)]
-    own = torch.tensor([len(column.unique()) >= OWN_VALUES * len(first) for column in values.T], dtype=torch.bool)
-    ranks = values[:, own].argsort(0).argsort(0).double()
-    if ranks.shape[1] < 2 or ranks.T.corrcoef().abs().amin() > MOST_RELATED:
-        return None
-    return first.argsort().argsort()[numbers]
+    ranks: list[np.ndarray] = []  # of the columns so far whose values are the rows' own
+    chosen = np.linspace(0, len(first) - 1, min(len(first), RANKED)).astype(np.int64)
+    for place in [place.start for place in columns] or range(different.shape[1]):
+        values = different[:, place].numpy()
+        if len(np.unique(values)) >= OWN_VALUES * len(first):
+            own = np.unique(values[chosen], return_inverse=True)[1]
+            if any(abs(np.corrcoef(own, other)[0, 1]) <= MOST_RELATED for other in ranks):
+                return np.asarray(first.argsort().argsort()[numbers])
+            ranks.append(own)
+    return None
 
 
 @torch.no_grad()
@@ -60,7 +67,7 @@ def unlike_in_blocks(samples: Samples, columns: Sequence[slice], seed: int) -> f
     0.05 if samples are exchangeable, as the promise of a conformal threshold requires (Vovk et al. 2005), and more if
     they come in groups, such as pictures of one part. NaN for fewer than 100 samples.
 
-    Columns by which a table is sorted do not count, since sorting makes no groups of independent rows.
+    Columns by which a table is sorted, with gaps too, do not count, since sorting makes no groups of independent rows.
 
     Parameters
     ----------
@@ -106,18 +113,25 @@ def _vectors(x: Tensor) -> Tensor:
 
 
 def _unsorted(x: Tensor, columns: Sequence[slice]) -> Tensor:
-    """Return the columns of rows, but not those whose values rise or fall, or of which each lies in one run of rows."""
-    steps = x[1:] - x[:-1]
-    rises_or_falls = (steps >= 0).all(0) | (steps <= 0).all(0)
+    """Return the columns of rows, but not those that rise or fall in their order, or whose categories lie in runs."""
     kept = torch.zeros(x.shape[1], dtype=torch.bool)
     for place in columns:
-        if place.stop - place.start > 1:
-            runs = 1 + int((steps[:, place] != 0).any(1).sum())
-            in_runs = runs <= len(x) / 2 and runs <= len(x[:, place].unique(dim=0))
-        else:
-            in_runs = False  # a number that is equal in a run is no key of a group
-        kept[place] = not (in_runs or bool(rises_or_falls[place].all()))
+        kept[place] = not (_is_sorted if len(x[:, place.start].unique()) > 2 else _is_clustered)(x[:, place].numpy())
     return x[:, kept]
+
+
+def _is_sorted(number: np.ndarray) -> bool:
+    """Return whether a number (n, 1), or (n, 2) with an indicator of missing ones, rises or falls."""
+    present = number[:, -1] == 0 if number.shape[1] == 2 else np.ones(len(number), dtype=bool)
+    ranks = np.unique(number[present, 0], return_inverse=True)[1]
+    return len(ranks) < 2 or abs(np.corrcoef(ranks, np.arange(len(ranks)))[0, 1]) >= SORTED
+
+
+def _is_clustered(category: np.ndarray) -> bool:
+    """Return whether equal categories (n, k) follow each other; also if all are equal."""
+    codes = np.unique(category, axis=0, return_inverse=True)[1].ravel()
+    in_random_order = len(codes) - np.square(np.bincount(codes)).sum() / len(codes)
+    return bool(np.count_nonzero(np.diff(codes)) <= CLUSTERED * in_random_order)
 
 
 def _nearest(x: Tensor, part: np.ndarray) -> Tensor:

@@ -60,8 +60,57 @@ def test_sorted_columns_and_a_trend_make_no_groups():
     columns = [slice(0, 30), *(slice(30 + place, 31 + place) for place in range(X.shape[1]))]
     assert dependence(np.concatenate([categories, X], 1), columns) < DEPENDENT
     assert dependence(np.concatenate([categories, groups(len(X))], 1), [*columns, slice(35, 36)]) > 2 * DEPENDENT
+    assert dependence(np.concatenate([categories, X], 1)) < DEPENDENT  # an array, whose every value is a column
     assert dependence(X + np.linspace(0, 5, len(X))[:, None]) < DEPENDENT
     assert dependence(np.sort(X[:, :1], 0)) == 0
+
+
+@pytest.mark.parametrize("blemish", ["gaps", "one gap", "one value elsewhere", "gaps in a category"])
+def test_a_table_that_is_nearly_sorted_has_no_groups(blemish):
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(independent(1000, 3), columns=list("abc"))
+    table["kind"] = rng.choice([f"kind {number}" for number in range(40)], 1000)
+    table = table.sort_values("kind" if blemish == "gaps in a category" else "a", ignore_index=True)
+    if blemish == "one value elsewhere":
+        table.loc[500, "a"] = table["a"].max()
+    else:
+        table.loc[
+            rng.permutation(1000)[: 1 if blemish == "one gap" else 100], "kind" if "category" in blemish else "a"
+        ] = None
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", "Rows that follow")
+        anogan.WGANGP(**QUICK, target_fpr=0.1).fit(table)
+
+
+@pytest.mark.parametrize("rows", ["copied", "groups"])
+def test_who_says_that_rows_are_independent_gets_those_that_are_held_out_at_random(rows):
+    X = groups(300) if rows == "groups" else copied(300, 3)
+    advice = r"give fit\(\.\.\., independent=True\)"
+    with pytest.warns(anogan.CalibrationWarning, match=advice) as said:
+        detector = anogan.WGANGP(**QUICK, target_fpr=0.1).fit(X)
+    assert any("give --independent" in each.message.shell for each in said)
+    assert {"copies", "dependence"} & set(detector.fitted_on_)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", anogan.CalibrationWarning)
+        detector.fit(X, independent=True)
+    assert not {"copies", "dependence"} & set(detector.fitted_on_)
+    assert detector.fitted_on_["calibration"] == 60
+
+
+def test_classes_that_a_table_is_sorted_by_are_all_learned_and_held_out():
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"a": rng.normal(size=240), "b": rng.normal(size=240), "kind": np.repeat(list("abcdef"), 40)})
+    table[["a", "b"]] += 5 * np.repeat(np.arange(6), 40)[:, None]
+    detector = anogan.ConditionalGAN(**anogan.ConditionalGAN.tiny, condition="kind", random_state=0).fit(table)
+    assert "dependence" not in detector.fitted_on_
+
+
+def test_a_file_with_copies_is_held_out_like_the_same_table(tmp_path):
+    table = pd.DataFrame(copied(1500, 5), columns=list("abcde"))
+    table.to_csv(tmp_path / "t.csv", index=False)
+    fitted = [anogan.WGANGP(**QUICK).fit(data).fitted_on_ for data in (table, anogan.TableFile(tmp_path / "t.csv"))]
+    assert fitted[0]["calibration"] == fitted[1]["calibration"] == 60
+    assert fitted[0]["training"] == fitted[1]["training"]
 
 
 def test_a_number_with_gaps_counts():
@@ -122,7 +171,7 @@ def test_a_contamination_sets_no_promise_and_holds_out_nothing():
 
 
 def test_a_table_with_groups_is_saved_with_what_was_found(tmp_path):
-    with pytest.warns(anogan.CalibrationWarning, match=r"Rows that follow .* shuffle the rows and fit again\."):
+    with pytest.warns(anogan.CalibrationWarning, match=r"Rows that follow .* Recalibrate with rows"):
         detector = anogan.WGANGP(**QUICK).fit(pd.DataFrame(groups(300), columns=list("abcdef")))
     detector.save(tmp_path / "m.anogan")
     assert anogan.load(tmp_path / "m.anogan").fitted_on_["dependence"] == detector.fitted_on_["dependence"] > DEPENDENT
