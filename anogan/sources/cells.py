@@ -13,7 +13,7 @@ import pyarrow.csv as pv
 
 from ..errors import InputError
 from .formats import UNREADABLE, cast_columns
-from .text_numbers import NumberFormat, ParsedNumbers
+from .text_numbers import NumberFormat, ParsedNumbers, bare_texts, is_gap
 
 _TRUE, _FALSE = ("1", "true", "True", "TRUE"), ("0", "false", "False", "FALSE")
 _DATE = r"^\d{4}-\d{2}-\d{2}(?:[ T]\d{2}(?::?\d{2}(?::?\d{2}(?:\.\d{1,9})?)?)?"
@@ -46,9 +46,9 @@ def parsed_cells(
         values = _dates(pc.utf8_trim_whitespace(texts), kind)
     else:
         return ParsedNumbers(texts.cast(kind), pa.array(np.zeros(len(texts), dtype=bool)))
-    missing = NumberFormat().parse(texts, na_values)
-    is_gap = pc.and_(pc.is_null(missing.values), pc.invert(missing.unreadable))
-    return ParsedNumbers(values, pc.and_(pc.is_null(values), pc.invert(is_gap)))
+    lost = pc.and_(pc.is_null(values), pc.is_valid(texts))
+    unreadable = pc.invert(is_gap(bare_texts(texts.filter(lost)), na_values))
+    return ParsedNumbers(values, pc.replace_with_mask(lost, lost, unreadable))
 
 
 def typed_columns(
@@ -168,6 +168,8 @@ def _dates(bare: pa.Array, kind: pa.TimestampType) -> pa.Array:
         return bare.cast(kind)  # fast, but it takes neither nanoseconds nor gaps
     pattern = rf"{_DATE}{_ZONE})$" if kind.tz else rf"{_DATE})?$"
     good = pc.fill_null(pc.match_substring_regex(bare, pattern), False)
-    kept = pd.Series(pc.if_else(good, bare, pa.scalar(None, pa.string())).to_pylist(), dtype=object)
-    dates = pd.to_datetime(kept, format="ISO8601", errors="coerce", utc=True)
-    return pa.Array.from_pandas(dates).cast(pa.timestamp("us", "UTC")).cast(kind)
+    kept = pc.if_else(good, bare, pa.scalar(None, pa.string()))
+    with contextlib.suppress(pa.ArrowInvalid):
+        return kept.cast(kind)
+    dates = pd.to_datetime(pd.Series(kept.to_pylist(), dtype=object), format="ISO8601", errors="coerce", utc=True)
+    return pa.Array.from_pandas(dates).cast(pa.timestamp("us", "UTC"), safe=False).cast(kind)  # without nanoseconds

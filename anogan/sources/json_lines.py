@@ -20,6 +20,7 @@ from .notes import ColumnNote, role_note
 from .number_formats import code_note, formats_without_dialect, number_note
 
 _BLOCK_BYTES = 2**22
+_FIRST_ROWS = 100
 
 
 class JSONLines(TableFormat):
@@ -48,10 +49,12 @@ class JSONLines(TableFormat):
             for name in texts:
                 column = table.column(name).combine_chunks()
                 seen[name].offer(column)
-                wrong = {
-                    kind for kind in dates[name] if pc.any(parsed_cells(column, kind, None, ()).unreadable).as_py()
-                }
-                dates[name] -= wrong
+                for part in (column[:_FIRST_ROWS], column):  # most texts that are no dates are seen in the first ones
+                    dates[name] = {
+                        kind
+                        for kind in dates[name]
+                        if not pc.any(parsed_cells(part, kind, None, ()).unreadable).as_py()
+                    }
         formats = formats_without_dialect(seen, self.path)
         self.units = {name: form.unit for name, form in formats.items()}
         self.notes = [ColumnNote(n, words) for n, form in formats.items() if (words := number_note(form, seen[n]))]

@@ -11,6 +11,7 @@ import pytest
 
 import anogan
 from anogan import CSVDialect, InputError, TableFile
+from anogan.sources.cells import parsed_cells
 
 FRAME = pd.DataFrame(
     {
@@ -199,6 +200,17 @@ def test_time_zones_in_json_lines_are_kept_and_not_mixed_with_dates_without_one(
             days = file.sample(9, 0).frame["day"]
             assert str(days.dt.tz) == str(zone)
             assert days[0] == pd.Timestamp(texts[0])
+    late = pd.DataFrame({"day": [*[bare] * 200, zoned], "gaps": [None, "n/a", bare] * 67, "a": 1.5})
+    frame = TableFile(written(late, path)).sample(999, 0).frame
+    assert frame["day"].tolist() == late["day"].tolist()
+    assert (frame["gaps"].dtype.kind, frame["gaps"].notna().sum()) == ("M", 67)
+
+
+def test_a_number_that_means_a_missing_value_is_one_among_dates_too():
+    days = pa.array(["2024-01-02", "-999", "n/a", None, "soon", "2024-01-02T03:04:05.123456789"])
+    values, unreadable = parsed_cells(days, pa.timestamp("us"), None, ("-999",))
+    assert unreadable.to_pylist() == [False] * 4 + [True, False]
+    assert values.is_valid().to_pylist() == [True, *[False] * 4, True]
 
 
 @pytest.mark.parametrize("suffix", ["csv", "jsonl", "xlsx"])
