@@ -64,7 +64,8 @@ class PicturesGraph(nn.Module):
         return either(differs, self._resized, self._as_they_are, pictures.permute(0, 3, 1, 2))
 
     def _as_they_are(self, x: Tensor) -> Tensor:
-        # A graph does not know that the size is this one already.
+        # A graph does not know that the size is this one already. ONNX Runtime pads no uint16.
+        x = x if self.source == "uint8" else x.int()
         return pad(x, (0, self.width, 0, self.height))[:, :, : self.height, : self.width].double()
 
     def _resized(self, x: Tensor) -> Tensor:

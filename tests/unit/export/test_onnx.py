@@ -240,6 +240,23 @@ def assert_files_of_more_bits_are_refused(detector, model, folder):
             score(anogan.ImageFolder([]))
 
 
+@pytest.mark.parametrize("size", [(16, 16), (20, 30)])
+def test_files_of_16_bits_score_as_before(tmp_path, size):
+    (tmp_path / "good").mkdir()
+    frames = np.random.default_rng(0).integers(0, 50_000, (30, *size), dtype=np.uint16)
+    for number, pixels in enumerate(frames):
+        Image.fromarray(pixels).save(tmp_path / "good" / f"{number:02d}.png")
+    X = anogan.ImageFolder(tmp_path / "good", size=16)
+    detector = fit(X)
+    model = exported(detector, tmp_path)
+    assert model.inputs(X)["pictures"].dtype == np.uint16
+    expected = detector.anomaly_score(X)
+    assert_allclose(model.anomaly_score(X), expected, rtol=1e-4)
+    assert_allclose(model.score_picture(X.files[0]).score, expected[0], rtol=1e-4)
+    (in_own_size,) = model.session.run(["score"], {"pictures": frames[..., None]})
+    assert_allclose(in_own_size, expected, rtol=1e-4)
+
+
 @pytest.mark.parametrize("size", [(40, 50), (16, 16), (12, 90), (33, 17), (8, 8), (300, 100)])
 def test_the_graph_resizes_like_pillow(size):
     preprocessor = ImagePreprocessor()
