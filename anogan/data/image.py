@@ -249,13 +249,17 @@ class ImagePreprocessor(Preprocessor):
 
     def _checked(self, X: Any) -> np.ndarray:
         """Return an array of pictures of the fitted shape and unit."""
+        X = self._of_fitted_shape(X)
+        self._check_unit(X)
+        return X
+
+    def _of_fitted_shape(self, X: Any) -> np.ndarray:
         X, shape = _checked(X), tuple(self.shape_)
         if X.shape[1:] != shape:
             raise InputError(
                 f"X has samples of shape {X.shape[1:]}; the model was fitted on samples of shape {shape} "
                 "(C, H, W). Resize them, or fit again; score_picture resizes a camera's frame itself."
             )
-        self._check_unit(X)
         return X
 
     def _check_takes_files(self, X: ImageFolder) -> None:
@@ -277,9 +281,17 @@ class ImagePreprocessor(Preprocessor):
             )
 
     def count_beyond(self, X: Any) -> dict[str | int, Beyond]:
-        """Count the pictures that are unlike those of the fit, by how they are; see `PictureTraits` and `Tint`."""
+        """Count the pictures that are unlike those of the fit, by how they are; see `PictureTraits` and `Tint`.
+
+        Raises
+        ------
+        InputError
+            If an array is no array of pictures of the fitted shape.
+        """
         counts: dict[str | int, Beyond] = {}
-        if self.traits_ is not None and isinstance(X, ImageFolder):
+        if not isinstance(X, ImageFolder):
+            X = self._of_fitted_shape(X)
+        elif self.traits_ is not None:
             counts |= self.traits_.count_unlike(seen_in(X), self._compared_size)
         if self.tint_ is not None:
             counts |= self.tint_.count_exchanged(self._glance(X, np.arange(0, len(X), _GLANCED)))
@@ -309,7 +321,6 @@ class ImagePreprocessor(Preprocessor):
     def _glance(self, X: Any, rows: np.ndarray) -> np.ndarray:
         """Return some pictures (k, 3, h, w) in model space, with few pixels; those that cannot be read are left out."""
         if not isinstance(X, ImageFolder):
-            X = np.asarray(X)
             full = FULL_RANGE.get(str(X.dtype) if self.source_ == FOLDER else self.source_, 1.0)
             return self._to_model(seen_of(X)[rows].astype(np.float64) / full)
         folder, found = X.resized((3, SEEN, SEEN)), []

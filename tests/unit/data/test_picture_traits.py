@@ -1,5 +1,6 @@
 """Pictures whose files, shape or size are unlike those of the fit are reported, however they are scored."""
 
+import re
 import warnings
 
 import numpy as np
@@ -179,6 +180,16 @@ def test_exchanged_colours_are_reported(tmp_path, as_files):
         warnings.simplefilter("error", anogan.RangeWarning)
         detector.score_picture(frame, bgr=True)
         detector.anomaly_score(good if as_files else coloured(3, 2))
+
+
+@pytest.mark.parametrize("shape", [(20, 1, 40, 40), (20, 4800), (20, 3, 20, 40)])
+def test_a_stream_of_arrays_of_another_shape_is_refused_as_by_the_detector(shape):
+    detector = anogan.GANomaly(**anogan.GANomaly.tiny, random_state=0).fit(coloured(24, 0))
+    X = np.zeros(shape, np.uint8)
+    with pytest.raises(anogan.InputError) as refused:
+        detector.anomaly_score(X)
+    with pytest.raises(anogan.InputError, match=re.escape(str(refused.value))):
+        list(anogan.Stream(detector, X))
 
 
 def test_pictures_without_a_tint_have_no_order_of_channels():
