@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 from PIL import Image
 
 from ..errors import InputError
+from ..files.threads import ordered_map
 from ..sources.images import ImageFolder, is_grey_by_header, read_picture, upright_size
 from ..sources.notes import FileNote
 from ..sources.picture_files import is_jpeg
@@ -122,14 +124,14 @@ class PictureTraits:
 
 def seen_in(folder: ImageFolder) -> list[Seen]:
     """Return the files of a folder that can be read; others are left to the decoder, which names them."""
-    found = []
-    for file in folder.files:
+
+    def attempt(file: Path) -> Seen | None:
         try:
-            grey, size = read_picture(file, lambda picture: (is_grey_by_header(picture), upright_size(picture)))
+            return _seen_in_file(file)
         except InputError:
-            continue
-        found.append(Seen(is_jpeg(file), grey, *size))
-    return found
+            return None
+
+    return [seen for seen in ordered_map(attempt, folder.files) if seen is not None]
 
 
 def seen_as(picture: Any) -> Seen:
@@ -138,11 +140,16 @@ def seen_as(picture: Any) -> Seen:
     A PIL image that was converted has no ``format`` any more that would say that it is JPEG.
     """
     if isinstance(picture, str | os.PathLike):
-        return seen_in(ImageFolder([picture]))[0]
+        return _seen_in_file(Path(picture))
     if isinstance(picture, Image.Image):
         return Seen(picture.format in ("JPEG", "MPO"), is_grey_by_header(picture), *upright_size(picture))
     height, width, *channels = np.shape(picture)
     return Seen(False, channels in ([], [1]), height, width)
+
+
+def _seen_in_file(file: Path) -> Seen:
+    grey, size = read_picture(file, lambda picture: (is_grey_by_header(picture), upright_size(picture)))
+    return Seen(is_jpeg(file), grey, *size)
 
 
 def mixed_shapes(seen: list[Seen], size: tuple[int, int]) -> list[FileNote]:

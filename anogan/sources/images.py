@@ -7,10 +7,11 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, overload
+from typing import IO, Any, overload
 
 import numpy as np
 from PIL import Image, ImageOps
+from PIL.PngImagePlugin import PngImageFile
 
 from ..errors import InputError
 from ..files.threads import ordered_map
@@ -27,6 +28,10 @@ _DARK = 32  # of 255: colours of 16 bits that are read with 8 keep less than 5 b
 _LARGE = threading.Lock()
 _ORIENTATION = 0x0112
 _SIDEWAYS = (5, 6, 7, 8)
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_PNG_TEXTS = (b"tEXt", b"zTXt", b"iTXt")
+_PNG_ORIENTED = (b"Raw profile type exif\0", b"XML:com.adobe.xmp\0")  # keywords of such texts
+_PNG_KEYWORD = max(map(len, _PNG_ORIENTED))
 _GREY_MODES = ("1", "L", "LA", "La", "I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 _WIDE_MODES = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 
@@ -300,8 +305,34 @@ def _alone_if_large(picture: Image.Image) -> contextlib.AbstractContextManager[A
 def upright_size(picture: Image.Image) -> tuple[int, int]:
     """Return the (height, width) of a picture as it is displayed, after EXIF rotation."""
     width, height = picture.size
-    sideways = picture.format != "TIFF" and picture.getexif().get(_ORIENTATION) in _SIDEWAYS
+    sideways = picture.format != "TIFF" and _exif(picture).get(_ORIENTATION) in _SIDEWAYS
     return (width, height) if sideways else (height, width)
+
+
+def _exif(picture: Image.Image) -> Image.Exif:
+    """Return the EXIF of a picture, which is decoded only if it is a PNG that may have some after its pixels.
+
+    Pillow decodes every PNG that has none before them.
+    """
+    if not isinstance(picture, PngImageFile):
+        return picture.getexif()
+    if picture.fp is not None and _tells_orientation_late(picture.fp):
+        picture.load()
+    return Image.Image.getexif(picture)
+
+
+def _tells_orientation_late(file: IO[bytes]) -> bool:
+    """Return whether a PNG file that is open at its pixels has a chunk after them that may tell its orientation."""
+    pixels, place = file.tell(), len(_PNG_SIGNATURE)
+    try:
+        while file.seek(place) == place and len(chunk := file.read(8 + _PNG_KEYWORD)) >= 8:
+            name, text = chunk[4:8], chunk[8:]
+            if place > pixels and (name == b"eXIf" or (name in _PNG_TEXTS and text.startswith(_PNG_ORIENTED))):
+                return True
+            place += 12 + int.from_bytes(chunk[:4], "big")  # length, name and checksum have 4 bytes each
+        return False
+    finally:
+        file.seek(pixels)
 
 
 def is_grey_by_header(picture: Image.Image) -> bool:

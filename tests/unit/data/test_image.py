@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
 
 from anogan import ImageFolder, InputError
 from anogan.data.choose import preprocessor_for, preprocessor_from_state
@@ -87,6 +88,31 @@ def test_exif_rotation_is_honoured(tmp_path, extension, orientation, bright):
     folder = ImageFolder(tmp_path, size=20)
     assert quarters(folder[0]) == [i == bright for i in range(4)]
     assert folder.original_size(0) == ((48, 32) if orientation >= 5 else (32, 48))
+
+
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("kind", ["exif", "text of exif", "xmp", "no orientation"])
+def test_the_size_of_a_png_is_read_without_its_pixels(tmp_path, monkeypatch, kind, late):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    hexed = exif.tobytes().hex().encode()
+    oriented = {
+        "exif": png_chunk(b"eXIf", exif.tobytes()[6:]),
+        "text of exif": png_chunk(b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(b"\nexif\n0\n" + hexed)),
+        "xmp": png_chunk(b"iTXt", b'XML:com.adobe.xmp\0\0\0\0\0<a tiff:Orientation="6"/>'),
+        "no orientation": png_chunk(b"tEXt", b"date:create\0today"),
+    }[kind]
+    file = tmp_path / "a.png"
+    corner_picture("RGB").save(file)
+    data = file.read_bytes()
+    at = data.index(b"IEND" if late else b"IDAT") - 4
+    file.write_bytes(data[:at] + oriented + data[at:])
+    folder = ImageFolder(tmp_path, size=20)
+    upright = folder.upright(0)
+    if not late or kind == "no orientation":
+        monkeypatch.setattr(PngImageFile, "load", lambda picture: pytest.fail("was decoded"))
+    assert folder.original_size(0) == (upright.height, upright.width)
+    assert (upright.height, upright.width) == ((32, 48) if kind == "no orientation" else (48, 32))
 
 
 def test_transparency_is_composed_over_black(tmp_path):
@@ -406,18 +432,19 @@ def test_a_fingerprint_tells_other_data_even_behind_the_pictures_it_decodes(tmp_
     assert other.fingerprint() != whole.fingerprint()
 
 
+def png_chunk(name, data):
+    return len(data).to_bytes(4, "big") + name + data + zlib.crc32(name + data).to_bytes(4, "big")
+
+
 def save_deep_colours(file, value, channels=3):
     """Write a PNG file of 16 bits, opaque with 2 or 4 channels, which Pillow cannot write."""
-
-    def chunk(name, data):
-        return len(data).to_bytes(4, "big") + name + data + zlib.crc32(name + data).to_bytes(4, "big")
-
     header = (8).to_bytes(4, "big") * 2 + bytes([16, {2: 4, 3: 2, 4: 6}[channels], 0, 0, 0])
     line = np.full((8, channels), value, ">u2")
     if channels != 3:
         line[:, -1] = 65_535
     lines = (b"\0" + line.tobytes()) * 8
-    parts = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(lines)) + chunk(b"IEND", b"")
+    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(lines)), (b"IEND", b"")]
+    parts = b"".join(png_chunk(*chunk) for chunk in chunks)
     file.write_bytes(b"\x89PNG\r\n\x1a\n" + parts)
 
 
