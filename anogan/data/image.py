@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 _RANGE_SAMPLED = 2000
 _GLANCED = 16  # one in so many pictures is decoded, or looked at, to compare its colours
+ReadPicture = np.ndarray | Frame
+"""Pixels (C, H, W), uint8 or fractions, or a picture whose tiles are scored."""
 FULL_RANGE = {"uint8": 255.0, "uint16": 65535.0}
 FOLDER = "folder"
 _SOURCES = rf"{FOLDER}|bool|u?int(8|16|32|64)|float(16|32|64|128)|[<>][iuf](2|4|8)"
@@ -146,28 +148,38 @@ class ImagePreprocessor(Preprocessor):
             out[start : start + 256] = torch.from_numpy(self._to_model(part))
         return TensorSamples(out)
 
-    def transform_picture(self, picture: Any, dtype: torch.dtype, *, bgr: bool) -> Samples:
-        """One picture -> one sample (1, C, H, W), resized as those of a folder, or in tiles; see `frame_pixels`.
+    def read_picture(self, picture: Any, *, bgr: bool) -> ReadPicture:
+        """Return one picture at the model's size, or as it is if it is scored in tiles; see `frame_pixels`.
 
         Raises
         ------
         InputError
             If it is no such picture, or the model was fitted on an array of floats.
         """
+        if self.source_ not in (FOLDER, *FULL_RANGE):
+            raise InputError(
+                f"The model was fitted on an array of {self.source_}, whose range a picture does not share. Give such "
+                "an array to anomaly_score, or fit on an ImageFolder or an array of uint8."
+            )
+        channels, height, width = self.shape_
+        shape = (channels, height, width)
+        read = (
+            frame_pixels(picture, shape, bgr=bgr) if self.tile_ is None else Frame(picture, shape, self.tile_, bgr=bgr)
+        )
+        self.check_depth(_resized(read), "The picture")
+        return read
+
+    def transform_picture(self, read: ReadPicture, dtype: torch.dtype) -> Samples:
+        """One picture that `read_picture` returned -> one sample (1, C, H, W), or its tiles."""
         import torch
 
         from .samples import TensorSamples
 
-        if self.tile_ is not None:
+        if isinstance(read, Frame):
             from .tiles import TiledSamples
 
-            self._check_takes_pictures()
-            channels, height, width = self.shape_
-            frame = Frame(picture, (channels, height, width), self.tile_, bgr=bgr)
-            self.check_depth(frame.decode(0), "The picture")
-            return TiledSamples(frame, self._from_pixels, np.arange(1), dtype)
-        pixels = self._pixels(picture, bgr=bgr)
-        return TensorSamples(torch.from_numpy(self._to_model(as_fraction(pixels))).to(dtype)[None])
+            return TiledSamples(read, self._from_pixels, np.arange(1), dtype)
+        return TensorSamples(torch.from_numpy(self._from_pixels(read)).to(dtype)[None])
 
     def graph_inputs(self, X: Any) -> dict[str, np.ndarray]:
         """See `Preprocessor.graph_inputs`: (n, H, W, C) integers of a folder, (n, C, H, W) of an array."""
@@ -198,15 +210,15 @@ class ImagePreprocessor(Preprocessor):
                 pictures.append(self._of_depth(picture, name))
             yield self._of_graph(np.stack(pictures))
 
-    def picture_inputs(self, picture: Any, *, bgr: bool) -> dict[str, np.ndarray]:
-        """Return what an exported graph takes for one picture; see `transform_picture`, which takes the same.
+    def picture_inputs(self, read: ReadPicture) -> dict[str, np.ndarray]:
+        """Return what an exported graph takes for one picture that `read_picture` returned.
 
         Raises
         ------
         InputError
-            If it has more bits than the graph takes, too.
+            If it has more bits than the graph takes.
         """
-        return self._of_graph(self._of_depth(self._pixels(picture, bgr=bgr), "The picture")[None])
+        return self._of_graph(self._of_depth(_resized(read), "The picture")[None])
 
     @property
     def graph_type(self) -> str:
@@ -239,14 +251,6 @@ class ImagePreprocessor(Preprocessor):
     def _of_graph(self, pixels: np.ndarray) -> dict[str, np.ndarray]:
         return {"pictures": pixels.transpose(0, 2, 3, 1) if self.source_ == FOLDER else pixels}
 
-    def _pixels(self, picture: Any, *, bgr: bool) -> np.ndarray:
-        """Return the pixels (C, H, W) of one picture, resized; see `transform_picture`."""
-        self._check_takes_pictures()
-        channels, height, width = self.shape_
-        pixels = frame_pixels(picture, (channels, height, width), bgr=bgr)
-        self.check_depth(pixels, "The picture")
-        return pixels
-
     def _checked(self, X: Any) -> np.ndarray:
         """Return an array of pictures of the fitted shape and unit."""
         X = self._of_fitted_shape(X)
@@ -273,13 +277,6 @@ class ImagePreprocessor(Preprocessor):
         if X.tile not in (None, self.tile_):
             raise InputError(f"X has tiles of {X.tile} pixels, and the model was fitted with tile={self.tile_}.")
 
-    def _check_takes_pictures(self) -> None:
-        if self.source_ not in (FOLDER, *FULL_RANGE):
-            raise InputError(
-                f"The model was fitted on an array of {self.source_}, whose range a picture does not share. Give such "
-                "an array to anomaly_score, or fit on an ImageFolder or an array of uint8."
-            )
-
     def count_beyond(self, X: Any) -> dict[str | int, Beyond]:
         """Count the pictures that are unlike those of the fit, by how they are; see `PictureTraits` and `Tint`.
 
@@ -301,14 +298,19 @@ class ImagePreprocessor(Preprocessor):
         """See `PictureTraits.notes` and `Tint.notes`."""
         return [note for each in (self.traits_, self.tint_) if each is not None for note in each.notes(counts)]
 
-    def picture_notes(self, picture: Any, *, bgr: bool) -> Sequence[Note]:
-        """Return a note for each way in which a picture that `transform_picture` takes is unlike those of the fit."""
+    def picture_notes(self, picture: Any, read: ReadPicture) -> Sequence[Note]:
+        """Return a note for each way in which a picture is unlike those of the fit.
+
+        Parameters
+        ----------
+        picture : path, PIL image, or array (H, W) or (H, W, C)
+        read : what `read_picture` returned for it
+        """
         counts: dict[str | int, Beyond] = {}
         if self.traits_ is not None:
             counts |= self.traits_.count_unlike([seen_as(picture)], self._compared_size)
         if self.tint_ is not None:
-            glanced = as_fraction(frame_pixels(picture, (3, SEEN, SEEN), bgr=bgr))
-            counts |= self.tint_.count_exchanged(self._to_model(glanced)[None])
+            counts |= self.tint_.count_exchanged(self._from_pixels(seen_of(_resized(read)[None])))
         return self.range_notes(counts)
 
     def _learn_tint(self, X: Any, rows: np.ndarray | None) -> None:
@@ -437,6 +439,11 @@ def _reduction_notes(folder: ImageFolder) -> list[FileNote]:
     ways = "{} scores them in tiles, and {} at a larger size."
     python = ways.format("ImageFolder(tile=...)", "ImageFolder(size=...)")
     return [FileNote(seen, python, ways.format("--tile", "--image-size"))]
+
+
+def _resized(read: ReadPicture) -> np.ndarray:
+    """Return the pixels (C, H, W) of a picture at the model's size, also of one that is scored in tiles."""
+    return read.decode(0) if isinstance(read, Frame) else read
 
 
 def _extremes(values: np.ndarray) -> tuple[float, float]:

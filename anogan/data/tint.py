@@ -17,6 +17,7 @@ SEEN = 64  # pixels along a side that are looked at, about
 LEARNED = 24  # pictures, which are decoded for it
 MARGIN = 1.5  # times: how much farther than the farthest of these others may be
 CLEARLY = 2  # times: how much nearer the exchanged channels are
+COLOURED = 0.04  # of the range of 2: five of 255 levels between red and blue, where another white balance makes four
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ class Tint:
         as_given, exchanged = (_distances(each, self.mean) for each in (differences, -differences))
         near = MARGIN * self.farthest
         found = (as_given > near) & (exchanged <= near) & (exchanged < as_given / CLEARLY)
+        found &= np.sqrt(np.square(self.mean).mean()) >= COLOURED
         return {"exchanged": Beyond(len(pictures), int(np.sum(found)))}
 
     def notes(self, counts: Mapping[str | int, Beyond]) -> list[FileNote]:

@@ -43,7 +43,7 @@ from .threshold_doubts import too_few_rows
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ..data.image import ImagePreprocessor
+    from ..data.image import ImagePreprocessor, ReadPicture
     from ..pyod import AsPyOD
     from ..scoring.picture_scores import PictureScore
 
@@ -376,8 +376,8 @@ class Detector(CommonParameters, ModelFileMixin, OutlierMixin, BaseEstimator):
 
         state = self.fitted_state
 
-        def score(preprocessor: "ImagePreprocessor") -> tuple[np.ndarray, np.ndarray | None]:
-            sample = preprocessor.transform_picture(picture, state.inference.weight.dtype, bgr=bgr)
+        def score(preprocessor: "ImagePreprocessor", read: "ReadPicture") -> tuple[np.ndarray, np.ndarray | None]:
+            sample = preprocessor.transform_picture(read, state.inference.weight.dtype)
             return state.predict_maps(sample) if with_map else (state.score(sample), None)
 
         return score_picture(self, picture, score, bgr=bgr)

@@ -24,7 +24,7 @@ from .names import FORMAT, OF_KNOWN, PREFIX, REFERENCE, SCORES
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ..data.image import ImagePreprocessor
+    from ..data.image import ImagePreprocessor, ReadPicture
     from ..scoring.picture_scores import PictureScore
 
 ROWS_AT_ONCE = 8192
@@ -172,8 +172,8 @@ class OnnxModel:
         if with_map:
             self._check_maps()
 
-        def score(preprocessor: ImagePreprocessor) -> tuple[np.ndarray, np.ndarray | None]:
-            inputs = preprocessor.picture_inputs(picture, bgr=bgr)
+        def score(preprocessor: ImagePreprocessor, read: ReadPicture) -> tuple[np.ndarray, np.ndarray | None]:
+            inputs = preprocessor.picture_inputs(read)
             scores, *maps = self.session.run(["score", *["map"] * with_map], inputs)
             return scores, maps[0][:, None] if with_map else None
 

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ..data.image import ImagePreprocessor
+from ..data.image import ImagePreprocessor, ReadPicture
 from ..data.preprocessor import Preprocessor
 from ..errors import InputError, RangeWarning
 from .calibration import Calibration
@@ -43,7 +43,7 @@ class FittedDetector(Protocol):
     calibration_: Calibration
 
 
-Score = Callable[[ImagePreprocessor], tuple[np.ndarray, np.ndarray | None]]
+Score = Callable[[ImagePreprocessor, ReadPicture], tuple[np.ndarray, np.ndarray | None]]
 
 
 def score_picture(detector: FittedDetector, picture: Any, score: Score, *, bgr: bool) -> PictureScore:
@@ -51,8 +51,9 @@ def score_picture(detector: FittedDetector, picture: Any, score: Score, *, bgr: 
     preprocessor = detector.preprocessor_
     if not isinstance(preprocessor, ImagePreprocessor):
         raise InputError("score_picture needs a detector that was fitted on pictures without a condition.")
-    scores, maps = score(preprocessor)
-    for note in preprocessor.picture_notes(picture, bgr=bgr):
+    read = preprocessor.read_picture(picture, bgr=bgr)
+    scores, maps = score(preprocessor, read)
+    for note in preprocessor.picture_notes(picture, read):
         warnings.warn(RangeWarning(note.text(), note.text(shell=True)), stacklevel=3)
     calibration = detector.calibration_
     return PictureScore(

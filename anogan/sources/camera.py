@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,11 @@ class Frame(ImageFolder):
         self._picture = Image.fromarray(np.ascontiguousarray(pixels))
 
     def decode(self, index: int) -> np.ndarray:
+        return self._whole
+
+    @cached_property
+    def _whole(self) -> np.ndarray:
+        """The pixels (C, H, W) of the whole picture, which is large."""
         return _fitted(self._picture, self.shape)
 
     def cut(self, index: int, upright: Image.Image, box: tuple[int, int, int, int]) -> np.ndarray:

@@ -6,6 +6,7 @@ import warnings
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
 
 import anogan
 from anogan.data.choose import preprocessor_from_state
@@ -180,6 +181,31 @@ def test_exchanged_colours_are_reported(tmp_path, as_files):
         warnings.simplefilter("error", anogan.RangeWarning)
         detector.score_picture(frame, bgr=True)
         detector.anomaly_score(good if as_files else coloured(3, 2))
+
+
+@pytest.mark.parametrize(("levels", "exchanged"), [(2, False), (4, True)])
+def test_another_white_balance_is_no_other_order(levels, exchanged):
+    rng = np.random.default_rng(0)
+    grey = rng.normal(128, 20, (30, 1, 16, 16)) + rng.normal(size=(30, 3, 16, 16))
+    cast = np.array([levels, 0, -levels])[:, None, None]
+    warm, cool = (np.clip(grey + each, 0, 255).astype(np.uint8) for each in (cast, -cast))
+    counts = ImagePreprocessor().fit(warm).count_beyond(cool)
+    assert (counts["exchanged"].beyond == counts["exchanged"].values) == exchanged
+
+
+@pytest.mark.parametrize("tile", [None, 32])
+def test_a_single_file_is_decoded_once(tmp_path, monkeypatch, tile):
+    (tmp_path / "good").mkdir()
+    for number, picture in enumerate(coloured(12, 0)):
+        Image.fromarray(picture.transpose(1, 2, 0)).save(tmp_path / "good" / f"{number:02d}.png")
+    Image.fromarray(coloured(1, 1, red_first=False)[0].transpose(1, 2, 0)).save(tmp_path / "new.png")
+    good = anogan.ImageFolder(tmp_path / "good", size=16, tile=tile)
+    detector = anogan.GANomaly(**anogan.GANomaly.tiny, random_state=0).fit(good)
+    decoded, prepare = [], PngImageFile.load_prepare
+    monkeypatch.setattr(PngImageFile, "load_prepare", lambda picture: decoded.append(prepare(picture)))
+    with pytest.warns(anogan.RangeWarning, match="exchanged in the picture"):
+        detector.score_picture(tmp_path / "new.png")
+    assert len(decoded) == 1
 
 
 @pytest.mark.parametrize("shape", [(20, 1, 40, 40), (20, 4800), (20, 3, 20, 40)])
