@@ -59,14 +59,7 @@ def fit_per_group(X: pd.DataFrame, by: str, detector: Detector, folder: str | os
     table = pa.Table.from_pandas(X, preserve_index=False)
     texts = group_texts(table, by)
     arguments = group_arguments(detector, by, folder, table.schema)
-    if texts.null_count:
-        have = "has" if texts.null_count == 1 else "have"
-        warnings.warn(
-            f"{counted(texts.null_count, 'row')} of {len(texts):,} {have} no value in {by!r}, so that no model learns "
-            "them, and such rows will have no score.",
-            ColumnWarning,
-            stacklevel=2,
-        )
+    warn_of_gaps(texts.null_count, len(texts), by)
     values = [value for value in pc.unique(texts).to_pylist() if value is not None]
     parts = (table.filter(pc.fill_null(pc.equal(texts, value), False)) for value in values)
     return write_groups(folder, by, (fit_group(part, arguments).to_pylist()[0] for part in parts))
@@ -99,6 +92,18 @@ def score_per_group(X: pd.DataFrame, groups: Groups | str | os.PathLike[str], *,
     scored = work.checked(groups, table.schema).scored(groups, table).to_pandas()
     scored["flag"] = scored["flag"].astype("boolean")
     return scored.set_axis(X.index)
+
+
+def warn_of_gaps(gaps: int, total: int, by: str) -> None:
+    """Say to the caller of `fit_per_group` how many of its rows belong to no group."""
+    if gaps:
+        have = "has" if gaps == 1 else "have"
+        warnings.warn(
+            f"{counted(gaps, 'row')} of {total:,} {have} no value in {by!r}, so that no model learns them, and such "
+            "rows will have no score. To make them a group of their own, fill the gaps with a value of its own.",
+            ColumnWarning,
+            stacklevel=3,
+        )
 
 
 def group_arguments(detector: Detector, by: str, folder: str | os.PathLike[str], schema: pa.Schema) -> str:

@@ -28,7 +28,7 @@ from .group_models import Groups, packed, unpacked
 from .models import read_model
 from .scores import own_schema, reason_fields, reasons_of
 
-OUTPUT = ("score", "p_value", "flag")
+OUTPUT = ("score", "p_value", "flag", "status")
 ROWS_AT_ONCE, PICTURES_AT_ONCE = 8192, 64
 _MODELS = 8  # that a worker keeps in memory
 
@@ -114,7 +114,7 @@ class Work:
             raise InputError(f"on_gap must be 'score' or 'skip', got {self.on_gap!r}.")
         if self.reasons < 0 or (self.reasons and kind == "image"):
             raise InputError("reasons must be at least 0, and are for rows of a table.")
-        possible = [*OUTPUT, *(() if kind == "image" else ("unseen",)), "status"]
+        possible = ["score", "p_value", "flag", *(() if kind == "image" else ("unseen",)), "status"]
         if unknown := [name for name in self.output if name not in possible]:
             raise InputError(f"output must be of {', '.join(possible)}; got {unknown[0]!r}.")
         if taken := [name for name in self.schema(model).names if name in kept]:

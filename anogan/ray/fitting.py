@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from ..batch.drawing import drawn_part, key_limit, row_sample
 from ..batch.group_models import Groups, group_texts
-from ..batch.groups import fit_group, group_arguments, write_groups
+from ..batch.groups import fit_group, group_arguments, warn_of_gaps, write_groups
 from ..detectors.base import Detector
 from ..detectors.preparing import SAMPLED_ROWS
 from ..sources.sampling import RowSample
@@ -58,7 +58,7 @@ def sample(ds: Dataset, *, rows: int = SAMPLED_ROWS, seed: int = 0) -> RowSample
 def fit_per_group(ds: Dataset, by: str, detector: Detector, folder: str | os.PathLike[str]) -> Groups:
     """Fit a model for each group of rows in tasks, and write all of them to a folder on the driver.
 
-    A group must fit into the memory of a task.
+    A group must fit into the memory of a task. Two passes are made: one counts the rows without a value.
 
     Parameters
     ----------
@@ -77,12 +77,19 @@ def fit_per_group(ds: Dataset, by: str, detector: Detector, folder: str | os.Pat
     """
     arguments = group_arguments(detector, by, folder, schema_of(ds))
 
+    def counts(block: pa.Table) -> pa.Table:
+        return pa.table({"gaps": [group_texts(block, by).null_count], "total": [block.num_rows]})
+
     def with_value(block: pa.Table) -> pa.Table:
         return block.filter(group_texts(block, by).is_valid())
 
     def fitted(group: pa.Table) -> pa.Table:
         return fit_group(group, arguments)
 
+    counted = (
+        ds.select_columns([by]).map_batches(counts, batch_format="pyarrow", batch_size=None).sum(["gaps", "total"])
+    )
+    warn_of_gaps(int(counted["sum(gaps)"] or 0), int(counted["sum(total)"] or 0), by)
     valid = ds.map_batches(with_value, batch_format="pyarrow", batch_size=None)
     models = valid.groupby(by).map_groups(fitted, batch_format="pyarrow")
     return write_groups(folder, by, models.iter_rows())

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from ..batch.drawing import drawn_part, key_limit, row_sample
 from ..batch.group_models import Groups
-from ..batch.groups import fit_group, group_arguments, write_groups
+from ..batch.groups import fit_group, group_arguments, warn_of_gaps, write_groups
 from ..detectors.base import Detector
 from ..detectors.preparing import SAMPLED_ROWS
 from ..sources.sampling import RowSample
@@ -62,7 +62,8 @@ def sample(df: DataFrame, *, rows: int = SAMPLED_ROWS, seed: int = 0) -> RowSamp
 def fit_per_group(df: DataFrame, by: str, detector: Detector, folder: str | os.PathLike[str]) -> Groups:
     """Fit a model for each group of rows in the workers, and write all of them to a folder on the driver.
 
-    A group must fit into the memory of a worker. Rows are brought together by group, which moves them once.
+    A group must fit into the memory of a worker. Rows are brought together by group, which moves them once. Two passes
+    are made: one counts the rows without a value.
 
     Parameters
     ----------
@@ -80,6 +81,7 @@ def fit_per_group(df: DataFrame, by: str, detector: Detector, folder: str | os.P
     InputError
         There is no such column, the folder exists, or no group can be fitted.
     """
+    from pyspark.sql import functions
     from pyspark.sql.pandas.types import to_arrow_schema
 
     arguments = group_arguments(detector, by, folder, to_arrow_schema(df.schema))
@@ -88,5 +90,10 @@ def fit_per_group(df: DataFrame, by: str, detector: Detector, folder: str | os.P
         return fit_group(rows, arguments)
 
     column = df[f"`{by}`"]
-    groups = df.where(column.isNotNull()).groupBy(column).applyInArrow(fitted, "facts string, model binary")
+    valid = column.isNotNull()
+    if df.select(column).dtypes[0][1] in ("float", "double"):  # how pandas keeps whole numbers with gaps
+        valid &= ~functions.isnan(column)
+    total, known = df.select(functions.count("*"), functions.count(functions.when(valid, 1))).head()
+    warn_of_gaps(total - known, total, by)
+    groups = df.where(valid).groupBy(column).applyInArrow(fitted, "facts string, model binary")
     return write_groups(folder, by, groups.toLocalIterator())

@@ -37,8 +37,8 @@ def score(
     df : pyspark.sql.DataFrame
         With the columns of the training table, in types that hold the same kind of values.
     model : path, fitted Detector, or Groups
-        A model file on the driver, or a folder of `fit_per_group`, whose rows without a model get a status that says
-        so. Spark sends it to the workers, each of which loads it once.
+        A model file on the driver, or a folder of `fit_per_group`; rows without a value in its column, or of a group
+        without a model, get a status that says so. Spark sends it to the workers, each of which loads it once.
     output : sequence of str
         The columns to add, of "score", "p_value", "flag", "unseen" (columns with values that were not in the training
         data) and "status" ("ok", or why the row cannot be scored; its score, p-value and flag are null).

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import anogan
@@ -85,16 +87,38 @@ def test_models_of_groups_are_those_of_a_local_run(cluster, tmp_path):
     frame.to_parquet(tmp_path / "normal.parquet", index=False, coerce_timestamps="us")
     frame = pd.read_parquet(tmp_path / "normal.parquet")
     detector = anogan.DenoisingGAN(**anogan.DenoisingGAN.tiny, random_state=0, columns={"id": "id"})
-    there = cluster[1].fit_per_group(cluster[2](tmp_path / "normal.parquet"), "shop", detector, tmp_path / "there")
+    with pytest.warns(
+        anogan.ColumnWarning, match="15 rows of 600 have no value in 'shop', so that no model learns them"
+    ):
+        there = cluster[1].fit_per_group(cluster[2](tmp_path / "normal.parquet"), "shop", detector, tmp_path / "there")
     assert list(there.index) == list("abcde")
     assert sum(facts["rows"] for facts in there.index.values()) == frame["shop"].notna().sum()
     new = rows(200, 4)
     new.loc[::5, "shop"] = "other"
+    new.loc[1::20, "shop"] = None
     new.to_parquet(tmp_path / "new.parquet", index=False, coerce_timestamps="us")
-    output = ("score", "status")
-    scored = cluster[1].score(cluster[2](tmp_path / "new.parquet"), tmp_path / "there", output=output, keep=["id"])
+    scored = cluster[1].score(cluster[2](tmp_path / "new.parquet"), tmp_path / "there", keep=["id"])
     found = collected(scored).sort_values("id", ignore_index=True)
     expected = anogan.score_per_group(pd.read_parquet(tmp_path / "new.parquet"), there)
     np.testing.assert_array_equal(found["score"], expected["score"])
     assert list(found["status"]) == list(expected["status"])
     assert (found["status"] == "no model of shop=other").sum() == 40
+    assert (found["status"] == "no value in 'shop'").sum() == 10
+    assert found.loc[found["status"] != "ok", "score"].isna().all()
+
+
+def test_whole_numbers_with_gaps_are_groups_as_in_a_local_run(cluster, tmp_path):
+    frame = rows(120, 3).assign(shop=np.resize([1.0, 2.0, np.nan], 120))
+    pq.write_table(
+        pa.table(
+            {
+                **{name: pa.array(frame[name]) for name in ("id", "amount", "items")},
+                "shop": pa.array(frame["shop"].to_numpy()),
+            }
+        ),
+        tmp_path / "normal.parquet",
+    )  # NaN, not null
+    detector = anogan.DenoisingGAN(**anogan.DenoisingGAN.tiny, random_state=0, columns={"id": "id"})
+    with pytest.warns(anogan.ColumnWarning, match="40 rows of 120 have no value"):
+        there = cluster[1].fit_per_group(cluster[2](tmp_path / "normal.parquet"), "shop", detector, tmp_path / "there")
+    assert list(there.index) == ["1", "2"]

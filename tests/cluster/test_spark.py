@@ -39,7 +39,7 @@ def test_empty_partitions_and_empty_data(spark, data):
     df = spark.read.parquet(str(data / "new.parquet"))
     few = df.where("id < 14").repartition(8)
     assert anogan.spark.score(few, data / "m.anogan").count() == 2
-    assert anogan.spark.score(df.where("id < 0"), data / "m.anogan").toPandas().shape == (0, 9)
+    assert anogan.spark.score(df.where("id < 0"), data / "m.anogan").toPandas().shape == (0, 10)
 
 
 def test_kept_columns_and_other_types_of_numbers(spark, data, local):
