@@ -66,7 +66,11 @@ class ImageSize(click.ParamType):
     metavar="SHARE",
     help="Leave out the last rows instead, in the order of the file or of --holdout-by.",
 )
-@click.option("--holdout-by", metavar="COLUMN", help="A column of dates or numbers, for --holdout-last.")
+@click.option(
+    "--holdout-by",
+    metavar="COLUMN[:FORMAT]",
+    help="A column of dates or numbers, for --holdout-last; FORMAT is that of dates, such as %d%m%Y.",
+)
 @options.engine_option("Where the rows to learn from are drawn, of a Parquet file or a folder of them")
 @options.role_options
 @options.dialect_options
@@ -187,6 +191,11 @@ def command(
     if roi is not None or tile is not None:
         X = X.compared_in(masks=roi, tile=tile)
     normal_rows = X.keep if isinstance(X, TableFile) else None
+    if isinstance(source, TableFile):
+        detector.columns = options.roles(source.names, given_roles, label) or None
+    elif any(given_roles.values()):
+        role = next(role for role, columns in given_roles.items() if columns)
+        raise InputError(f"--{role} names a column of a table, but {data} is not a table.")
     if holdout_by is not None and holdout_last is None:
         raise InputError(f"--holdout-by {holdout_by} needs --holdout-last SHARE.")
     if share := holdout or holdout_last:
@@ -197,12 +206,9 @@ def command(
                 f"--holdout is for rows of a table, but {data} is not one. Keep the rows or pictures to be held out in "
                 "a file or folder of their own."
             )
+        form = (detector.columns or {}).get(holdout_by, "").partition(":")[2]
+        holdout_by = f"{holdout_by}:{form}" if form else holdout_by
         X = X.holding_out(share, seed=(detector.random_state or 0) if holdout else None, by=holdout_by)
-    if isinstance(source, TableFile):
-        detector.columns = options.roles(source.names, given_roles, label) or None
-    elif any(given_roles.values()):
-        role = next(role for role, columns in given_roles.items() if columns)
-        raise InputError(f"--{role} names a column of a table, but {data} is not a table.")
     if engine is not None:
         if not isinstance(X, TableFile):
             raise InputError(f"--engine draws rows of a table, but {data} is not one.")

@@ -28,6 +28,7 @@ class HeldOut(TypedDict):
     seed: int | None
     by: str | None
     first: int | float | str | None
+    format: NotRequired[str]  # missing in older files
 
 
 class FileOfFit(TypedDict):

@@ -201,7 +201,9 @@ class TableFile(Source):
         seed : int, optional
             Seed of a random choice. Without it the last rows are held out.
         by : str, optional
-            Column of numbers or dates, whose highest values are last; by default the order in the file.
+            Column of numbers or dates, whose highest values are last; by default the order in the file. The format of
+            dates is recognised as in a fit, or given after a colon, such as ``"day:%d%m%Y"``; it is said in a
+            `ColumnWarning` if nothing decides between two.
 
         Raises
         ------

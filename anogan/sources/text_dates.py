@@ -25,9 +25,9 @@ NUMERIC_FORMATS = (EXCEL, *EPOCHS)
 
 _ISO_FORMATS = (ISO, ISO_ZONED, ISO_ANY)
 _DAYS = (
-    "%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y%m%d", "%d.%m.%Y", "%d.%m.%y", "%m/%d/%Y", "%d/%m/%Y", "%m/%d/%y",
-    "%d/%m/%y", "%d-%m-%Y", "%m-%d-%Y", "%d-%b-%Y", "%d-%b-%y", "%d %b %Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y",
-    "%b %d %Y", "%d%b%Y", "%a %d %b %Y", "%a, %d %b %Y", "%A, %d %B %Y",
+    "%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y%m%d", "%d%m%Y", "%m%d%Y", "%d.%m.%Y", "%d.%m.%y", "%m/%d/%Y", "%d/%m/%Y",
+    "%m/%d/%y", "%d/%m/%y", "%d-%m-%Y", "%m-%d-%Y", "%d-%b-%Y", "%d-%b-%y", "%d %b %Y", "%d %B %Y", "%b %d, %Y",
+    "%B %d, %Y", "%b %d %Y", "%d%b%Y", "%a %d %b %Y", "%a, %d %b %Y", "%A, %d %B %Y",
 )  # fmt: skip
 _MONTHS = ("%Y-%m", "%Y/%m", "%m/%Y", "%m.%Y", "%m-%Y", "%b-%Y", "%b %Y", "%B %Y", "%b-%y")
 _WHOLE = ("%a %b %d %H:%M:%S %Y", "%d/%b/%Y:%H:%M:%S %z", "%Y%m%d%H%M%S", "%Y%m%d%H%M", "%Y%m%dT%H%M%S%z")
@@ -45,7 +45,8 @@ _WORDS = {
 _EXCEL_START = pd.Timestamp("1899-12-30")
 _YEARS = (1900, 2100)
 _LONGEST = 40  # characters
-_CONVINCING = 5  # different numbers that are all days, of which one number in 27 is
+_CONVINCING = 5  # different numbers that are all days, of which one number in 27 is; of days first, one in 1,000
+_DAY_FIRST = ("%d%m%Y", "%m%d%Y")
 _EPOCH_YEARS = (631152000, 2524608000)  # seconds from 1970 to 1990 and to 2050
 
 
@@ -70,7 +71,8 @@ def formats_of(texts: Sequence[str]) -> list[str]:
     first = next((text.strip() for text in texts), "")
     if not first or len(first) > _LONGEST or not any(character.isdigit() for character in first):
         return []
-    found = [form for form in _candidates(first) if _reads(texts, form)]
+    few = len(set(texts)) < _CONVINCING
+    found = [form for form in _candidates(first) if not (few and form in _DAY_FIRST) and _reads(texts, form)]
     if not found and all(_ISO_TEXT.fullmatch(text.strip()) for text in texts):
         return [form for form in (ISO, ISO_ZONED) if _reads(texts, form)]
     return found
@@ -81,35 +83,45 @@ def has_weekday(form: str) -> bool:
     return form in (*_ISO_FORMATS, *NUMERIC_FORMATS) or "%d" in form
 
 
-def numeric_format_of(values: np.ndarray, *, dated: bool) -> str:
-    """Return the format in which these distinct numbers are dates, or "".
+def numeric_formats_of(values: np.ndarray, *, dated: bool) -> list[str]:
+    """Return the formats in which these distinct numbers are dates, the usual one first; none if they are no dates.
+
+    There are several if nothing decides between day, month and year, such as for 3042024.
 
     Parameters
     ----------
     values : (n,) numbers
         Without missing ones.
     dated : bool
-        Whether the column's name speaks of dates. If not, only many days such as 20240131 are convincing.
+        Whether the column's name speaks of dates. If not, only many days such as 20240131 or 31012024 are convincing.
     """
     try:
         x = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError):
-        return ""
+        return []
     if not len(x) or np.any(x != np.floor(x)):
-        return ""
-    low, high = x.min(), x.max()
-    if low >= 19000101 and high <= 21001231 and (dated or len(x) >= _CONVINCING):
-        return "%Y%m%d" if _reads([f"{value:.0f}" for value in x], "%Y%m%d") else ""
+        return []
+    low, high, many = x.min(), x.max(), len(x) >= _CONVINCING
+
+    def reads(form: str, first: int, last: int) -> bool:
+        return bool(first <= low and high <= last and _reads(_padded(x, form), form))
+
+    if (dated or many) and reads("%Y%m%d", 19000101, 21001231):
+        return ["%Y%m%d"]
+    if many and (found := [form for form in _DAY_FIRST if reads(form, 1011900, 31122100)]):
+        return found
     if not dated:
-        return ""
-    if low >= 190001 and high <= 210012 and _reads([f"{value:.0f}" for value in x], "%Y%m"):
-        return "%Y%m"
-    if low >= 100101 and high <= 991231 and _reads([f"{value:.0f}" for value in x], "%y%m%d"):
-        return "%y%m%d"
+        return []
+    if reads("%Y%m", 190001, 210012):
+        return ["%Y%m"]
+    if many and reads("%m%Y", 11900, 122100):
+        return ["%m%Y"]
+    found = ["%y%m%d"] if reads("%y%m%d", 100101, 991231) else []
+    found += [form for form in ("%d%m%y", "%m%d%y") if many and reads(form, 10100, 311299)]
     for form, unit in (("epoch:s", 1.0), ("epoch:ms", 1e3), ("epoch:us", 1e6)):
         if _EPOCH_YEARS[0] * unit <= low and high <= _EPOCH_YEARS[1] * unit:
-            return form
-    return ""
+            return [form]
+    return found
 
 
 def has_day(form: str) -> bool:
@@ -148,8 +160,7 @@ def read_numbers(x: np.ndarray, form: str) -> pd.Series:
         return pd.to_datetime(numbers, unit=EPOCHS[form]).astype("datetime64[us]")
     if form == EXCEL:
         return pd.to_datetime(numbers, unit="D", origin=_EXCEL_START).astype("datetime64[us]")
-    texts = pd.Series([None if np.isnan(value) else f"{value:.0f}" for value in x], dtype="str")
-    return read_texts(texts, form)
+    return read_texts(pd.Series(_padded(x, form), dtype="str"), form)
 
 
 def write(dates: pd.Series, form: str) -> pd.Series:
@@ -197,6 +208,12 @@ def _candidates(text: str) -> list[str]:
     return [f"{form}{comma}{separator}{time}" for form in _DAYS if separator and _PATTERNS[form].fullmatch(day)]
 
 
+def _padded(x: np.ndarray, form: str) -> list[str | None]:
+    """Return whole numbers as texts, with the leading zeros that a format of digits needs; None for NaN."""
+    width = sum(4 if part == "Y" else 2 for part in re.findall("%(.)", form))
+    return [None if np.isnan(value) else f"{value:.0f}".zfill(width) for value in x]
+
+
 def _clock_format(clock: re.Match[str]) -> str:
     _, _, seconds, point, before_half, before_zone, zone = clock.groups()
     half = before_half is not None
@@ -207,7 +224,7 @@ def _clock_format(clock: re.Match[str]) -> str:
     return time + (f"{before_zone}%z" if zone else "")
 
 
-def _reads(texts: Sequence[str], form: str) -> bool:
+def _reads(texts: Sequence[str | None], form: str) -> bool:
     """Whether all texts are plausible dates in the format; a few are tried first."""
     for part in (texts[:20], texts):
         try:

@@ -70,3 +70,10 @@ def test_gaps_are_a_group_and_a_column_may_have_a_colon():
     column = pa.chunked_array([["2024-03-01", None]])
     assert periods.group_names(column, "month", "x").tolist() == ["2024-03", "(missing)"]
     assert periods.group_names(column, None, "x").tolist() == ["2024-03-01", "(missing)"]
+
+
+def test_periods_of_dates_whose_day_may_be_the_month_are_said():
+    column = pa.chunked_array([["03/04/2024", "05/06/2024"]])
+    with pytest.warns(anogan.ColumnWarning, match="read as %m/%d/%Y, but may be %d/%m/%Y too. If"):
+        assert periods.group_names(column, "month", "x").tolist() == ["2024-03", "2024-05"]
+    assert periods.group_names(pa.chunked_array([[20240314, 20250101]]), "year", "x").tolist() == ["2024", "2025"]

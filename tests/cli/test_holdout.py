@@ -4,6 +4,8 @@ import json
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import anogan
@@ -22,6 +24,9 @@ def labelled(tmp_path_factory):
     frame.to_csv(folder / "t.csv", index=False)
     frame.to_parquet(folder / "t.parquet")
     frame.assign(when=frame["when"].dt.strftime("%d.%m.%Y")).to_csv(folder / "german.csv", index=False)
+    number = frame["when"].dt.strftime("%d%m%Y").astype(int)  # 1022024 is the first of February
+    frame.assign(when=number).to_parquet(folder / "numbers.parquet")
+    frame.assign(when=frame["when"].dt.strftime("%d%m%Y")).to_csv(folder / "digits.csv", index=False)
     return folder, frame
 
 
@@ -33,7 +38,7 @@ def expected(rule, frame):
     return (frame["when"] >= frame["when"].sort_values().iloc[140]).to_numpy()
 
 
-@pytest.mark.parametrize("file", ["t.csv", "t.parquet", "german.csv"])
+@pytest.mark.parametrize("file", ["t.csv", "t.parquet", "german.csv", "numbers.parquet", "digits.csv"])
 @pytest.mark.parametrize(
     "rule", [("--holdout", 0.3), ("--holdout-last", 0.3), ("--holdout-last", 0.3, "--holdout-by", "when")]
 )
@@ -88,6 +93,37 @@ def test_another_file_is_judged_by_its_rows_alone(run, labelled, tmp_path):
 def test_a_rule_that_holds_out_nothing_sensible_is_refused(run, labelled, tmp_path, rule, words):
     assert words in run("fit", labelled[0] / "t.csv", "-m", tmp_path / "m", *rule, *TINY, code=2).stderr
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("as_number", [False, True])
+def test_dates_whose_day_may_be_the_month_are_said_and_read_as_asked(run, tmp_path, as_number):
+    """Days and months up to the 12th: months come first unless a format is given, here or by a role."""
+    days = pd.DatetimeIndex([f"2024-{month:02}-{day:02}" for day in range(1, 13) for month in range(1, 13)])
+    form = "%d%m%Y" if as_number else "%d/%m/%Y"
+    frame = mixed_table(144).drop(columns="day").assign(when=days.strftime(form))
+    frame["when"] = frame["when"].astype(int) if as_number else frame["when"]
+    path = tmp_path / ("t.parquet" if as_number else "t.csv")
+    frame.to_parquet(path) if as_number else frame.to_csv(path, index=False)
+    args = ("fit", path, "-m", tmp_path / "m", *TINY, "--holdout-last", 0.25, "--holdout-by")
+    said = run(*args, "when" if as_number else f"when:{form}", "--drop", "when").stderr
+    if as_number:
+        assert "may be %m%d%Y too. If they are %m%d%Y, give --holdout-by 'when:%m%d%Y'." in said
+        said = run(*args, f"when:{form}", "--drop", "when").stderr
+    assert "may be" not in said
+    assert anogan.load(tmp_path / "m").fitted_on_["holdout"] | {"first": None} == {
+        "share": 0.25, "rows": 144, "seed": None, "by": "when", "first": None, "format": form,
+    }  # fmt: skip
+    assert anogan.load(tmp_path / "m").fitted_on_["holdout"]["first"].startswith("2024-10-01")
+    run(*args, "when", "--date", f"when:{form}")
+    assert anogan.load(tmp_path / "m").fitted_on_["holdout"]["first"].startswith("2024-10-01")
+    assert "no dates in the format '%Y'" in run(*args, "when:%Y", code=2).stderr
+
+
+def test_gaps_among_numbers_are_refused(labelled, tmp_path):
+    frame = labelled[1].assign(when=np.r_[np.nan, np.arange(199)])
+    pq.write_table(pa.table({"x": frame["amount"].fillna(0), "when": frame["when"].to_numpy()}), tmp_path / "t.parquet")
+    with pytest.raises(anogan.InputError, match="'when' has gaps"):
+        anogan.TableFile(tmp_path / "t.parquet").holding_out(0.3, by="when")
 
 
 def test_pictures_and_arrays_are_held_out_by_hand(run, data, tmp_path):

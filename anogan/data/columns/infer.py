@@ -13,7 +13,7 @@ from pandas.api import types
 from ...sources.column_roles import LEFT_OUT_ROLES, Role
 from ...sources.notes import ColumnNote, role_note, role_option
 from ...sources.sampling import MAX_CATEGORIES, UNITS
-from ...sources.text_dates import check_format, formats_of, has_day, numeric_format_of
+from ...sources.text_dates import check_format, formats_of, has_day, numeric_formats_of
 from ...sources.text_numbers import MISSING_WORDS, NumberFormat, partly_numbers
 from ...wording import counted
 from . import doubts
@@ -361,16 +361,15 @@ def _date_format(
     if not len(values):
         return "", []
     if kind == "number":
-        return numeric_format_of(values, dated=anyway or doubts.is_dated(name)), []
-    if family_of([plain(values[0])]) != "text":
-        return "", []
-    found = formats_of([str(value) for value in values])
+        found = numeric_formats_of(values, dated=anyway or doubts.is_dated(name))
+    else:
+        found = formats_of([str(value) for value in values]) if family_of([plain(values[0])]) == "text" else []
     if not found:
         return "", []
     if len(found) == 1:
         return found[0], []
     note = role_note(
-        name, f"holds dates read as {found[0]}, such as {values[0]!r}", f"date:{found[1]}", "reads them so"
+        name, f"holds dates read as {found[0]}, such as {plain(values[0])!r}", f"date:{found[1]}", "reads them so"
     )
     return found[0], [] if anyway else [note]
 

@@ -15,7 +15,7 @@ from anogan import ColumnWarning, DenoisingGAN, InputError, TableFile
 from anogan.data.columns import doubts
 from anogan.data.state import StateReader
 from anogan.data.tabular import TablePreprocessor
-from anogan.sources.text_dates import formats_of, read_texts
+from anogan.sources.text_dates import formats_of, numeric_formats_of, read_texts
 from anogan.sources.text_numbers import partly_numbers
 
 N = 500
@@ -240,6 +240,23 @@ def test_dates_written_as_numbers_are_read():
 def test_gaps_among_dates_are_missing_dates():
     column, _ = learned([f"{day:%d.%m.%Y}" if i % 50 else "n/a" for i, day in enumerate(DAYS)])
     assert (column.kind, column.missing) == ("date", True)
+
+
+@pytest.mark.parametrize(
+    ("form", "dtype"),
+    [("%d%m%Y", int), ("%d%m%Y", str), ("%m%d%Y", int), ("%m%d%Y", str), ("%m%Y", int), ("%d%m%y", int)],
+)
+def test_days_and_months_before_the_year_are_dates_in_digits(form, dtype):
+    """A whole number has lost the leading zero of its day: 1022024 is the first of February."""
+    days = pd.Series(pd.date_range("1995-01-01", periods=N, freq="9D"))
+    column, notes = learned(days.dt.strftime(form).astype(dtype).to_numpy(), "start date")
+    assert (column.format, notes) == (form, [])
+    assert pd.Timestamp(column.low, unit="s") == pd.Timestamp("1995-01-01")
+
+
+@pytest.mark.parametrize("x", [[31012024, 1022024], RNG.integers(1_011_900, 31_122_100, 60), np.arange(1, 60)], ids=str)
+def test_other_numbers_are_no_days(x):
+    assert numeric_formats_of(np.unique(x), dated=True) == []
 
 
 def test_what_does_not_decide_between_day_and_month_is_said():
