@@ -46,6 +46,8 @@ _EXCEL_START = pd.Timestamp("1899-12-30")
 _YEARS = (1900, 2100)
 _LONGEST = 40  # characters
 _CONVINCING = 5  # different numbers that are all days, of which one number in 27 is; of days first, one in 1,000
+_PLACEHOLDER_DIGITS = {"99991231", "31129999", "12319999", "00010101", "01010001", "99999999"}
+_PLACEHOLDER_NUMBERS = {-1, 0, 999912, 999999, *map(int, _PLACEHOLDER_DIGITS)}
 _DAY_FIRST = ("%d%m%Y", "%m%d%Y")
 _EPOCH_YEARS = (631152000, 2524608000)  # seconds from 1970 to 1990 and to 2050
 
@@ -76,6 +78,14 @@ def formats_of(texts: Sequence[str]) -> list[str]:
     if not found and all(_ISO_TEXT.fullmatch(text.strip()) for text in texts):
         return [form for form in (ISO, ISO_ZONED) if _reads(texts, form)]
     return found
+
+
+def is_placeholder(value: object) -> bool:
+    """Whether a text or a number stands for no date among others that are dates: 31.12.9999, 0000-00-00, 0."""
+    if isinstance(value, str):
+        digits = re.sub(r"\D", "", value)
+        return digits[:8] in _PLACEHOLDER_DIGITS or (len(digits) >= 6 and not digits.strip("0"))
+    return value in _PLACEHOLDER_NUMBERS
 
 
 def has_weekday(form: str) -> bool:

@@ -67,6 +67,13 @@ _CALENDAR = (
 _YEARS = (1900, 2100)
 _YEAR_NAME = re.compile(r"(?:.* )?(?:date|year|datum|jahr)(?: .*)?", re.I)
 _COVERED = 0.8  # of a period, at least
+_NO_DATES = (
+    "0001-01-01", "1753-01-01", "1899-12-30", "1899-12-31", "1900-01-01", "1970-01-01", "2099-12-31", "2999-12-31",
+    "9999-12-31",
+)  # fmt: skip
+_OFTEN = 10  # times as often as any other day, and at least in as many rows
+_SPREADSHEET_DAYS = (25569, 54788)  # from 1970 to 2049
+_SPREADSHEET_NAME = re.compile(r"(?:.* )?(?:date|datetime|datum|fecha)(?: .*)?", re.I)
 _DATED = re.compile(
     r"(?:.* )?(?:date|day|time|datetime|timestamp|ts|when|datum|zeit|fecha|yyyymm(?:dd)?|epoch)(?: .*)?"
     r"|(?:.* )?(?:created|updated|modified|opened|closed|issued?|launched)(?: (?:at|on|d))?",
@@ -177,6 +184,58 @@ def sentinel(x: np.ndarray) -> str:
                 f"{others[-1]:.10g}), as codes for missing values are"
             )
     return ""
+
+
+def placeholder_date(seconds: np.ndarray) -> tuple[np.ndarray, str]:
+    """Return in which rows a date seems to stand for a missing one, such as 1900-01-01 or 9999-12-31, and why.
+
+    It is farther from the other dates than they are from each other, or ten times as frequent as any of them.
+
+    Parameters
+    ----------
+    seconds : (n,) float
+        Since 1970, NaN = missing.
+
+    Returns
+    -------
+    (n,) bool array, and text
+        The text is the rest of a sentence that starts with the column's name, "" if there is no such date.
+    """
+    days = np.floor(seconds / 86400.0)
+    known = np.array(_NO_DATES, dtype="datetime64[D]").astype(np.int64)
+    others, counts = np.unique(days[~np.isnan(days) & ~np.isin(days, known)], return_counts=True)
+    if len(others) < 3:
+        return np.zeros(len(days), dtype=bool), ""
+    for day, name in zip(known, _NO_DATES, strict=True):
+        rows = days == day
+        count = np.count_nonzero(rows)
+        is_apart = max(others[0] - day, day - others[-1]) > np.ptp(others)
+        if count > 1 and (is_apart or count >= _OFTEN * max(counts.max(), 1)):
+            first, last = others[[0, -1]].astype("datetime64[D]")
+            how = (
+                f"apart from its other dates ({first} to {last})" if is_apart else "far more often than any other date"
+            )
+            return rows, f"holds {name} in {count:,} rows, {how}, as codes for missing values are"
+    return np.zeros(len(days), dtype=bool), ""
+
+
+def spreadsheet_days(name: str | int, x: np.ndarray) -> str:
+    """Return why numbers may be dates as spreadsheets count them, or "".
+
+    Parameters
+    ----------
+    name : str or int
+    x : (n,) float
+        NaN = missing.
+    """
+    x = x[~np.isnan(x)]
+    if len(x) < FEWEST_ROWS or not _SPREADSHEET_NAME.fullmatch(words_of(name)):
+        return ""
+    low, high = _SPREADSHEET_DAYS
+    if not (low <= x.min() and x.max() <= high):
+        return ""
+    first, last = (np.datetime64("1899-12-30") + int(day) for day in (x.min(), x.max()))
+    return f"holds numbers that may be days as spreadsheets count them ({first} to {last}), but is not read as dates"
 
 
 def code(name: str | int, x: np.ndarray) -> str:

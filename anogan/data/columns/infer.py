@@ -13,7 +13,7 @@ from pandas.api import types
 from ...sources.column_roles import LEFT_OUT_ROLES, Role
 from ...sources.notes import ColumnNote, role_note, role_option
 from ...sources.sampling import MAX_CATEGORIES, UNITS
-from ...sources.text_dates import check_format, formats_of, has_day, numeric_formats_of
+from ...sources.text_dates import check_format, formats_of, has_day, is_placeholder, numeric_formats_of
 from ...sources.text_numbers import MISSING_WORDS, NumberFormat, partly_numbers
 from ...wording import counted
 from . import doubts
@@ -35,6 +35,7 @@ from .texts import number_format
 Kind = Literal["number", "boolean", "category", "date"]
 _EACH = "learns each value"
 _DURATIONS = "If they are durations, convert them to seconds, for example with pandas.to_timedelta."
+_TRIED = 100  # different values that are tried as dates before all are
 _NOTED_UNSEEN = 0.05  # expected share of new rows with an unseen value from which on it is noted
 
 
@@ -149,12 +150,15 @@ def learn_column(
 def _inferred(name: str | int, series: pd.Series, rows: np.ndarray | None, n: int, kind: Kind) -> Learned:
     """Learn a column in the kind that its values suggest."""
     if kind == "date":
-        return _date(name, series, rows, "", trend=False)
+        return _date(name, series, rows, n, "", trend=False)
     if kind == "number":
-        return _inferred_number(name, series, rows, n)
-    if kind == "category" and not isinstance(series.dtype, pd.CategoricalDtype):
-        return _inferred_text(name, series, rows, n)
-    return Learned(_category(name, series, kind, n))
+        learned = _inferred_number(name, series, rows, n)
+    elif kind == "category" and not isinstance(series.dtype, pd.CategoricalDtype):
+        learned = _inferred_text(name, series, rows, n)
+    else:
+        return Learned(_category(name, series, kind, n))
+    note = None if isinstance(learned.column, DateColumn) else _unread_dates(name, series[:n], kind)
+    return learned if note is None else replace(learned, notes=[note])
 
 
 def learn_category(name: str | int, series: pd.Series) -> CategoryColumn:
@@ -184,14 +188,14 @@ def _in_role(name: str | int, series: pd.Series, rows: np.ndarray | None, n: int
     if form:
         check_format(form)
     return _date(
-        name, series, rows, form if kind != "date" else "", trend=role.kind == "trend", notes=notes, anyway=True
+        name, series, rows, n, form if kind != "date" else "", trend=role.kind == "trend", notes=notes, anyway=True
     )
 
 
 def _inferred_number(name: str | int, series: pd.Series, rows: np.ndarray | None, n: int) -> Learned:
     form, notes = _date_format(name, series, "number")
     if form:
-        return _date(name, series, rows, form, trend=False, notes=notes)
+        return _date(name, series, rows, n, form, trend=False, notes=notes)
     return _unless_doubtful(name, series, _number(name, series, rows, n), n)
 
 
@@ -237,7 +241,7 @@ def _inferred_text(name: str | int, series: pd.Series, rows: np.ndarray | None, 
         seen = "is named like a duration, but is learned as times of day, which start again at midnight"
         notes = [*notes, ColumnNote(name, seen, _DURATIONS, _DURATIONS)]
     if form:
-        return _date(name, series, rows, form, trend=False, notes=notes)
+        return _date(name, series, rows, n, form, trend=False, notes=notes)
     written = number_format(name, series)
     if written is not None:
         seen = f"holds {written.words()} as text and is read as numbers"
@@ -305,15 +309,16 @@ def _date(
     name: str | int,
     series: pd.Series,
     rows: np.ndarray | None,
+    n: int,
     form: str,
     *,
     trend: bool,
     notes: list[ColumnNote] | None = None,
     anyway: bool = False,
 ) -> Learned:
-    notes = notes or []
     zone = "" if form else zone_name(series)
     seconds = to_seconds(series, zone, form)
+    notes = [*(notes or []), *_placeholder_note(name, series[:n], seconds[:n], form)]
     training = seconds if rows is None else seconds[rows]
     parts = learned_parts(training, form)
     missing = bool(np.isnan(seconds).any())
@@ -372,6 +377,52 @@ def _date_format(
         name, f"holds dates read as {found[0]}, such as {plain(values[0])!r}", f"date:{found[1]}", "reads them so"
     )
     return found[0], [] if anyway else [note]
+
+
+def _unread_dates(name: str | int, series: pd.Series, kind: Kind) -> ColumnNote | None:
+    """Return a note if a column of texts or numbers would be one of dates but for how it is written."""
+    if kind == "number":
+        seen = doubts.spreadsheet_days(name, to_numbers(series, len(series)))
+        if seen:
+            return role_note(name, seen, "date:excel", "reads them so")
+    values = series.dropna().drop_duplicates()
+    few = values[:_TRIED]
+    if not _date_format(name, few[[not is_placeholder(value) for value in few]], kind)[0]:
+        return None
+    is_code = np.array([is_placeholder(value) for value in values], dtype=bool)
+    codes, dates = values[is_code], values[~is_code]
+    if codes.empty or not _date_format(name, dates, kind)[0]:
+        return None
+    example, listed = plain(dates.iloc[0]), [plain(value) for value in codes]
+    said = " and ".join(map(repr, listed))
+    options = "give " + " ".join(f"--na-values={shlex.quote(str(value))}" for value in listed)
+    if any(len(str(value)) < 6 for value in listed):
+        options = "leave these cells empty"  # 0 is a number in other columns
+    return ColumnNote(
+        name,
+        f"holds dates such as {example!r}, but also {said} in {counted(int(series.isin(codes).sum()), 'row')}, so that "
+        "it is not read as dates",
+        python=f"If {said} means a missing value, replace it: X[{name!r}].mask(X[{name!r}].isin({listed})).",
+        shell=f"If {said} means a missing value, {options}.",
+    )
+
+
+def _placeholder_note(name: str | int, series: pd.Series, seconds: np.ndarray, form: str) -> list[ColumnNote]:
+    """Return a note if a date seems to stand for a missing one."""
+    rows, seen = doubts.placeholder_date(seconds)
+    if not seen:
+        return []
+    value = series[rows].mode().iloc[0]
+    value = plain(value) if form else str(value)
+    text = shlex.quote(str(value)) if form else "TEXT with the text of such a cell"
+    return [
+        ColumnNote(
+            name,
+            seen,
+            python=f"If it means a missing value, replace it: X[{name!r}].mask(X[{name!r}] == {value!r}).",
+            shell=f"If it means a missing value, give --na-values={text}.",
+        )
+    ]
 
 
 def _range(x: np.ndarray) -> tuple[float, float]:

@@ -181,6 +181,76 @@ def test_keys_without_a_telling_name_and_codes_for_missing_values_are_numbers_wi
         assert f"X['x'].mask(X['x'] == {code})" in notes[0]
 
 
+@pytest.mark.parametrize(
+    ("code", "form", "written"),
+    [
+        ("1900-01-01", "%Y-%m-%d", "'1900-01-01'"),
+        ("1900-01-01", "%Y%m%d", "19000101"),
+        ("1970-01-01", "%d.%m.%Y", "'01.01.1970'"),
+        ("9999-12-31", "", "'9999-12-31 00:00:00'"),
+    ],
+)
+def test_a_date_that_means_none_is_said(code, form, written):
+    """A date far from the others, as texts, as numbers and by type."""
+    days = pd.Series(pd.DatetimeIndex(RNG.choice(DAYS, N)))
+    days[::50] = pd.Timestamp(code)
+    x = days.dt.strftime(form) if form else days
+    column, notes = learned((x.astype(int) if form == "%Y%m%d" else x).to_numpy())
+    assert column.kind == "date"
+    assert f"'x' holds {code} in 10 rows, apart from its other dates (" in notes[0]
+    assert notes[0].endswith(f"X['x'].mask(X['x'] == {written}).")
+
+
+@pytest.mark.parametrize(
+    ("form", "code"),
+    [
+        ("%d.%m.%Y", "31.12.9999"),
+        ("%Y-%m-%d", "0000-00-00"),
+        ("%Y-%m-%d %H:%M:%S", "0001-01-01 00:00:00"),
+        ("%Y%m%d", 99991231),
+        ("%Y%m%d", 0),
+    ],
+)
+def test_dates_that_are_none_for_a_code_are_said(form, code):
+    x = pd.Series(pd.DatetimeIndex(RNG.choice(DAYS, N))).dt.strftime(form)
+    x = x.astype(object if isinstance(code, str) else int)
+    x[::50] = code
+    _, notes = learned(x.to_numpy(), "seen")
+    assert f"but also {code!r} in 10 rows, so that it is not read as dates" in notes[0]
+    assert f"X['seen'].mask(X['seen'].isin([{code!r}]))" in notes[0]
+    column, notes = learned(x.mask(x == code), "seen")
+    assert (column.kind, notes) == ("date", [])
+
+
+def test_the_option_for_a_code_makes_a_column_of_dates(tmp_path):
+    days = pd.Series(pd.DatetimeIndex(RNG.choice(DAYS, N))).dt.strftime("%Y%m%d")
+    days[::50] = "99991231"
+    BASE.assign(x=days).to_csv(tmp_path / "t.csv", index=False)
+    seen = {p.name: p for p in anogan.preview_columns(tmp_path / "t.csv")}["x"]
+    assert seen.kind == "number"
+    assert seen.notes[0].text(shell=True).endswith("If 99991231 means a missing value, give --na-values=99991231.")
+    file = TableFile(tmp_path / "t.csv", dialect=anogan.CSVDialect(na_values=("99991231",)))
+    seen = {p.name: p for p in anogan.preview_columns(file)}["x"]
+    assert (seen.kind, seen.missing, seen.notes) == ("date", 10, [])
+
+
+def test_days_of_spreadsheets_are_said_and_read_by_their_role():
+    x = RNG.integers(44_000, 45_000, N)
+    column, notes = learned(x, "Sale date")
+    assert column.kind == "number"
+    assert notes[0].startswith("Column 'Sale date' holds numbers that may be days as spreadsheets count them (2020-06-")
+    assert notes[0].endswith("columns={'Sale date': 'date:excel'} reads them so.")
+    assert learned(x, "Sale date", columns={"Sale date": "date:excel"})[0].kind == "date"
+    assert learned(x, "price")[1] == []
+    assert learned(x - 44_000, "date lag")[1] == []
+
+
+def test_dates_of_which_some_are_old_are_not_said():
+    days = pd.date_range("1940-01-01", "2010-01-01", periods=N).to_numpy().copy()
+    days[[3, 60]] = np.array(["1970-01-01", "1900-01-01"], dtype="datetime64[D]")
+    assert learned(days)[1] == []
+
+
 def test_phone_numbers_are_text_and_times_of_day_are_periods(source, tmp_path):
     X = BASE.assign(
         phone=[f"+49 {v}" for v in RNG.integers(10**8, 10**9, N)], at=[f"{i % 24:02}:{i % 60:02}" for i in range(N)]
