@@ -60,7 +60,11 @@ class Excel(TableFormat):
         formats = formats_without_dialect(texts, self.path)
         self.units = {name: form.unit for name, form in formats.items()}
         self.notes = [note for note in self.notes if isinstance(note, FileNote)]
-        self.notes += [ColumnNote(n, seen) for n, form in formats.items() if (seen := number_note(form, texts[n]))]
+        self.notes += [
+            ColumnNote(n, seen)
+            for n, form in formats.items()
+            if (seen := number_note(form, texts[n], mixed=self._is_mixed(n)))
+        ]
         codes = {name: column for name, column in texts.items() if column.are_codes}
         self.notes += [role_note(n, code_note(column), "number", "reads it as numbers") for n, column in codes.items()]
         return {name: pa.float64() if name in formats else column.type for name, column in found.items()}
@@ -121,6 +125,10 @@ class Excel(TableFormat):
 
     def _cells(self, name: str) -> list[Any]:
         return self._columns[self.names.index(name)]
+
+    def _is_mixed(self, name: str) -> bool:
+        """Return whether a column has numbers in some rows and texts in others."""
+        return any(isinstance(cell, int | float) for cell in self._cells(name))
 
     def _as_text(self, name: str) -> pa.Array:
         return pa.array([_as_text(cell) for cell in self._cells(name)], pa.string())

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -24,7 +25,10 @@ _FIRST_ROWS = 100
 
 
 class JSONLines(TableFormat):
-    """A file with one JSON object a line; its keys are the columns, and a key that is not there is a missing value."""
+    """A file with one JSON object a line; its keys are the columns, and a key that is not there is a missing value.
+
+    A column of numbers and texts is one of texts, as in other formats, and is read as numbers if all of them are.
+    """
 
     suffixes: ClassVar[tuple[str, ...]] = (".jsonl", ".ndjson")
     compressed: ClassVar[bool] = True
@@ -32,6 +36,7 @@ class JSONLines(TableFormat):
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._mixed: set[str] = set()  # columns with numbers in some rows and texts in others
         with explained(path, "a file of JSON lines", header=True):
             schemas = [table.schema for table in self._blocks(None)]
             if not schemas:
@@ -57,7 +62,11 @@ class JSONLines(TableFormat):
                     }
         formats = formats_without_dialect(seen, self.path)
         self.units = {name: form.unit for name, form in formats.items()}
-        self.notes = [ColumnNote(n, words) for n, form in formats.items() if (words := number_note(form, seen[n]))]
+        self.notes = [
+            ColumnNote(n, words)
+            for n, form in formats.items()
+            if (words := number_note(form, seen[n], mixed=n in self._mixed))
+        ]
         codes = {name: column for name, column in seen.items() if column.are_codes}
         self.notes += [role_note(n, code_note(column), "number", "reads it as numbers") for n, column in codes.items()]
         types |= {name: kinds.pop() for name, kinds in dates.items() if len(kinds) == 1}
@@ -82,26 +91,44 @@ class JSONLines(TableFormat):
             yield typed_columns(table, types, formats, strict, self.path)
 
     def _blocks(self, schema: pa.Schema | None) -> Iterator[pa.Table]:
-        options = pj.ParseOptions(explicit_schema=schema)
         row = 0
         with opened(self.path) as file:
             rest = b""
             while block := file.read(_BLOCK_BYTES):
                 lines, end, rest = (rest + block).rpartition(b"\n")
                 if end and lines.strip():
-                    table = self._table(lines, options, row)
+                    table = self._table(lines, schema, row)
                     row += table.num_rows
                     yield table
             if rest.strip():
-                yield self._table(rest, options, row)
+                yield self._table(rest, schema, row)
 
-    def _table(self, lines: bytes, options: pj.ParseOptions, row: int) -> pa.Table:
+    def _table(self, lines: bytes, schema: pa.Schema | None, row: int) -> pa.Table:
+        """Return the rows of a block, in the types of a schema or in those that Arrow infers."""
         try:
-            return pj.read_json(
-                pa.BufferReader(lines), parse_options=options, read_options=pj.ReadOptions(block_size=len(lines) + 1)
-            )
+            if not self._mixed:
+                return _parsed(lines, schema)
         except pa.ArrowInvalid as error:
-            raise InputError(f"{self.path}: {str(error).rstrip('.')} (in the rows from {row:,} on).") from None
+            if schema is not None or not (mixed := _mixed_columns(lines)):
+                raise self._unreadable(error, row) from None
+            self._mixed |= mixed
+        try:
+            return self._table_with_texts(lines, schema)
+        except (pa.ArrowInvalid, ValueError) as error:
+            raise self._unreadable(error, row) from None
+
+    def _table_with_texts(self, lines: bytes, schema: pa.Schema | None) -> pa.Table:
+        """Return the rows of a block with the mixed columns as texts, which Arrow cannot read so."""
+        rows = [json.loads(line) for line in lines.splitlines() if line.strip()]
+        texts = {name: [_as_text(row.pop(name, None)) for row in rows] for name in self._mixed}
+        others = None if schema is None else pa.schema([field for field in schema if field.name not in self._mixed])
+        table = _parsed("\n".join(map(json.dumps, rows)).encode(), others)
+        for name, column in texts.items():
+            table = table.append_column(name, pa.array(column, pa.string()))
+        return table if schema is None else table.select(schema.names)
+
+    def _unreadable(self, error: Exception, row: int) -> InputError:
+        return InputError(f"{self.path}: {str(error).rstrip('.')} (in the rows from {row:,} on).")
 
     def _unified(self, schemas: list[pa.Schema]) -> pa.Schema:
         """Return types that hold the values of all blocks.
@@ -119,8 +146,39 @@ class JSONLines(TableFormat):
                 kinds[field.name] = field.type
             elif pair == {pa.int64(), pa.float64()}:
                 kinds[field.name] = pa.float64()
+            elif pair <= {pa.int64(), pa.float64(), pa.string()}:
+                kinds[field.name] = pa.string()
+                self._mixed.add(field.name)
             else:
                 raise InputError(
                     f"{self.path}: column '{field.name}' holds {known} in some rows and {field.type} in others."
                 )
         return pa.schema(list(kinds.items()))
+
+
+def _parsed(lines: bytes, schema: pa.Schema | None) -> pa.Table:
+    return pj.read_json(
+        pa.BufferReader(lines),
+        parse_options=pj.ParseOptions(explicit_schema=schema),
+        read_options=pj.ReadOptions(block_size=len(lines) + 1),
+    )
+
+
+def _mixed_columns(lines: bytes) -> set[str]:
+    """Return the keys with numbers in some rows and texts in others, none if a row is no JSON object."""
+    kinds: dict[str, set[type]] = {}
+    try:
+        for line in filter(bytes.strip, lines.splitlines()):
+            for name, value in json.loads(line).items():
+                kinds.setdefault(name, set()).add(type(value))
+    except (ValueError, AttributeError):
+        return set()
+    return {
+        name
+        for name, found in kinds.items()
+        if str in found and found - {type(None)} > {str} and found <= {str, int, float, type(None)}
+    }
+
+
+def _as_text(value: Any) -> str | None:
+    return None if value is None else str(value)

@@ -87,9 +87,18 @@ def number_formats(
     return {name: found[name] for name in columns if name in found}
 
 
-def number_note(form: NumberFormat, texts: NumberTexts | None) -> str:
-    """Return what was seen in a column of numbers, as the rest of a sentence after the column's name; "" if plain."""
-    words = [f"holds {form.words()} and is read as numbers"] if not form.is_plain else []
+def number_note(form: NumberFormat, texts: NumberTexts | None, *, mixed: bool = False) -> str:
+    """Return what was seen in a column of numbers, as the rest of a sentence after the column's name; "" if plain.
+
+    Parameters
+    ----------
+    form : NumberFormat
+    texts : NumberTexts or None
+    mixed : bool
+        Whether only some of the numbers are written as text.
+    """
+    as_text = ", some of them as text," if mixed else ""
+    words = [f"holds {form.words()}{as_text} and is read as numbers"] if mixed or not form.is_plain else []
     if texts is not None and texts.gaps:
         listed = ", ".join(f"'{word}' ({counted(rows, 'row')})" for word, rows in list(texts.gaps.items())[:5])
         words.append(f"{'' if words else 'is read as numbers '}with missing values for {listed}")

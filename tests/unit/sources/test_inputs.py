@@ -104,9 +104,32 @@ def test_keys_of_json_lines_may_be_missing_but_types_must_agree(tmp_path):
     frame = TableFile(path).sample(9, 0).frame
     assert frame["a"].tolist()[:2] == [1, 2.5]
     assert frame["a"].isna().sum() == frame["b"].isna().sum() == 1
-    path.write_text('{"a": 1}\n{"a": "x"}\n')
-    with pytest.raises(InputError, match=r"t\.jsonl.*changed from number to string"):
+    path.write_text('{"a": 1}\n{"a": true}\n')
+    with pytest.raises(InputError, match=r"t\.jsonl.*changed from number to boolean"):
         TableFile(path)
+
+
+@pytest.mark.parametrize("block", [200, 2**22])
+@pytest.mark.parametrize("first", ["numbers", "texts", "mixed"])
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "xlsx"])
+def test_a_column_of_numbers_of_which_some_are_text_is_one_of_numbers(tmp_path, monkeypatch, suffix, first, block):
+    """Each format reads the same table, however its numbers and texts are spread over blocks."""
+    monkeypatch.setattr("anogan.sources.json_lines._BLOCK_BYTES", block)
+    numbers = np.arange(60) / 4
+    is_text = {"numbers": numbers > 10, "texts": numbers < 4, "mixed": np.arange(60) % 7 == 3}[first]
+    mixed = [str(x) if text else x for x, text in zip(numbers.tolist(), is_text, strict=True)]
+    frame = pd.DataFrame({"b": ["x", "y"] * 30, "a": pd.Series(mixed, dtype=object), "c": numbers[::-1]})
+    file = TableFile(written(frame, tmp_path / f"t.{suffix}"))
+    assert file.sample(99, 0).frame.to_dict("list") == frame.assign(a=numbers).to_dict("list")
+    said = [] if suffix == "csv" else ["Column 'a' holds numbers, some of them as text, and is read as numbers."]
+    assert [note.text() for note in file.notes] == said
+    (chunk,) = file.selecting(types={"a": "double", "b": "string"}).chunks(99)
+    assert chunk.X["a"].tolist() == numbers.tolist()
+    written(frame.assign(a=[*mixed[:-1], "no number"]), file.path)
+    with pytest.raises(InputError, match="column 'a' holds numbers, but also 'no number'"):
+        TableFile(file.path).sample(99, 0)
+    (chunk,) = TableFile(file.path, types={"a": "double"}).chunks(99)
+    assert chunk.unreadable == {"a": {59: "no number"}}
 
 
 def test_folders_named_after_values_give_columns(tmp_path):
