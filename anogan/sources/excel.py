@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import datetime
+import io
+import re
 import zipfile
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -12,7 +16,9 @@ import numpy as np
 import pyarrow as pa
 
 from ..errors import InputError
+from ..wording import counted
 from .cells import typed_columns
+from .column_roles import LISTED
 from .column_texts import NumberTexts
 from .damage import explained
 from .formats import TableFormat
@@ -20,10 +26,36 @@ from .notes import ColumnNote, FileNote, Note, role_note
 from .number_formats import code_note, formats_without_dialect, number_note
 
 _LARGEST_BYTES = 2**31  # of the unpacked file
+_CALCULATE = "Open the file in a spreadsheet program, which calculates them, and save it."
+_MARKED = re.compile(rb"mergeCell|<(?:\w+:)?f[\s/>]")
+
+
+@dataclass
+class _Sheet:
+    """The cells of a sheet; places count from 0.
+
+    Attributes
+    ----------
+    title : str
+    rows : list of list
+        The values of the cells of each row, None for empty ones.
+    unvalued : list of (int, int)
+        Row and column of each formula without a value.
+    merged : list of (int, int, int, int)
+        First row, first column, last row and last column of each range of merged cells.
+    """
+
+    title: str
+    rows: list[list[Any]]
+    unvalued: list[tuple[int, int]] = field(default_factory=list)
+    merged: list[tuple[int, int, int, int]] = field(default_factory=list)
 
 
 class Excel(TableFormat):
     """The first sheet of an .xlsx file, whose first row holds the names of the columns. It is read as a whole.
+
+    A text in cells that are merged over several rows of one column stands in each of these rows. Other merged cells but
+    the first are gaps, as are formulas without a value; how many there are is said.
 
     It needs openpyxl: ``pip install 'anogan[excel]'``.
     """
@@ -34,11 +66,22 @@ class Excel(TableFormat):
         self.path = path
         self.notes: list[Note] = []
         with explained(path, "an Excel file (.xlsx)", header=True):
-            rows = self._rows()
+            sheet = self._sheet()
+        rows = sheet.rows
         filled = [place for place, row in enumerate(rows) if any(cell is not None for cell in row)]
+        if not filled and sheet.unvalued:
+            raise InputError(f"{path}: the formulas of its first sheet have no values. {_CALCULATE}")
         if not filled:
             raise InputError(f"{path} is empty: its first sheet has no values.")
         self._note_blank_rows(filled)
+        names = {place: f"'{cell}'" for place, cell in enumerate(rows[filled[0]]) if cell is not None}
+        self._fill_merged(sheet, filled, names)
+        self._note_cells(
+            sheet,
+            "formulas without a value are read as gaps",
+            Counter(names[column] for row, column in sheet.unvalued if row > filled[0] and column in names),
+            _CALCULATE,
+        )
         rows = [rows[place] for place in filled]
         width = max(i + 1 for row in rows for i, cell in enumerate(row) if cell is not None)
         self.names = ["" if cell is None else str(cell) for cell in [*rows[0], *[None] * width][:width]]
@@ -88,7 +131,7 @@ class Excel(TableFormat):
         for first in range(0, table.num_rows, rows):
             yield table.slice(first, rows)
 
-    def _rows(self) -> list[tuple[Any, ...]]:
+    def _sheet(self) -> _Sheet:
         try:
             import openpyxl
         except ImportError:
@@ -112,9 +155,43 @@ class Excel(TableFormat):
                     )
                 )
             sheets[0].reset_dimensions()  # the dimensions that the file declares may be wrong, or huge
-            return list(sheets[0].iter_rows(values_only=True))
+            found = _Sheet(sheets[0].title, list(map(list, sheets[0].iter_rows(values_only=True))))
+            with zipfile.ZipFile(self.path) as archive:
+                _add_marks(found, archive.read(sheets[0]._worksheet_path))
+            return found
         finally:
             book.close()
+
+    def _fill_merged(self, sheet: _Sheet, filled: Sequence[int], names: Mapping[int, str]) -> None:
+        """Write a text that is merged over rows of one column into each of its rows, and say which gaps remain."""
+        copied: Counter[str] = Counter()
+        gaps: Counter[str] = Counter()
+        data = set(filled[1:])
+        for top, left, bottom, right in sheet.merged:
+            value = sheet.rows[top][left] if top <= filled[-1] and left < len(sheet.rows[top]) else None
+            if value is None:
+                continue
+            is_group = left == right and top in data and isinstance(value, str)
+            for row in data.intersection(range(top, min(bottom, filled[-1]) + 1)):
+                for column in [place for place in names if left <= place <= right]:
+                    if (row, column) == (top, left):
+                        continue
+                    if is_group:
+                        cells = sheet.rows[row]
+                        cells += [None] * (column + 1 - len(cells))
+                        cells[column] = value
+                    (copied if is_group else gaps)[names[column]] += 1
+        self._note_cells(sheet, "the text of cells that are merged over rows stands in each of these rows", copied)
+        advice = "Only the first cell of a merged range holds its value; unmerge them, and fill in what is meant."
+        self._note_cells(sheet, "merged cells are read as gaps", gaps, advice)
+
+    def _note_cells(self, sheet: _Sheet, seen: str, columns: Counter[str], advice: str = "") -> None:
+        if not columns:
+            return
+        listed = ", ".join(f"column {name} ({counted(n, 'cell')})" for name, n in list(columns.items())[:LISTED])
+        more = f" and {len(columns) - LISTED} more columns" if len(columns) > LISTED else ""
+        text = f"{self.path.name}, sheet '{sheet.title}': {seen}: {listed}{more}. {advice}".rstrip()
+        self.notes.append(FileNote(text, in_scores=True))
 
     def _note_blank_rows(self, filled: Sequence[int]) -> None:
         blank = sorted(set(range(filled[0], filled[-1])) - set(filled))
@@ -160,3 +237,37 @@ def _as_text(cell: Any) -> str | None:
     if cell is None:
         return None
     return str(int(cell)) if isinstance(cell, float) and cell.is_integer() and abs(cell) < 1e15 else str(cell)
+
+
+def _add_marks(sheet: _Sheet, content: bytes) -> None:
+    """Add formulas without a value and merged cells, of which openpyxl says nothing when it reads row by row.
+
+    Parameters
+    ----------
+    sheet : _Sheet
+    content : bytes
+        The XML of the sheet.
+    """
+    from openpyxl.utils import coordinate_to_tuple, range_boundaries
+    from openpyxl.xml.functions import iterparse
+
+    if not _MARKED.search(content):
+        return
+    row = column = 0  # of the latest cell, from 1; coordinates may be left out
+    for event, element in iterparse(io.BytesIO(content), ("start", "end")):
+        kind = element.tag.rpartition("}")[2]
+        if event == "start":
+            if kind == "row":
+                row, column = int(element.get("r", row + 1)), 0
+            continue
+        if kind == "c":
+            place = element.get("r")
+            row, column = coordinate_to_tuple(place) if place else (row, column + 1)
+            parts = {part.tag.rpartition("}")[2]: part.text for part in element}
+            if "f" in parts and not parts.get("v"):
+                sheet.unvalued.append((row - 1, column - 1))
+        elif kind == "mergeCell":
+            left, top, right, bottom = range_boundaries(element.get("ref", ""))
+            sheet.merged.append((top - 1, left - 1, bottom - 1, right - 1))
+        if kind in ("row", "mergeCell"):
+            element.clear()

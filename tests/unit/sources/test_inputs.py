@@ -1,9 +1,11 @@
 """Tables in other formats and in several files."""
 
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
+import openpyxl
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -296,3 +298,64 @@ def test_blank_rows_of_a_sheet_are_said_at_fit_and_in_scores(tmp_path):
     stream = anogan.Stream(detector, tmp_path / "t.xlsx")
     assert len(list(stream)) == 1
     assert any(said in note for note in stream.notes())
+
+
+def workbook(path: Path, rows: list[list], merged: tuple[str, ...] = ()) -> Path:
+    """Write a sheet as openpyxl does, which calculates no formula, and return the path."""
+    book = openpyxl.Workbook()
+    for row in rows:
+        book.active.append(row)
+    for cells in merged:
+        book.active.merge_cells(cells)
+    book.save(path)
+    return path
+
+
+def test_formulas_without_a_value_are_said(tmp_path):
+    rows = [["a", "b", "c"], *([i / 2, f"=A{i}*2", "x"] for i in range(2, 12)), [None, "=SUM(A2:A11)", None]]
+    file = TableFile(workbook(tmp_path / "t.xlsx", rows))
+    assert file.read()["b"].null_count == 10
+    assert [note.text() for note in file.notes] == [
+        "t.xlsx, sheet 'Sheet': formulas without a value are read as gaps: column 'b' (11 cells). Open the file in a "
+        "spreadsheet program, which calculates them, and save it."
+    ]
+    with pytest.raises(InputError, match="the formulas of its first sheet have no values"):
+        TableFile(workbook(tmp_path / "t.xlsx", [["=B1"], ["=B2"]]))
+
+
+def test_formulas_with_a_value_are_read(tmp_path):
+    path = workbook(tmp_path / "t.xlsx", [["a"], ["=1+1"], ["=1+2"]])
+    with zipfile.ZipFile(path) as old:
+        parts = {name: old.read(name) for name in old.namelist()}
+    sheet = parts["xl/worksheets/sheet1.xml"].replace(b"1+1</f><v />", b"1+1</f><v>2</v>")
+    with zipfile.ZipFile(path, "w") as new:
+        for name, content in (parts | {"xl/worksheets/sheet1.xml": sheet}).items():
+            new.writestr(name, content)
+    file = TableFile(path)
+    assert file.read()["a"].to_pylist() == [2]  # the row of the other formula is blank
+    assert "column 'a' (1 cell)" in file.notes[-1].text()
+
+
+def test_merged_groups_are_filled_and_other_merged_cells_are_said(tmp_path):
+    rows = [["group", "a", "b"], *([f"g{i // 4}" if i % 4 == 0 else None, i / 2, i] for i in range(8))]
+    file = TableFile(workbook(tmp_path / "t.xlsx", rows, ("A2:A5", "A6:A20", "C3:C5", "B8:C8")))
+    assert file.read().to_pydict() == {
+        "group": ["g0"] * 4 + ["g1"] * 4,
+        "a": [i / 2 for i in range(8)],
+        "b": [0, 1, None, None, 4, 5, None, 7],
+    }
+    assert [note.text() for note in file.notes] == [
+        "t.xlsx, sheet 'Sheet': the text of cells that are merged over rows stands in each of these rows: column "
+        "'group' (6 cells).",
+        "t.xlsx, sheet 'Sheet': merged cells are read as gaps: column 'b' (3 cells). Only the first cell of a merged "
+        "range holds its value; unmerge them, and fill in what is meant.",
+    ]
+    plain = TableFile(workbook(tmp_path / "t.xlsx", rows))
+    assert plain.read()["group"].null_count == 6
+    assert plain.notes == []
+
+
+def test_cells_merged_with_the_names_of_columns_are_said(tmp_path):
+    file = TableFile(workbook(tmp_path / "t.xlsx", [["a", "b"], [None, 1], ["x", 2], ["y", 3]], ("A1:A2",)))
+    assert file.read().to_pydict() == {"a": [None, "x", "y"], "b": [1, 2, 3]}
+    assert "merged cells are read as gaps: column 'a' (1 cell)" in file.notes[0].text()
