@@ -32,10 +32,15 @@ CODE = r"^(?:0\d+|\+\d[\d ]{7,})$"
 _WORDS = {" ": "spaces", "'": "apostrophes", ",": "commas", ".": "points", "_": "underscores"}
 
 _CURRENCY = (
-    r"(?:US\$|A\$|C\$|R\$|[$€£¥₹₽₺₩฿]|USD|EUR|GBP|CHF|JPY|CNY|INR|AUD|CAD|SEK|NOK|DKK|PLN|CZK|HUF|BRL|MXN|ZAR|TRY|"
-    r"Fr\.|kr\.?|zł|Kč)"
+    r"(?:US\$|A\$|C\$|R\$|[$€£¥₹₽₺₩฿]|(?i:USD|EUR|GBP|CHF)|JPY|CNY|INR|AUD|CAD|SEK|NOK|DKK|PLN|CZK|HUF|BRL|MXN|ZAR|"
+    r"TRY|Fr\.|kr\.?|zł|Kč)"
 )
-_UNIT = rf"(?:{_CURRENCY}|%)"
+_UNIT = rf"(?:{_CURRENCY}|%|(?i:percent|pct\.?))"
+_SIGNS = {
+    "EUR": "€", "USD": "$", "US$": "$", "GBP": "£", "AUD": "A$", "CAD": "C$", "BRL": "R$", "INR": "₹", "TRY": "₺",
+    "PLN": "zł", "CZK": "Kč", "PERCENT": "%", "PCT": "%",
+}  # fmt: skip
+"""Other spellings of a unit, in upper case, and its sign. ¥ and kr are left out, which several currencies have."""
 _BODY = r"[0-9.,]*(?:[eE][+-]?[0-9]+)?"
 _ORDINARY = rf"^[+-]?{_BODY}$"
 _POWER = r"(?:[eE][+-]?\d+)?"
@@ -53,7 +58,7 @@ class NumberFormat:
     thousands : {"", ",", ".", " ", "'", "_"}
         Separator of thousands.
     unit : str
-        Currency or percent sign beside the numbers; "" if there is none.
+        Currency or percent sign beside the numbers, € also where they are written with EUR; "" if there is none.
     """
 
     decimal: str = "."
@@ -106,12 +111,12 @@ class NumberFormat:
 
     def _has_unit(self, texts: pa.Array) -> pa.Array:
         """Return which of some numbers may be in the unit of the column; null for null."""
-        units = _units(texts)
-        if self.unit == "%":
+        units, unit = _units(texts), _sign(self.unit)  # models of older files have other spellings
+        if unit == "%":
             return pc.equal(units, "%")
-        if not self.unit:
+        if not unit:
             return pc.not_equal(units, "%")
-        return pc.or_(pc.equal(units, self.unit), pc.equal(units, ""))
+        return pc.or_(pc.equal(units, unit), pc.equal(units, ""))
 
 
 class ParsedNumbers(NamedTuple):
@@ -174,13 +179,19 @@ def units_of(texts: pa.Array) -> dict[str, tuple[str, int]]:
 
 
 def _units(texts: pa.Array) -> pa.Array:
-    """Return the unit beside each number that is written as text, "" for none and null for null."""
+    """Return the sign of the unit beside each number that is written as text, "" for none and null for null."""
     trimmed = pc.utf8_trim_whitespace(texts)
     has = pc.match_substring_regex(trimmed, rf"^[+(-]?\s*{_UNIT}|{_UNIT}\s*[)-]?$")
     if not pc.any(has).as_py():
         return pc.if_else(pc.is_valid(texts), "", pa.scalar(None, pa.string()))
     pattern = rf"[+-]?\s*[.,]?\d{_BODY}|^{_NOT_FINITE}|[.,'’´`_()\s−+-]+"
-    return pc.if_else(has, pc.replace_substring_regex(trimmed, pattern, ""), "")
+    found = pc.dictionary_encode(pc.if_else(has, pc.replace_substring_regex(trimmed, pattern, ""), ""))
+    return pa.array(map(_sign, found.dictionary.to_pylist()), pa.string()).take(found.indices)
+
+
+def _sign(unit: str) -> str:
+    """Return one spelling of a unit: its sign, if it has one."""
+    return _SIGNS.get(unit.upper(), unit)
 
 
 def any_number(texts: Collection[str]) -> bool:
@@ -192,10 +203,11 @@ def partly_numbers(texts: Collection[str]) -> str:
     """Return what most of some texts have to do with numbers, such as "most of them numbers with 'kg'", or ""."""
     parts = [_NUMBER_AND_UNIT.match(text.strip()) for text in texts]
     amounts = [found for found in parts if found and _ANY_NUMBER.match(found[1]) and not re.match(CODE, found[1])]
-    units = Counter(found[2] or "" for found in amounts)
+    units = Counter((found[2] or "").casefold() for found in amounts)
     if not units:
         return ""
     unit, number = units.most_common(1)[0]
+    unit = next(found[2] or "" for found in amounts if (found[2] or "").casefold() == unit)
     if 2 * number <= len(texts):
         return ""
     if unit:

@@ -89,6 +89,7 @@ def test_texts_of_which_most_are_numbers_are_said_to_be_so(source, texts, what):
         ([f"{i}-A" for i in range(60)], ""),
         ([f"{i:05}" for i in range(60)] + ["A1"], ""),
         ([f"{i} °C" for i in range(60)] + ["off"], "most of them numbers with '°C'"),
+        ([f"{i} {'kg' if i % 2 else 'Kg'}" for i in range(1, 61)], "most of them numbers with 'kg'"),
     ],
 )
 def test_what_is_no_amount_is_not_said_to_be_one(texts, what):

@@ -28,8 +28,12 @@ def looked_at(*texts: str | None) -> NumberTexts:
         (["1'234.5", "1’234"], [1234.5, 1234], NumberFormat(".", "'")),
         (["1_000"], [1000], NumberFormat(".", "_")),
         (["€ 12", "-€13,50"], [12, -13.5], NumberFormat(",", "", "€")),
-        (["1.234,50 EUR", "7 EUR"], [1234.5, 7], NumberFormat(",", ".", "EUR")),
+        (["1.234,50 EUR", "7 EUR"], [1234.5, 7], NumberFormat(",", ".", "€")),
         (["12 %", "3%"], [12, 3], NumberFormat(unit="%")),
+        (["12 %", "3 percent", "4 pct", "5Percent", "6 pct."], [12, 3, 4, 5, 6], NumberFormat(unit="%")),
+        (["€ 1", "2 EUR", "EUR 3", "4€", "5 Eur"], [1, 2, 3, 4, 5], NumberFormat(unit="€")),
+        (["$1", "2 USD", "US$ 3"], [1, 2, 3], NumberFormat(unit="$")),
+        (["1 zł", "2 PLN"], [1, 2], NumberFormat(unit="zł")),
         (["$1,234.50", "($5.00)", "$7"], [1234.5, -5, 7], NumberFormat(".", ",", "$")),
         (["12-", "−3"], [-12, -3], NumberFormat()),
     ],
@@ -76,6 +80,8 @@ def test_other_texts_are_no_numbers(texts):
         (["1,5", "1.5"], "all of its numbers in one way"),
         (["12 %", "0.12"], "mixes units: '12 %' and '0.12'"),
         (["$5", "€6"], "mixes units"),
+        (["$5", "AUD 6"], "mixes units"),
+        (["¥5", "CNY 6"], "mixes units"),
         ([*map(str, range(30)), "abc"], "but also 'abc' (row 30)"),
         ([*(f"{i / 4}" for i in range(30)), "abc"], "but also 'abc' (row 30)"),
     ],
@@ -123,7 +129,12 @@ def test_whole_numbers_with_leading_zeros_are_codes_unless_the_column_holds_numb
 
 @pytest.mark.parametrize(
     ("unit", "wrong"),
-    [("$", ["€ 2", "4 %", "(5 €)"]), ("", ["4 %"]), ("%", ["$ 1", "€ 2", "3", "(5 €)"])],
+    [
+        ("$", ["€ 2", "4 %", "(5 €)"]),
+        ("USD", ["€ 2", "4 %", "(5 €)"]),  # of a model of an older file
+        ("", ["4 %"]),
+        ("%", ["$ 1", "€ 2", "3", "(5 €)"]),
+    ],
 )
 def test_numbers_in_another_unit_are_unreadable(unit, wrong):
     texts = ["$ 1", "€ 2", "3", "4 %", None, "-", "(5 €)"]
