@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 import warnings
 from collections.abc import Iterable
@@ -148,10 +149,10 @@ def fit_group(rows: pa.Table, arguments: str) -> pa.Table:
 
 def write_groups(folder: str | os.PathLike[str], by: str, fitted: Iterable[Any]) -> Groups:
     """Write the rows that `fit_group` returned to a folder, which appears when all are there."""
-    target = Path(folder)
+    target = Path(os.path.realpath(folder))
     index = {}
-    target.absolute().parent.mkdir(parents=True, exist_ok=True)
-    with locked(target), tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.absolute().parent) as part:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with locked(target), tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as part:
         made = Path(part) / "models"
         made.mkdir()
         for row in fitted:
@@ -166,6 +167,7 @@ def write_groups(folder: str | os.PathLike[str], by: str, fitted: Iterable[Any])
             raise InputError(f"No group can be fitted: {reason}")
         (made / INDEX).write_text(json.dumps({"by": by, "groups": dict(sorted(index.items()))}), encoding="utf-8")
         if target.exists():
+            shutil.copymode(target, made)
             target.rmdir()
         os.replace(made, target)
-    return Groups(target)
+    return Groups(folder)

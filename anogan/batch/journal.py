@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from ..errors import AnoganWarning, InputError, Interrupted
 from ..files.remote import is_remote
-from ..files.writing import named_after
+from ..files.writing import as_private_as, named_after
 from ..wording import counted
 
 _MAGIC = b"anogan scores\n"
@@ -130,7 +130,8 @@ def kept(output: str, schema: pa.Schema, run: dict[str, Any], *, resume: bool) -
             "or delete the file to start again.",
         )
         raise InputError(f"{kept_here} resume=True, {other}", f"{kept_here} --resume, {other}")
-    with named_after(Path(output)), open(path, "r+b" if path.exists() else "x+b", buffering=0) as file:
+    mode, opener = ("r+b", None) if path.exists() else ("x+b", as_private_as(Path(output)))
+    with named_after(Path(output)), open(path, mode, buffering=0, opener=opener) as file:
         journal = Journal(file, schema, run)
         try:
             yield journal

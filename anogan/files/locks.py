@@ -25,9 +25,10 @@ _held: ContextVar[frozenset[Path]] = ContextVar("held", default=frozenset())
 def locked(target: str | os.PathLike[str], *, folder: bool = False, patience: float = 0.0) -> Iterator[None]:
     """Hold the lock on an output, so that no other run that also takes it writes there.
 
-    The operating system holds the lock on a hidden file (``.NAME.lock`` beside a file, ``.anogan.lock`` in a folder)
-    and releases it however the process ends. A file that a killed process left does no harm. Inside the block, the
-    same thread can take the same lock again. A folder is created, and removed afterwards if it is still empty.
+    The operating system holds the lock on a hidden file (``.NAME.lock`` beside a file, ``.anogan.lock`` in a folder;
+    of a link, where it leads) and releases it however the process ends. A file that a killed process left does no
+    harm. Inside the block, the same thread can take the same lock again. A folder is created, and removed afterwards
+    if it is still empty.
 
     Parameters
     ----------
@@ -46,9 +47,9 @@ def locked(target: str | os.PathLike[str], *, folder: bool = False, patience: fl
     if is_remote(target):  # a file system that has no locks: the last writer's file stays, as a whole
         yield
         return
-    given = Path(target).absolute()
-    home = Path(os.path.realpath(given if folder else given.parent))
-    path = home / (".anogan.lock" if folder else f".{given.name}.lock")
+    real = Path(os.path.realpath(target))
+    home = real if folder else real.parent
+    path = home / (".anogan.lock" if folder else f".{real.name}.lock")
     if path in _held.get():
         yield
         return

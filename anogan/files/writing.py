@@ -6,8 +6,10 @@ import contextlib
 import errno
 import glob
 import os
+import shutil
+import stat
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -54,7 +56,7 @@ def check_target(target: str, inputs: Sequence[str] = (), *, folder: bool = Fals
             raise InputError(f"The output '{target}' would replace the input '{source}'; name another file.")
     if path.is_dir() != folder and path.exists():
         raise InputError(f"{path} is a {'file' if folder else 'folder'}; name a {'folder' if folder else 'file'}.")
-    home = path if path.is_dir() else path.absolute().parent
+    home = path if path.is_dir() else Path(os.path.realpath(path)).parent
     if not home.is_dir() and not folder:
         raise InputError(f"The folder '{home}' for the output does not exist.")
     while not home.exists():
@@ -97,7 +99,11 @@ def check_table_target(target: str, inputs: Sequence[str] = ()) -> None:
 
 @contextlib.contextmanager
 def written_whole(target: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
-    """Open a binary file that appears at its path or URL only if the block succeeds; "-" is standard output."""
+    """Open a binary file that appears at its path or URL only if the block succeeds; "-" is standard output.
+
+    As when a file is opened for writing, a link leads to the file that is replaced, and a file that is replaced keeps
+    its permissions, owner and group; a new one has what the umask says.
+    """
     if target == "-":
         with named_after(Path("standard output")):
             yield sys.stdout.buffer
@@ -114,14 +120,48 @@ def written_whole(target: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
                 yield file
             return
         with locked(path, patience=_PATIENCE):
-            temporary = path.with_name(f".{path.name}.part")
+            replaced = Path(os.path.realpath(path))
+            temporary = replaced.with_name(f".{replaced.name}.part")
             temporary.unlink(missing_ok=True)  # a killed process left it, or it is a link that must not be followed
             try:
-                with open(temporary, "xb") as file:
+                with open(temporary, "xb", opener=as_private_as(path)) as file:
                     yield file
-                os.replace(temporary, path)
+                os.replace(temporary, replaced)
             finally:
                 temporary.unlink(missing_ok=True)
+
+
+def as_private_as(path: Path) -> Callable[[str, int], int]:
+    """Return an opener of new files that gives them the permissions, owner and group of the file at `path`, if any."""
+
+    def opened(name: str, flags: int) -> int:
+        try:
+            old = path.stat()  # of a link's file, and refused where the system lets nobody follow another user's link
+        except FileNotFoundError:
+            return os.open(name, flags, 0o666)
+        descriptor = os.open(name, flags, stat.S_IRUSR | stat.S_IWUSR)
+        try:
+            shutil.copystat(path, name)  # also its access list
+            _give(descriptor, old)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return descriptor
+
+    return opened
+
+
+def _give(descriptor: int, old: os.stat_result) -> None:
+    """Give a file to the owner and group of another one; where its group cannot be kept, a group has no access."""
+    new = os.fstat(descriptor)
+    if new.st_gid != old.st_gid:
+        try:
+            os.fchown(descriptor, -1, old.st_gid)
+        except PermissionError:
+            os.fchmod(descriptor, stat.S_IMODE(new.st_mode) & ~stat.S_IRWXG)
+    if new.st_uid != old.st_uid:
+        with contextlib.suppress(PermissionError):  # only an administrator gives files away
+            os.fchown(descriptor, old.st_uid, -1)
 
 
 @contextlib.contextmanager

@@ -1,7 +1,6 @@
 """Heatmaps of pictures: drawn as overlays, and written to files beside the raw maps."""
 
 import io
-import os
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Self
@@ -136,7 +135,9 @@ class MapWriter:
             raise InputError(
                 f"{path.parent} leads out of {self.folder} by a link; remove the link, or name another folder."
             )
-        with written_whole(os.fspath(path)) as file:
+        if path.is_symlink():
+            path.unlink()  # the name comes from a picture, so that a link here may lead anywhere
+        with written_whole(path) as file:
             file.write(data)
 
 

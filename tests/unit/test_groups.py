@@ -153,3 +153,12 @@ def test_a_detector_learns_from_a_sample():
         detector = tiny().fit(drawn)
     assert detector.fitted_on_["samples"] == 200
     assert len(detector.anomaly_score(frame)) == 200
+
+
+def test_an_empty_folder_that_is_named_keeps_its_permissions_and_the_link_to_it(tmp_path):
+    (tmp_path / "private").mkdir(mode=0o700)
+    (tmp_path / "link").symlink_to("private")
+    anogan.fit_per_group(rows(240, 0), "shop", tiny(), tmp_path / "link")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "private" / "index.json").exists()
+    assert (tmp_path / "private").stat().st_mode & 0o777 == 0o700
