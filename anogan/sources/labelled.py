@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections import Counter
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +21,9 @@ from .picture_files import FoundPictures, find_pictures, left_out_words
 
 OUTSIDE = "."
 """The label of pictures outside of the labelled folders."""
+_BY_MASKS = ("good", "defective")
 _LISTED = 10
+_FILES_LISTED = 5
 
 
 class LabelledFolder:
@@ -70,6 +73,7 @@ class LabelledFolder:
         found = find_pictures(self.path) if files is None else FoundPictures(files)
         self.left_out = found.left_out
         self.files, masks = without_masks(found.files, self.root)
+        self._defective: frozenset[Path] = frozenset()  # by their masks, if folders do not say it
         self._folders: dict[Path, tuple[str | None, tuple[str, ...]]] = {}
         depths = [depth for file in self.files if (depth := self._depth(self._place(file)[1])) is not None]
         self._level = min(depths, default=0 if normal == OUTSIDE else None)
@@ -79,26 +83,30 @@ class LabelledFolder:
             names = sorted({name for file in self.files for name in self._place(file)[1]})
             raise InputError(f"{self._name} has no folder '{normal}' with pictures.{closest(normal, names)}")
         self._masks_found = len(masks)
-        self._masks = Masks(masks, self.files, lambda file: self._place(file)[1])
+        self._masks = Masks(masks, self.files, self._place)
 
     @cached_property
     def train(self) -> ImageFolder:
         """Normal pictures to fit on: those of the training part if there is one.
 
+        If folders do not say which of them are normal, those with a mask that marks something are left out, unless all
+        have one.
+
         Raises
         ------
         InputError
-            If the names of the folders say that there are defective pictures, but not which ones are normal.
+            If the names of the folders say that there are defective pictures, but not which ones are normal; or a mask
+            cannot be read.
         """
         part = self._of_part("train")
         if not self.normal_kinds:
             self._check_not_doubtful(part)
-            return self._pictures(part)
+            return self._pictures(self._unmarked(part))
         labels = {self.kind_of(file) for file in part}
         if labels == {OUTSIDE} or not (
             labels & set(self.normal_kinds) or any(means_normal(k) is False for k in labels)
         ):
-            return self._pictures(part)  # only the test part has labels
+            return self._pictures(self._unmarked(part))  # only the test part has labels
         chosen = [file for file in part if self.kind_of(file) in self.normal_kinds]
         if not chosen:
             raise InputError(f"{self._name} has no normal pictures to learn from; it has {self._listed(part)}.")
@@ -145,7 +153,13 @@ class LabelledFolder:
         return normal is not None and normal.casefold() in {name.casefold() for place in places for name in place}
 
     def check_labelled(self) -> None:
-        """Raise `InputError` if it is not known which pictures are normal."""
+        """Raise `InputError` if it is not known which pictures are normal.
+
+        If folders do not say it, masks do, with a warning: pictures with one that marks something become "defective",
+        and all others "good".
+        """
+        if not self.kinds:
+            self._label_by_masks()
         if not self.is_labelled:
             raise InputError(
                 f"{self._name} has no labels: none of its folders has a name such as good, OK or normal, which would "
@@ -172,6 +186,8 @@ class LabelledFolder:
 
     def kind_of(self, file: Path) -> str:
         """Return the label of a picture."""
+        if self._defective:
+            return _BY_MASKS[file in self._defective]
         kinds = self._place(file)[1]
         return kinds[self._level] if self._level is not None and self._level < len(kinds) else OUTSIDE
 
@@ -192,7 +208,12 @@ class LabelledFolder:
         part, learned = self._of_part("train"), self.train.files
         chosen, notes = set(learned), []
         others = Counter(self.kind_of(file) for file in part if file not in chosen)
-        if others:
+        if others and self.kind_of(learned[0]) not in self.normal_kinds:
+            notes.append(
+                f"{self._name}: training leaves out {len(part) - len(learned):,} of {counted(len(part), 'picture')}, "
+                "whose masks mark defects, and takes the others as normal."
+            )
+        elif others:
             normal = sorted({self.kind_of(file) for file in learned})
             notes.append(
                 f"{self._name}: training takes {counted(len(learned), 'normal picture')} in {_names(normal)} and "
@@ -205,6 +226,12 @@ class LabelledFolder:
                     f"{self._name}: the pictures in {_counts(names)} are all learned as normal. If only some of them "
                     "are, name their folder instead (or on the command line give --normal NAME)."
                 )
+        if suspicious := self._masks.marked(learned):
+            notes.append(
+                f"{self._name}: {len(suspicious):,} of {counted(len(learned), 'picture')} to learn have a mask that "
+                f"marks something, and are learned as normal: {_files(suspicious, self.root)}. Leave them out if these "
+                "masks mark defects."
+            )
         is_split = self._place(part[0])[0] == "train"
         if outside := sum(self._place(file)[0] is None or not is_split for file in set(self.files) - set(part)):
             notes.append(
@@ -218,6 +245,24 @@ class LabelledFolder:
         if not left_out:
             return []
         return [f"{self._name}: files that are not read as pictures: {left_out_words(left_out)}."]
+
+    def _unmarked(self, files: list[Path]) -> list[Path]:
+        """Return the pictures without a mask that marks something; all if each has one, which marks no defect then."""
+        marked = set(self._masks.marked(files))
+        return [file for file in files if file not in marked] or files
+
+    def _label_by_masks(self) -> None:
+        defective = self._masks.marked(self.files)
+        if not defective or len(defective) == len(self.files):
+            return
+        self._defective = frozenset(defective)
+        self.kinds = Counter(self.kind_of(file) for file in self.files)
+        self.normal_kinds = [_BY_MASKS[False]]
+        message = (
+            f"{self._name}: masks say which pictures are defective, as no folder does: {len(defective):,} of "
+            f"{counted(len(self.files), 'picture')} have one that marks something. All others count as normal."
+        )
+        warnings.warn(message, stacklevel=3)
 
     @property
     def _name(self) -> str:
@@ -305,6 +350,11 @@ def _counts(found: Counter[str]) -> str:
 
 def _names(names: list[str]) -> str:
     return ", ".join(map(_quoted, names[:_LISTED])) + (f" and {len(names) - _LISTED} more" * (len(names) > _LISTED))
+
+
+def _files(files: list[Path], root: Path) -> str:
+    listed = [as_text(file.relative_to(root).as_posix()) for file in files[:_FILES_LISTED]]
+    return ", ".join(listed) + ", ..." * (len(files) > _FILES_LISTED)
 
 
 def _quoted(name: str) -> str:

@@ -13,6 +13,8 @@ from PIL import Image
 from .class_names import holds_masks
 from .images import read_picture
 
+Place = tuple[str | None, tuple[str, ...]]
+_LOSSY_BLACK = 32  # of 255: up to this JPEG can make black pixels brighter
 _ENDING = re.compile(r"(.+?)[-_ .](masks?|maske|gt|ground_?truth|labels?|seg|segmentation)([-_]?\d+)?", re.IGNORECASE)
 
 
@@ -42,21 +44,27 @@ class Masks:
     Parameters
     ----------
     masks, pictures : list of Path
-    kinds_of : function of Path -> tuple of str
-        The folders that a file lies in and that say what kind of picture it is, without those of masks.
+    place_of : function of Path -> (str or None, tuple of str)
+        The part of the data set that a file belongs to, and the folders that it lies in and that say what kind of
+        picture it is, without those of masks.
     """
 
-    def __init__(
-        self, masks: list[Path], pictures: Sequence[Path], kinds_of: Callable[[Path], tuple[str, ...]]
-    ) -> None:
-        self._kinds_of = kinds_of
-        self._files: dict[tuple[tuple[str, ...], str], list[Path]] = defaultdict(list)
+    def __init__(self, masks: list[Path], pictures: Sequence[Path], place_of: Callable[[Path], Place]) -> None:
+        self._place_of = place_of
+        self._known_marks: dict[Path, bool] = {}
+        self._files: dict[tuple[str | None, tuple[str, ...], str], list[Path]] = defaultdict(list)
         for file in masks:
-            kinds = _folded(kinds_of(file))
-            self._files[kinds, _stem(file)].append(file)
+            part, kinds = self._place(file)
+            self._files[part, kinds, _stem(file)].append(file)
             if kinds:  # several masks of one picture in a folder with its name
-                self._files[kinds[:-1], kinds[-1]].append(file)
-        self._stems = Counter(file.stem.casefold() for file in pictures) if masks else Counter()
+                self._files[part, kinds[:-1], kinds[-1]].append(file)
+        self._stems: Counter[tuple[str | None, str]] = Counter()  # of each part, and of all pictures under None
+        self._tested: set[tuple[tuple[str, ...], str]] = set()
+        for file in pictures if masks else ():
+            (part, kinds), stem = self._place(file), file.stem.casefold()
+            self._stems.update((within, stem) for within in {part, None})
+            if part == "test":
+                self._tested.add((kinds, stem))
 
     def __bool__(self) -> bool:
         return bool(self._files)
@@ -69,10 +77,7 @@ class Masks:
         InputError
             If a mask cannot be read; the message names it.
         """
-        stem = picture.stem.casefold()
-        files = self._files.get((_folded(self._kinds_of(picture)), stem))
-        if files is None and self._stems[stem] == 1:  # masks of all kinds in one folder
-            files = self._files.get(((), stem))
+        files = self._files_of(picture)
         if not files:
             return None
         regions = [read_picture(file, _region) for file in files]
@@ -80,6 +85,39 @@ class Masks:
         for region in regions[1:]:
             whole = whole | (region if region.shape == whole.shape else _at_size(region, whole.shape))
         return whole
+
+    def marked(self, pictures: Sequence[Path]) -> list[Path]:
+        """Return those of some pictures of which a mask marks something.
+
+        Raises
+        ------
+        InputError
+            If a mask cannot be read; the message names it.
+        """
+        return [file for file in pictures if self._marks(file)]
+
+    def _marks(self, picture: Path) -> bool:
+        if picture not in self._known_marks:
+            region = self.of(picture)
+            self._known_marks[picture] = region is not None and bool(region.any())
+        return self._known_marks[picture]
+
+    def _files_of(self, picture: Path) -> list[Path]:
+        """Return the masks of a picture: those in its own part of the data set, else those in no part."""
+        (part, kinds), stem = self._place(picture), picture.stem.casefold()
+        for within in dict.fromkeys((part, None)):
+            if within is None and part == "train" and (kinds, stem) in self._tested:
+                break  # as in MVTec AD, where pictures of both parts have the same names, and masks belong to the test
+            files = self._files.get((within, kinds, stem), [])
+            if not files and self._stems[within, stem] == 1:  # masks of all kinds in one folder
+                files = self._files.get((within, (), stem), [])
+            if files:
+                return files
+        return []
+
+    def _place(self, file: Path) -> Place:
+        part, kinds = self._place_of(file)
+        return part, tuple(name.casefold() for name in kinds)
 
 
 def _of_masks(folders: Sequence[str]) -> bool | None:
@@ -93,10 +131,6 @@ def _stem(file: Path) -> str:
     return (ending[1] if ending else file.stem).casefold()
 
 
-def _folded(names: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(name.casefold() for name in names)
-
-
 def _region(picture: Image.Image) -> np.ndarray:
     """Return which pixels a mask marks: those that are not black, or where all are black those that are not clear."""
     lossy = picture.format in ("JPEG", "MPO")
@@ -105,7 +139,7 @@ def _region(picture: Image.Image) -> np.ndarray:
         picture = picture.convert("RGBA")
         clear = np.asarray(picture.getchannel("A")) == 0
     values = np.asarray(picture if picture.mode in ("I;16", "I", "F") else picture.convert("RGB"))
-    marked = values > values.max() / 2 if lossy else values > 0
+    marked = values > max(values.max() / 2, _LOSSY_BLACK) if lossy else values > 0
     marked = marked.any(-1) if marked.ndim == 3 else marked
     if clear is None:
         return np.asarray(marked)

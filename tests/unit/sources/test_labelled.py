@@ -39,6 +39,7 @@ def learned(root: Path, **options) -> set[str]:
     return {file.relative_to(root).parent.as_posix() for file in source.pictures.files}
 
 
+PARTS = ("train", "test")
 NORMAL = (
     "good", "OK", "Ok_1", "okay", "Normal", "PASS", "passed", "i.O.", "iO", "i. O.", "IO", "in Ordnung", "Gut",
     "gutteile", "fehlerfrei", "ohne_Fehler", "no_defect", "non-defective", "defect-free", "ok_front", "01_OK",
@@ -142,6 +143,57 @@ def test_masks_beside_pictures_and_several_of_one_picture_are_found(tmp_path):
     layout = LabelledFolder(tmp_path)
     assert len(layout.files) == 4
     assert [int(layout.mask_of(tmp_path / "bad" / f"{n}.png").sum()) for n in (0, 1)] == [6, 12]
+
+
+@pytest.mark.parametrize("mask", ["train/{}_GT.png", "train/Label/{}_label.png"])
+@pytest.mark.parametrize("marked_only", [True, False])
+def test_pictures_whose_masks_mark_defects_are_not_learned(tmp_path, mask, marked_only):
+    make(tmp_path, train=6)
+    for number in range(6):
+        file = tmp_path / mask.format(number)
+        if number < 2:
+            save_mask(file)
+        elif not marked_only:  # as in KolektorSDD2, where good pictures have black masks; in DAGM they have none
+            save(file, 0)
+    layout = LabelledFolder(tmp_path)
+    assert [file.name for file in layout.train.files] == [f"{number}.png" for number in range(2, 6)]
+    assert "training leaves out 2 of 6 pictures, whose masks mark defects" in layout.doubts()[0]
+    with pytest.warns(UserWarning, match="masks say which pictures are defective.* 2 of 6 pictures"):
+        pictures, anomalous = LabelledFolder(tmp_path).labelled_pictures()
+    assert [pictures.files[number].stem for number in np.flatnonzero(anomalous)] == ["0", "1"]
+
+
+def test_masks_of_normal_pictures_that_mark_something_are_said(tmp_path):
+    make(tmp_path, all__plain=2, labelled__OK=2, labelled__NG=1)
+    for name in ("all/plain/0", "all/plain/1", "labelled/OK/1", "labelled/NG/0"):
+        save_mask(tmp_path / f"{name}_mask.png")
+    every = LabelledFolder(tmp_path / "all")  # these mark the part rather than a defect
+    assert len(every.train.files) == 2
+    assert any("2 of 2 pictures to learn have a mask that marks something" in note for note in every.doubts())
+    with pytest.raises(InputError, match="has no labels"):
+        every.check_labelled()
+    folder = LabelledFolder(tmp_path / "labelled")
+    assert len(folder.train.files) == 2  # as their folder says
+    first, second, _ = folder.doubts()
+    assert "leaves out those in 'NG' (1)" in first
+    assert "1 of 2 pictures to learn have a mask that marks something" in second
+    assert "OK/1.png" in second
+
+
+def test_masks_belong_to_the_pictures_of_their_part(tmp_path):
+    make(tmp_path, train=3, test=3)
+    save_mask(tmp_path / "train" / "Label" / "0_label.png")
+    save_mask(tmp_path / "test" / "Label" / "1_label.png")
+    save_mask(tmp_path / "ground_truth" / "2_mask.png")  # in no part: of the test, as in MVTec AD
+    layout = LabelledFolder(tmp_path)
+    has_mask = {part: [layout.mask_of(file) is not None for file in layout.of_part(part).files] for part in PARTS}
+    assert has_mask == {"train": [True, False, False], "test": [False, True, True]}
+
+
+def test_a_black_mask_in_a_jpeg_marks_nothing(tmp_path):
+    make(tmp_path, train=2)
+    save(tmp_path / "train" / "0_mask.jpg", 3)  # lossy coding makes black pixels a little brighter
+    assert len(LabelledFolder(tmp_path).train.files) == 2
 
 
 def test_a_mask_in_the_alpha_channel_is_read(tmp_path):
