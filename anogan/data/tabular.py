@@ -19,6 +19,7 @@ from .columns import CategoryColumn, Column, NumberColumn, column_from_state, le
 from .columns.number import SPREAD
 from .columns.ranges import count_beyond, range_notes
 from .columns.series import check_whole_characters
+from .columns.totals import total_rows
 from .preprocessor import Preprocessor
 from .range_counter import Beyond
 from .scaling import NumericScaler
@@ -106,6 +107,7 @@ class TablePreprocessor(Preprocessor):
                 column.channel = len(numeric)
                 numeric.append(learned.training)
             self.columns_.append(column)
+        self.notes_ += total_rows(X[: self.rows_])
         if not self.columns_:
             found = "; ".join(f"{name!r} {why}" for name, why in list(self.ignored_.items())[:_NAMES_LISTED])
             raise InputError(f"No column is left to learn: {found}. Give one a role, such as 'number' or 'category'.")

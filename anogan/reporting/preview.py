@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ..data.columns import DateColumn, infer_kind, learn_column
+from ..data.columns.totals import total_rows
 from ..detectors.preparing import SAMPLED_ROWS, SAMPLED_VALUES
 from ..errors import InputError
 from ..sources.column_roles import roles_of
@@ -98,7 +99,18 @@ def preview_columns(data: Any, columns: Mapping[Any, str] | None = None) -> list
         raise InputError(f"The columns of a table can be shown; this is {type(data).__name__}. Give a DataFrame.")
     roles = roles_of(columns, data.columns.tolist())
     found = [_preview(name, data[name], roles.get(name), sampled) for name in data.columns]
-    return [replace(c, notes=[*(note for note in of_file if note.column == c.name), *c.notes]) for c in found]
+    totals = total_rows(data[:sampled])
+    return [
+        replace(
+            c,
+            notes=[
+                *(note for note in of_file if note.column == c.name),
+                *c.notes,
+                *(note for note in totals if note.column == c.name),
+            ],
+        )
+        for c in found
+    ]
 
 
 def _preview(name: str | int, known: pd.Series, role: Any, sampled: int | None) -> ColumnPreview:

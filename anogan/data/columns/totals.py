@@ -1,0 +1,110 @@
+"""Rows of a table that hold totals of the rows above them, as spreadsheets and reports have them."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from pandas.api import types
+
+from ...sources.notes import ColumnNote
+from .doubts import words_of
+from .series import inferred_type
+
+_SUM = re.compile(
+    r"(?:.* )?(?:(?:sub|grand)?totals?|totale|sums?|suma|somme|summe|\w+summe|gesamt|insgesamt|all|Σ)(?: .*)?",
+    re.I,
+)
+_MEAN = re.compile(r"(?:.* )?(?:average|avg|mean|mittel|mittelwert|durchschnitt|moyenne|media)(?: .*)?", re.I)
+_ANY = r"(?i)total|sum|suma|somme|gesamt|all|σ|average|avg|mean|mittel|durchschnitt|moyenne|media"  # quick
+_LARGEST_SHARE = 0.34  # of the rows; more rows with such a word are data
+_LISTED = 5
+_CONVINCING = 5  # numbers of which a sum or mean is no chance; of fewer, those of two columns must agree
+
+
+def total_rows(X: pd.DataFrame) -> list[ColumnNote]:
+    """Return a note for each column of texts that names rows of totals, such as "Total" below the rows of a group.
+
+    Such a row counts only if a number in it is the sum, or in a row of means the mean, of the numbers above it: of
+    those since the row of totals before it, or of all that are no totals. These are at least five, or two numbers in it
+    agree. A text counts if this is so in half of its rows.
+
+    Parameters
+    ----------
+    X : DataFrame
+        All rows in their order.
+    """
+    is_number = [types.is_numeric_dtype(dtype) and not types.is_bool_dtype(dtype) for dtype in X.dtypes]
+    numbers = X.loc[:, is_number]
+    notes: list[ColumnNote] = []
+    for name in X.columns[[not number for number in is_number]] if any(is_number) else ():
+        texts = X[name]
+        if inferred_type(texts) not in ("string", "categorical"):
+            continue
+        distinct = pa.array([text for text in texts.unique() if isinstance(text, str)], pa.string())
+        few = distinct.filter(pc.match_substring_regex(distinct, _ANY)).to_pylist()
+        named = [text for text in few if _word(text)]
+        rows = np.flatnonzero(texts.isin(named)) if named else np.empty(0, dtype=int)
+        if 0 < len(rows) <= _LARGEST_SHARE * len(X):
+            said = {row: str(texts.iloc[row]) for row in rows.tolist()}
+            checked = _checked(said, numbers)
+            often, right = Counter(said.values()), Counter(said[row] for row in checked)
+            found = {row: seen for row, seen in checked.items() if 2 * right[said[row]] >= often[said[row]]}
+            notes += [_note(name, said, found)] if found else []
+    return notes
+
+
+def _word(text: str) -> str:
+    """Return "sum" or "mean" if a text names a row of sums or means, otherwise ""."""
+    words = words_of(text)
+    return "sum" if _SUM.fullmatch(words) else "mean" if _MEAN.fullmatch(words) else ""
+
+
+def _checked(said: dict[int, str], numbers: pd.DataFrame) -> dict[int, tuple[str, str | int]]:
+    """Return those of some rows with a text whose numbers are totals: "sum" or "mean", and the column that shows it."""
+    rows = list(said)
+    x = numbers.to_numpy(dtype=np.float64, na_value=np.nan)
+    there = np.isfinite(x)
+    there[rows] = False
+    sums, counts, filled = (
+        np.vstack([np.zeros(x.shape[1]), np.cumsum(part, axis=0)])
+        for part in (np.where(there, x, 0.0), there, there & (x != 0))
+    )
+    found: dict[int, tuple[str, str | int]] = {}
+    before = 0
+    for row, text in said.items():
+        word = _word(text)
+        for start in dict.fromkeys((before, 0)):
+            total, count = sums[row] - sums[start], counts[row] - counts[start]
+            if word == "mean":
+                total = total / np.maximum(count, 1)
+            slack = 1e-12 * np.abs(sums).max(axis=0)
+            equal = np.abs(x[row] - total) <= 1e-6 * np.abs(total) + slack
+            added = filled[row] - filled[start]
+            places = np.flatnonzero(equal & (added >= 2) & (x[row] != 0))
+            if len(places) > 1 or (len(places) and added[places[0]] >= _CONVINCING):
+                found.setdefault(row, (word, numbers.columns[places[0]]))
+        before = row + 1
+    return found
+
+
+def _note(name: str | int, said: dict[int, str], found: dict[int, tuple[str, str | int]]) -> ColumnNote:
+    rows = list(found)
+    texts = list(dict.fromkeys(said[row] for row in rows))
+    listed = ", ".join(map(repr, texts[:_LISTED])) + ", ..." * (len(texts) > _LISTED)
+    word, column = found[rows[0]]
+    where = f"row {rows[0]:,}"
+    if len(rows) > 1:
+        more = ", ..." if len(rows) > _LISTED else ""
+        where = f"{len(rows):,} rows ({', '.join(f'{row:,}' for row in rows[:_LISTED])}{more})"
+    they_are, them = ("it is", "it") if len(rows) == 1 else ("they are", "them")
+    return ColumnNote(
+        name,
+        f"has {listed} in {where}, where {column!r} is the {word} of rows above; {they_are} learned like other rows",
+        python=f"Leave {them} out: X.drop(X.index[{rows}])." if len(rows) <= _LISTED else f"Leave {them} out.",
+        shell=f"Remove {them} from the file.",
+    )
