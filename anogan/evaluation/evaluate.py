@@ -241,11 +241,8 @@ def _in_labelled_folders(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """Leave out pictures that lie outside of the labelled folders."""
     inside = layout.labelled(labels)
-    if not inside.all():
-        warnings.warn(
-            f"scored, but not measured: {counted(int((~inside).sum()), 'picture')} outside of the folders with labels.",
-            stacklevel=3,
-        )
+    if words := layout.unlabelled_words(labels):
+        warnings.warn(f"scored, but not measured: {words}.", stacklevel=3)
     return scores[inside], labels[inside], None if known is None else known[inside]
 
 

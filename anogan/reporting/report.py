@@ -19,7 +19,6 @@ from ..sources.pictures import PictureSource
 from ..streams.progress import Progress
 from ..streams.stream import Stream
 from ..streams.top_k import TopK
-from ..wording import counted
 from .examples import REVIEWED, SIDE_BY_SIDE, THUMBS, gallery_facts, row_facts, sample_pictures, sample_rows
 from .fitted_model import model_facts
 from .html import render
@@ -162,10 +161,8 @@ def _anomalous(stream: Stream, found: TopK, normal: str | None, notes: list[str]
         return None
     if not isinstance(stream.source, PictureSource):
         return stream.anomalous(found.labels, normal)
-    if outside := int((~stream.source.layout.labelled(found.labels)).sum()):
-        notes.append(
-            f"nothing is measured, because of {counted(outside, 'picture')} outside of the folders with labels."
-        )
+    if words := stream.source.layout.unlabelled_words(found.labels):
+        notes.append(f"nothing is measured, because of {words}.")
         return None
     try:
         return stream.anomalous(found.labels, normal)

@@ -22,13 +22,14 @@ _ANOMALOUS = _set("""
     ng nok nogood notok bad bads defect defects defective defectives def fail fails failed failure failures faulty fault
     faults flaw flaws flawed anomaly anomalies anomalous anomal abnormal abnormals anormal abnormality outlier outliers
     reject rejects rejected rejection scrap broken damage damaged damages nonconforming nonconform nonconformal
-    incorrect
+    incorrect wrong missing fehlend fehlende
     ko crack cracks cracked scratch scratches scratched dent dents dented contamination contaminated schlecht schlechte
     schlechtteil schlechtteile nio niot nichtio nichtinordnung nichtok ausschuss fehler fehlerhaft fehlerhafte defekt
     defekte defektes schaden beschadigt beschaedigt mangel mangelhaft mangelhafte kaputt kratzer riss risse anomalie
     anomalien auffallig auffaellig mauvais malo difettoso
 """)
 _NEGATIONS = _set("no not non none un without free nicht kein keine ohne frei")
+_DOUBTFUL = _set("false pseudo falsch")  # a false OK is defective, and a false NG normal
 _PAIRS = ({"0", "1"}, {"negative", "positive"}, {"neg", "pos"}, {"true", "false"}, {"yes", "no"}, {"ja", "nein"})
 
 
@@ -52,11 +53,29 @@ def means_normal(name: str) -> bool | None:
         return True
     if joined in _ANOMALOUS:
         return False
-    negated = not _NEGATIONS.isdisjoint(words)
     normal, anomalous = not _NORMAL.isdisjoint(words), not _ANOMALOUS.isdisjoint(words)
-    if normal == anomalous:
+    if normal == anomalous or not _DOUBTFUL.isdisjoint(words):
         return None
-    return normal != negated
+    return normal == _NEGATIONS.isdisjoint(words)
+
+
+def is_class_name(name: str) -> bool:
+    """Return whether a name as a whole means normal or defective, such as NG, unlike one that contains such a word."""
+    joined = "".join(_words(name))
+    return joined in _NORMAL or joined in _ANOMALOUS
+
+
+def is_ambiguous(name: str) -> bool:
+    """Return whether a name speaks of normal or defective pictures, but does not say which these are.
+
+    ``ok_wrong_lens`` has words of both, and pictures in ``false_ok`` passed as normal and are not.
+    """
+    words = _words(name)
+    if is_class_name(name):
+        return False
+    if not _DOUBTFUL.isdisjoint(words):
+        return len(words) > 1
+    return not _NORMAL.isdisjoint(words) and not _ANOMALOUS.isdisjoint(words)
 
 
 def are_opposites(names: set[str]) -> bool:

@@ -13,14 +13,13 @@ import numpy as np
 from ..errors import InputError
 from ..files.writing import as_text
 from ..wording import counted
-from .class_names import are_opposites, holds_masks, is_neutral, means_normal, part_of
+from .class_names import are_opposites, holds_masks, is_class_name, is_neutral, means_normal, part_of
+from .folder_labels import OUTSIDE, FolderLabels
 from .images import ImageFolder
 from .labels import closest
 from .masks import Masks, without_masks
 from .picture_files import FoundPictures, find_pictures, left_out_words
 
-OUTSIDE = "."
-"""The label of pictures outside of the labelled folders."""
 _BY_MASKS = ("good", "defective")
 _LISTED = 10
 _FILES_LISTED = 5
@@ -31,7 +30,8 @@ class LabelledFolder:
 
     ``OK`` and ``NG``, ``good`` and ``scratch``, ``normal`` and ``defect``, ``i.O.`` and ``n.i.O.`` and the like are
     recognised in any case and at any depth, and so are folders for training and testing. The layout of MVTec AD is one
-    of these: ``train/good``, ``test/good``, ``test/<kind of defect>``, ``ground_truth/<kind>/<name>_mask.png``.
+    of these: ``train/good``, ``test/good``, ``test/<kind of defect>``, ``ground_truth/<kind>/<name>_mask.png``. Names
+    such as ``false_ok`` leave open which their pictures are: these are neither learned nor measured.
 
     Parameters
     ----------
@@ -75,10 +75,9 @@ class LabelledFolder:
         self.files, masks = without_masks(found.files, self.root)
         self._defective: frozenset[Path] = frozenset()  # by their masks, if folders do not say it
         self._folders: dict[Path, tuple[str | None, tuple[str, ...]]] = {}
-        depths = [depth for file in self.files if (depth := self._depth(self._place(file)[1])) is not None]
-        self._level = min(depths, default=0 if normal == OUTSIDE else None)
-        self.kinds = Counter(self.kind_of(file) for file in self.files) if self._level is not None else Counter()
-        self.normal_kinds = [kind for kind in self.kinds if self._is_normal(kind)]
+        self._labels = FolderLabels({self._place(file)[1] for file in self.files}, normal)
+        self.kinds = Counter(self.kind_of(file) for file in self.files) if self._labels else Counter()
+        self.normal_kinds = [kind for kind in self.kinds if self._labels.means_normal(kind)]
         if normal is not None and not self.normal_kinds:
             names = sorted({name for file in self.files for name in self._place(file)[1]})
             raise InputError(f"{self._name} has no folder '{normal}' with pictures.{closest(normal, names)}")
@@ -153,11 +152,12 @@ class LabelledFolder:
         return normal is not None and normal.casefold() in {name.casefold() for place in places for name in place}
 
     def check_labelled(self) -> None:
-        """Raise `InputError` if it is not known which pictures are normal.
+        """Raise `InputError` if it is not known which pictures are normal, or the names of folders contradict.
 
         If folders do not say it, masks do, with a warning: pictures with one that marks something become "defective",
-        and all others "good".
+        and all others "good". If only a word within a name says it, as in ``fine_pitch``, there is a warning too.
         """
+        self._check_consistent()
         if not self.kinds:
             self._label_by_masks()
         if not self.is_labelled:
@@ -165,10 +165,26 @@ class LabelledFolder:
                 f"{self._name} has no labels: none of its folders has a name such as good, OK or normal, which would "
                 "say which pictures are normal. Give this name (on the command line with --normal NAME)."
             )
+        if self.normal is None and not any(is_class_name(k) or means_normal(k) is False for k in self.kinds):
+            warnings.warn(
+                f"{self._name}: pictures in {_names(self.normal_kinds)} count as normal, by a word in the name, and "
+                "all others as defective. Give the name of the normal ones if this is wrong.",
+                stacklevel=3,
+            )
 
     def labelled(self, labels: np.ndarray) -> np.ndarray:
         """Return which labels (n,) say whether the picture is normal: bool (n,)."""
-        return np.asarray((labels != OUTSIDE) | (OUTSIDE in self.normal_kinds))
+        unknown = [kind for kind in self.kinds if self._labels.is_ambiguous(kind)]
+        return np.asarray(((labels != OUTSIDE) | (OUTSIDE in self.normal_kinds)) & ~np.isin(labels, unknown))
+
+    def unlabelled_words(self, labels: np.ndarray) -> str | None:
+        """Return which pictures have labels (n,) that do not say whether they are normal, in words; None if all do."""
+        unknown = Counter(map(str, labels[~self.labelled(labels)]))
+        outside = unknown.pop(OUTSIDE, 0)
+        words = [f"{counted(outside, 'picture')} outside of the folders with labels"] if outside else []
+        if unknown:
+            words.append(f"pictures in folders whose names do not say whether they are normal, {_counts(unknown)}")
+        return " and ".join(words) or None
 
     def anomalous(self, labels: np.ndarray) -> np.ndarray:
         """Return which labels (n,) are not those of normal pictures: bool (n,).
@@ -188,8 +204,7 @@ class LabelledFolder:
         """Return the label of a picture."""
         if self._defective:
             return _BY_MASKS[file in self._defective]
-        kinds = self._place(file)[1]
-        return kinds[self._level] if self._level is not None and self._level < len(kinds) else OUTSIDE
+        return self._labels.of(self._place(file)[1])
 
     def mask_of(self, file: Path) -> np.ndarray | None:
         """Return where a picture is defective, bool (H, W): nowhere if it is normal; None if it has no mask.
@@ -226,6 +241,12 @@ class LabelledFolder:
                     f"{self._name}: the pictures in {_counts(names)} are all learned as normal. If only some of them "
                     "are, name their folder instead (or on the command line give --normal NAME)."
                 )
+        places = [self._place(file)[1] for file in learned]
+        if defective := [place for place in places if self.normal is None and False in map(means_normal, place)]:
+            notes.append(
+                f"{self._name}: {len(defective):,} of {counted(len(learned), 'picture')} to learn lie in folders such "
+                f"as {_quoted('/'.join(defective[0]))}, and are learned as normal."
+            )
         if suspicious := self._masks.marked(learned):
             notes.append(
                 f"{self._name}: {len(suspicious):,} of {counted(len(learned), 'picture')} to learn have a mask that "
@@ -294,19 +315,15 @@ class LabelledFolder:
             self._folders[folder] = (None if part is None else part_of(names[part])), kinds
         return self._folders[folder]
 
-    def _depth(self, kinds: tuple[str, ...]) -> int | None:
-        known = (self._is_known(name) for name in kinds)
-        return next((depth for depth, found in enumerate(known) if found), None)
-
-    def _is_known(self, name: str) -> bool:
-        return self._is_normal(name) if self.normal is not None else means_normal(name) is not None
-
-    def _is_normal(self, name: str) -> bool:
-        if self.normal is not None:
-            return name.casefold() == self.normal.casefold()
-        return means_normal(name) is True
+    def _check_consistent(self) -> None:
+        if self._labels.contradictory is not None:
+            raise InputError(
+                f"{self._name}: the names of the folders in {_quoted('/'.join(self._labels.contradictory))} contradict "
+                "each other. Say which folders hold the normal pictures (on the command line with --normal NAME)."
+            )
 
     def _check_not_doubtful(self, part: list[Path]) -> None:
+        self._check_consistent()
         names = {self._place(file)[1][0] for file in part if self._place(file)[1]}
         if self.kinds or are_opposites(names):
             found = self.kinds or Counter(self._place(file)[1][0] for file in part if self._place(file)[1])

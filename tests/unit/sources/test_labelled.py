@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from anogan import ImageFolder, InputError, LabelledFolder, PictureSource
-from anogan.sources.class_names import means_normal
+from anogan.sources.class_names import is_ambiguous, means_normal
 from anogan.sources.picture_files import find_pictures
 
 
@@ -52,9 +52,97 @@ DEFECTIVE = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize(("names", "meaning"), [(NORMAL, True), (DEFECTIVE, False), (("lot1", "0", "cam_left"), None)])
+AMBIGUOUS = ("false_ok", "False-NG", "ok_wrong_lens", "good_missing_hole", "pseudo_defects", "false_alarm")
+
+
+@pytest.mark.parametrize(
+    ("names", "meaning"),
+    [(NORMAL, True), (DEFECTIVE, False), (("lot1", "0", "cam_left", "false"), None), (AMBIGUOUS, None)],
+)
 def test_names_of_folders_say_what_is_normal(names, meaning):
     assert {name: means_normal(name) for name in names} == dict.fromkeys(names, meaning)
+
+
+def test_names_can_leave_open_what_they_mean():
+    names = (*AMBIGUOUS, *NORMAL, *DEFECTIVE, "lot1", "0", "cam_left", "false")
+    assert [name for name in names if is_ambiguous(name)] == list(AMBIGUOUS)
+
+
+@pytest.mark.parametrize(
+    ("folders", "normal"),
+    [
+        ({"goods_in__OK": 2, "goods_in__NG": 1, "assembly__OK": 2, "assembly__NG": 1}, {"goods_in/OK", "assembly/OK"}),
+        ({"goods_in__NG": 2, "assembly__OK": 2}, {"assembly/OK"}),
+        ({"pass_1__ok": 2, "pass_1__nok": 1, "pass_2__nok": 1}, {"pass_1/ok"}),
+        ({"crack_detection__OK": 2, "crack_detection__NG": 1}, {"crack_detection/OK"}),
+        ({"fail_safe__good_left": 2, "fail_safe__bad_left": 1}, {"fail_safe/good_left"}),
+        (
+            {"OK__good_lighting": 2, "OK__bad_lighting": 1, "NG__good_lighting": 1},
+            {"OK/good_lighting", "OK/bad_lighting"},
+        ),
+        ({"OK": 2, "november__OK": 2, "november__NG": 1}, {"OK", "november/OK"}),
+        ({"good": 2, "lot7__good": 2, "lot7__hole": 1, "hole__wide": 1}, {"good", "lot7/good"}),
+    ],
+)
+def test_folders_at_any_depth_say_which_pictures_are_normal(tmp_path, folders, normal):
+    layout = LabelledFolder(make(tmp_path, **folders))
+    pictures, anomalous = layout.labelled_pictures()
+    assert len(pictures) == sum(folders.values())
+    found = {file.parent.relative_to(tmp_path).as_posix() for file in layout.train.files}
+    measured = {pictures.files[number].parent.relative_to(tmp_path).as_posix() for number in np.flatnonzero(~anomalous)}
+    assert found == measured == normal
+
+
+def test_a_named_folder_is_normal_at_any_depth(tmp_path):
+    make(tmp_path, plain=2, november__plain=2, november__dull=1)
+    save(tmp_path / "november" / "unsorted.png")
+    layout = LabelledFolder(tmp_path, normal="plain")
+    assert dict(layout.kinds) == {"plain": 4, "dull": 1, ".": 1}
+
+
+def test_pictures_beside_labelled_folders_have_no_label_by_a_word_in_the_name_above(tmp_path):
+    make(tmp_path, goods_in__OK=2, goods_in__NG=1, goods_in=3)
+    assert dict(LabelledFolder(tmp_path).kinds) == {"OK": 2, "NG": 1, ".": 3}
+
+
+@pytest.mark.parametrize(
+    "folders",
+    [
+        {"pass__nok": 2},
+        {"OK__normal": 2, "NG__normal": 1, "NG__abnormal": 1},
+        {"pass__ok_left": 1, "pass__nok_left": 1},
+    ],
+)
+def test_names_that_contradict_each_other_are_refused(tmp_path, folders):
+    layout = LabelledFolder(make(tmp_path, **folders))
+    assert not layout.is_labelled
+    for use in (lambda: layout.train, layout.check_labelled):
+        with pytest.raises(InputError, match=r"contradict each other.*--normal NAME"):
+            use()
+
+
+def test_pictures_to_learn_in_a_folder_with_the_name_of_a_defect_are_said(tmp_path):
+    notes = LabelledFolder(make(tmp_path, OK__bad_light=2, OK__good_light=3, NG=1)).doubts()
+    assert any("2 of 5 pictures to learn lie in folders such as 'OK/bad_light'" in note for note in notes)
+
+
+def test_pictures_under_ambiguous_names_are_neither_learned_nor_measured(tmp_path):
+    layout = LabelledFolder(make(tmp_path, OK=2, NG=1, false_ok=4))
+    assert {file.parent.name for file in layout.train.files} == {"OK"}
+    assert "leaves out those in 'false_ok' (4), 'NG' (1)" in layout.doubts()[0]
+    pictures, anomalous = layout.labelled_pictures()
+    assert (len(pictures), anomalous.sum()) == (3, 1)
+    words = layout.unlabelled_words(np.array(["OK", "NG", "false_ok", "."]))
+    assert words.startswith("1 picture outside of the folders with labels and pictures in folders whose names")
+    assert words.endswith("'false_ok' (1)")
+    named = LabelledFolder(tmp_path, normal="OK")  # now all others are defective
+    assert named.labelled_pictures()[1].sum() == 5
+
+
+def test_a_word_within_a_name_alone_says_what_is_normal_with_a_warning(tmp_path):
+    layout = LabelledFolder(make(tmp_path, fine_pitch=2, coarse_pitch=2))
+    with pytest.warns(UserWarning, match="pictures in 'fine_pitch' count as normal, by a word in the name"):
+        layout.check_labelled()
 
 
 @pytest.mark.parametrize(
