@@ -72,6 +72,8 @@ def command(
     if output is not None:
         reserve(output, [*data, model_path], folder=is_image, table=not is_image)
     writer = anogan.MapWriter(str(output), detector.calibration_) if is_image else None
+    if writer is not None:
+        writer.check(stream.source)
     with Reporter(quiet=quiet) as reporter:
         top = anogan.TopK.of(stream, highest=count, progress=reporter.show).highest
     warn_of(stream)

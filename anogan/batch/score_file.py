@@ -17,7 +17,7 @@ import pyarrow as pa
 from ..files.locks import locked
 from ..files.paths import Paths
 from ..files.remote import is_remote, local_file
-from ..files.writing import check_table_target, check_target, is_device
+from ..files.writing import check_table_target, is_device
 from ..streams.progress import Progress
 from ..wording import counted
 from .journal import Journal, digest, identity, kept, nameless
@@ -145,8 +145,8 @@ def score_file(
         if scoring.maps is not None:
             from ..reporting.maps import MapWriter  # loads SciPy, which scoring does not need
 
-            check_target(scoring.maps, folder=True)
             writer = MapWriter(scoring.maps, detector.calibration_, scoring.map_format or "png")
+            writer.check(stream.source)
             stack.enter_context(writer)
         tables = scoring.tables(stream, writer, progress)
         scored: Iterable[pa.Table] = tables

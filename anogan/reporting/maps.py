@@ -15,7 +15,9 @@ from ..evaluation.metrics import resized_map
 from ..files.threads import decoder_threads
 from ..files.writing import check_target, locked, written_whole
 from ..scoring.calibration import Calibration
-from ..sources.source import Chunk
+from ..sources.picture_files import MAP_KEYWORD, is_map
+from ..sources.pictures import PictureSource
+from ..sources.source import Chunk, Source
 from .pictures import as_bytes, original
 
 _FULL_COLOUR = 2.0  # times the threshold of pixels: the error of the last colour
@@ -33,7 +35,8 @@ class MapWriter:
     pixels. Both are the model's, so a picture looks the same in every run, and a normal one keeps its own colours.
     A contour is drawn around pixels above the threshold, which are part of a defect. Pictures are drawn in
     threads while the caller computes the next maps; use the writer as a context manager, which keeps other runs from
-    writing to the folder, and whose end waits for the last files. Links inside the folder are not followed.
+    writing to the folder, and whose end waits for the last files. Links inside the folder are not followed. Maps of
+    an earlier run are replaced; any other file is not.
 
     Parameters
     ----------
@@ -68,18 +71,31 @@ class MapWriter:
             self._pool.shutdown(wait=True, cancel_futures=True)
             self._lock.__exit__(None, None, None)
 
+    def check(self, source: Source) -> None:
+        """Raise before anything is scored if the map of a picture of the source would replace a file that is no map.
+
+        Raises
+        ------
+        InputError
+            The message names the file.
+        """
+        taken: set[str] = set()
+        for name in source.names if isinstance(source, PictureSource) else ():
+            self._check_free(_output_name(name, taken))
+
     def write(self, chunk: Chunk, maps: np.ndarray) -> None:
         """Write the maps (n, h, w) of a chunk's pictures, after those of the previous chunk are complete.
 
         Raises
         ------
         InputError, OSError
-            A picture cannot be read or a file cannot be written, possibly one of the previous chunk.
+            A picture cannot be read, or a file cannot be written or is there and is no map, possibly in the previous
+            chunk.
         """
         self._finish()  # at most two chunks are held in memory
         names = [f"row_{row:06d}" for row in range(chunk.first, chunk.first + len(chunk))]
         if chunk.names is not None:
-            names = [self._output_name(name) for name in chunk.names]
+            names = [_output_name(name, self._taken) for name in chunk.names]
         self._pending = [
             self._pool.submit(self._write_one, name, chunk, row, maps[row]) for row, name in enumerate(names)
         ]
@@ -90,11 +106,27 @@ class MapWriter:
         self._pending = []
 
     def _write_one(self, name: str, chunk: Chunk, row: int, values: np.ndarray) -> None:
+        self._check_free(name)
         picture = original(chunk, row)
         at_size = resized_map(values, (picture.shape[1], picture.shape[2]))
         overlay = drawn(picture, at_size, self.start, self.threshold)
-        self._save(f"{name}_overlay.png", self._png(Image.fromarray(as_bytes(overlay))))
-        self._save(f"{name}_map.{self.raw_format}", self._raw(at_size))
+        drawing, raw = self._files(name)
+        self._save(drawing, self._png(Image.fromarray(as_bytes(overlay))))
+        self._save(raw, self._raw(at_size))
+
+    def _files(self, name: str) -> tuple[Path, Path]:
+        """Return the files of a picture's overlay and raw map."""
+        return self.folder / f"{name}_overlay.png", self.folder / f"{name}_map.{self.raw_format}"
+
+    def _check_free(self, name: str) -> None:
+        """Raise `InputError` if a file of a picture's maps is there and is not that of an earlier run."""
+        overlay, raw = self._files(name)
+        for path, known in ((overlay, overlay), (raw, overlay if self.raw_format == "npy" else raw)):
+            if path.exists() and not is_map(known):  # an array carries no mark of its own
+                raise InputError(
+                    f"{path} is there and is no map that anogan wrote, and the map of a picture would replace it. "
+                    "Name another folder for the maps."
+                )
 
     def scale_note(self) -> str:
         """Return what the colours, the contour and the raw values mean."""
@@ -105,12 +137,6 @@ class MapWriter:
         if self.raw_format == "png":
             note += f"; raw 16-bit maps: 65535 = {_RAW_RANGE * self.threshold:.4g}"
         return note
-
-    def _output_name(self, name: str) -> str:
-        stem = Path(name).with_suffix("").as_posix()
-        chosen = name if stem in self._taken else stem
-        self._taken.add(chosen)
-        return chosen
 
     def _raw(self, values: np.ndarray) -> bytes:
         if self.raw_format == "npy":
@@ -123,13 +149,12 @@ class MapWriter:
     def _png(self, picture: Image.Image) -> bytes:
         info = PngInfo()
         info.add_text("anogan error at 65535", repr(self.threshold * _RAW_RANGE))
-        info.add_text("anogan threshold", repr(self.threshold))
+        info.add_text(MAP_KEYWORD, repr(self.threshold))
         buffer = io.BytesIO()
         picture.save(buffer, "PNG", pnginfo=info, compress_level=1)  # noise hardly shrinks at any level
         return buffer.getvalue()
 
-    def _save(self, name: str, data: bytes) -> None:
-        path = self.folder / name
+    def _save(self, path: Path, data: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.parent.resolve() != self.folder.resolve() / path.parent.relative_to(self.folder):
             raise InputError(
@@ -139,6 +164,14 @@ class MapWriter:
             path.unlink()  # the name comes from a picture, so that a link here may lead anywhere
         with written_whole(path) as file:
             file.write(data)
+
+
+def _output_name(name: str, taken: set[str]) -> str:
+    """Return what a picture's files are called, without their endings, and add it to the names that are taken."""
+    stem = Path(name).with_suffix("").as_posix()
+    chosen = name if stem in taken else stem
+    taken.add(chosen)
+    return chosen
 
 
 def drawn(picture: np.ndarray, values: np.ndarray, start: float, threshold: float) -> np.ndarray:

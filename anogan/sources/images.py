@@ -16,7 +16,7 @@ from PIL.PngImagePlugin import PngImageFile
 from ..errors import InputError
 from ..files.threads import ordered_map
 from ..wording import counted
-from .picture_files import EXTENSIONS, find_pictures
+from .picture_files import EXTENSIONS, PNG_SIGNATURE, find_pictures
 
 DEFAULT_SIZE = (64, 64)
 _HEADERS_SAMPLED = 100
@@ -28,7 +28,6 @@ _DARK = 32  # of 255: colours of 16 bits that are read with 8 keep less than 5 b
 _LARGE = threading.Lock()
 _ORIENTATION = 0x0112
 _SIDEWAYS = (5, 6, 7, 8)
-_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PNG_TEXTS = (b"tEXt", b"zTXt", b"iTXt")
 _PNG_ORIENTED = (b"Raw profile type exif\0", b"XML:com.adobe.xmp\0")  # keywords of such texts
 _PNG_KEYWORD = max(map(len, _PNG_ORIENTED))
@@ -48,7 +47,7 @@ class ImageFolder(Sequence[np.ndarray]):
     ----------
     path_or_files : path or iterable of paths
         A folder, searched recursively for such files and sorted by name (linked folders are searched, hidden files and
-        folders are not); or the files themselves, in the order given.
+        folders are not, and maps that anogan wrote are left out); or the files themselves, in the order given.
     size : int or (height, width), optional
         Size to which pictures are resized. By default a detector is fitted at its own `image_size`, and other uses
         read 64x64 pixels.
@@ -323,7 +322,7 @@ def _exif(picture: Image.Image) -> Image.Exif:
 
 def _tells_orientation_late(file: IO[bytes]) -> bool:
     """Return whether a PNG file that is open at its pixels has a chunk after them that may tell its orientation."""
-    pixels, place = file.tell(), len(_PNG_SIGNATURE)
+    pixels, place = file.tell(), len(PNG_SIGNATURE)
     try:
         while file.seek(place) == place and len(chunk := file.read(8 + _PNG_KEYWORD)) >= 8:
             name, text = chunk[4:8], chunk[8:]

@@ -19,6 +19,12 @@ _CONVERTED = dict.fromkeys((".heic", ".heif", ".hif"), "HEIC") | dict.fromkeys((
 _CONVERTED |= dict.fromkeys((".cr2", ".cr3", ".nef", ".arw", ".dng", ".raf", ".orf", ".rw2"), "camera raw")
 _SYSTEM_FOLDERS = ("__MACOSX", "@eaDir")  # hold previews that macOS and network drives make
 _SYSTEM_FILES = ("thumbs.db", "desktop.ini")
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+MAP_KEYWORD = "anogan threshold"
+"""Keyword of a text in the PNG files of anomaly maps."""
+MAP_ENDINGS = ("_map.png", "_overlay.png")
+_HEAD = 1024  # bytes of a PNG file that hold the texts of a map
+_OWN_MAPS = "written by anogan (anomaly maps)"
 
 
 @dataclass
@@ -40,7 +46,7 @@ class FoundPictures:
 def find_pictures(path: Path) -> FoundPictures:
     """Find the pictures in a folder and the folders in it, also in linked ones, or the one picture that a path names.
 
-    Hidden files and folders are left out.
+    Hidden files and folders, and maps that anogan wrote, are left out.
 
     Raises
     ------
@@ -75,6 +81,8 @@ def find_pictures(path: Path) -> FoundPictures:
             reason = why_not_read(name)
             if reason is None and not os.path.exists(os.path.join(folder, name)):
                 reason = "by a link that leads nowhere"
+            if reason is None and is_map(os.path.join(folder, name)):
+                reason = _OWN_MAPS
             if reason is None:
                 found.append(os.path.join(folder, name))
             else:
@@ -86,6 +94,32 @@ def find_pictures(path: Path) -> FoundPictures:
         raise InputError(f"The folder {as_text(str(path))!r} holds no pictures ({kinds}).{beside}")
     # Sorted as text: comparing Path objects would make each of them remember its parts twice.
     return FoundPictures([Path(file) for file in sorted(found, key=lambda file: file.split(os.sep))], left_out)
+
+
+def without_maps(files: list[Path]) -> FoundPictures:
+    """Return which of several pictures that were named, by a pattern for instance, are no maps that anogan wrote.
+
+    Raises
+    ------
+    InputError
+        If all are such maps.
+    """
+    kept = [file for file in files if not is_map(file)]
+    if not kept:
+        raise InputError(f"None of the {len(files):,} files is a picture to read: all are {_OWN_MAPS}.")
+    return FoundPictures(kept, +Counter({_OWN_MAPS: len(files) - len(kept)}))
+
+
+def is_map(file: str | os.PathLike[str]) -> bool:
+    """Return whether a file is an anomaly map, or a picture with one drawn over it, that anogan wrote."""
+    if not os.fspath(file).endswith(MAP_ENDINGS):
+        return False
+    try:
+        with open(file, "rb") as opened:
+            head = opened.read(_HEAD)
+    except OSError:
+        return False  # the decoder names files that cannot be read
+    return head.startswith(PNG_SIGNATURE) and f"{MAP_KEYWORD}\0".encode() in head
 
 
 def why_not_read(name: str) -> str | None:

@@ -14,7 +14,7 @@ from ..wording import counted
 from .class_names import part_of
 from .images import ImageFolder
 from .labelled import LabelledFolder
-from .picture_files import EXTENSIONS
+from .picture_files import EXTENSIONS, FoundPictures, without_maps
 from .source import Chunk, Source
 
 _SKIPPED_LISTED = 20
@@ -33,7 +33,7 @@ class PictureSource(Source):
     normal : str, optional
         The name of the folders of normal pictures, if their names do not say it.
     files : list of Path, optional
-        The pictures in the folder that are read; by default all.
+        The pictures in the folder that are read, without maps that anogan wrote; by default all.
 
     Attributes
     ----------
@@ -60,7 +60,9 @@ class PictureSource(Source):
     ) -> None:
         self.path, self.name = Path(path), as_text(str(path))
         self._part, self._size, self._files = part, size, files
-        self.layout = LabelledFolder(self.path, normal=normal, size=size, files=files)
+        named = FoundPictures([]) if files is None else without_maps(files)
+        self.layout = LabelledFolder(self.path, normal=normal, size=size, files=named.files or None)
+        self.layout.left_out += named.left_out
 
     @classmethod
     def open(cls, path: Path, *, part: str, size: int | tuple[int, int] | None) -> Self:
@@ -88,6 +90,11 @@ class PictureSource(Source):
     def pictures(self) -> ImageFolder:
         """The pictures that are read."""
         return self.layout.train if self._part == "train" else self.layout.test
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the pictures, as the chunks have them."""
+        return [self.name_of(file) for file in self.pictures.files]
 
     @property
     def total(self) -> int:

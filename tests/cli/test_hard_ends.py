@@ -238,6 +238,8 @@ def test_maps_do_not_follow_links_in_their_folder(run, data, picture_model, tmp_
     (tmp_path / "victim").write_text("mine")
     for name in ("0_overlay.png", ".0_overlay.png.part"):
         (tmp_path / "maps" / "good" / name).symlink_to(tmp_path / "victim")
+    assert "0_overlay.png is there" in run(*args, code=2).stderr
+    (tmp_path / "maps" / "good" / "0_overlay.png").unlink()
     run(*args)
     assert (tmp_path / "victim").read_text() == "mine"
     (tmp_path / "link").symlink_to(tmp_path / "maps")

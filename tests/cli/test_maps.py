@@ -1,10 +1,14 @@
 """Heatmaps: the contour stands where the model's own threshold of pixels is passed, and raw maps are what they say."""
 
+import shutil
+
 import numpy as np
+import pandas as pd
+import pytest
 from PIL import Image
 
 import anogan
-from anogan import Chunk, MapWriter
+from anogan import Chunk, InputError, MapWriter
 from anogan.evaluation.metrics import pixel_maps
 from anogan.reporting.maps import contour, drawn
 from anogan.scoring.calibration import Calibration
@@ -102,3 +106,55 @@ def test_good_pictures_that_calibrated_have_no_contour(data, picture_model):
 def test_a_format_of_maps_needs_maps(run, data, picture_model, tmp_path):
     args = ("-m", picture_model, "-o", tmp_path / "s.csv", "--map-format", "npy")
     assert "--maps DIR" in run("score", data / "parts", *args, code=2).output
+
+
+def contents(folder):
+    return {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+@pytest.mark.parametrize(
+    ("suffix", "command", "options"),
+    [
+        ("overlay.png", "score", ["-o", "s.csv", "--maps", "in"]),
+        ("map.png", "score", ["-o", "s.csv", "--maps", "in"]),
+        ("map.npy", "score", ["-o", "s.csv", "--maps", "in", "--map-format", "npy"]),
+        ("overlay.png", "explain", ["-o", "in"]),
+        ("map.png", "explain", ["-o", "in"]),
+    ],
+)
+def test_maps_replace_no_file_that_is_no_map(run, data, picture_model, tmp_path, monkeypatch, suffix, command, options):
+    shutil.copytree(data / "parts" / "test" / "good", tmp_path / "in")
+    shutil.copy(tmp_path / "in" / "0.png", tmp_path / "in" / f"3_{suffix}")  # as microscopes name their files
+    monkeypatch.chdir(tmp_path)
+    before = contents(tmp_path)
+    done = run(command, "in/3.png", "-m", picture_model, *options, code=2)
+    assert f"3_{suffix} is there and is no map that anogan wrote" in done.stderr
+    assert contents(tmp_path) == before
+
+
+def test_a_file_that_appears_before_a_map_is_written_is_not_replaced(tmp_path):
+    def write():
+        with MapWriter(str(tmp_path), calibrated(0.5, 1.0)) as writer:
+            writer.write(Chunk(0, np.zeros((2, 1, 4, 4))), np.zeros((2, 4, 4)))
+
+    (tmp_path / "row_000001_map.png").write_bytes(b"mine")
+    with pytest.raises(InputError, match=r"row_000001_map\.png is there"):
+        write()
+    assert (tmp_path / "row_000001_map.png").read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize("raw", ["png", "npy"])
+def test_maps_among_pictures_are_not_read_as_pictures(run, data, picture_model, tmp_path, raw):
+    shutil.copytree(data / "parts" / "test" / "scratch", tmp_path / "in")
+    shutil.copy(tmp_path / "in" / "0.png", tmp_path / "in" / "of_another_map.png")
+    args = ["-m", picture_model, "-o", tmp_path / "s.csv", "--maps", tmp_path / "in", "--map-format", raw]
+    run("score", tmp_path / "in", *args)
+    first = (tmp_path / "s.csv").read_bytes()
+    for given in ([tmp_path / "in"], [tmp_path / "in" / "*.png"]):
+        done = run("score", *given, *args)
+        assert f"{10 if raw == 'png' else 5} written by anogan (anomaly maps)" in done.stderr
+        assert (tmp_path / "s.csv").read_bytes() == first
+    assert len(pd.read_csv(tmp_path / "s.csv")) == 5
+    assert len(anogan.ImageFolder(tmp_path / "in")) == len(anogan.LabelledFolder(tmp_path / "in").train) == 5
+    with pytest.raises(InputError, match="all are written by anogan"):
+        anogan.open_source([tmp_path / "in" / f"{number}_overlay.png" for number in range(2)])
