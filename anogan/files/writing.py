@@ -22,6 +22,7 @@ from .remote import explained_remote, is_remote, remote_path, written_remotely
 WRITTEN_SUFFIXES = (".csv", ".tsv", ".parquet")
 _FORMULA = r"^[=+\-@\t\r\n＝＋－＠](?s:.)"  # the last four are full-width forms, which spreadsheets take for the others
 _NUMBER = r"^[+-](\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d+)?$"
+_READ_IN_FOLDERS = (".parquet", ".png")  # of the files that anogan writes, those that a folder of data may consist of
 _PATIENCE = 10.0  # seconds that a write waits for another one to the same file
 
 
@@ -33,15 +34,15 @@ def check_target(target: str, inputs: Sequence[str] = (), *, folder: bool = Fals
     target : str
         A path, a URL, or "-" for standard output.
     inputs : sequence of str
-        Files that must not be replaced, or patterns of them.
+        Files and folders of data that must not be replaced, nor files in them, or patterns of them.
     folder : bool
         Whether the output is a folder, which may be created.
 
     Raises
     ------
     InputError
-        If the target is one of the `inputs`, if the folder around it does not exist, or if the target is a folder
-        (or a file, where a folder is needed).
+        If the target is one of the `inputs` or a file in one, if the folder around it does not exist, or if the target
+        is a folder (or a file, where a folder is needed).
     PermissionError
         If the folder around it cannot be written to.
     """
@@ -54,6 +55,8 @@ def check_target(target: str, inputs: Sequence[str] = (), *, folder: bool = Fals
     for source in (match for name in inputs for match in ([name] if os.path.exists(name) else glob.glob(name))):
         if path.exists() and path.samefile(source):
             raise InputError(f"The output '{target}' would replace the input '{source}'; name another file.")
+        if path.is_file() and _is_read_in(path, source):
+            raise InputError(f"The output '{target}' would replace a file of the input '{source}'; name another file.")
     if path.is_dir() != folder and path.exists():
         raise InputError(f"{path} is a {'file' if folder else 'folder'}; name a {'folder' if folder else 'file'}.")
     home = path if path.is_dir() else Path(os.path.realpath(path)).parent
@@ -63,6 +66,12 @@ def check_target(target: str, inputs: Sequence[str] = (), *, folder: bool = Fals
         home = home.parent
     if not os.access(home, os.W_OK | os.X_OK):
         raise PermissionError(13, "Permission denied: cannot write here", str(home))
+
+
+def _is_read_in(path: Path, folder: str) -> bool:
+    """Return whether a file lies in a folder of data, which is read with all its files of this kind."""
+    inside = Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
+    return inside and path.name.lower().endswith(_READ_IN_FOLDERS)
 
 
 def _check_remote_target(target: str, inputs: Sequence[str], *, folder: bool) -> None:

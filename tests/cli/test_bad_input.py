@@ -516,6 +516,19 @@ def test_an_output_never_replaces_an_input(refused, data, table_model, tmp_path)
     assert (rows.read_bytes(), model.read_bytes()) == before
 
 
+def test_an_output_never_replaces_a_file_in_a_folder_that_is_read(refused, run, data, table_model, tmp_path):
+    (tmp_path / "in" / "day=1").mkdir(parents=True)
+    shutil.copy(data / "normal.parquet", tmp_path / "in" / "a.parquet")
+    before = (tmp_path / "in" / "a.parquet").read_bytes()
+    (tmp_path / "link").symlink_to(tmp_path / "in")
+    for folder in ("in", "link", "in/day=1/.."):
+        output = tmp_path / folder / "a.parquet"
+        refused("score", tmp_path / "in", "-m", table_model, "-o", output, words="would replace a file of the input")
+    assert (tmp_path / "in" / "a.parquet").read_bytes() == before
+    for _ in range(2):
+        run("score", tmp_path / "in", "-m", table_model, "-o", tmp_path / "in" / "scores.csv")
+
+
 def test_explanations_go_to_the_file_and_to_json(run, data, table_model, tmp_path):
     done = run("explain", data / "normal.csv", "-m", table_model, "-o", tmp_path / "why.csv", "--json")
     assert len(json.loads(done.stdout)) == len(pd.read_csv(tmp_path / "why.csv"))
