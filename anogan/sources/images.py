@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,6 +21,8 @@ from .picture_files import EXTENSIONS, PNG_SIGNATURE, find_pictures
 
 DEFAULT_SIZE = (64, 64)
 _HEADERS_SAMPLED = 100
+_WHITE = 127  # of 255: brighter pixels of a mask are compared
+_OTHER_SHAPE = 1.03  # factor of the ratio of width to height by which a mask may differ from its picture
 _GREY_TOLERANCE = 2  # of 255: how far lossy coding may push the channels of a grey picture apart
 _PLAUSIBLE_PIXELS = 10_000_000  # a picture may have these, or _PIXELS_PER_BYTE times the bytes of its file
 _PIXELS_PER_BYTE = 1000
@@ -53,7 +56,8 @@ class ImageFolder(Sequence[np.ndarray]):
         read 64x64 pixels.
     masks : path, optional
         A picture that is white where all pictures show what matters, or a folder with such a mask for each picture, of
-        the same name and with any of the extensions. Other pixels are black. `FeatureGAN` ignores them.
+        the same name and with any of the extensions. Other pixels are black, or transparent; `FeatureGAN` ignores
+        them. A mask has the shape of the pictures, in any size.
     tile : int, optional
         Pictures with a longer side are scored in overlapping square tiles of so many of their own pixels, each resized
         to `size`; a picture's score is that of its most unusual tile.
@@ -147,18 +151,28 @@ class ImageFolder(Sequence[np.ndarray]):
         Raises
         ------
         InputError
-            There is no mask of this name, it cannot be read, or it is black everywhere.
+            There is no mask of this name, it cannot be read, is coloured, has another shape than the picture, or is
+            black everywhere; or the one mask of all pictures is white everywhere.
         """
         if self.masks is None:
             return None
         file = mask_file(self.masks, self.files[index])
-        height, width = self.size
-        mask: np.ndarray = read_picture(
-            file, lambda picture: np.asarray(picture.convert("L").resize((width, height), Image.Resampling.BOX)) > 127
-        )
-        if not mask.any():
-            raise InputError(f"{file}: the mask is black everywhere; it should be white where pictures are compared.")
-        return mask
+        whiteness, size = read_picture(file, lambda mask: (_whiteness(mask, self.size), upright_size(mask)))
+        height, width = self.original_size(index)
+        if abs(math.log(size[1] / size[0] * height / width)) > math.log(_OTHER_SHAPE):
+            raise InputError(
+                f"{file}: the mask has {size[1]}x{size[0]} pixels, which is another shape than the {width}x{height} of "
+                f"{self.files[index]}, so that it would be stretched. Draw a mask on a whole picture."
+            )
+        region: np.ndarray = whiteness > _WHITE
+        if not region.any():
+            raise InputError(
+                f"{file}: the mask is black everywhere, {whiteness.max()} of 255 at most; it should be white where "
+                "pictures are compared."
+            )
+        if region.all() and file == self.masks:
+            raise InputError(f"{file}: the mask is white everywhere; it should be black where pictures are ignored.")
+        return region
 
     def upright(self, index: int) -> Image.Image:
         """Return one picture in its own size, after EXIF rotation."""
@@ -432,12 +446,29 @@ def _over_black(picture: Image.Image) -> Image.Image:
 
 
 def _grey(picture: Image.Image) -> Image.Image:
-    pixels = np.asarray(picture)
-    first = pixels[..., 0].astype(np.int16)
-    apart = max(int(np.abs(first - pixels[..., channel]).max()) for channel in (1, 2))
-    if apart > _GREY_TOLERANCE:
+    if _is_coloured(picture):
         raise InputError("is coloured, but the model takes grey pictures. Convert it, or fit on coloured pictures.")
     return picture.convert("L")
+
+
+def _is_coloured(picture: Image.Image) -> bool:
+    """Return whether the channels of an RGB picture differ."""
+    pixels = np.asarray(picture)
+    first = pixels[..., 0].astype(np.int16)
+    return max(int(np.abs(first - pixels[..., channel]).max()) for channel in (1, 2)) > _GREY_TOLERANCE
+
+
+def _whiteness(mask: Image.Image, size: tuple[int, int]) -> np.ndarray:
+    """Return how white a mask is at a size (height, width): uint8 (H, W). What is transparent is black."""
+    mask = turned_upright(mask)
+    if mask.mode not in (*_WIDE_MODES, "F"):
+        mask = _over_black(mask)
+        if mask.mode != "L" and _is_coloured(mask):
+            raise InputError(
+                "the mask is coloured; it should be white where pictures are compared, and black where they are not."
+            )
+    # Numbers of more than 8 bits are cut off at 255, so that white may be that of a camera of 12 bits.
+    return np.asarray(mask.convert("L").resize(size[::-1], Image.Resampling.BOX))
 
 
 def as_fraction(pixels: np.ndarray) -> np.ndarray:

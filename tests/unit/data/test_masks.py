@@ -81,6 +81,63 @@ def test_a_black_mask_is_refused(fitted, tmp_path):
         detector.anomaly_score(anogan.ImageFolder([tmp_path / "a.png"], masks=tmp_path / "black.bmp"))
 
 
+def drawn(**how):
+    """Return a mask that is white, or of a colour or opacity, in the lower half."""
+    half = np.arange(40)[:, None].repeat(60, 1) >= 20
+    if "alpha" in how:
+        return Image.fromarray(np.dstack([np.full((40, 60, 3), 255), 255 * half]).astype(np.uint8))
+    if "colour" in how:
+        return Image.fromarray((half[..., None] * np.array(how["colour"])).astype(np.uint8))
+    return Image.fromarray((how.get("white", 255) * half).astype(how.get("dtype", np.uint8)))
+
+
+@pytest.mark.parametrize(
+    ("mask", "name"),
+    [
+        (drawn(), "m.png"),
+        (drawn(), "m.jpg"),
+        (drawn().convert("1"), "m.png"),
+        (drawn().resize((121, 80)), "m.png"),  # rounded
+        (drawn(white=4095, dtype=np.uint16), "m.png"),
+        (drawn(alpha=True), "m.png"),
+        (drawn(alpha=True).convert("LA"), "m.png"),
+    ],
+    ids=["8 bits", "jpeg", "1 bit", "larger", "12 bits", "transparent", "grey and transparent"],
+)
+def test_what_is_white_in_a_mask_is_compared(mask, name, tmp_path):
+    Image.fromarray(np.zeros((40, 60), np.uint8)).save(tmp_path / "a.png")
+    mask.save(tmp_path / name)
+    region = anogan.ImageFolder([tmp_path / "a.png"], size=(8, 12), masks=tmp_path / name).region(0)
+    np.testing.assert_array_equal(region, np.arange(8)[:, None].repeat(12, 1) >= 4)
+
+
+@pytest.mark.parametrize(
+    ("mask", "words"),
+    [
+        (drawn(colour=(255, 0, 0)), "the mask is coloured"),
+        (drawn(colour=(0, 255, 0)), "the mask is coloured"),
+        (drawn(white=1), "black everywhere, 1 of 255 at most"),
+        (Image.new("L", (60, 40), 255), "white everywhere"),
+        (drawn().crop((0, 0, 40, 40)), r"40x40 pixels, which is another shape than the 60x40 of .*a\.png"),
+        (drawn().transpose(Image.Transpose.ROTATE_90), "another shape"),
+    ],
+)
+def test_a_mask_that_cannot_be_meant_is_refused(mask, words, tmp_path):
+    Image.fromarray(np.zeros((40, 60), np.uint8)).save(tmp_path / "a.png")
+    mask.save(tmp_path / "m.png")
+    with pytest.raises(anogan.InputError, match=words):
+        anogan.ImageFolder([tmp_path / "a.png"], size=(8, 12), masks=tmp_path / "m.png").region(0)
+
+
+def test_a_mask_is_turned_upright_like_its_picture(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(np.zeros((40, 60), np.uint8)).save(tmp_path / "a.jpg", exif=exif)
+    drawn().save(tmp_path / "m.jpg", exif=exif)
+    region = anogan.ImageFolder([tmp_path / "a.jpg"], size=(12, 8), masks=tmp_path / "m.jpg").region(0)
+    np.testing.assert_array_equal(region, np.arange(8)[None].repeat(12, 0) < 4)
+
+
 def test_other_detectors_refuse_masks(tmp_path):
     save(tmp_path / "a.png", 1, background=1)
     folder = anogan.ImageFolder([tmp_path / "a.png"] * 4, masks=tmp_path / "a.png")
