@@ -49,7 +49,8 @@ def evaluate(
     detector : fitted Detector
     X : array, DataFrame, ImageFolder, path, Source or Stream
         The data. A stream with labels, or a folder of pictures whose folders are labels (see `LabelledFolder`), needs
-        no y. The anomaly maps are compared with the masks of such a folder.
+        no y. The anomaly maps are compared with the masks of such a folder;
+        masks that cannot be right, such as inverted ones, are left out with a warning.
     y : (n,) array-like, optional
         Labels: 0 or false for normal rows and 1 or true for anomalous ones, or any if `normal` is given.
     normal : str or number, optional
@@ -315,27 +316,24 @@ class _PixelScores:
         layout.check_labelled()
         self.layout = layout
         self.has_masks = layout.has_masks
-        self.without_mask: list[str] = []  # names of defective pictures
+        self.doubtful: dict[tuple[str, str, str], list[str]] = defaultdict(list)  # names of pictures, by why
         self.curves: dict[str, PixelCurve] = defaultdict(PixelCurve)  # by kind of picture, "good" included
 
     def add(self, chunk: Chunk, maps: np.ndarray) -> None:
-        """Count the pictures of a chunk, except defective ones without a mask."""
+        """Count the pictures of a chunk, except defective ones without a mask that can be right."""
         for file, name, values in zip(chunk.X.files, chunk.names or [], maps, strict=True):
-            mask = self.layout.mask_of(file)
-            if mask is None:
-                self.without_mask.append(name)
-            else:
+            mask, doubt = self.layout.measurable_mask(file)
+            if doubt is not None:
+                kind = "normal" if self.layout.kind_of(file) in self.layout.normal_kinds else "defective"
+                self.doubtful["leave out" if mask is None else "include", f"{kind} picture", doubt].append(name)
+            if mask is not None:
                 self.curves[self.layout.kind_of(file)].add(mask, resized_map(values, mask.shape))
 
     def facts(self) -> dict[str, Any]:
         """Return pixel metrics over all pictures, none if no mask marks anything."""
-        if self.without_mask:
-            listed = ", ".join(self.without_mask[:_LISTED]) + ", ..." * (len(self.without_mask) > _LISTED)
-            warnings.warn(
-                f"figures of pixels leave out {counted(len(self.without_mask), 'defective picture')} without a mask: "
-                f"{listed}.",
-                stacklevel=3,
-            )
+        for (what, pictures, doubt), names in self.doubtful.items():
+            listed = ", ".join(names[:_LISTED]) + ", ..." * (len(names) > _LISTED)
+            warnings.warn(f"figures of pixels {what} {counted(len(names), pictures)} {doubt}: {listed}.", stacklevel=3)
         curve = sum(self.curves.values(), PixelCurve())
         if not curve.regions:
             return {}

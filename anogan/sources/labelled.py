@@ -216,7 +216,31 @@ class LabelledFolder:
         """
         if self.kind_of(file) in self.normal_kinds:
             return np.zeros(ImageFolder([file]).original_size(0), dtype=bool)
-        return self._masks.of(file)
+        mask = self._masks.of(file)
+        return None if mask is None else mask.region
+
+    def measurable_mask(self, file: Path) -> tuple[np.ndarray | None, str | None]:
+        """Return the mask of a picture to measure its map against, and words for what is doubtful about it.
+
+        The mask, see `mask_of`, is None if it cannot be right: it marks nothing or the whole border of a defective
+        picture, or is noise, or has another shape than the picture.
+
+        Raises
+        ------
+        InputError
+            If a mask cannot be read.
+        """
+        size = ImageFolder([file]).original_size(0)
+        if self.kind_of(file) in self.normal_kinds:
+            is_marked = bool(self._masks.marked([file]))
+            return np.zeros(size, dtype=bool), "whose mask marks something, which does not count" if is_marked else None
+        mask = self._masks.of(file)
+        if mask is None:
+            return None, "without a mask"
+        if fault := mask.fault(size):
+            return None, f"whose mask {fault}"
+        is_full = mask.region.shape == size
+        return mask.region, None if is_full else "whose mask has another size, and counts as scaled"
 
     def doubts(self) -> list[str]:
         """Return what a user who fits on this folder should know of its pictures, as sentences."""

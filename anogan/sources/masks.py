@@ -6,6 +6,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -15,7 +16,27 @@ from .images import read_picture
 
 Place = tuple[str | None, tuple[str, ...]]
 _LOSSY_BLACK = 32  # of 255: up to this JPEG can make black pixels brighter
+_NEARLY_BLACK = 0.05  # of the brightest pixel
+_MOSTLY = 0.8  # share of the marked pixels; at most 0.58 in masks of thin defects that were made smaller
 _ENDING = re.compile(r"(.+?)[-_ .](masks?|maske|gt|ground_?truth|labels?|seg|segmentation)([-_]?\d+)?", re.IGNORECASE)
+
+
+class Mask(NamedTuple):
+    """Where a picture is defective, bool (H, W), and whether most of what the mask marks is nearly black, as noise."""
+
+    region: np.ndarray
+    is_noisy: bool
+
+    def fault(self, size: tuple[int, int]) -> str | None:
+        """Return why this cannot be the mask of a defective picture (height, width), in words, None if it can."""
+        border = (self.region[0], self.region[-1], self.region[:, 0], self.region[:, -1])
+        if not self.region.any():
+            return "marks nothing"
+        if not _is_scaled(self.region.shape, size):
+            return "has another shape than the picture (after its EXIF rotation)"
+        if all(side.all() for side in border):
+            return "marks the whole border, as where black and white are exchanged or the background is not black"
+        return "is mostly noise that is nearly black" if self.is_noisy else None
 
 
 def without_masks(files: list[Path], root: Path) -> tuple[list[Path], list[Path]]:
@@ -69,8 +90,8 @@ class Masks:
     def __bool__(self) -> bool:
         return bool(self._files)
 
-    def of(self, picture: Path) -> np.ndarray | None:
-        """Return where a picture is defective, bool (H, W), by all its masks together; None if it has none.
+    def of(self, picture: Path) -> Mask | None:
+        """Return the mask of a picture, which is all its masks together; None if it has none.
 
         Raises
         ------
@@ -80,11 +101,11 @@ class Masks:
         files = self._files_of(picture)
         if not files:
             return None
-        regions = [read_picture(file, _region) for file in files]
-        whole: np.ndarray = regions[0]
-        for region in regions[1:]:
-            whole = whole | (region if region.shape == whole.shape else _at_size(region, whole.shape))
-        return whole
+        first, *others = [read_picture(file, _read) for file in files]
+        region = first.region
+        for other in others:
+            region = region | (other.region if other.region.shape == region.shape else _at_size(other.region, region))
+        return Mask(region, any(mask.is_noisy for mask in (first, *others)))
 
     def marked(self, pictures: Sequence[Path]) -> list[Path]:
         """Return those of some pictures of which a mask marks something.
@@ -98,8 +119,8 @@ class Masks:
 
     def _marks(self, picture: Path) -> bool:
         if picture not in self._known_marks:
-            region = self.of(picture)
-            self._known_marks[picture] = region is not None and bool(region.any())
+            mask = self.of(picture)
+            self._known_marks[picture] = mask is not None and bool(mask.region.any())
         return self._known_marks[picture]
 
     def _files_of(self, picture: Path) -> list[Path]:
@@ -120,6 +141,12 @@ class Masks:
         return part, tuple(name.casefold() for name in kinds)
 
 
+def _is_scaled(shape: tuple[int, ...], size: tuple[int, int]) -> bool:
+    """Return whether two shapes (height, width) are proportional up to a pixel."""
+    (height, width), (full_height, full_width) = shape, size
+    return abs(height - width * full_height / full_width) <= 1 or abs(width - height * full_width / full_height) <= 1
+
+
 def _of_masks(folders: Sequence[str]) -> bool | None:
     found = [holds_masks(name) for name in folders]
     return True if True in found else None if None in found else False
@@ -131,21 +158,24 @@ def _stem(file: Path) -> str:
     return (ending[1] if ending else file.stem).casefold()
 
 
-def _region(picture: Image.Image) -> np.ndarray:
-    """Return which pixels a mask marks: those that are not black, or where all are black those that are not clear."""
+def _read(picture: Image.Image) -> Mask:
+    """Read a mask: it marks pixels that are not black, or where all are black those that are not clear."""
     lossy = picture.format in ("JPEG", "MPO")
     clear = None
     if picture.has_transparency_data:
         picture = picture.convert("RGBA")
         clear = np.asarray(picture.getchannel("A")) == 0
     values = np.asarray(picture if picture.mode in ("I;16", "I", "F") else picture.convert("RGB"))
-    marked = values > max(values.max() / 2, _LOSSY_BLACK) if lossy else values > 0
-    marked = marked.any(-1) if marked.ndim == 3 else marked
-    if clear is None:
-        return np.asarray(marked)
-    shown = marked & ~clear
-    return shown if shown.any() else ~clear if clear.any() else shown
+    values = values.max(-1) if values.ndim == 3 else values
+    brightest = values.max()
+    marked = values > max(brightest / 2, _LOSSY_BLACK) if lossy else values > 0
+    is_noisy = bool(marked.any() and (values[marked] <= _NEARLY_BLACK * brightest).mean() > _MOSTLY)
+    if clear is not None:
+        shown = marked & ~clear
+        marked = shown if shown.any() else ~clear if clear.any() else shown
+    return Mask(np.asarray(marked), is_noisy)
 
 
-def _at_size(region: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    return np.asarray(Image.fromarray(region).resize((shape[1], shape[0]), Image.Resampling.NEAREST))
+def _at_size(region: np.ndarray, like: np.ndarray) -> np.ndarray:
+    height, width = like.shape
+    return np.asarray(Image.fromarray(region).resize((width, height), Image.Resampling.NEAREST))

@@ -107,3 +107,6 @@ def test_masks_of_an_mvtec_folder_are_compared_in_the_same_pass(tmp_path, monkey
     found = evaluate(detector, tmp_path)
     assert found["pixels"]["auroc"] == pytest.approx(expected.auroc(), abs=1e-3)
     assert found["pixels"]["regions"] == 4
+    Image.fromarray(255 - mask).save(tmp_path / "ground_truth" / "scratch" / "0_mask.png")
+    with pytest.warns(UserWarning, match=r"leave out 1 defective picture whose mask marks the whole border.*0\.png"):
+        assert evaluate(detector, tmp_path)["pixels"]["regions"] == 3

@@ -284,6 +284,63 @@ def test_a_black_mask_in_a_jpeg_marks_nothing(tmp_path):
     assert len(LabelledFolder(tmp_path).train.files) == 2
 
 
+def spot(size: tuple[int, int] = (8, 6), value: int = 255, around: int = 0) -> np.ndarray:
+    """A mask of a spot of 4 pixels."""
+    pixels = np.full(size, around, np.uint8)
+    pixels[3:5, 2:4] = value
+    return pixels
+
+
+FAINT = spot(around=0) | np.tile([[0], [1]], (4, 6)).astype(np.uint8)  # every second row is nearly black
+
+
+@pytest.mark.parametrize(
+    ("mask", "why"),
+    [
+        (spot(), None),
+        (spot((16, 12)), "another size, and counts as scaled"),
+        (spot((8, 8)), "another shape"),
+        (spot((6, 8)), "another shape"),
+        (255 - spot(), "marks the whole border"),
+        (spot(value=2, around=1), "marks the whole border"),
+        (np.stack([np.full((8, 6), 255, np.uint8), *[255 - spot()] * 2], -1), "marks the whole border"),  # red on white
+        (FAINT, "noise that is nearly black"),
+        (spot(value=0), "marks nothing"),
+        (None, "without a mask"),
+    ],
+)
+def test_masks_that_cannot_be_right_are_not_measured_against(tmp_path, mask, why):
+    make(tmp_path, good=1)
+    save(tmp_path / "bad" / "0.png")
+    if mask is not None:
+        (tmp_path / "masks" / "bad").mkdir(parents=True)
+        Image.fromarray(mask).save(tmp_path / "masks" / "bad" / "0.png")
+    found, doubt = LabelledFolder(tmp_path).measurable_mask(tmp_path / "bad" / "0.png")
+    assert doubt is None if why is None else why in doubt
+    assert (found is None) == (why is not None and "scaled" not in why)
+
+
+def test_a_mask_of_a_picture_before_its_exif_rotation_has_another_shape(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    make(tmp_path, good=1)
+    save(tmp_path / "bad" / "0.jpg", exif=exif)
+    save_mask(tmp_path / "bad" / "0_mask.png")
+    found, doubt = LabelledFolder(tmp_path).measurable_mask(tmp_path / "bad" / "0.jpg")
+    assert found is None
+    assert "EXIF" in doubt
+
+
+def test_a_mask_of_a_normal_picture_does_not_count_and_is_said(tmp_path):
+    make(tmp_path, good=2, bad=1)
+    save_mask(tmp_path / "good" / "0_mask.png")
+    layout = LabelledFolder(tmp_path)
+    found, doubt = layout.measurable_mask(tmp_path / "good" / "0.png")
+    assert not found.any()
+    assert "marks something" in doubt
+    assert layout.measurable_mask(tmp_path / "good" / "1.png")[1] is None
+
+
 def test_a_mask_in_the_alpha_channel_is_read(tmp_path):
     make(tmp_path, good=1, bad=2)
     for number, grey in enumerate((0, 255)):
