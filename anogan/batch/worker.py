@@ -118,7 +118,10 @@ class Work:
         if unknown := [name for name in self.output if name not in possible]:
             raise InputError(f"output must be of {', '.join(possible)}; got {unknown[0]!r}.")
         if taken := [name for name in self.schema(model).names if name in kept]:
-            raise InputError(f"The data has a column '{taken[0]}' already; rename it, or leave it out with keep=[...].")
+            raise InputError(
+                f"The data has a column '{taken[0]}' already; rename it, or leave one of the two out with keep=[...] "
+                "or output=[...]."
+            )
         for name in self.needed(model):
             if name not in schema.names:
                 raise InputError(f"The data has no column '{name}', which is needed.{closest(name, schema.names)}")
