@@ -37,8 +37,8 @@ class Groups:
     by : str
         The column whose value says to which group a row belongs.
     index : dict of str to dict
-        Value of that column, as text -> ``file``, ``rows``, ``threshold``, ``verdict`` and column ``types`` of its
-        model, or ``rows`` and ``error`` if there is none.
+        Value of that column, as text -> ``file``, ``rows``, ``threshold``, ``verdict``, column ``types`` and
+        ``warnings`` (each a ``category`` and a ``text``) of its model, or ``rows`` and ``error`` if there is none.
 
     Raises
     ------

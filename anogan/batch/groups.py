@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 import warnings
@@ -17,10 +18,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from .. import errors
 from ..detectors.base import Detector
 from ..detectors.fitted import plain
 from ..detectors.lookup import detector_class
-from ..errors import AnoganError, ColumnWarning, InputError
+from ..errors import AnoganError, AnoganWarning, ColumnWarning, InputError
 from ..files.locks import locked
 from ..files.writing import check_target
 from ..sources.table import TableFile
@@ -30,6 +32,9 @@ from .worker import Work
 
 FITTED = pa.schema([("facts", pa.string()), ("model", pa.binary())])
 """What `fit_group` returns: one row."""
+
+_SAID = 10  # kinds of warnings of groups' fits that are said; the index has all
+_NUMBERS = re.compile(r"('[^']*')|\d+(?:[.,]\d+)*")  # those in quotes belong to a name
 
 
 def fit_per_group(X: pd.DataFrame, by: str, detector: Detector, folder: str | os.PathLike[str]) -> Groups:
@@ -50,7 +55,13 @@ def fit_per_group(X: pd.DataFrame, by: str, detector: Detector, folder: str | os
     Returns
     -------
     Groups
-        Groups that cannot be fitted, such as those with a single row, have no model and an ``error`` in the index.
+        Groups that cannot be fitted, such as those with a single row, have no model and an ``error`` in the index,
+        which also holds the ``warnings`` of each group's fit.
+
+    Warns
+    -----
+    AnoganWarning
+        How many groups have no model, and how many have which warning.
 
     Raises
     ------
@@ -131,8 +142,10 @@ def fit_group(rows: pa.Table, arguments: str) -> pa.Table:
     detector, content, threads = detector_class(given["name"])(**given["given"]), None, torch.get_num_threads()
     torch.set_num_threads(1)  # results depend on it in the last bits, and a cluster runs a worker for each core
     try:
-        with tempfile.TemporaryDirectory(prefix="anogan-") as folder, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the verdict stands in the index
+        with (
+            tempfile.TemporaryDirectory(prefix="anogan-") as folder,
+            warnings.catch_warnings(action="always", category=AnoganWarning, record=True) as warned,
+        ):
             path = Path(folder) / "rows.parquet"
             pq.write_table(rows.drop_columns(given["by"]).replace_schema_metadata(), path)
             detector.fit(TableFile(path)).save(Path(folder) / "model.anogan")
@@ -140,6 +153,8 @@ def fit_group(rows: pa.Table, arguments: str) -> pa.Table:
             facts["threshold"] = float(detector.calibration_.threshold)
             facts["verdict"] = detector.diagnosis_.verdict
             facts["types"] = {str(name): kind for name, kind in detector.preprocessor_.column_types().items()}
+            said = dict.fromkeys((warning.category.__name__, str(warning.message)) for warning in warned)
+            facts["warnings"] = [{"category": category, "text": text} for category, text in said]
     except AnoganError as error:
         facts["error"] = str(error).replace(str(path), f"{given['by']}={group}")
     finally:
@@ -170,4 +185,31 @@ def write_groups(folder: str | os.PathLike[str], by: str, fitted: Iterable[Any])
             shutil.copymode(target, made)
             target.rmdir()
         os.replace(made, target)
+    _say(index)
     return Groups(folder)
+
+
+def _say(index: dict[str, Any]) -> None:
+    """Say to the caller of `fit_per_group` how many groups have no model, and how many have which warning.
+
+    Warnings that differ in nothing but numbers count as one, of which the text of the first group is given.
+    """
+    found: dict[tuple[str, str, str], list[tuple[str, str]]] = {}  # state, category, text without numbers -> groups
+    for group, facts in sorted(index.items()):
+        said = [("", warning["category"], warning["text"]) for warning in facts.get("warnings", ())]
+        said += [(" without a model", AnoganWarning.__name__, facts["error"])] if "error" in facts else []
+        for state, category, text in said:
+            kind = (state, category, _NUMBERS.sub(lambda match: match[1] or "#", text))
+            found.setdefault(kind, []).append((group, text))
+    kinds = sorted(found.items(), key=lambda kind: -len(kind[1]))
+    for (state, category, _), groups in kinds[:_SAID]:
+        (group, text), such_as = groups[0], "such as " if len(groups) > 1 else ""
+        words = f"{len(groups):,} of {counted(len(index), 'group')}{state} ({such_as}{group!r}): {text}"
+        warnings.warn(words, getattr(errors, category, UserWarning), stacklevel=4)
+    if rest := kinds[_SAID:]:
+        warnings.warn(
+            f"The index has {counted(len(rest), 'other text')} of warnings and errors, each of "
+            f"{counted(len(rest[0][1]), 'group')} at most.",
+            AnoganWarning,
+            stacklevel=4,
+        )

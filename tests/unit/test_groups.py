@@ -1,6 +1,7 @@
 """A model for each group of rows, in one folder; samples of the parts of a table."""
 
 import json
+import re
 import warnings
 
 import numpy as np
@@ -72,6 +73,40 @@ def test_the_index_says_what_each_group_got(groups):
         "index.json",
         *(facts["file"] for facts in groups.index.values() if "file" in facts),
     }
+
+
+def test_the_warnings_of_the_fits_are_counted_and_stand_in_the_index(tmp_path):
+    frame = rows(150, 0, ("a", "b")).assign(number=range(150))
+    frame.loc[0, "shop"] = "alone"
+    with pytest.warns(anogan.AnoganWarning) as warned:
+        found = anogan.fit_per_group(frame, "shop", tiny(target_fpr=0.01), tmp_path / "models")
+    said = [(warning.category, str(warning.message), warning.filename) for warning in warned]
+    for category, words in [
+        (anogan.ColumnWarning, "2 of 3 groups (such as 'a'): Column 'number' numbers the rows"),
+        (anogan.CalibrationWarning, "2 of 3 groups (such as 'a'): target_fpr=0.01 cannot be kept"),
+        (anogan.TrainingHealthWarning, "2 of 3 groups (such as 'a'): DenoisingGAN: under-trained"),
+        (anogan.AnoganWarning, "1 of 3 groups without a model ('alone'): X has 1 sample"),
+    ]:
+        assert [(kind, file) for kind, text, file in said if text.startswith(words)] == [(category, __file__)]
+    assert len(said) == 4
+    for shop in "ab":
+        with pytest.warns(anogan.AnoganWarning) as alone:
+            tiny(target_fpr=0.01).fit(frame[frame["shop"] == shop].drop(columns="shop"))
+        expected = [{"category": w.category.__name__, "text": str(w.message)} for w in alone]
+        assert found.index[shop]["warnings"] == expected
+    assert "warnings" not in found.index["alone"]
+
+
+def test_many_kinds_of_warnings_are_not_all_said(tmp_path):
+    frame = rows(260, 0, [f"shop {letter}" for letter in "abcdefghijklm"])
+    for letter in "abcdefghijklm":  # each group has a column of numbers of its rows, of another name
+        mine = frame["shop"] == f"shop {letter}"
+        frame.loc[mine, f"number {letter}"] = np.arange(mine.sum(), dtype=float)
+    with pytest.warns(anogan.AnoganWarning) as warned:
+        anogan.fit_per_group(frame, "shop", tiny(), tmp_path / "models")
+    said = [str(warning.message) for warning in warned]
+    assert len(said) == 11
+    assert re.match(r"The index has \d+ other texts of warnings and errors", said[-1])
 
 
 def test_what_a_cluster_carries_gives_the_same_scores(groups):
