@@ -10,7 +10,7 @@ import tempfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +23,17 @@ from ..sources.labels import closest
 
 INDEX = "index.json"
 _MODELS = 256  # that a process keeps in memory
+_KINDS = "texts, whole numbers or booleans"
+_LARGEST = 2.0**63  # whole numbers from here on are none of 64 bits
+
+
+class Part(NamedTuple):
+    """The rows (m,) of a table that are of one group, its model, and why they have no score if there is none."""
+
+    group: str | None
+    detector: Detector | None
+    rows: np.ndarray
+    why: str
 
 
 class Groups:
@@ -68,20 +79,29 @@ class Groups:
             if "types" in facts:
                 yield facts["types"]
 
-    def parts(self, table: pa.Table) -> Iterator[tuple[Detector | None, np.ndarray, str]]:
-        """Yield, for each group in a table, its model, its rows (m,) and why they have no score if they have none."""
+    def parts(self, table: pa.Table) -> Iterator[Part]:
+        """Yield the rows of each group in a table."""
         texts = np.asarray(group_texts(table, self.by).to_pylist(), dtype=object)
         for group in dict.fromkeys(texts):
             rows = np.flatnonzero(texts == group) if group is not None else np.flatnonzero(texts == None)  # noqa: E711
             why = f"no value in '{self.by}'" if group is None else f"no model of {self.by}={group}"
-            yield None if group is None else self.detector(group), rows, why
+            yield Part(group, None if group is None else self.detector(group), rows, why)
 
     def _load(self, group: str) -> Detector:
         return Detector.load(self.folder / self.index[group]["file"], device="cpu")
 
 
-def group_texts(table: pa.Table, by: str) -> pa.ChunkedArray:
+def group_texts(table: pa.Table, by: str, *, whole: bool = False) -> pa.ChunkedArray:
     """Return the groups of rows as texts, null where there is no value.
+
+    Whole numbers may be held as floats, as pandas holds those with gaps.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+    by : str
+    whole : bool
+        Whether to refuse floats of which one is no whole number. If not, it is a group that has no model.
 
     Raises
     ------
@@ -94,14 +114,17 @@ def group_texts(table: pa.Table, by: str) -> pa.ChunkedArray:
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     kind = column.type
-    if pa.types.is_floating(kind):  # how pandas keeps whole numbers with gaps
-        column = pc.if_else(pc.is_nan(column), None, column)
-        whole = pc.all(pc.equal(column, pc.round(column))).as_py()
-        column = column.cast(pa.int64()) if whole in (True, None) else column
-        kind = column.type
+    if pa.types.is_floating(kind):
+        column = pc.if_else(pc.is_nan(column), None, column.cast(pa.float64()))
+        is_whole = pc.and_(pc.equal(column, pc.round(column)), pc.less(pc.abs(column), _LARGEST))
+        if whole and pc.all(is_whole).as_py() is False:
+            other = column.filter(pc.invert(is_whole))[0].as_py()
+            raise InputError(f"Column '{by}' holds {kind} such as {other!r}; groups need {_KINDS}.")
+        numbers = pc.if_else(is_whole, column, 0.0).cast(pa.int64())
+        return pc.if_else(is_whole, numbers.cast(pa.string()), column.cast(pa.string()))
     plain = (pa.types.is_integer, pa.types.is_boolean, pa.types.is_string, pa.types.is_large_string, pa.types.is_null)
     if not any(is_kind(kind) for is_kind in plain):
-        raise InputError(f"Column '{by}' holds {kind}; groups need texts, whole numbers or booleans.")
+        raise InputError(f"Column '{by}' holds {kind}; groups need {_KINDS}.")
     return column.cast(pa.string())
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 import shutil
 import tempfile
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +27,11 @@ from ..files.writing import check_target
 from ..sources.table import TableFile
 from ..wording import counted
 from .group_models import INDEX, Groups, group_texts
+from .group_warnings import Said, warn_of_groups
 from .worker import Work
 
 FITTED = pa.schema([("facts", pa.string()), ("model", pa.binary())])
 """What `fit_group` returns: one row."""
-
-_SAID = 10  # kinds of warnings of groups' fits that are said; the index has all
-_NUMBERS = re.compile(r"('[^']*')|\d+(?:[.,]\d+)*")  # those in quotes belong to a name
 
 
 def fit_per_group(X: pd.DataFrame, by: str, detector: Detector, folder: str | os.PathLike[str]) -> Groups:
@@ -69,7 +66,7 @@ def fit_per_group(X: pd.DataFrame, by: str, detector: Detector, folder: str | os
         There is no such column, the folder exists, or no group can be fitted.
     """
     table = pa.Table.from_pandas(X, preserve_index=False)
-    texts = group_texts(table, by)
+    texts = group_texts(table, by, whole=True)
     arguments = group_arguments(detector, by, folder, table.schema)
     warn_of_gaps(texts.null_count, len(texts), by)
     values = [value for value in pc.unique(texts).to_pylist() if value is not None]
@@ -97,6 +94,11 @@ def score_per_group(X: pd.DataFrame, groups: Groups | str | os.PathLike[str], *,
     ------
     InputError
         The columns do not suit the models.
+
+    Warns
+    -----
+    AnoganWarning
+        In how many groups rows lie beyond the range of training, and what else scoring a group warns of.
     """
     groups = groups if isinstance(groups, Groups) else Groups(groups)
     work = Work(("score", "p_value", "flag", "unseen", "status"), (), on_gap=on_gap)
@@ -137,7 +139,7 @@ def fit_group(rows: pa.Table, arguments: str) -> pa.Table:
     import torch
 
     given = json.loads(arguments)
-    group = group_texts(rows, given["by"])[0].as_py()
+    group = group_texts(rows, given["by"], whole=True)[0].as_py()
     facts: dict[str, Any] = {"group": group, "rows": rows.num_rows}
     detector, content, threads = detector_class(given["name"])(**given["given"]), None, torch.get_num_threads()
     torch.set_num_threads(1)  # results depend on it in the last bits, and a cluster runs a worker for each core
@@ -185,31 +187,14 @@ def write_groups(folder: str | os.PathLike[str], by: str, fitted: Iterable[Any])
             shutil.copymode(target, made)
             target.rmdir()
         os.replace(made, target)
-    _say(index)
+    warn_of_groups(_said(index), len(index), stacklevel=3)
     return Groups(folder)
 
 
-def _say(index: dict[str, Any]) -> None:
-    """Say to the caller of `fit_per_group` how many groups have no model, and how many have which warning.
-
-    Warnings that differ in nothing but numbers count as one, of which the text of the first group is given.
-    """
-    found: dict[tuple[str, str, str], list[tuple[str, str]]] = {}  # state, category, text without numbers -> groups
+def _said(index: dict[str, Any]) -> Iterator[Said]:
+    """Yield why groups have no model, and the warnings of the fits of those that have one."""
     for group, facts in sorted(index.items()):
-        said = [("", warning["category"], warning["text"]) for warning in facts.get("warnings", ())]
-        said += [(" without a model", AnoganWarning.__name__, facts["error"])] if "error" in facts else []
-        for state, category, text in said:
-            kind = (state, category, _NUMBERS.sub(lambda match: match[1] or "#", text))
-            found.setdefault(kind, []).append((group, text))
-    kinds = sorted(found.items(), key=lambda kind: -len(kind[1]))
-    for (state, category, _), groups in kinds[:_SAID]:
-        (group, text), such_as = groups[0], "such as " if len(groups) > 1 else ""
-        words = f"{len(groups):,} of {counted(len(index), 'group')}{state} ({such_as}{group!r}): {text}"
-        warnings.warn(words, getattr(errors, category, UserWarning), stacklevel=4)
-    if rest := kinds[_SAID:]:
-        warnings.warn(
-            f"The index has {counted(len(rest), 'other text')} of warnings and errors, each of "
-            f"{counted(len(rest[0][1]), 'group')} at most.",
-            AnoganWarning,
-            stacklevel=4,
-        )
+        if "error" in facts:
+            yield Said(group, AnoganWarning, facts["error"], " without a model")
+        for warning in facts.get("warnings", ()):
+            yield Said(group, getattr(errors, warning["category"], UserWarning), warning["text"])

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from ..detectors.base import Detector
-from ..errors import InputError, RangeWarning
+from ..errors import AnoganWarning, InputError, RangeWarning
 from ..files.remote import local_file
 from ..scoring.row_scores import ON_GAP
 from ..sources.arrow import arrow_types
@@ -24,7 +24,8 @@ from ..sources.formats import cast_columns
 from ..sources.images import ImageFolder
 from ..sources.labels import closest
 from ..sources.pictures import skip_reason
-from .group_models import Groups, packed, unpacked
+from .group_models import Groups, group_texts, packed, unpacked
+from .group_warnings import Said, warn_of_groups
 from .models import read_model
 from .scores import own_schema, reason_fields, reasons_of
 
@@ -125,6 +126,8 @@ class Work:
         for name in self.needed(model):
             if name not in schema.names:
                 raise InputError(f"The data has no column '{name}', which is needed.{closest(name, schema.names)}")
+        if isinstance(model, Groups):
+            group_texts(schema.empty_table(), model.by)
         if self.column is None:
             for types in _types(model):
                 _typed(schema.empty_table(), types)
@@ -147,17 +150,21 @@ class Work:
         learned = max(map(len, model.types())) if isinstance(model, Groups) else len(model.preprocessor_.columns_)
         return pa.schema([*(own.field(name) for name in self.output), *reason_fields(min(self.reasons, learned))])
 
+    def scored_part(self, model: Detector | Groups, table: pa.Table) -> pa.Table:
+        """Call `scored` for one part of the data, which is too small to tell whether much lies beyond training."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RangeWarning)
+            return self.scored(model, table)
+
     def scored(self, model: Detector | Groups, table: pa.Table) -> pa.Table:
         """Return the kept columns of a table and those that are added."""
         result = table if self.keep is None else table.select(list(self.keep))
         found: dict[str, Any] = {}
         if table.num_rows:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", RangeWarning)  # a part is too small to tell
-                if isinstance(model, Groups):
-                    found = _of_groups(model, table, self)
-                else:
-                    found = _of_rows(model, table, self) if self.column is None else _of_pictures(model, table, self)
+            if isinstance(model, Groups):
+                found = _of_groups(model, table, self)
+            else:
+                found = _of_rows(model, table, self) if self.column is None else _of_pictures(model, table, self)
         for field in self.schema(model):
             result = result.append_column(field, pa.array(found.get(field.name, ()), field.type, from_pandas=True))
         return result
@@ -177,11 +184,19 @@ def _typed(table: pa.Table, types: Mapping[Any, str]) -> pa.Table:
 def _of_groups(groups: Groups, table: pa.Table, work: Work) -> dict[str, Any]:
     """Score each row by the model of its group."""
     columns = {field.name: np.full(table.num_rows, None, dtype=object) for field in work.schema(groups)}
-    for detector, rows, why in groups.parts(table):
-        found = {"status": why} if detector is None else _of_rows(detector, table.take(pa.array(rows)), work)
+    said: list[Said] = []
+    total = 0
+    for part in groups.parts(table):
+        total += 1
+        found: dict[str, Any] = {"status": part.why}
+        if part.detector is not None:
+            with warnings.catch_warnings(action="always", category=AnoganWarning, record=True) as warned:
+                found = _of_rows(part.detector, table.take(pa.array(part.rows)), work)
+            said += [Said(str(part.group), warning.category, str(warning.message)) for warning in warned]
         for name, values in found.items():
             if name in columns:
-                columns[name][rows] = values
+                columns[name][part.rows] = values
+    warn_of_groups(said, total, stacklevel=4)  # at the caller of `score_per_group`
     return columns
 
 

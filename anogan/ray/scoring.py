@@ -42,7 +42,7 @@ class Scorer:
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Return the kept columns of a batch and its scores."""
-        return self.work.checked(self.detector, batch.schema).scored(self.detector, batch)
+        return self.work.checked(self.detector, batch.schema).scored_part(self.detector, batch)
 
 
 def score(
@@ -58,7 +58,7 @@ def score(
     """Add the scores of a fitted model to the rows of a Ray Dataset.
 
     Scores do not depend on the blocks or the order of the rows, and equal those of `anogan score` bit for bit on nodes
-    of the same kind.
+    of the same kind. No warning says that columns lie beyond the range of training; see `anogan.spark.score`.
 
     Parameters
     ----------

@@ -106,7 +106,39 @@ def test_many_kinds_of_warnings_are_not_all_said(tmp_path):
         anogan.fit_per_group(frame, "shop", tiny(), tmp_path / "models")
     said = [str(warning.message) for warning in warned]
     assert len(said) == 11
-    assert re.match(r"The index has \d+ other texts of warnings and errors", said[-1])
+    assert re.match(r"There are \d+ other warnings", said[-1])
+
+
+def test_rows_beyond_the_range_of_training_are_said_once_for_all_groups(groups):
+    new = rows(240, 1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", anogan.RangeWarning)
+        anogan.score_per_group(new, groups)
+    new["items"] *= 1000
+    words = r"3 of 3 groups \(such as '[abc]'\): Column 'items' lies beyond the range of training .* in all \d+ rows"
+    with pytest.warns(anogan.RangeWarning, match=words) as warned:
+        anogan.score_per_group(new, groups)
+    assert [warning.filename for warning in warned if warning.category is anogan.RangeWarning] == [__file__]
+    table = pa.Table.from_pandas(new, preserve_index=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", anogan.RangeWarning)
+        Work(ALL).checked(groups, table.schema).scored_part(groups, table)  # as the workers of a cluster do
+
+
+def test_a_group_of_another_kind_is_one_without_a_model(tmp_path):
+    frame = rows(120, 0).assign(shop=np.resize([0.0, 1.0, np.nan], 120))
+    anogan.fit_per_group(frame, "shop", tiny(), tmp_path / "models")
+    new = rows(9, 1).assign(shop=[0, 1, 0.5, np.inf, 1e300, -0.0, np.nan, 2.0**53, 7])
+    status = list(anogan.score_per_group(new, tmp_path / "models")["status"])
+    assert status[:2] == ["ok", "ok"]
+    assert status[2] == "no model of shop=0.5"
+    assert [text.startswith("no model of shop=") for text in status[3:5]] == [True, True]
+    assert status[5:7] == ["ok", "no value in 'shop'"]
+    assert status[7:] == ["no model of shop=9007199254740992", "no model of shop=7"]
+    with pytest.raises(anogan.InputError, match=r"'shop' holds double such as 0.5; groups need texts"):
+        anogan.fit_per_group(new[["shop", "amount"]], "shop", tiny(), tmp_path / "other")
+    with pytest.raises(anogan.InputError, match="'shop' holds timestamp"):
+        anogan.score_per_group(new.assign(shop=pd.Timestamp("2024-01-01")), tmp_path / "models")
 
 
 def test_what_a_cluster_carries_gives_the_same_scores(groups):
