@@ -200,13 +200,21 @@ class PixelCurve:
 
     Scores are counted in bins of their float32 bit pattern without its lowest 12 bits. That order is the
     order of the numbers, needs no range in advance, and keeps a relative resolution of 1/2048, so a curve
-    over any number of pictures takes 25 MB.
+    over any number of pictures takes 25 MB. That suits errors, which spread over orders of magnitude from 0; scores
+    that differ by less than 1/2048 of their value, such as those around a large offset, are ties.
+
+    Parameters
+    ----------
+    values : (m,) float64, optional
+        The distinct scores of all defective pixels, ascending, if they are known beforehand: the curve is then exact,
+        because only the place of a normal pixel among them counts.
     """
 
     _SHIFT = 12
 
-    def __init__(self) -> None:
-        bins = 1 << (32 - self._SHIFT)
+    def __init__(self, values: Array | None = None) -> None:
+        bins = 1 << (32 - self._SHIFT) if values is None else 2 * len(values) + 1
+        self._values = values
         self._normal = np.zeros(bins)
         self._anomalous = np.zeros(bins)
         self._overlap = np.zeros(bins)  # every region adds one, spread over its pixels
@@ -220,7 +228,7 @@ class PixelCurve:
         mask : (H, W)
             Non-zero where the picture is defective; all zero for a good picture.
         scores : (H, W)
-            Anomaly score of each pixel, finite.
+            Anomaly score of each pixel, finite, as float32 unless the curve is exact.
 
         Raises
         ------
@@ -230,7 +238,7 @@ class PixelCurve:
         from scipy.ndimage import label
 
         defect = np.asarray(mask) != 0
-        s = np.asarray(scores, dtype=np.float32)
+        s = np.asarray(scores, dtype=np.float32 if self._values is None else np.float64)
         if defect.ndim != 2 or s.shape != defect.shape:
             raise InputError(f"mask and scores must be (H, W) and of one shape; got {defect.shape} and {s.shape}.")
         if not np.isfinite(s).all():
@@ -250,20 +258,21 @@ class PixelCurve:
 
     def __add__(self, other: "PixelCurve") -> "PixelCurve":
         """Return the curve over the pictures of both."""
-        both = PixelCurve()
+        both = PixelCurve(self._values)
         both._normal = self._normal + other._normal
         both._anomalous = self._anomalous + other._anomalous
         both._overlap = self._overlap + other._overlap
         both.regions = self.regions + other.regions
         return both
 
-    @classmethod
-    def _keys(cls, scores: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
+    def _keys(self, scores: npt.NDArray[np.floating]) -> npt.NDArray[np.int64]:
+        if self._values is not None:  # 2 i + 1 for the value i, and 2 i between the values i - 1 and i
+            return np.searchsorted(self._values, scores) + np.searchsorted(self._values, scores, side="right")
         # + 0.0 turns -0.0 into 0.0. Flipping all bits of negatives and the sign of the others orders patterns
         # as numbers.
-        bits = np.ascontiguousarray(scores + np.float32(0)).view(np.uint32)
+        bits = np.ascontiguousarray(scores.astype(np.float32) + np.float32(0)).view(np.uint32)
         ordered = np.where(bits >> 31, ~bits, bits | np.uint32(0x80000000))
-        return (ordered >> cls._SHIFT).astype(np.int64)
+        return (ordered >> self._SHIFT).astype(np.int64)
 
     def auroc(self) -> float:
         """Area under the ROC curve over all pixels of all pictures, in [0, 1].
@@ -318,17 +327,25 @@ def resized_map(values: npt.NDArray[np.floating], size: tuple[int, int]) -> npt.
 
 
 def pixel_auroc(masks: Iterable[npt.ArrayLike], maps: Iterable[npt.ArrayLike]) -> float:
-    """Area under the pixel-wise ROC curve of `maps` against `masks`, iterables of (H, W) of any sizes."""
-    return _pixel_curve(masks, maps).auroc()
+    """Area under the pixel-wise ROC curve of `maps` against `masks`, iterables of finite (H, W) of any sizes.
+
+    It is exact in float64, for which all maps are held in memory.
+    """
+    return _exact_curve(masks, maps).auroc()
 
 
 def aupro(masks: Iterable[npt.ArrayLike], maps: Iterable[npt.ArrayLike], limit: float = 0.3) -> float:
-    """Normalised area under the per-region overlap curve of `maps` (H, W); see `PixelCurve.aupro`."""
-    return _pixel_curve(masks, maps).aupro(limit)
+    """Normalised area under the per-region overlap curve of `maps` (H, W); see `pixel_auroc`, `PixelCurve.aupro`."""
+    return _exact_curve(masks, maps).aupro(limit)
 
 
-def _pixel_curve(masks: Iterable[npt.ArrayLike], maps: Iterable[npt.ArrayLike]) -> PixelCurve:
-    curve = PixelCurve()
-    for mask, scores in zip(masks, maps, strict=True):
-        curve.add(mask, scores)
+def _exact_curve(masks: Iterable[npt.ArrayLike], maps: Iterable[npt.ArrayLike]) -> PixelCurve:
+    defects = [np.asarray(mask) != 0 for mask in masks]
+    scores = [np.asarray(values) for values in maps]
+    if len(defects) != len(scores):
+        raise InputError(f"There are {len(defects)} masks and {len(scores)} maps; each map needs a mask.")
+    found = [s[defect].astype(np.float64) for defect, s in zip(defects, scores, strict=True) if s.shape == defect.shape]
+    curve = PixelCurve(np.unique(np.concatenate(found)) if found else np.empty(0))
+    for defect, values in zip(defects, scores, strict=True):
+        curve.add(defect, values)
     return curve

@@ -125,13 +125,43 @@ def test_pixel_auroc_equals_scikit_learn_over_all_pixels_of_pictures_of_differen
     maps = [np.exp(rng.normal(size=m.shape)) + m for m in masks]
     flat_mask = np.concatenate([np.ravel(m) for m in masks]).astype(int)
     flat_map = np.concatenate([np.ravel(m) for m in maps])
-    assert metrics.pixel_auroc(masks, maps) == pytest.approx(roc_auc_score(flat_mask, flat_map), abs=1e-3)
+    expected = roc_auc_score(flat_mask, flat_map)
+    assert metrics.pixel_auroc(masks, maps) == pytest.approx(expected, abs=1e-12)
+    assert binned(masks, maps).auroc() == pytest.approx(expected, abs=1e-3)
+
+
+def binned(masks, maps):
+    """The curve of `anogan evaluate`, which knows no score beforehand."""
+    curve = PixelCurve()
+    for mask, scores in zip(masks, maps, strict=True):
+        curve.add(mask, scores)
+    return curve
+
+
+@pytest.mark.parametrize("change", [lambda m: 1000 + m, lambda m: m * 1e-50, lambda m: m * 1e40, lambda m: m - 1e6])
+def test_pixel_metrics_do_not_depend_on_offset_and_scale(change):
+    rng = np.random.default_rng(0)
+    masks = rng.random((5, 32, 32)) < 0.05
+    maps = np.round(0.1 * rng.normal(size=masks.shape) + 0.3 * masks, 3)  # with ties
+    changed = change(maps)
+    expected = roc_auc_score(masks.ravel(), changed.ravel())
+    assert metrics.pixel_auroc(iter(masks), iter(changed)) == pytest.approx(expected, abs=1e-12)
+    assert metrics.pixel_auroc(masks, changed) == pytest.approx(metrics.pixel_auroc(masks, maps), abs=2e-4)  # its ties
+    assert metrics.aupro(masks, changed) == pytest.approx(metrics.aupro(masks, maps), abs=2e-3)
+    assert binned(masks, maps).aupro() == pytest.approx(metrics.aupro(masks, maps), abs=1e-3)
+
+
+def test_pictures_without_a_mask_are_refused():
+    masks, maps = np.ones((2, 4, 4)), np.ones((3, 4, 4))
+    with pytest.raises(InputError, match="There are 2 masks and 3 maps"):
+        metrics.pixel_auroc(masks, maps)
 
 
 def test_pixel_scores_keep_their_order_across_signs_and_magnitudes():
     mask = np.array([[0, 0, 0, 1, 1, 1]])
-    assert metrics.pixel_auroc([mask], [np.array([[-1e9, -3.0, -1e-20, 0.0, 1e-20, 5e12]])]) == 1
-    assert metrics.pixel_auroc([mask], [np.array([[5e12, 1e-20, 0.0, -1e-20, -3.0, -1e9]])]) == 0
+    for scores, expected in [([-1e9, -3.0, -1e-20, 0.0, 1e-20, 5e12], 1), ([5e12, 1e-20, 0.0, -1e-20, -3.0, -1e9], 0)]:
+        assert binned([mask], [np.array([scores])]).auroc() == expected
+        assert metrics.pixel_auroc([mask], [np.array([scores])]) == expected
 
 
 def test_aupro_of_a_perfect_and_of_a_reversed_map():
