@@ -21,6 +21,22 @@ class InputError(AnoganError, ValueError):
         self.shell = shell or text
 
 
+class NoneScoredError(InputError):
+    """None of the rows or pictures that were given can be scored.
+
+    Parameters
+    ----------
+    text : str
+        The message.
+    count : int
+        How many rows or pictures there are.
+    """
+
+    def __init__(self, text: str, count: int) -> None:
+        super().__init__(text)
+        self.count = count
+
+
 class FormatError(AnoganError, ValueError):
     """A file (model or checkpoint) is not one of anogan's, is of another format version, or was altered."""
 

@@ -23,7 +23,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ..errors import InputError
+from ..errors import InputError, NoneScoredError
 from .batching import Batcher
 from .bodies import received
 from .metrics import Metrics
@@ -104,6 +104,8 @@ def create_app(
                     found = await asyncio.to_thread(read, served, body, folder, limits, wish)
                     said = await answer(served, found, batcher, wish)
         except InputError as error:
+            if isinstance(error, NoneScoredError):  # rows count as unscored whether sent one by one or with good ones
+                metrics.unscored.labels(served.name).inc(error.count)
             raise refused_input(error, folder, served.columns) from None
         except TimeoutError:
             words = f"The request was not answered within {limits.seconds:g} seconds; send less at once."

@@ -36,7 +36,9 @@ class Metrics:
         self.seconds = Histogram("request_seconds", "Time from request to answer.", ["path"], **own)
         self.rows = Counter("rows", "Rows and pictures scored.", ["model"], **own)
         self.flagged = Counter("flagged", "Rows and pictures above the threshold.", ["model"], **own)
-        self.unscored = Counter("unscored", "Rows and pictures that could not be scored.", ["model"], **own)
+        self.unscored = Counter(
+            "unscored", "Rows and pictures that could not be scored, whether refused or not.", ["model"], **own
+        )
         self.p_values = Histogram(
             "p_value",
             "p-values, which are uniform while data are like those of the calibration.",

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ..errors import InputError
+from ..errors import InputError, NoneScoredError
 from ..evaluation.metrics import pixel_maps, resized_map
 from ..reporting.maps import drawn
 from ..reporting.pictures import as_bytes, original
@@ -192,10 +192,20 @@ def _rows(served: Served, value: Any, folder: Path, limits: ServiceLimits) -> An
                 raise Refused(422, "input", f"Row {number} has a value that is not a number.")
             if len(row) != len(served.columns):
                 raise Refused(422, "input", f"Row {number} has {len(row)} values; needed are {len(served.columns)}.")
-        return np.array(rows, dtype=np.float64)
+        try:
+            return np.array(rows, dtype=np.float64)
+        except OverflowError:  # a whole number beyond floats is infinite, as in a table
+            return np.array([[_as_float(cell) for cell in row] for row in rows])
     path = folder / "rows.jsonl"
     path.write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in _unmixed(rows)), encoding="utf-8")
     return open_source(path)
+
+
+def _as_float(cell: float) -> float:
+    try:
+        return float(cell)
+    except OverflowError:
+        return math.inf if cell > 0 else -math.inf
 
 
 def _unmixed(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -244,7 +254,7 @@ def _pictures(served: Served, uploads: Sequence[Upload], limits: ServiceLimits) 
             status[number] = skip_reason(upload.path, str(error)).replace(str(upload.path), upload.name)
     good = [upload.path for upload, said in zip(uploads, status, strict=True) if said == "ok"]
     if not good:
-        raise Refused(422, "input", f"No picture can be scored: {uploads[0].name!r} {status[0]}")
+        raise NoneScoredError(f"No picture can be scored: {uploads[0].name!r} {status[0]}", len(uploads))
     chunk = Chunk(0, ImageFolder(good).resized(tuple(preprocessor.spec_.shape)), [path.name for path in good])
     ranges = preprocessor.range_counter()
     ranges.add(chunk.X)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from ..errors import InputError
+from ..errors import InputError, NoneScoredError
 from ..sources.arrays import ArrayFile
 from ..sources.dialect import CSVDialect
 from ..sources.labels import anomalous_rows, closest, equals
@@ -180,7 +180,7 @@ class Stream:
 
         Raises
         ------
-        InputError
+        NoneScoredError
             At the end if no row can be scored.
         """
         is_image = self.detector.preprocessor_.kind == "image"
@@ -201,13 +201,13 @@ class Stream:
             self.check_any()
 
     def check_any(self) -> None:
-        """Raise `InputError` if none of the rows or pictures so far can be scored."""
+        """Raise `NoneScoredError` if none of the rows or pictures so far can be scored."""
         if self.unscored.rows and self.unscored.rows == self.unscored.examined:
-            raise InputError(f"{self.source.name} has no row that can be scored. {self.unscored}.")
+            words = f"{self.source.name} has no row that can be scored. {self.unscored}."
+            raise NoneScoredError(words, self.unscored.rows)
         if self.skipped and len(self.skipped) == self.total:
-            raise InputError(
-                f"None of the {self.total} pictures in {self.source.name} can be read as the model needs them."
-            )
+            words = f"None of the {self.total} pictures in {self.source.name} can be read as the model needs them."
+            raise NoneScoredError(words, len(self.skipped))
 
     def scores(self, chunk: Chunk) -> np.ndarray:
         """Return the scores of a chunk of this stream (n,): NaN where a row cannot be scored."""

@@ -76,6 +76,44 @@ def test_rows_of_a_model_of_an_array(client, folder):
     assert (refused.status_code, refused.json()["error"]["message"]) == (422, "Row 0 has 2 values; needed are 3.")
 
 
+@pytest.mark.parametrize("number", ["9" * 309, "-" + "9" * 401, "1e400"])
+def test_a_number_beyond_floats_makes_its_own_row_unusable(client, number):
+    good = json.dumps(ROW)
+    vectors = f'{{"rows":[[{number},1,1],[1,1,1]]}}'
+    table = f'{{"rows":[{good.replace("5.0", number)},{good}]}}'
+    for model, content, status in [
+        ("vector", vectors, "infinite value in column 0"),
+        ("rows", table, "infinite value in 'amount'"),
+    ]:
+        found = client.post(f"/score?model={model}", content=content, headers=JSON).json()["rows"]
+        assert [row["status"] for row in found] == [status, "ok"]
+        assert found[0]["score"] is None
+
+
+def test_a_number_of_thousands_of_digits_is_refused(client):
+    refused = client.post("/score?model=vector", content=f'{{"rows":[[{"9" * 5000},1,1]]}}', headers=JSON)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (400, "json")
+
+
+def unscored(client, model):
+    lines = client.get("/metrics").text.splitlines()
+    return sum(float(line.split()[-1]) for line in lines if line.startswith(f'anogan_unscored_total{{model="{model}"'))
+
+
+def test_rows_that_cannot_be_scored_are_counted_however_they_are_sent(client, folder):
+    bad = ROW | {"amount": "abc"}
+    before = unscored(client, "rows")
+    assert client.post("/score?model=rows", json={"rows": [bad, ROW]}).status_code == 200
+    assert unscored(client, "rows") == before + 1
+    for rows in ([bad], [bad, bad]):
+        assert client.post("/score?model=rows", json={"rows": rows}).status_code == 422
+    assert unscored(client, "rows") == before + 4
+    broken = {"file": ("a.png", b"\x89PNG broken", "image/png")}
+    before = unscored(client, "pictures")
+    assert client.post("/score?model=pictures", files=broken).status_code == 422
+    assert unscored(client, "pictures") == before + 1
+
+
 def test_pictures_have_scores_and_maps_and_what_cannot_be_read_a_status(client, folder):
     files = [folder / f"{number}.png" for number in (12, 13)]
     expected = anogan.load(folder / "pictures.anogan", device="cpu").anomaly_score(anogan.ImageFolder(files, size=16))
