@@ -15,6 +15,7 @@ from ..batch.groups import fit_group, group_arguments, warn_of_gaps, write_group
 from ..detectors.base import Detector
 from ..detectors.preparing import SAMPLED_ROWS
 from ..sources.sampling import RowSample
+from .scoring import by_position
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -45,18 +46,19 @@ def sample(df: DataFrame, *, rows: int = SAMPLED_ROWS, seed: int = 0) -> RowSamp
     InputError
         There are no rows, or a column is of a type that cannot be learned.
     """
-    limit = key_limit(rows, df.count())
+    limit, names = key_limit(rows, df.count()), df.columns
 
     def drawn(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         from pyspark import TaskContext
 
         context = TaskContext.get()
         rng = np.random.default_rng([seed, 0 if context is None else context.partitionId()])
-        part = drawn_part(map(pa.Table.from_batches, ([batch] for batch in batches)), rng, rows, limit)
+        tables = (pa.Table.from_batches([batch]).rename_columns(names) for batch in batches)
+        part = drawn_part(tables, rng, rows, limit)
         if part is not None:
             yield pa.RecordBatch.from_arrays([pa.array([part], pa.binary())], ["part"])
 
-    return row_sample((bytes(row["part"]) for row in df.mapInArrow(drawn, "part binary").collect()), rows)
+    return row_sample((bytes(row["part"]) for row in by_position(df).mapInArrow(drawn, "part binary").collect()), rows)
 
 
 def fit_per_group(df: DataFrame, by: str, detector: Detector, folder: str | os.PathLike[str]) -> Groups:
@@ -87,9 +89,10 @@ def fit_per_group(df: DataFrame, by: str, detector: Detector, folder: str | os.P
     arguments = group_arguments(detector, by, folder, to_arrow_schema(df.schema))
 
     def fitted(rows: pa.Table) -> pa.Table:
-        return fit_group(rows, arguments)
+        return fit_group(rows.rename_columns(names), arguments)
 
-    column = df[f"`{by}`"]
+    names, df = df.columns, by_position(df)
+    column = df[df.columns[names.index(by)]]
     valid = column.isNotNull()
     if df.select(column).dtypes[0][1] in ("float", "double"):  # how pandas keeps whole numbers with gaps
         valid &= ~functions.isnan(column)

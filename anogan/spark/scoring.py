@@ -31,6 +31,8 @@ def score(
 
     The rows are scored where they are, a batch of Arrow at a time, when the result is used. Scores do not depend on
     the partitions or the order of the rows, and equal those of `anogan score` bit for bit on nodes of the same kind.
+    No warning says that columns lie beyond the range of training, as `score_table` does: a batch is too small to tell.
+    `anogan score --engine spark` and `anogan.score_file` count over all rows, and say it.
 
     Parameters
     ----------
@@ -110,11 +112,21 @@ def _mapped(df: DataFrame, model: Model, work: Work) -> DataFrame:
         from pyspark import SparkFiles
 
         for batch in batches:
-            yield from work.scored(loaded(SparkFiles.get(name)), pa.Table.from_batches([batch])).to_batches()
+            rows = pa.Table.from_batches([batch]).rename_columns(names)
+            yield from work.scored_part(loaded(SparkFiles.get(name)), rows).to_batches()
 
-    return df.select(*(f"`{name}`" for name in dict.fromkeys([*kept, *work.needed(detector)]))).mapInArrow(
-        scored, schema
-    )
+    names = list(dict.fromkeys([*kept, *work.needed(detector)]))
+    return by_position(df.select(*map(quoted, names))).mapInArrow(scored, schema)
+
+
+def quoted(name: str) -> str:
+    """Return the name of a column as Spark's functions resolve it, whatever characters it has."""
+    return "`" + name.replace("`", "``") + "`"
+
+
+def by_position(df: DataFrame) -> DataFrame:
+    """Rename columns by their positions: PySpark's functions on Arrow take a dot in a name for a field."""
+    return df.toDF(*(f"column_{position}" for position in range(len(df.columns))))
 
 
 def send(spark: SparkSession, file: Path) -> str:

@@ -83,3 +83,16 @@ def test_pictures_by_path_or_content(spark, pictures, binary):
     assert found["status"].str.contains("not a picture").tolist() == [i == 3 for i in range(12)]
     local = pd.read_parquet(pictures / "local.parquet")
     np.testing.assert_allclose(found["score"].dropna(), local["score"], rtol=1e-6)  # rounded by how many lie together
+
+
+def test_names_of_columns_may_have_dots_and_backticks(spark, tmp_path):
+    rng = np.random.default_rng(0)
+    rows = pd.DataFrame({"x.y": rng.normal(size=60), "n`m": rng.integers(0, 9, 60), "g.h": rng.choice(["u", "v"], 60)})
+    detector = anogan.DenoisingGAN(**anogan.DenoisingGAN.tiny, random_state=0).fit(rows.drop(columns="g.h"))
+    scored = anogan.spark.score(spark.createDataFrame(rows), detector).toPandas()
+    assert list(scored.columns) == ["x.y", "n`m", "g.h", *("score", "p_value", "flag", "status")]
+    np.testing.assert_array_equal(scored["score"], detector.anomaly_score(rows.drop(columns="g.h")))
+    assert list(anogan.spark.sample(spark.createDataFrame(rows), rows=50).frame) == list(rows)
+    tiny = anogan.DenoisingGAN(**anogan.DenoisingGAN.tiny, random_state=0)
+    groups = anogan.spark.fit_per_group(spark.createDataFrame(rows), "g.h", tiny, tmp_path / "models")
+    assert list(groups.index) == ["u", "v"]
