@@ -29,6 +29,7 @@ _ANOMALOUS = _set("""
     anomalien auffallig auffaellig mauvais malo difettoso
 """)
 _NEGATIONS = _set("no not non none un without free nicht kein keine ohne frei")
+_MOST_WORDS = 3  # of one meaning, as in "nicht in Ordnung"
 _DOUBTFUL = _set("false pseudo falsch")  # a false OK is defective, and a false NG normal
 _PAIRS = ({"0", "1"}, {"negative", "positive"}, {"neg", "pos"}, {"true", "false"}, {"yes", "no"}, {"ja", "nein"})
 
@@ -57,6 +58,19 @@ def means_normal(name: str) -> bool | None:
     if normal == anomalous or not _DOUBTFUL.isdisjoint(words):
         return None
     return normal == _NEGATIONS.isdisjoint(words)
+
+
+def file_means_normal(name: str) -> bool | None:
+    """Return whether the name of a file without its suffix begins or ends like `means_normal`, None if it does not.
+
+    ``NG_007``, ``cast_def_0_12`` and ``003-not-ok`` are defective; words in the middle and numbers do not matter.
+    """
+    words = [word for word in _words(name) if not word.isdigit()]
+    for count in range(min(_MOST_WORDS, len(words)), 0, -1):
+        for end in ("".join(words[:count]), "".join(words[-count:])):
+            if end in _NORMAL or end in _ANOMALOUS:
+                return end in _NORMAL
+    return None
 
 
 def is_class_name(name: str) -> bool:

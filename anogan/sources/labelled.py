@@ -13,7 +13,7 @@ import numpy as np
 from ..errors import InputError
 from ..files.writing import as_text
 from ..wording import counted
-from .class_names import are_opposites, holds_masks, is_class_name, is_neutral, means_normal, part_of
+from .class_names import are_opposites, file_means_normal, holds_masks, is_class_name, is_neutral, means_normal, part_of
 from .folder_labels import OUTSIDE, FolderLabels
 from .images import ImageFolder
 from .labels import closest
@@ -21,6 +21,7 @@ from .masks import Masks, without_masks
 from .picture_files import FoundPictures, find_pictures, left_out_words
 
 _BY_MASKS = ("good", "defective")
+_MAY_HOLD_LABELS = frozenset({".csv", ".tsv", ".json", ".jsonl", ".xlsx", ".xls", ".xml", ".parquet"})
 _LISTED = 10
 _FILES_LISTED = 5
 
@@ -246,8 +247,9 @@ class LabelledFolder:
         """Return what a user who fits on this folder should know of its pictures, as sentences."""
         part, learned = self._of_part("train"), self.train.files
         chosen, notes = set(learned), []
+        is_decided = self.kind_of(learned[0]) in self.normal_kinds
         others = Counter(self.kind_of(file) for file in part if file not in chosen)
-        if others and self.kind_of(learned[0]) not in self.normal_kinds:
+        if others and not is_decided:
             notes.append(
                 f"{self._name}: training leaves out {len(part) - len(learned):,} of {counted(len(part), 'picture')}, "
                 "whose masks mark defects, and takes the others as normal."
@@ -271,6 +273,7 @@ class LabelledFolder:
                 f"{self._name}: {len(defective):,} of {counted(len(learned), 'picture')} to learn lie in folders such "
                 f"as {_quoted('/'.join(defective[0]))}, and are learned as normal."
             )
+        notes += _notes_of_names(self._name, learned, may_be_all=not is_decided)
         if suspicious := self._masks.marked(learned):
             notes.append(
                 f"{self._name}: {len(suspicious):,} of {counted(len(learned), 'picture')} to learn have a mask that "
@@ -282,7 +285,13 @@ class LabelledFolder:
             notes.append(
                 f"{self._name}: training leaves out {counted(outside, 'picture')} outside of the training part."
             )
-        return [*notes, *self.left_out_notes(masks=not is_split)]
+        notes += self.left_out_notes(masks=not is_split)
+        if not is_decided and (tables := _MAY_HOLD_LABELS & self.left_out.keys()):
+            notes.append(
+                f"{self._name}: if {' or '.join(sorted(tables))} files there say which pictures are defective, keep "
+                "those pictures out of the folder to learn from; the files are not read."
+            )
+        return notes
 
     def left_out_notes(self, *, masks: bool = False) -> list[str]:
         """Return a sentence about files that are not read, if there are any, such as masks."""
@@ -372,15 +381,28 @@ def normal_pictures(folder: ImageFolder) -> tuple[ImageFolder, list[str]]:
         See `LabelledFolder.train`.
     """
     if folder.path is None:
+        notes = _notes_of_names("pictures to learn", folder.files, may_be_all=False)
         defective = [file for file in folder.files if any(means_normal(name) is False for name in file.parts[:-1])]
         if not defective or len(defective) == len(folder):
-            return folder, []
+            return folder, notes
         name = as_text(defective[0].parent.name)
         return folder, [
-            f"{len(defective):,} of {len(folder):,} pictures lie in folders such as '{name}', and are learned."
+            *notes,
+            f"{len(defective):,} of {len(folder):,} pictures lie in folders such as '{name}', and are learned.",
         ]
     layout = LabelledFolder(folder.path)
     return folder.only(layout.train.files), layout.doubts()
+
+
+def _notes_of_names(where: str, files: list[Path], *, may_be_all: bool) -> list[str]:
+    """Return a sentence if the names of some files are like those of defective pictures, or of all if this may be."""
+    found = [file for file in files if file_means_normal(as_text(file.stem)) is False]
+    if not found or (len(found) == len(files) and not may_be_all):
+        return []
+    return [
+        f"{where}: {len(found):,} of {counted(len(files), 'picture')} have names that begin or end like those of "
+        f"defective ones, such as '{as_text(found[0].name)}', and are learned as normal. Keep out those that are not."
+    ]
 
 
 def _counts(found: Counter[str]) -> str:

@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from anogan import ImageFolder, InputError, LabelledFolder, PictureSource
-from anogan.sources.class_names import is_ambiguous, means_normal
+from anogan.sources.class_names import file_means_normal, is_ambiguous, means_normal
+from anogan.sources.labelled import normal_pictures
 from anogan.sources.picture_files import find_pictures
 
 
@@ -357,6 +358,36 @@ def test_a_mask_in_the_alpha_channel_is_read(tmp_path):
 def test_a_folder_of_masks_alone_holds_pictures(tmp_path):
     make(tmp_path, masks=2)
     assert len(LabelledFolder(tmp_path).files) == 2
+
+
+def test_names_of_files_can_begin_or_end_with_what_the_pictures_are():
+    defective = ("NG_007", "NG007", "not_ok_1", "n.i.O._003", "cast_def_0_12", "0003-scratch")
+    normal = ("OK_001", "cast_ok_0_1", "i.O. 12", "good")
+    unknown = ("000", "IMG_0001", "exp1_num_10334", "left_crack_camera", "part_7", "")
+    for names, meaning in ((defective, False), (normal, True), (unknown, None)):
+        assert {name: file_means_normal(name) for name in names} == dict.fromkeys(names, meaning)
+
+
+def test_pictures_with_names_of_defective_ones_are_said(tmp_path):
+    for number in range(6):
+        save(tmp_path / "flat" / f"{'NG' if number < 2 else 'OK'}_{number}.png")
+    flat = LabelledFolder(tmp_path / "flat")
+    (note,) = flat.doubts()
+    assert "2 of 6 pictures have names that begin or end like those of defective ones, such as 'NG_0.png'" in note
+    assert normal_pictures(ImageFolder(flat.files))[1][0].startswith("pictures to learn: 2 of 6 pictures have names")
+    (note,) = LabelledFolder(tmp_path / "flat", files=flat.files[:2]).doubts()
+    assert "2 of 2 pictures have names" in note
+    for number in range(2):
+        save(tmp_path / "labelled" / "OK" / f"{number}_fail.png")
+    assert LabelledFolder(tmp_path / "labelled").doubts() == []  # their folder says what they are
+
+
+def test_files_beside_unlabelled_pictures_that_can_hold_labels_are_said(tmp_path):
+    make(tmp_path, img=2)
+    (tmp_path / "labels.csv").write_text("file,label\n")
+    assert "if .csv files there say which pictures are defective" in LabelledFolder(tmp_path).doubts()[-1]
+    (tmp_path / "img").rename(tmp_path / "good")
+    assert not any("say which pictures are defective" in note for note in LabelledFolder(tmp_path).doubts())
 
 
 def test_files_that_are_not_read_are_counted_by_reason(tmp_path):
