@@ -7,6 +7,7 @@ so that ties are handled in one place and a bootstrap replicate is a new draw of
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -238,7 +239,7 @@ class PixelCurve:
         from scipy.ndimage import label
 
         defect = np.asarray(mask) != 0
-        s = np.asarray(scores, dtype=np.float32 if self._values is None else np.float64)
+        s: npt.NDArray[Any] = np.asarray(scores, dtype=np.float32 if self._values is None else np.float64)
         if defect.ndim != 2 or s.shape != defect.shape:
             raise InputError(f"mask and scores must be (H, W) and of one shape; got {defect.shape} and {s.shape}.")
         if not np.isfinite(s).all():
@@ -265,7 +266,7 @@ class PixelCurve:
         both.regions = self.regions + other.regions
         return both
 
-    def _keys(self, scores: npt.NDArray[np.floating]) -> npt.NDArray[np.int64]:
+    def _keys(self, scores: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
         if self._values is not None:  # 2 i + 1 for the value i, and 2 i between the values i - 1 and i
             return np.searchsorted(self._values, scores) + np.searchsorted(self._values, scores, side="right")
         # + 0.0 turns -0.0 into 0.0. Flipping all bits of negatives and the sign of the others orders patterns
