@@ -15,7 +15,7 @@ from ..files.threads import ordered_map
 from ..sources.camera import Frame, frame_pixels
 from ..sources.images import ImageFolder, as_fraction, evenly_spaced
 from ..sources.notes import FileNote, Note
-from .picture_traits import PictureTraits, mixed_shapes, seen_as, seen_in
+from .picture_traits import PictureTraits, count_pages, mixed_shapes, page_notes, seen_as, seen_in
 from .preprocessor import Preprocessor
 from .range_counter import Beyond
 from .scaling import inverse_symlog, symlog
@@ -83,7 +83,9 @@ class ImagePreprocessor(Preprocessor):
             self.tile_ = X.tile
             if seen := seen_in(X):
                 self.traits_ = PictureTraits.of(seen, X.size)
-            self.notes_ = [] if X.tile else [*_reduction_notes(X), *mixed_shapes(seen, X.size)]
+            self.notes_ = page_notes(count_pages(seen))
+            if not X.tile:
+                self.notes_ += [*_reduction_notes(X), *mixed_shapes(seen, X.size)]
             self.shape_ = list(X.shape)
             self.source_ = FOLDER
             if X.is_wide():
@@ -288,15 +290,19 @@ class ImagePreprocessor(Preprocessor):
         counts: dict[str | int, Beyond] = {}
         if not isinstance(X, ImageFolder):
             X = self._of_fitted_shape(X)
-        elif self.traits_ is not None:
-            counts |= self.traits_.count_unlike(seen_in(X), self._compared_size)
+        else:
+            seen = seen_in(X)
+            counts |= count_pages(seen)
+            if self.traits_ is not None:
+                counts |= self.traits_.count_unlike(seen, self._compared_size)
         if self.tint_ is not None:
             counts |= self.tint_.count_exchanged(self._glance(X, np.arange(0, len(X), _GLANCED)))
         return counts
 
     def range_notes(self, counts: Mapping[str | int, Beyond]) -> Sequence[Note]:
-        """See `PictureTraits.notes` and `Tint.notes`."""
-        return [note for each in (self.traits_, self.tint_) if each is not None for note in each.notes(counts)]
+        """See `page_notes`, `PictureTraits.notes` and `Tint.notes`."""
+        unlike = [note for each in (self.traits_, self.tint_) if each is not None for note in each.notes(counts)]
+        return [*page_notes(counts), *unlike]
 
     def picture_notes(self, picture: Any, read: ReadPicture) -> Sequence[Note]:
         """Return a note for each way in which a picture is unlike those of the fit.
@@ -306,9 +312,10 @@ class ImagePreprocessor(Preprocessor):
         picture : path, PIL image, or array (H, W) or (H, W, C)
         read : what `read_picture` returned for it
         """
-        counts: dict[str | int, Beyond] = {}
+        seen = [seen_as(picture)]
+        counts = count_pages(seen)
         if self.traits_ is not None:
-            counts |= self.traits_.count_unlike([seen_as(picture)], self._compared_size)
+            counts |= self.traits_.count_unlike(seen, self._compared_size)
         if self.tint_ is not None:
             counts |= self.tint_.count_exchanged(self._from_pixels(seen_of(_resized(read)[None])))
         return self.range_notes(counts)

@@ -13,7 +13,7 @@ from PIL import Image
 
 from ..errors import InputError
 from ..files.threads import ordered_map
-from ..sources.images import ImageFolder, is_grey_by_header, read_picture, upright_size
+from ..sources.images import ImageFolder, has_more_pages, is_grey_by_header, read_picture, upright_size
 from ..sources.notes import FileNote
 from ..sources.picture_files import is_jpeg
 from ..wording import counted
@@ -28,12 +28,22 @@ _GREATEST = 1e9  # ratio that is possible
 
 
 class Seen(NamedTuple):
-    """A picture as it was before it is resized: what kind it is, and its height and width in pixels."""
+    """A picture as it was before it is resized.
+
+    Attributes
+    ----------
+    jpeg, grey : bool
+    height, width : int
+        In pixels.
+    pages : bool
+        Whether its file has further pages or frames, which are not read.
+    """
 
     jpeg: bool
     grey: bool
     height: int
     width: int
+    pages: bool = False
 
 
 @dataclass(frozen=True)
@@ -148,8 +158,24 @@ def seen_as(picture: Any) -> Seen:
 
 
 def _seen_in_file(file: Path) -> Seen:
-    grey, size = read_picture(file, lambda picture: (is_grey_by_header(picture), upright_size(picture)))
-    return Seen(is_jpeg(file), grey, *size)
+    def seen(picture: Image.Image) -> Seen:
+        return Seen(is_jpeg(file), is_grey_by_header(picture), *upright_size(picture), has_more_pages(picture))
+
+    found: Seen = read_picture(file, seen)
+    return found
+
+
+def count_pages(seen: list[Seen]) -> dict[str | int, Beyond]:
+    """Count the pictures whose files have further pages or frames, for `page_notes`."""
+    return {"pages": Beyond(len(seen), sum(picture.pages for picture in seen))}
+
+
+def page_notes(counts: Mapping[str | int, Beyond]) -> list[FileNote]:
+    """Return a note if files have further pages or frames."""
+    if not counts.get("pages", (0, 0))[1]:
+        return []
+    text = "{have} several pages or frames, of which only the first is read. Save each page as a picture of its own."
+    return [FileNote(_of(counts["pages"], text))]
 
 
 def mixed_shapes(seen: list[Seen], size: tuple[int, int]) -> list[FileNote]:

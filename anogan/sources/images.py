@@ -13,6 +13,7 @@ from typing import IO, Any, overload
 import numpy as np
 from PIL import Image, ImageOps
 from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import TiffImageFile
 
 from ..errors import InputError
 from ..files.threads import ordered_map
@@ -30,6 +31,8 @@ _LARGE_PIXELS = 4_000_000
 _DARK = 32  # of 255: colours of 16 bits that are read with 8 keep less than 5 bits
 _LARGE = threading.Lock()
 _ORIENTATION = 0x0112
+_SUBFILE_TYPE = 0x00FE
+_NOT_A_PAGE = 0b101  # of that tag: a reduced copy of another page, or its mask
 _SIDEWAYS = (5, 6, 7, 8)
 _PNG_TEXTS = (b"tEXt", b"zTXt", b"iTXt")
 _PNG_ORIENTED = (b"Raw profile type exif\0", b"XML:com.adobe.xmp\0")  # keywords of such texts
@@ -346,6 +349,26 @@ def _tells_orientation_late(file: IO[bytes]) -> bool:
         return False
     finally:
         file.seek(pixels)
+
+
+def has_more_pages(picture: Image.Image) -> bool:
+    """Return whether a file that was just opened has further pages or frames, which are not read.
+
+    Previews do not count: those of phones, and the reduced pages and masks of TIFF. A TIFF is left at another page.
+    """
+    if picture.format == "MPO" or not getattr(picture, "is_animated", False):
+        return False
+    if not isinstance(picture, TiffImageFile):
+        return True
+    page = 0
+    while True:
+        page += 1
+        try:
+            picture.seek(page)
+        except Exception:  # after the last page, or at a damaged one, on which Pillow raises nearly every type
+            return False
+        if not picture.tag_v2.get(_SUBFILE_TYPE, 0) & _NOT_A_PAGE:
+            return True
 
 
 def is_grey_by_header(picture: Image.Image) -> bool:

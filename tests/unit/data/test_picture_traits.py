@@ -236,3 +236,50 @@ def test_what_is_not_a_picture_fails_as_before(detector, tmp_path):
         detector.anomaly_score(anogan.ImageFolder(tmp_path / "bad"))
     with pytest.raises(anogan.InputError, match="One picture is an array"):
         detector.score_picture(np.zeros(5))
+
+
+def saved_pages(file, count=3, **options):
+    """Save grey pages, of which each is a little brighter than the one before."""
+    pages = [Image.fromarray(np.full((12, 14), 60 + 5 * number, np.uint8)) for number in range(count)]
+    pages[0].save(file, save_all=True, append_images=pages[1:], **options)
+
+
+def said_of(folder):
+    preprocessor = ImagePreprocessor().fit(folder)
+    return [note.text() for note in preprocessor.notes_ if "pages" in note.text()]
+
+
+@pytest.mark.parametrize("name", ["a.tif", "a.gif", "a.webp", "a.png"])
+def test_files_with_several_pages_or_frames_are_reported(name, tmp_path):
+    folder_of(tmp_path / "good", [(12, 14)] * 3)
+    plain = ImagePreprocessor().fit(anogan.ImageFolder(tmp_path / "good"))
+    saved_pages(tmp_path / "good" / name)
+    folder = anogan.ImageFolder(tmp_path / "good")
+    expected = "1 of 4 pictures has several pages or frames, of which only the first is read."
+    assert said_of(folder) == [f"{expected} Save each page as a picture of its own."]
+    counter = plain.range_counter()
+    counter.add(folder)
+    assert any(note.text().startswith(expected) for note in counter.notes())
+    (note,) = [
+        note.text()
+        for note in plain.picture_notes(tmp_path / "good" / name, folder.decode(0))
+        if "pages" in note.text()
+    ]
+    assert note.startswith("The picture has several pages")
+
+
+def test_files_with_one_page_and_previews_are_not_reported(tmp_path):
+    for name in ("a.tif", "b.gif", "c.webp", "d.png", "e.jpg"):
+        saved_pages(tmp_path / name, 1) if name != "e.jpg" else Image.new("L", (14, 12)).save(tmp_path / name)
+    saved_pages(tmp_path / "phone.jpg", 2, format="MPO")
+    page = Image.new("L", (14, 12))
+    reduced = page.resize((7, 6))
+    reduced.encoderinfo = {"tiffinfo": {254: 1}}
+    page.save(tmp_path / "preview.tif", save_all=True, append_images=[reduced])
+    with Image.open(tmp_path / "preview.tif") as picture:
+        picture.seek(1)
+        assert picture.tag_v2[254] == 1
+    saved_pages(tmp_path / "damaged.tif", 2)
+    content = (tmp_path / "damaged.tif").read_bytes()
+    (tmp_path / "damaged.tif").write_bytes(content[: len(content) * 6 // 10])
+    assert said_of(anogan.ImageFolder(tmp_path)) == []
