@@ -361,7 +361,9 @@ class Detector(CommonParameters, ModelFileMixin, OutlierMixin, BaseEstimator):
             C is 1, 3 or 4 (with transparency). The array has dtype uint8 or uint16, or floats from 0 to 1. One whose
             shape, size or format is unlike that of the files of the fit is reported by a `RangeWarning`. A path is
             taken for JPEG by its suffix, a PIL image by its ``format``. Give a PIL image as it was opened: ``convert``
-            forgets its format, ``load`` that its colours had 16 bits, and neither is reported then.
+            forgets its format, ``load`` that its colours had 16 bits, and neither is reported then. The score of a
+            JPEG with sides of at least 8 times the model's (3,072 pixels by default) differs by path and as an
+            array, since noise does: files so large are decoded at a smaller size; see `ImageFolder`.
         bgr : bool
             Whether the channels of an array are blue, green, red, as OpenCV's are.
         with_map : bool

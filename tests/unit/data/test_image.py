@@ -138,6 +138,17 @@ def test_any_size_becomes_the_asked_one(tmp_path, size):
     assert ImageFolder(tmp_path, size=size)[0].shape == (3, *size)
 
 
+@pytest.mark.parametrize(("side", "same"), [(112, True), (127, True), (128, False)])
+def test_a_jpeg_file_is_read_as_its_pixels_unless_it_is_very_large(tmp_path, side, same):
+    pixels = np.random.default_rng(0).normal(128, 12, (side, side)).clip(0, 255).astype(np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.jpg")
+    with Image.open(tmp_path / "a.jpg") as picture:
+        frame = frame_pixels(np.asarray(picture), (1, 16, 16), bgr=False)
+    read = ImageFolder(tmp_path, size=16).decode(0)
+    assert np.array_equal(read, frame) == same
+    assert np.abs(read.astype(float) - frame).mean() < 1
+
+
 def test_sixteen_bits_keep_their_depth_and_range(tmp_path):
     ramp = np.linspace(1000, 5000, 64 * 64).reshape(64, 64).astype(np.uint16)
     Image.fromarray(ramp).save(tmp_path / "a.png")
