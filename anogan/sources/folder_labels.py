@@ -57,16 +57,20 @@ class FolderLabels:
         self._deciding = deciding - overruled
         self._above = {place[:depth] for place in self._deciding for depth in range(1, len(place))}
         self._depths = [0] if normal == OUTSIDE else sorted({len(place) - 1 for place in self._deciding})
+        self._labels = {place: self._label(place) for place in meanings}
 
     def __bool__(self) -> bool:
         return bool(self._depths)
 
     def of(self, place: Folders) -> str:
-        """Return the label of the pictures in a place: a folder's name, or `OUTSIDE`.
+        """Return the label of the pictures in one of the places: a folder's name, or `OUTSIDE`.
 
         It is the uppermost folder that decides whether they are normal, else one whose name is ambiguous, else one at a
         depth at which others decide, such as ``hole`` beside ``good``.
         """
+        return self._labels[place]
+
+    def _label(self, place: Folders) -> str:
         ways = [place[: depth + 1] for depth in range(len(place))]
         beside = [way for way in ways if way not in self._above]
         names = [way[-1] for way in ways if way in self._deciding]

@@ -267,11 +267,13 @@ class LabelledFolder:
                     f"{self._name}: the pictures in {_counts(names)} are all learned as normal. If only some of them "
                     "are, name their folder instead (or on the command line give --normal NAME)."
                 )
-        places = [self._place(file)[1] for file in learned]
-        if defective := [place for place in places if self.normal is None and False in map(means_normal, place)]:
+        places = Counter(self._place(file)[1] for file in learned)
+        defective = [place for place in places if self.normal is None and False in map(means_normal, place)]
+        if defective:
+            count = sum(places[place] for place in defective)
             notes.append(
-                f"{self._name}: {len(defective):,} of {counted(len(learned), 'picture')} to learn lie in folders such "
-                f"as {_quoted('/'.join(defective[0]))}, and are learned as normal."
+                f"{self._name}: {count:,} of {counted(len(learned), 'picture')} to learn lie in folders such as "
+                f"{_quoted('/'.join(defective[0]))}, and are learned as normal."
             )
         notes += _notes_of_names(self._name, learned, may_be_all=not is_decided)
         if suspicious := self._masks.marked(learned):
