@@ -54,7 +54,13 @@ def shifted(train: pd.DataFrame, value: object, name: str, _: Generator) -> obje
     return float(value) + away * SHIFT * column.std()  # type: ignore[arg-type]
 
 
-CORRUPTIONS: dict[str, Callable[..., object]] = {"swap": swapped, "shift": shifted}
+def randomly_replaced(train: pd.DataFrame, _: object, name: str, rng: Generator) -> object:
+    """Return the value of this column in a random row, which most often is as normal as the one it replaces."""
+    return train[name].iloc[rng.choice(len(train))]
+
+
+CORRUPTIONS: dict[str, Callable[..., object]] = {"swap": swapped, "shift": shifted, "random": randomly_replaced}
+BOTH = ("swap", "shift")  # that "both" and "among three" are of
 
 
 def corrupted(train: pd.DataFrame, rows: pd.DataFrame, kind: str, rng: Generator) -> tuple[pd.DataFrame, np.ndarray]:
@@ -123,7 +129,8 @@ def report(records: list[Record], made_by: str) -> str:
         f"{made_by} Each detector learns at most {TRAIN} normal rows at its defaults. In each of at most {ROWS} "
         "held-out normal rows one random column (of those that vary) is then changed: *swap* takes the most "
         f"different of the values that {DRAWN} random training rows have there (for categories another one), *shift* "
-        f"adds {SHIFT:g} standard deviations, away from the mean. Rows that are unchanged by this are left out. The "
+        f"adds {SHIFT:g} standard deviations, away from the mean, and *random* takes the value of one random training "
+        "row. Rows that are unchanged by this are left out. The "
         "tables have the share of rows, in %, whose corrupted column `reasons` names first; *of noticed* counts "
         f"only those with a p-value of at most {NOTICED:g}: a swapped value may be normal there, and then nobody "
         "could tell.",
@@ -134,7 +141,13 @@ def report(records: list[Record], made_by: str) -> str:
     for dataset, columns in dict.fromkeys((r["dataset"], r["columns"]) for r in records):
         for kind in CORRUPTIONS:
             cells = [
-                _percent([r[kind]["first"] for r in records if (r["dataset"], r["detector"]) == (dataset, name)])
+                _percent(
+                    [
+                        r[kind]["first"]
+                        for r in records
+                        if (r["dataset"], r["detector"]) == (dataset, name) and kind in r
+                    ]
+                )
                 for name in DETECTORS
             ]
             rows.append([dataset, str(columns), kind, *cells])
@@ -155,17 +168,17 @@ The method (`anogan.explain.attribution.occlusion`) was chosen on {", ".join(CHO
 
 
 def _means(title: str, records: list[Record]) -> str:
-    head = ["detector", "swap", "of noticed", "noticed", "shift", "of noticed", "noticed"]
+    head = ["detector", *(word for kind in CORRUPTIONS for word in (kind, "of noticed", "noticed"))]
     head += ["both", "among three", "ms per row"]
     rows = []
     for name in dict.fromkeys(r["detector"] for r in records):
         of_this = [r for r in records if r["detector"] == name]
         cells = []
         for kind in CORRUPTIONS:
-            here = [r[kind] for r in of_this]
+            here = [r[kind] for r in of_this if kind in r]
             noticed = [r["first_of_noticed"] for r in here if r["first_of_noticed"] is not None]
             cells += [_percent([r["first"] for r in here]), _percent(noticed), _percent([r["noticed"] for r in here])]
-        both = [r[kind] for r in of_this for kind in CORRUPTIONS]
+        both = [r[kind] for r in of_this for kind in BOTH]
         cells += [_percent([r[what] for r in both]) for what in ("first", "of_three")]
         rows.append([name, *cells, f"{np.mean([r['ms_per_row'] for r in both]):.2f}"])
     return f"## {title}: {len({r['dataset'] for r in records})}, mean\n\n{table(head, rows)}"
