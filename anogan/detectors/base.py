@@ -6,6 +6,7 @@ import os
 import warnings
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -494,11 +495,11 @@ class Detector(CommonParameters, ModelFileMixin, OutlierMixin, BaseEstimator):
         Raises
         ------
         InputError
-            The detector does not generate samples.
+            The detector does not generate samples, or n is not a whole number of at least 1.
         """
         self._require("sample")
-        if n < 1:
-            raise InputError(f"n must be at least 1, got {n}.")
+        if not isinstance(n, Integral) or n < 1:
+            raise InputError(f"n must be a whole number of at least 1, got {n!r}.")
         state, each = self.fitted_state, -(-n // self.n_members_)
         with seeded(draw_seed(random_state)), torch.no_grad():
             if state.rows is not None:

@@ -90,5 +90,6 @@ def _validated(X: Any, caller: str, fitted: dict[str, Any], *, reset: bool) -> t
             raise  # as scikit-learn's checks of estimators expect
         raise InputError(f"X has values that are no numbers ({error}); give it as a DataFrame.") from None
     except ValueError as error:
-        raise InputError(re.sub(r":\narray=.*\]\.\n", ". ", str(error), flags=re.DOTALL)) from None  # a whole array
+        words = re.sub(r":\narray=.*\]\.\n", ". ", str(error), flags=re.DOTALL)  # a whole array
+        raise InputError(re.sub(r"(Complex data not supported)\n.*", r"\1.", words, flags=re.DOTALL)) from None
     return X, vars(estimator)

@@ -43,10 +43,14 @@ class Ranking:
         Raises
         ------
         InputError
-            If lengths differ, a score is NaN, a label is neither 0 nor 1, or one of the classes is absent.
+            If lengths differ, a score is NaN or no number of 64 bits, a label is neither 0 nor 1, or one of the
+            classes is absent.
         """
         y = np.asarray(labels)
-        s = np.asarray(scores, dtype=np.float64)
+        try:
+            s = np.asarray(scores, dtype=np.float64)
+        except (ValueError, TypeError, OverflowError) as error:
+            raise InputError(f"scores must be numbers of 64 bits: {error}.") from None
         if y.ndim != 1 or s.shape != y.shape:
             raise InputError(f"labels and scores must be (n,), as long as each other; got {y.shape} and {s.shape}.")
         if np.isnan(s).any():
@@ -169,7 +173,16 @@ def bootstrap_interval(
     -------
     (2,) or (len(metric), 2)
         Lower and upper end.
+
+    Raises
+    ------
+    InputError
+        If `confidence` or `replicates` is out of range, or labels and scores cannot be used; see `Ranking.of`.
     """
+    if not 0 < confidence < 1:
+        raise InputError(f"confidence must be between 0 and 1, such as 0.95; got {confidence}.")
+    if replicates < 1:
+        raise InputError(f"replicates must be at least 1; got {replicates}.")
     metrics = metric if isinstance(metric, list) else [metric]
     ranking = Ranking.of(labels, scores).compressed(_MAX_GROUPS)
     groups = len(ranking.anomalous)

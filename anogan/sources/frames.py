@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from ..errors import InputError
@@ -15,7 +17,8 @@ def as_frame(X: Any) -> Any:
     Raises
     ------
     InputError
-        If X is a sparse matrix, a lazy table or a dict; the message says what to give instead.
+        If X is a sparse matrix, a lazy table, an iterator, a dict or a tensor that NumPy cannot read; the message
+        says what to give instead.
     """
     if hasattr(X, "iloc"):
         return X
@@ -26,6 +29,14 @@ def as_frame(X: Any) -> Any:
         raise InputError(f"X is {name}, which is sparse; dense data is required: X.toarray().")
     if hasattr(X, "collect") and not hasattr(X, "shape"):
         raise InputError(f"X is {name}, whose rows are not in memory; give X.collect().")
+    if isinstance(X, Iterator):
+        raise InputError(f"X is {name}, which can be read only once; give list(X).")
+    if hasattr(X, "detach"):
+        try:
+            np.asarray(X)
+        except (RuntimeError, TypeError) as error:  # it has gradients, is on a GPU, or of a type that NumPy lacks
+            ways = "give X.detach().cpu().double().numpy()"
+            raise InputError(f"X is {name}, which cannot be read as an array ({error}); {ways}.") from None
     if isinstance(X, dict):
         raise InputError("X is a dict; give pandas.DataFrame(X).")
     if not hasattr(X, "columns") or not (isinstance(X, pa.Table) or hasattr(X, "__arrow_c_stream__")):

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 import anogan
 
@@ -25,3 +26,39 @@ def test_a_table_may_have_columns_called_like_attributes_of_folders():
     assert anogan.default_detector(X) == "denoising_gan"
     detector = anogan.GANomaly(steps=3, random_state=0, target_fpr=0.2).fit(X)
     assert np.isfinite(detector.anomaly_score(X)).all()
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    X = np.random.default_rng(0).normal(size=(60, 3))
+    return X, anogan.WGANGP(**anogan.WGANGP.tiny, random_state=0).fit(X)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda X: torch.tensor(X, requires_grad=True), r"give X.detach\(\).cpu\(\).double\(\).numpy\(\)\.$"),
+        (lambda X: torch.tensor(X).bfloat16(), r"BFloat16\); give X.detach\(\)"),
+        (lambda X: torch.empty(X.shape, device="meta"), r"give X.detach\(\)"),
+        (lambda X: torch.zeros(2, 1, 8, 8, requires_grad=True), r"give X.detach\(\)"),
+        (lambda X: (row for row in X), r"X is .*generator, which can be read only once; give list\(X\)\.$"),
+        (lambda X: X.astype(complex), r"^Complex data not supported\.$"),
+    ],
+)
+def test_arrays_that_cannot_be_read_are_refused_with_what_helps(fitted, change, said):
+    X, detector = fitted
+    for refuse in (detector.anomaly_score, detector.score_table, anogan.WGANGP(**anogan.WGANGP.tiny).fit):
+        with pytest.raises(anogan.InputError, match=said):
+            refuse(change(X))
+
+
+def test_a_tensor_that_can_be_read_is_scored_as_its_array(fitted):
+    X, detector = fitted
+    np.testing.assert_array_equal(detector.anomaly_score(torch.tensor(X)), detector.anomaly_score(X))
+
+
+@pytest.mark.parametrize("n", [2.5, "5", 0, None])
+def test_a_number_of_samples_that_is_none_is_refused(fitted, n):
+    with pytest.raises(anogan.InputError, match="n must be a whole number of at least 1, got"):
+        fitted[1].sample(n)
+    assert len(fitted[1].sample(np.int64(3), random_state=0)) == 3

@@ -227,3 +227,22 @@ def test_pixel_metrics_name_what_is_missing():
         metrics.aupro([np.ones((4, 4))], [np.ones((4, 5))])
     with pytest.raises(InputError, match="finite"):
         metrics.aupro([np.ones((4, 4))], [np.full((4, 4), np.nan)])
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"confidence": 95}, r"confidence must be between 0 and 1, such as 0.95; got 95\."),
+        ({"confidence": 0.0}, "confidence must be between"),
+        ({"replicates": 0}, r"replicates must be at least 1; got 0\."),
+    ],
+)
+def test_intervals_that_cannot_be_are_refused(given, said):
+    with pytest.raises(InputError, match=said):
+        metrics.bootstrap_interval(Ranking.auroc, [0, 1, 0, 1], [1, 2, 3, 4], **given)
+
+
+@pytest.mark.parametrize("score", [10**400, "high", None, 1j])
+def test_scores_that_are_no_numbers_are_refused(score):
+    with pytest.raises(InputError, match="scores"):
+        metrics.auroc([0, 1], [score, 1])
