@@ -130,10 +130,11 @@ def report(records: list[Record], made_by: str) -> str:
         "held-out normal rows one random column (of those that vary) is then changed: *swap* takes the most "
         f"different of the values that {DRAWN} random training rows have there (for categories another one), *shift* "
         f"adds {SHIFT:g} standard deviations, away from the mean, and *random* takes the value of one random training "
-        "row. Rows that are unchanged by this are left out. The "
-        "tables have the share of rows, in %, whose corrupted column `reasons` names first; *of noticed* counts "
-        f"only those with a p-value of at most {NOTICED:g}: a swapped value may be normal there, and then nobody "
-        "could tell.",
+        "row, which most often is as normal as the one it replaces. Rows that are unchanged by this are left out. The "
+        "tables have the share of rows, in %, whose corrupted column `reasons` names first; *of noticed* counts only "
+        f"those with a p-value of at most {NOTICED:g}: a value of another row may be normal there, and then nobody "
+        "could tell. *both* and *among three*, the first three columns named, are of *swap* and *shift*. Times depend "
+        "on what else the machine does.",
         width=119,
     )
     others = [name for name in TABLES if name not in CHOSEN_ON]
