@@ -13,7 +13,7 @@ from ..engine.inference import Inference
 from ..errors import InputError
 from ..nn.layers import reduce_axis
 from ..scoring.calibration import Calibration
-from ..scoring.counting import count_at_most
+from ..scoring.counting import count_less
 from .names import OF_KNOWN
 from .pictures import PicturesGraph
 from .rows import RowsGraph
@@ -106,9 +106,8 @@ class ScoringGraph(nn.Module):
         prediction = self.module.predict(x.expand(self.members, *x.shape), with_map=self.with_map)
         members = prediction.score.double()
         score = ((members - self.calibration_location[:, None]) / self.calibration_scale[:, None]).mean(0)
-        first = torch.zeros_like(self.calibration_rows)
-        less = count_at_most(self.calibration_scores, first, self.calibration_rows, score, strictly=True)
-        p_value = (1 + self.calibration_rows - less).double() / (1 + self.calibration_rows)
+        at_least = len(self.calibration_scores) - count_less(self.calibration_scores, score)
+        p_value = (1 + at_least).double() / (1 + self.calibration_rows)
         flag, of_known = score > self.threshold, score
         if known is not None:
             score, p_value = (torch.where(known, values, torch.nan) for values in (score, p_value))

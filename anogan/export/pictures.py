@@ -25,21 +25,22 @@ class PicturesGraph(nn.Module):
         Fitted.
     """
 
-    low: Tensor
-    span: Tensor
+    scale: Tensor
+    offset: Tensor
 
     def __init__(self, preprocessor: ImagePreprocessor) -> None:
         super().__init__()
         self.channels, self.height, self.width = preprocessor.shape_
-        low, high = preprocessor.low_, preprocessor.high_
-        # A graph rounds numbers in the code to float32.
-        self.register_buffer("low", torch.tensor(low, dtype=torch.float64))
-        self.register_buffer("span", torch.tensor(high - low or 1.0, dtype=torch.float64))
         self.of_folder = preprocessor.source_ == FOLDER
         self.source = preprocessor.graph_type
-        self.full = FULL_RANGE.get(self.source, 1.0)
+        low, high = preprocessor.low_, preprocessor.high_
+        span = high - low or 1.0
+        # A graph rounds numbers in the code to float32. Together they take one pass over the pixels instead of three.
+        scale = 2.0 / (span * FULL_RANGE.get(self.source, 1.0))
+        self.register_buffer("scale", torch.tensor(scale, dtype=torch.float64))
+        self.register_buffer("offset", torch.tensor(-2.0 * low / span - 1.0, dtype=torch.float64))
         # Integers are bounded, and `symlog` changes only what lies far away.
-        farthest = max(abs((end - low) / (high - low or 1.0) * 2.0 - 1.0) for end in (0.0, 1.0))
+        farthest = max(abs((end - low) / span * 2.0 - 1.0) for end in (0.0, 1.0))
         self.may_lie_far = self.source not in FULL_RANGE or farthest > LINEAR_LIMIT
 
     @property
@@ -53,8 +54,7 @@ class PicturesGraph(nn.Module):
     def forward(self, pictures: Tensor) -> Tensor:
         """Return pictures ``(n, C, H, W)`` in model space, float64."""
         x = self._of_folder(pictures) if self.of_folder else pictures.double()
-        fraction = x / self.full
-        x = (fraction - self.low) / self.span * 2.0 - 1.0
+        x = x * self.scale + self.offset
         return symlog(x) if self.may_lie_far else x
 
     def _of_folder(self, pictures: Tensor) -> Tensor:

@@ -36,9 +36,11 @@ class Convolution(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         if self.stride == (1, 1):
             return super().forward(x)
+        # A picture whose channels are equal needs one, with the sum of the weights.
+        weight = self.weight if x.shape[1] == self.in_channels else self.weight.sum(1, keepdim=True)
         # A zero before the kernel moves it by a pixel. Padding the picture takes a third of the network's time.
         high, broad = (1 - side % 2 for side in x.shape[-2:])
-        return conv2d(x, pad(self.weight, (broad, 0, high, 0)), self.bias, self.stride, self.padding, 1, self.groups)
+        return conv2d(x, pad(weight, (broad, 0, high, 0)), self.bias, self.stride, self.padding, 1, self.groups)
 
 
 class Block(nn.Sequential):
@@ -57,8 +59,9 @@ class Block(nn.Sequential):
 
 
 class EfficientNetLite(nn.Module):
-    """Tan & Le 2019, arXiv:1905.11946, up to stride 16: ``(B, 3, H, W)`` -> maps of stride 8 and 16.
+    """Tan & Le 2019, arXiv:1905.11946, up to stride 16: ``(B, C, H, W)`` -> maps of stride 8 and 16.
 
+    Pictures have one channel, grey, or three.
     Batch norms are folded into the convolutions before them, which halves the time.
 
     Parameters

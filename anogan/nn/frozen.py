@@ -28,7 +28,7 @@ class FeatureMaps(PatchFeatures):
     Parameters
     ----------
     network : Module
-        ``(B, 3, H, W)`` -> maps ``(B, c, h, w)``, the finest first.
+        ``(B, C, H, W)``, with one channel or three -> maps ``(B, c, h, w)``, the finest first.
     features : int
         F, the number of channels of all maps together.
     """
@@ -64,10 +64,9 @@ class FeatureMaps(PatchFeatures):
             raise InputError(f"X has pictures of {x.shape[1]} channels; the pretrained network sees 1 or 3.")
         if min(x.shape[-2:]) < LEAST_SIDE:
             x = interpolate(x, scale_factor=LEAST_SIDE / min(x.shape[-2:]), mode="bilinear", align_corners=False)
-        maps = [
-            avg_pool2d(m, 3, stride=1, padding=1, count_include_pad=False)
-            for m in self.network(x.expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last))
-        ]
+        if not torch.compiler.is_exporting():  # where one channel is enough; torch takes channels last only with three
+            x = x.expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last)
+        maps = [avg_pool2d(m, 3, stride=1, padding=1, count_include_pad=False) for m in self.network(x)]
         grid = (maps[0].shape[-2], maps[0].shape[-1])
         return torch.cat([m if m.shape[-2:] == grid else _resized(m, grid) for m in maps], dim=1)
 

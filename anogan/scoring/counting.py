@@ -3,6 +3,16 @@
 import torch
 from torch import Tensor
 
+FEW = 1024  # values that are compared one by one, which takes less time than the steps of a bisection
+
+
+def count_less(ordered: Tensor, x: Tensor) -> Tensor:
+    """Count the values of an ascending vector ``(v,)`` that are less than x: ``(B,)`` -> int64 ``(B,)``."""
+    if len(ordered) <= FEW:
+        return (ordered < x[:, None]).sum(1)
+    start = torch.zeros((), dtype=torch.int64, device=x.device)
+    return count_at_most(ordered, start, start + len(ordered), x, strictly=True)
+
 
 def count_at_most(values: Tensor, start: Tensor, stop: Tensor, x: Tensor, *, strictly: bool = False) -> Tensor:
     """Count the values of an ascending part of `values` that are at most x, or less than x.

@@ -41,6 +41,16 @@ def in_full(patches: Tensor) -> Tensor:
     return patches.float() if patches.dtype == torch.float16 else patches
 
 
+def times_transposed(rows: Tensor, matrices: Tensor) -> Tensor:
+    """Return ``rows @ matrices.mT``: ``(g, n, F), (g, m, F)`` -> ``(g, n, m)``.
+
+    ONNX Runtime takes less time for many matrices if they are the first factor, since it does not copy that one.
+    """
+    if torch.compiler.is_exporting():
+        return (matrices @ rows.mT).mT
+    return rows @ matrices.mT
+
+
 def local_mean(maps: Tensor, weights: Tensor, side: int) -> Tensor:
     """Return the weighted mean of the ``side`` x ``side`` places around each: ``(B, 1, h, w)``, same -> same.
 
@@ -109,8 +119,8 @@ class LocalWhitening(LearnedBuffers):
         """``(B, h * w, F)`` -> same."""
         standard = self.standard(patches) - self.mean
         places = cells(grid).to(patches.device)
-        white = standard[:, places].transpose(0, 1).flatten(1, 2) @ self.whitening  # (cells, B * 9, F)
-        return by_place(white, grid)
+        here = standard[:, places].transpose(0, 1).flatten(1, 2)  # (cells, B * 9, F)
+        return by_place(times_transposed(here, self.whitening), grid)  # of symmetric matrices
 
     @staticmethod
     def left_out(white: Tensor, grid: Grid, learned: int) -> Tensor:
@@ -181,19 +191,17 @@ class PatchMemoryBank(LearnedBuffers):
         places = cells(grid).to(patches.device)
         here = patches[:, places].transpose(0, 1).flatten(1, 2)  # (cells, B * 9, E)
         most = min(3, self.memory_bank.shape[1])
-        squares = self._squares(here)
+        # Squared distances (cells, B * 9, m) less the squared length of each patch, which does not change their order.
+        squares = torch.sub(self.squares[:, None], times_transposed(here, self.memory_bank), alpha=2)
         if left_out is not None:
             # An image has all patches of a cell if those of others equal them.
             left_out = left_out & ((~left_out).sum(-1, keepdim=True) >= most)
             squares.unflatten(1, (len(patches), -1)).masked_fill_(left_out.transpose(0, 1)[:, :, None], torch.inf)
-        nearest = squares.topk(most, largest=False).values.clamp_min(0).sqrt()
+        lengths = (here * here).sum(-1, keepdim=True)
+        nearest = (squares.topk(most, largest=False).values + lengths).clamp_min(0).sqrt()
         itself = (nearest[..., :1] <= self.tolerance).long()
         first, second = (nearest.gather(-1, (itself + rank).clamp(max=most - 1))[..., 0] for rank in (0, 1))
         return by_place(first + TIE * second, grid)
-
-    def _squares(self, here: Tensor) -> Tensor:
-        """Return squared distances ``(cells, B * 9, m)`` of patches ``(cells, B * 9, E)``."""
-        return here.square().sum(-1, keepdim=True) + self.squares[:, None] - 2 * (here @ self.memory_bank.mT)
 
 
 def k_center_greedy(rows: Tensor, size: int) -> Tensor:

@@ -125,10 +125,11 @@ def most_unusual(distances: Tensor, inside: Tensor | None = None) -> Tensor:
     Only the patches that are ``inside (B, h * w)``, bool, count; the default is all.
     """
     patches = distances.shape[1]
+    most = min(max(LEAST_TOP, round(TOP_SHARE * patches)), patches)
     if inside is None or (not torch.compiler.is_exporting() and inside.all()):  # a graph takes one way for all samples
-        return distances.topk(min(max(LEAST_TOP, round(TOP_SHARE * patches)), patches)).values.mean(-1)
+        return distances.topk(most).values.mean(-1)
     counts = inside.sum(1)
-    top = (TOP_SHARE * counts).round().clamp(min=LEAST_TOP).minimum(counts)
-    ordered = distances.masked_fill(~inside, 0.0).sort(descending=True).values
-    kept = torch.arange(patches, device=distances.device) < top[:, None]
+    top = (TOP_SHARE * counts).round().clamp(LEAST_TOP, most).minimum(counts)
+    ordered = distances.masked_fill(~inside, 0.0).topk(most).values
+    kept = torch.arange(most, device=distances.device) < top[:, None]
     return (ordered * kept).sum(1) / top

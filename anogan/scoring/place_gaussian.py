@@ -10,7 +10,7 @@ from torch.nn.functional import avg_pool2d, interpolate
 from .eigen import eigh
 from .feature_distance import LearnedBuffers
 from .nearby import Nearby
-from .patch_memory import Grid, in_full, local_mean
+from .patch_memory import Grid, in_full, local_mean, times_transposed
 from .tolerance import DEPTHS, FEWEST, POOLED, Levels, Tolerance, at_patches, pooled_grid
 
 RIDGE = 0.01  # added to covariances of standardised features (PaDiM's epsilon)
@@ -194,13 +194,22 @@ class PlaceGaussian(LearnedBuffers):
         Its whitening, which takes longer to read than to multiply, is read once.
         """
         seen = pooled.transpose(0, 1)[nearby.seen]  # (pools, k, B, F)
-        away = (seen - self.mean[:, None, None]).flatten(1, 2)
-        if not torch.compiler.is_exporting():
-            return (away @ self.whitening).view_as(seen)
-        # Below the diagonal the whitening is zero, and a quarter of it need not be read.
+        return (self._away(seen) @ self.whitening).view_as(seen)
+
+    def _away(self, seen: Tensor) -> Tensor:
+        """Return how far patches lie from the mean of their Gaussian: ``(pools, k, B, F)`` -> ``(pools, k * B, F)``."""
+        return (seen - self.mean[:, None, None]).flatten(1, 2)
+
+    def _halves_around(self, pooled: Tensor, nearby: Nearby) -> tuple[Tensor, ...]:
+        """Return the first and the last features of `_around`: ``(pools * k, B, F / 2)`` each.
+
+        Below the diagonal the whitening is zero, and a quarter of it need not be read.
+        """
+        away = self._away(pooled.transpose(0, 1)[nearby.seen])
         half = away.shape[-1] // 2
-        first = away[..., :half].contiguous() @ self.whitening[:, :half, :half]
-        return torch.cat([first, away @ self.whitening[..., half:]], dim=-1).view_as(seen)
+        first, last = (self.whitening[..., part].mT.contiguous() for part in (slice(half), slice(half, None)))
+        halves = times_transposed(away[..., :half], first[..., :half]), times_transposed(away, last)
+        return tuple(each.unflatten(1, (-1, pooled.shape[0])).flatten(0, 1) for each in halves)
 
     def distances_to(self, chosen: Tensor, seen: Tensor) -> Tensor:
         """Return the distances to q chosen Gaussians, without a unit: ``(q, k, B, F)`` -> ``(q, k, B)``."""
@@ -218,9 +227,15 @@ class PlaceGaussian(LearnedBuffers):
         return torch.cat([self._nearest_of(_padded(part, pictures), nearby)[: len(part)] for part in _split(pooled)])
 
     def _nearest_of(self, pooled: Tensor, nearby: Nearby) -> Tensor:
-        white = self._around(pooled, nearby).flatten(0, 1)  # (pools * k, B, F)
-        best = nearby.closest(torch.linalg.vector_norm(white, dim=-1)[nearby.row])[:, 0]  # (pools, B)
-        return white.gather(0, nearby.row.gather(1, best)[..., None].expand(-1, -1, white.shape[-1])).transpose(0, 1)
+        if torch.compiler.is_exporting():
+            white = self._halves_around(pooled, nearby)
+            lengths = torch.stack([(part * part).sum(-1) for part in white]).sum(0).sqrt()
+        else:
+            white = (self._around(pooled, nearby).flatten(0, 1),)  # (pools * k, B, F)
+            lengths = torch.linalg.vector_norm(white[0], dim=-1)
+        row = nearby.row.gather(1, nearby.closest(lengths[nearby.row])[:, 0])  # (pools, B)
+        pictures = torch.arange(pooled.shape[0], device=row.device)
+        return torch.cat([part[row, pictures] for part in white], dim=-1).transpose(0, 1)
 
     def distances(self, pooled: Tensor, grid: Grid) -> Tensor:
         """Return the distances without a unit: ``(B, pools, F)`` -> ``(B, pools)``."""

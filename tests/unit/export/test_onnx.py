@@ -20,7 +20,7 @@ from anogan.export.graph import ScoringGraph
 from anogan.export.pictures import PicturesGraph
 from anogan.export.rows import RowsGraph
 from anogan.export.scaling import ScalerGraph
-from anogan.scoring.counting import count_at_most
+from anogan.scoring.counting import FEW, count_at_most, count_less
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -80,6 +80,13 @@ def test_counting_in_a_part_of_sorted_numbers():
     start, stop = torch.tensor([0, 0, 0, 0, 4]), torch.tensor([4, 4, 4, 4, 6])
     assert count_at_most(values, start, stop, x).tolist() == [0, 3, 3, 4, 1]
     assert count_at_most(values, start, stop, x, strictly=True).tolist() == [0, 1, 3, 4, 0]
+
+
+@pytest.mark.parametrize("count", [1, FEW, FEW + 1])
+def test_less_values_are_counted_among_few_and_many(count: int) -> None:
+    values = torch.arange(count, dtype=torch.float64).repeat_interleave(2)[:count]
+    x = torch.tensor([-1.0, 0.0, 0.5, count / 4, 2.0 * count, torch.nan])
+    assert count_less(values, x)[:-1].tolist() == torch.searchsorted(values, x.double())[:-1].tolist()
 
 
 def test_numbers_in_the_code_of_a_graph_are_not_rounded_to_single_precision(tmp_path):
