@@ -264,7 +264,8 @@ def _add_marks(sheet: _Sheet, content: bytes) -> None:
             place = element.get("r")
             row, column = coordinate_to_tuple(place) if place else (row, column + 1)
             parts = {part.tag.rpartition("}")[2]: part.text for part in element}
-            if "f" in parts and not parts.get("v"):
+            is_empty_text = element.get("t") == "str" and "v" in parts and not parts["v"]
+            if "f" in parts and not parts.get("v") and not is_empty_text:
                 sheet.unvalued.append((row - 1, column - 1))
         elif kind == "mergeCell":
             left, top, right, bottom = range_boundaries(element.get("ref", ""))

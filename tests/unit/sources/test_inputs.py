@@ -326,17 +326,37 @@ def test_formulas_without_a_value_are_said(tmp_path):
         TableFile(workbook(tmp_path / "t.xlsx", [["=B1"], ["=B2"]]))
 
 
-def test_formulas_with_a_value_are_read(tmp_path):
-    path = workbook(tmp_path / "t.xlsx", [["a"], ["=1+1"], ["=1+2"]])
+def edited_sheet(path: Path, *changes: tuple[bytes, bytes]) -> Path:
+    """Replace parts of the XML of a workbook's sheet, each of which is there, and return the path."""
     with zipfile.ZipFile(path) as old:
         parts = {name: old.read(name) for name in old.namelist()}
-    sheet = parts["xl/worksheets/sheet1.xml"].replace(b"1+1</f><v />", b"1+1</f><v>2</v>")
+    sheet = parts["xl/worksheets/sheet1.xml"]
+    for before, after in changes:
+        assert before in sheet
+        sheet = sheet.replace(before, after)
     with zipfile.ZipFile(path, "w") as new:
         for name, content in (parts | {"xl/worksheets/sheet1.xml": sheet}).items():
             new.writestr(name, content)
-    file = TableFile(path)
+    return path
+
+
+def test_formulas_with_a_value_are_read(tmp_path):
+    path = workbook(tmp_path / "t.xlsx", [["a"], ["=1+1"], ["=1+2"]])
+    file = TableFile(edited_sheet(path, (b"1+1</f><v />", b"1+1</f><v>2</v>")))
     assert file.read()["a"].to_pylist() == [2]  # the row of the other formula is blank
     assert "column 'a' (1 cell)" in file.notes[-1].text()
+
+
+def test_formulas_whose_value_is_an_empty_text_are_gaps_without_a_note(tmp_path):
+    path = workbook(tmp_path / "t.xlsx", [["a", "b"], [9, '=IF(A2>5,"high","")'], [1, '=IF(A3>5,"high","")']])
+    edited_sheet(
+        path,
+        (b'"B2"><f>IF(A2&gt;5,"high","")</f><v />', b'"B2" t="str"><f>IF(A2&gt;5,"high","")</f><v>high</v>'),
+        (b'"B3"><f>IF(A3&gt;5,"high","")</f><v />', b'"B3" t="str"><f>IF(A3&gt;5,"high","")</f><v></v>'),
+    )
+    file = TableFile(path)
+    assert file.read()["b"].to_pylist() == ["high", None]
+    assert file.notes == []
 
 
 def test_merged_groups_are_filled_and_other_merged_cells_are_said(tmp_path):
