@@ -30,7 +30,10 @@ FEWEST_VALUES = 3
 N_QUANTILES = 1000
 _LARGEST_EXPONENT = 1100  # of two: float64 spans 2**-1074 to 2**1024
 LARGEST = 1e150  # values beyond this multiple of the training magnitude are clipped to it
-CONSTANT_TOLERANCE = 2.0**-22  # relative; a constant that was rounded to float32 counts as unchanged
+CONSTANT_ERROR = 2.0**-49  # relative; by arithmetic, around a constant
+ROUNDED_CONSTANT = 1e-5  # relative; a constant that was rounded to float32 or to decimals, by no more, is unchanged
+SINGLE_ERROR = 2.0**-24  # relative; of numbers that are rounded to float32
+_MOST_DECIMALS = 17
 
 
 def symlog(z: np.ndarray) -> np.ndarray:
@@ -152,9 +155,11 @@ class NumericScaler:
         if np.isnan(self.center_[j]):  # no value in training: the missing-indicator carries the information
             return np.where(np.isnan(y), y, 0.0)
         if self.constant_[j]:
-            difference = y - self.center_[j]
-            changed = np.abs(difference) > CONSTANT_TOLERANCE * abs(self.center_[j])
-            return np.where(np.isnan(y), y, CONSTANT_STEP * np.sign(difference) * changed)
+            forms, error = self.constant_forms(j)
+            changed = np.ones(y.shape, dtype=bool)
+            for same in forms:
+                changed &= np.abs(y - same) > error
+            return np.where(np.isnan(y), y, CONSTANT_STEP * np.sign(y - self.center_[j]) * changed)
         u = (y - self.center_[j]) / self.scale_[j]
         if self.scaling == "standard":
             return symlog(u)
@@ -162,6 +167,28 @@ class NumericScaler:
         if self.scaling == "soft":
             return (v - self.middle_[j]) / self.spread_[j]
         return self._rank(j, v) if self.scaling == "quantile" else v
+
+    def constant_forms(self, j: int) -> tuple[np.ndarray, float]:
+        """Return the values of the constant column `j` that count as unchanged, ``(k,)``, and by how much they may err.
+
+        They are the constant itself and, unless it is a whole number, what it is in single precision or with fewer
+        decimals; it may have been rounded in these ways itself. The next whole number is another value. Both are
+        divided by the column's power of two.
+        """
+        constant = float(np.ldexp(self.center_[j], self.exponent_[j]))
+        size = abs(constant)
+        forms, errors = [constant], [CONSTANT_ERROR * size]
+        if not constant.is_integer():
+            with np.errstate(over="ignore"):
+                single = float(np.float32(constant))
+            decimals = {places: round(constant, places) for places in range(1, _MOST_DECIMALS + 1)}
+            forms += [single, *decimals.values()]
+            errors += [SINGLE_ERROR * size] * (single == constant)
+            errors += [0.5 * 10.0**-places for places, form in decimals.items() if form == constant]
+        largest = ROUNDED_CONSTANT * size
+        near = np.unique([form for form in forms if abs(form - constant) <= largest])
+        error = max(error for error in errors if error <= largest)
+        return np.ldexp(near, -self.exponent_[j]), float(np.ldexp(error, -self.exponent_[j]))
 
     def transform(self, X: np.ndarray) -> np.ndarray:
         """(n, d) in the user's units -> (n, d) float64 in model space."""
@@ -246,7 +273,7 @@ class _ColumnFacts:
         median = float(np.median(y))
         self.median = float(np.ldexp(median, self.exponent))
         # Rounding errors around a constant are no scale.
-        self.constant = bool(np.ptp(y) <= 8 * np.finfo(np.float64).eps * np.abs(y).max())
+        self.constant = bool(np.ptp(y) <= CONSTANT_ERROR * np.abs(y).max())
         if self.constant:
             self.center = median
         elif scaling == "standard":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import math
 from collections.abc import Mapping
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Self
@@ -17,7 +16,7 @@ from ..sources.notes import ColumnNote
 from .account import Account, account_of_table
 from .columns import CategoryColumn, Column, NumberColumn, column_from_state, learn_column
 from .columns.number import SPREAD
-from .columns.ranges import count_beyond, range_notes
+from .columns.ranges import count_beyond, range_notes, rounded_outwards
 from .columns.series import check_whole_characters
 from .columns.totals import total_rows
 from .preprocessor import Preprocessor
@@ -208,9 +207,7 @@ class TablePreprocessor(Preprocessor):
                 continue
             if len(column.known) == SPREAD:
                 column.known = [(low + high) / 2 for low, high in pairwise(column.known)]
-            if 0 < (width := column.high - column.low) < math.inf:
-                step = 10.0 ** (math.floor(math.log10(width)) - 1)
-                column.low, column.high = math.floor(column.low / step) * step, math.ceil(column.high / step) * step
+            column.low, column.high = rounded_outwards(column.low, column.high)
 
     def to_state(self) -> State:
         """See `Preprocessor.to_state`."""

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from ..errors import FormatError, InputError
+from ..sources.notes import ColumnNote
 from .account import Account, account_of_array
 from .columns import Column, NumberColumn
+from .columns.ranges import count_beyond_in, range_notes, rounded_outwards
 from .preprocessor import Preprocessor
+from .range_counter import Beyond
 from .scaling import NumericScaler
 from .spec import SampleSpec
 from .state import State, StateReader
@@ -46,7 +50,13 @@ class VectorPreprocessor(Preprocessor):
     @property
     def columns_(self) -> list[Column]:  # type: ignore[override]
         """A number column for each column of the array, named by its index."""
-        return [NumberColumn(j, "float64", False, False, j) for j in range(self.n_features_in_)]
+        return [*self._numbers()]
+
+    def _numbers(self) -> list[NumberColumn]:
+        low, high = self.low_.tolist(), self.high_.tolist()
+        return [
+            NumberColumn(j, "float64", False, False, j, low=low[j], high=high[j]) for j in range(self.n_features_in_)
+        ]
 
     @property
     def places_(self) -> list[slice]:
@@ -57,7 +67,9 @@ class VectorPreprocessor(Preprocessor):
         """Learn each column's scale from the training rows of X (n, d)."""
         X = _checked(X)
         self.n_features_in_ = int(X.shape[1])
-        self.scaler_ = NumericScaler(self.scaling).fit((X if rows is None else X[rows]).T)
+        training = X if rows is None else X[rows]
+        self.scaler_ = NumericScaler(self.scaling).fit(training.T)
+        self.low_, self.high_, self.rows_ = training.min(0), training.max(0), len(training)
         return self
 
     def transform(self, X: Any, dtype: torch.dtype) -> TensorSamples:
@@ -92,6 +104,20 @@ class VectorPreprocessor(Preprocessor):
         """See `Preprocessor.account`; an array has no missing values, so NaN is refused like infinity."""
         return account_of_array(_numeric(X))
 
+    def count_beyond(self, X: Any) -> dict[str | int, Beyond]:
+        """See `Preprocessor.count_beyond`."""
+        columns = zip(self._numbers(), _checked(X).T, strict=True)
+        return {column.name: count_beyond_in(column, values) for column, values in columns}
+
+    def range_notes(self, counts: Mapping[str | int, Beyond]) -> list[ColumnNote]:
+        """See `Preprocessor.range_notes`."""
+        return range_notes(self.columns_, counts, self.rows_)
+
+    def blur(self) -> None:
+        """See `Preprocessor.blur`: ranges are rounded outwards."""
+        for j, ends in enumerate(zip(self.low_.tolist(), self.high_.tolist(), strict=True)):
+            self.low_[j], self.high_[j] = rounded_outwards(*ends)
+
     def graph_inputs(self, X: Any) -> dict[str, np.ndarray]:
         """See `Preprocessor.graph_inputs`."""
         return {"rows": np.asarray(X, dtype=np.float64)}
@@ -106,7 +132,8 @@ class VectorPreprocessor(Preprocessor):
 
     def to_state(self) -> State:
         """See `Preprocessor.to_state`."""
-        return {"kind": self.kind, "scaler": self.scaler_.to_state()}
+        ranges = {"low": self.low_, "high": self.high_, "rows": self.rows_}
+        return {"kind": self.kind, "scaler": self.scaler_.to_state()} | ranges
 
     @classmethod
     def from_state(cls, state: StateReader) -> Self:
@@ -117,6 +144,11 @@ class VectorPreprocessor(Preprocessor):
         self.n_features_in_ = len(scaler.center_)
         if not self.n_features_in_:
             raise FormatError(f"{state.path} has no columns.")
+        if state.has("rows"):
+            self.low_, self.high_ = (state.array(name, np.float64, self.n_features_in_) for name in ("low", "high"))
+            self.rows_ = state.integer("rows", 1, 2**62)
+        else:  # of an older version, which kept no ranges
+            self.low_, self.high_, self.rows_ = np.zeros(self.n_features_in_), np.zeros(self.n_features_in_), 0
         return self
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..data.scaling import CONSTANT_STEP, CONSTANT_TOLERANCE, LARGEST, LINEAR_LIMIT, NumericScaler
+from ..data.scaling import CONSTANT_STEP, LARGEST, LINEAR_LIMIT, NumericScaler
 from ..scoring.counting import count_at_most
 
 
@@ -24,6 +24,8 @@ class ScalerGraph(nn.Module):
     center: Tensor
     scale: Tensor
     constant: Tensor
+    forms: Tensor  # (k, d), see `NumericScaler.constant_forms`
+    error: Tensor  # (d,)
     fill: Tensor
     middle: Tensor
     spread: Tensor
@@ -44,6 +46,11 @@ class ScalerGraph(nn.Module):
         self._keep("center", np.nan_to_num(scaler.center_))
         for name in ("scale", "constant", "fill"):
             self._keep(name, getattr(scaler, f"{name}_"))
+        known = scaler.constant_ & ~np.isnan(scaler.center_)
+        same = [scaler.constant_forms(j) if known[j] else (np.zeros(1), 0.0) for j in range(len(known))]
+        most = max((len(forms) for forms, _ in same), default=1)
+        self._keep("forms", np.array([np.resize(forms, most) for forms, _ in same]).reshape(-1, most).T)
+        self._keep("error", np.array([error for _, error in same]))
         if self.scaling == "soft":
             self._keep("middle", scaler.middle_)
             self._keep("spread", scaler.spread_)
@@ -64,7 +71,7 @@ class ScalerGraph(nn.Module):
         y = torch.where(missing, 0.0, x) * self.factor * self.second_factor
         y = y.maximum(-self.largest).minimum(self.largest)
         difference = y - self.center
-        changed = difference.abs() > CONSTANT_TOLERANCE * self.center.abs()
+        changed = torch.stack([(y - form).abs() > self.error for form in self.forms]).all(0)
         of_constant = CONSTANT_STEP * difference.sign() * changed
         z = torch.where(self.constant, of_constant, self._varying(difference / self.scale))
         z = torch.where(self.without_value, 0.0, z)

@@ -28,6 +28,8 @@ FEW_VALUES = 20  # a column with at most so many is compared as a category
 PARTS = 3  # of the rows, whose nearest ones are averaged for coarse and whitened ranks
 MOST_RANKED = 4096  # rows by which values are ranked
 MOST_VALUES = 2**23  # numbers in the memory bank
+ROUNDED = 1e-3  # of the step from a ranked value to the next one; what is so near to it is that value, but rounded
+LEAST_ROUNDED = 2.0**-20  # of 1, about the spread of a column, or of the value, if this is more
 SAME = 1e-5  # of the typical distance; a nearest row at most that far is the row itself
 
 
@@ -44,6 +46,9 @@ class RowViews(LearnedBuffers):
     ----------
     Pang, Ting, Albrecht: LeSiNN: Detecting anomalies by identifying least similar nearest neighbours. ICDM Workshops
     2015.
+
+    A value that a column often has and one that differs from it by rounding are the same one: tables pass through
+    single precision and decimals of text, and the rank of a frequent value would change by all who share it.
 
     Parameters
     ----------
@@ -82,7 +87,7 @@ class RowViews(LearnedBuffers):
         self.one_hot = {j for start, stop in spec.spans for j in range(start, stop)}
         self.keeps_rows = keeps_rows
         self._searches: dict[str, tuple[Tensor, NearestInParts]] = {}  # with the rows that each one is made of
-        self._ends: tuple[Tensor, Tensor] | None = None  # the same of `ordered`: where the values equal to each one end
+        self._ties: tuple[Tensor, Tensor, Tensor, Tensor] | None = None  # `ordered`, with what `_ties_of` returns
 
     def available(self) -> list[bool]:
         """Return which of `VIEWS` can be computed."""
@@ -121,7 +126,7 @@ class RowViews(LearnedBuffers):
         ``own (B,)`` tells the rows from which `fit` learned; tails compare each with the others alone.
         """
         scores = x.new_zeros(len(VIEWS), x.shape[0])
-        below, at_most = self._counts(x)
+        x, below, at_most = self._placed(x)
         ranks = self._ranks(x, below, at_most) if any(wanted[1 : len(DISTANCES)]) else None
         for number, name in enumerate(DISTANCES):
             if wanted[number]:
@@ -136,19 +141,33 @@ class RowViews(LearnedBuffers):
                 scores[number] = -tail.clamp_max(1).log().sum(0)
         return scores
 
-    def _counts(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Count the ranked values below each value, and those that are at most as large: ``(B, d)`` -> ``(d, B)``."""
-        if not torch.compiler.is_exporting() and (self._ends is None or self._ends[0] is not self.ordered):
-            self._ends = self.ordered, torch.searchsorted(self.ordered, self.ordered, side="right")
-        assert self._ends is not None
-        columns = x.T.contiguous()
-        below = count_in_rows(self.ordered, columns, strictly=True)
-        found = below.clamp_max(self.ordered.shape[1] - 1)
-        at_most = torch.where(self.ordered.gather(1, found) == columns, self._ends[1].gather(1, found), below)
-        return below.to(x), at_most.to(x)
+    def _placed(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Place rows ``(B, d)`` among the ranked values.
+
+        Returns the rows, with ranked values in place of those that differ from them by rounding, and of each value how
+        many ranked ones are below it and how many are at most as large, ``(d, B)`` each.
+        """
+        if not torch.compiler.is_exporting() and (self._ties is None or self._ties[0] is not self.ordered):
+            self._ties = self.ordered, *_ties_of(self.ordered)
+        assert self._ties is not None
+        ordered, starts, ends, outer_steps = self._ties
+        columns, n = x.T.contiguous(), ordered.shape[1]
+        below = count_in_rows(ordered, columns, strictly=True)
+        places = below.clamp_max(n - 1), (below - 1).clamp_min(0)
+        next_one, previous = (ordered.gather(1, place) for place in places)
+        step = torch.where(
+            below == 0, outer_steps[:, :1], torch.where(below == n, outer_steps[:, 1:], next_one - previous)
+        )
+        rounding = torch.maximum(ROUNDED * step, LEAST_ROUNDED * columns.abs().clamp_min(1))
+        is_next, is_previous = ((columns - value).abs() <= rounding for value in (next_one, previous))
+        place, known = torch.where(is_next, *places), is_next | is_previous
+        at_most = torch.where(known, ends.gather(1, place), below)
+        below = torch.where(known, starts.gather(1, place), below)
+        columns = torch.where(known, torch.where(is_next, next_one, previous), columns)
+        return columns.T, below.to(x), at_most.to(x)
 
     def _ranks(self, x: Tensor, below: Tensor, at_most: Tensor) -> Tensor:
-        """Map each column to normal scores, given its `_counts`: ``(B, d)`` -> same.
+        """Map each column to normal scores, given what `_placed` counts: ``(B, d)`` -> same.
 
         Equal values share the middle of their ranks.
         """
@@ -174,7 +193,7 @@ class RowViews(LearnedBuffers):
                 return x
             return torch.cat([x[:, self.others], (x[:, self.few] == self.values).to(x)], dim=1)
         if ranks is None:
-            ranks = self._ranks(x, *self._counts(x))
+            ranks = self._ranks(*self._placed(x))
         if name != "whitened ranks" or not len(self.whitening):
             return ranks
         return product((ranks - self.centre).contiguous(), self.whitening)
@@ -191,6 +210,16 @@ class RowViews(LearnedBuffers):
             search = NearestInParts(self._space(name, rows), parts)
             self._searches[name] = self.rows, search
         return search(x, self.same[DISTANCES.index(name)]).mean(0)
+
+
+def _ties_of(ordered: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return where the values equal to each of ascending ones ``(d, n)`` start and end, int64 ``(d, n)`` each.
+
+    Also the steps from the least one to the next and from the one before the greatest to that: ``(d, 2)``.
+    """
+    starts, ends = (torch.searchsorted(ordered, ordered, side=side) for side in ("left", "right"))
+    inner = torch.stack([ends[:, 0].clamp_max(ordered.shape[1] - 1), (starts[:, -1] - 1).clamp_min(0)], dim=1)
+    return starts, ends, (ordered.gather(1, inner) - ordered[:, [0, -1]]).abs()
 
 
 @lru_cache(maxsize=4)

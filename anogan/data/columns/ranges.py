@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -11,12 +12,15 @@ import pandas as pd
 from ...sources.notes import ColumnNote
 from ...sources.text_dates import has_day
 from ..range_counter import Beyond
+from ..scaling import ROUNDED_CONSTANT
 from .column import Column
 from .date import DAY, DateColumn
 from .number import NO_RANGE, NumberColumn
 
 LEAST_SHARE = 0.1
 """Share of the rows beyond the range from which on it is said."""
+ROUNDING = 2.0**-20  # relative to the range's greater end
+ROUNDING_IN_RANGE = 1e-3  # of the range's width, at most
 _CLOCK = "\0clock "
 """Begins the name under which the dates of a column are counted that are at midnight."""
 _NO_CLOCK_CHANCE = 0.01  # of a false note about dates without a time of day
@@ -34,13 +38,30 @@ def count_beyond(columns: Iterable[Column], X: Any) -> dict[str | int, Beyond]:
     for column in columns:
         if isinstance(column, NumberColumn | DateColumn):
             values = column.values(X[column.name])
-            beyond = int(np.count_nonzero((values < column.low) | (values > column.high)))
-            there = len(values) - int(np.isnan(values).sum())
-            found[column.name] = Beyond(there, beyond)
+            found[column.name] = count_beyond_in(column, values)
             if _has_clock(column):
                 times = pd.unique(values[~np.isnan(values)])
                 found[f"{_CLOCK}{column.name}"] = Beyond(len(times), int(np.count_nonzero(times % DAY == 0)))
     return found
+
+
+def count_beyond_in(column: NumberColumn | DateColumn, values: np.ndarray) -> Beyond:
+    """Count the values ``(n,)`` of a column beyond its range of training, NaN = missing.
+
+    Numbers that are beyond it by rounding, to single precision or to few decimals, do not count.
+    """
+    rounding = _rounding(column.low, column.high) if isinstance(column, NumberColumn) else 0.0
+    beyond = int(np.count_nonzero((values < column.low - rounding) | (values > column.high + rounding)))
+    return Beyond(len(values) - int(np.isnan(values).sum()), beyond)
+
+
+def rounded_outwards(low: float, high: float) -> tuple[float, float]:
+    """Return a range with ends of about two digits that contains this one; an empty or infinite one stays as it is."""
+    width = high - low
+    if not 0 < width < math.inf:
+        return low, high
+    step = 10.0 ** (math.floor(math.log10(width)) - 1)
+    return math.floor(low / step) * step, math.ceil(high / step) * step
 
 
 def range_notes(columns: Iterable[Column], counts: Mapping[str | int, Beyond], rows: int) -> list[ColumnNote]:
@@ -78,6 +99,13 @@ def range_notes(columns: Iterable[Column], counts: Mapping[str | int, Beyond], r
         seen = f"lies beyond the range of training ({trained}) in {which} rows"
         notes.append(ColumnNote(column.name, seen, advice, advice))
     return notes
+
+
+def _rounding(low: float, high: float) -> float:
+    """Return by how much numbers of a range may lie beyond it by rounding."""
+    if low == high:
+        return 0.0 if low.is_integer() else ROUNDED_CONSTANT * abs(low)
+    return max(min(ROUNDING * max(abs(low), abs(high)), ROUNDING_IN_RANGE * (high - low)), 0.0)  # also of `NO_RANGE`
 
 
 def _has_clock(column: NumberColumn | DateColumn) -> bool:

@@ -85,6 +85,20 @@ def test_a_constant_column_is_zero_until_its_value_changes(scaling, constant):
     np.testing.assert_array_equal(scaler.inverse_column(0, np.array([0.0, 3.0])), [constant, constant])
 
 
+def test_a_constant_that_was_rounded_is_unchanged_and_the_next_whole_number_is_another_value():
+    constants = [-0.0614006412345, 0.061401, 20240101.0, 20240100.0, 1234.5]
+    scaler = NumericScaler("soft").fit([np.full(9, constant) for constant in constants])
+    single = float(np.float32(constants[0]))
+    assert not scaler.column(0, np.array([single, -0.061401, -0.06140064, -0.061400641234500001])).any()
+    assert scaler.column(0, np.array([-0.0615, -0.06141])).tolist() == [-5, -5]
+    assert not scaler.column(1, np.array([0.06140064, 0.0614013])).any()  # the constant itself was rounded
+    assert scaler.column(2, np.array([20240101.0, 20240100, 20240102, 20240105])).tolist() == [0, -5, 5, 5]
+    assert scaler.column(3, np.array([20240100.0, 20240101, 20240099])).tolist() == [0, 5, -5]
+    assert scaler.column(4, np.array([1234.5, 1234.51, 1234.4])).tolist() == [0, 5, -5]
+    of_single = NumericScaler("soft").fit([np.full(9, single)])
+    assert not of_single.column(0, np.array([constants[0], single])).any()
+
+
 @each_scaling
 def test_a_constant_that_passed_through_float32_is_still_that_constant(scaling):
     scaler = NumericScaler(scaling).fit([np.full(9, 0.1)])

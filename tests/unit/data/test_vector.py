@@ -91,3 +91,38 @@ def test_tensor_samples_hand_out_batches_in_order():
     assert len(samples.subset(np.array([1, 2]))) == 2
     parts = list(samples.batches([np.array([0, 1]), np.array([4])]))
     assert [part[:, 0].tolist() for part in parts] == [[0, 2], [8]]
+
+
+def beyond(preprocessor, X):
+    counter = preprocessor.range_counter()
+    counter.add(X)
+    return [note.text() for note in counter.notes()]
+
+
+def test_another_unit_of_a_column_is_said_and_rounding_is_not():
+    rng = np.random.default_rng(0)
+    X = np.c_[rng.normal(size=400), rng.choice([-1.635871141, 0.123456789], 400), rng.integers(0, 9, 400) + 20240101]
+    X = np.c_[X, np.full(400, -0.0614006412), np.full(400, 20240101.0)]
+    preprocessor = VectorPreprocessor().fit(X)
+    loaded = preprocessor_from_state(decode(*encode(preprocessor.to_state())))
+    single = np.c_[X[:, :2].astype(np.float32), X[:, 2], X[:, 3].astype(np.float32), X[:, 4]]
+    for fitted in (preprocessor, loaded):
+        assert beyond(fitted, X) == beyond(fitted, X.round(6)) == beyond(fitted, single) == []
+        (said,) = beyond(fitted, X * [1000, 1, 1, 1, 1])
+        assert "beyond the range of training" in said
+        assert len(beyond(fitted, X + np.array([0, 0, 30, 0, 1]))) == 2
+
+
+def test_a_state_of_an_older_version_knows_no_range():
+    state = {
+        name: value for name, value in VectorPreprocessor().fit(X).to_state().items() if name in ("kind", "scaler")
+    }
+    assert beyond(preprocessor_from_state(decode(*encode(state))), X * 1000) == []
+
+
+def test_ranges_are_rounded_outwards_if_no_values_are_kept():
+    X = np.c_[np.linspace(-1.2345, 9.8765, 50), np.full(50, 7.5)]
+    preprocessor = VectorPreprocessor().fit(X)
+    preprocessor.blur()
+    assert preprocessor.low_.tolist() == [-2, 7.5]
+    assert preprocessor.high_.tolist() == [10, 7.5]

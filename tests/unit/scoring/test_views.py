@@ -180,3 +180,27 @@ def test_synthetic_anomalies_of_few_rows(rows):
 def test_a_table_of_categories_alone_has_no_values_beyond():
     spec = SampleSpec((2,), spans=((0, 2),), columns=((0, 2),))
     assert len(row_probes(torch.eye(2), spec, torch.Generator().manual_seed(0))) == 2
+
+
+@pytest.mark.parametrize("shift", ["float32", "decimals", "up", "down"])
+def test_a_frequent_value_that_was_rounded_is_that_value(shift):
+    steps = np.array([-1.635871141, -0.061400644, 0.4123456789, 3.1234567891])
+    values = np.c_[RNG.choice(steps, (400, 2), p=[0.6, 0.2, 0.1, 0.1]), RNG.normal(size=400) / 3]
+    rows, new = torch.from_numpy(values[:300]), values[300:]
+    rounded = {
+        "float32": new.astype(np.float32).astype(np.float64),
+        "decimals": new.round(6),
+        "up": new * (1 + 2e-7),
+        "down": new * (1 - 2e-7),
+    }[shift]
+    views = fitted(rows)
+    expected, found = (scores(views, torch.from_numpy(x)) for x in (new, rounded))
+    for name in VIEWS:
+        np.testing.assert_allclose(found[name], expected[name], rtol=1e-3, atol=1e-3, err_msg=name)
+
+
+def test_a_value_between_frequent_ones_is_none_of_them():
+    rows = torch.from_numpy(RNG.integers(0, 3, (300, 2)).astype(float))
+    views = fitted(rows)
+    near, between = (scores(views, torch.tensor([[value, 1.0]], dtype=torch.float64)) for value in (1.0, 1.01))
+    assert between["nearest"] > near["nearest"]
