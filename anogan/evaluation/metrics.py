@@ -258,16 +258,16 @@ class PixelCurve:
         if not np.isfinite(s).all():
             raise InputError("pixel scores must be finite.")
         keys = self._keys(s)
-        bins = len(self._normal)
-        self._normal += np.bincount(keys[~defect], minlength=bins)
+        # Counted in place: an array over all bins for each picture would make the exact curve quadratic in pictures.
+        np.add.at(self._normal, keys[~defect], 1.0)
         if not defect.any():
             return
         # Eight neighbours, as in MVTec's own evaluation code.
         labels, count = label(defect, structure=np.ones((3, 3), dtype=int))
         of_region = labels[defect]  # (defective pixels,)
         weights = 1 / np.bincount(of_region, minlength=count + 1)[of_region]
-        self._anomalous += np.bincount(keys[defect], minlength=bins)
-        self._overlap += np.bincount(keys[defect], weights=weights, minlength=bins)
+        np.add.at(self._anomalous, keys[defect], 1.0)
+        np.add.at(self._overlap, keys[defect], weights)
         self.regions += count
 
     def __add__(self, other: "PixelCurve") -> "PixelCurve":
@@ -281,7 +281,10 @@ class PixelCurve:
 
     def _keys(self, scores: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
         if self._values is not None:  # 2 i + 1 for the value i, and 2 i between the values i - 1 and i
-            return np.searchsorted(self._values, scores) + np.searchsorted(self._values, scores, side="right")
+            # Scores in ascending order are found several times as fast, because neighbours are near in memory.
+            distinct, places = np.unique(scores, return_inverse=True)
+            keys = np.searchsorted(self._values, distinct) + np.searchsorted(self._values, distinct, side="right")
+            return keys[places].reshape(scores.shape)
         # + 0.0 turns -0.0 into 0.0. Flipping all bits of negatives and the sign of the others orders patterns
         # as numbers.
         bits = np.ascontiguousarray(scores.astype(np.float32) + np.float32(0)).view(np.uint32)

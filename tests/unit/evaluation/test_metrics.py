@@ -151,6 +151,23 @@ def test_pixel_metrics_do_not_depend_on_offset_and_scale(change):
     assert binned(masks, maps).aupro() == pytest.approx(metrics.aupro(masks, maps), abs=1e-3)
 
 
+def test_a_picture_of_an_exact_curve_is_counted_without_an_array_over_all_pictures(monkeypatch):
+    rng = np.random.default_rng(0)
+    masks = np.zeros((30, 12, 12))
+    masks[:, 2:8, 2:8] = 1
+    maps = rng.normal(size=masks.shape)
+    sizes, count = [], np.bincount
+
+    def counted(*args, **options):
+        sizes.append(len(count(*args, **options)))
+        return count(*args, **options)
+
+    monkeypatch.setattr(np, "bincount", counted)
+    found = metrics.pixel_auroc(masks, maps)
+    assert sum(sizes) < masks.size, "the cost would be quadratic in the number of pictures"
+    assert found == pytest.approx(roc_auc_score(masks.ravel(), maps.ravel()), abs=1e-12)
+
+
 def test_pictures_without_a_mask_are_refused():
     masks, maps = np.ones((2, 4, 4)), np.ones((3, 4, 4))
     with pytest.raises(InputError, match="There are 2 masks and 3 maps"):
