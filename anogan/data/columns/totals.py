@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from pandas.api import types
 
 from ...sources.notes import ColumnNote
+from ...wording import counted
 from .doubts import words_of
 from .series import inferred_type
 
@@ -93,18 +94,17 @@ def _checked(said: dict[int, str], numbers: pd.DataFrame) -> dict[int, tuple[str
 
 
 def _note(name: str | int, said: dict[int, str], found: dict[int, tuple[str, str | int]]) -> ColumnNote:
-    rows = list(found)
-    texts = list(dict.fromkeys(said[row] for row in rows))
+    """Return a note that names the rows by their texts: places in X may be none in the user's file."""
+    texts = list(dict.fromkeys(said[row] for row in found))
     listed = ", ".join(map(repr, texts[:_LISTED])) + ", ..." * (len(texts) > _LISTED)
-    word, column = found[rows[0]]
-    where = f"row {rows[0]:,}"
-    if len(rows) > 1:
-        more = ", ..." if len(rows) > _LISTED else ""
-        where = f"{len(rows):,} rows ({', '.join(f'{row:,}' for row in rows[:_LISTED])}{more})"
-    they_are, them = ("it is", "it") if len(rows) == 1 else ("they are", "them")
+    word, column = next(iter(found.values()))
+    they_are, them = ("it is", "it") if len(found) == 1 else ("they are", "them")
+    has_others = sum(text in texts for text in said.values()) > len(found)
+    code = "" if has_others or len(texts) > _LISTED else f": X[~X[{name!r}].isin({texts})]"
     return ColumnNote(
         name,
-        f"has {listed} in {where}, where {column!r} is the {word} of rows above; {they_are} learned like other rows",
-        python=f"Leave {them} out: X.drop(X.index[{rows}])." if len(rows) <= _LISTED else f"Leave {them} out.",
+        f"has {listed} in {counted(len(found), 'row')}, where {column!r} is the {word} of rows above; {they_are} "
+        "learned like other rows",
+        python=f"Leave {them} out{code}.",
         shell=f"Remove {them} from the file.",
     )

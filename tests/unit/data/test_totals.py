@@ -1,11 +1,14 @@
 """Rows of totals among the rows of a table are said."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
 
 import anogan
 from anogan.data.columns.totals import total_rows
+from anogan.sources.labels import NormalRows
 
 RNG = np.random.default_rng(0)
 SALES = pd.DataFrame(
@@ -22,11 +25,11 @@ def test_a_total_in_the_last_row_is_said_at_fit_and_in_the_preview(text, tmp_pat
     table = with_row(text, sales=round(SALES["sales"].sum(), 2))
     (note,) = total_rows(table)
     assert note.text() == (
-        f"Column 'region' has '{text}' in row 60, where 'sales' is the sum of rows above; it is learned like other "
-        "rows. Leave it out: X.drop(X.index[[60]])."
+        f"Column 'region' has '{text}' in 1 row, where 'sales' is the sum of rows above; it is learned like other "
+        f"rows. Leave it out: X[~X['region'].isin(['{text}'])]."
     )
     table.to_csv(tmp_path / "t.csv", index=False)
-    with pytest.warns(anogan.ColumnWarning, match="in row 60, where 'sales' is the sum"):
+    with pytest.warns(anogan.ColumnWarning, match="in 1 row, where 'sales' is the sum"):
         anogan.WGANGP(**anogan.WGANGP.tiny, random_state=0).fit(anogan.TableFile(tmp_path / "t.csv"))
     assert anogan.preview_columns(tmp_path / "t.csv")[0].notes[-1].text(shell=True).endswith("Remove it from the file.")
 
@@ -39,7 +42,35 @@ def test_totals_after_each_group_and_means_are_said():
     table = with_row("Total", table, sales=SALES["sales"].sum())
     table = with_row("Mean", table, sales=SALES["sales"].mean())
     (note,) = total_rows(table)
-    assert "has 'Total a', 'Total b', 'Total c', 'Total', 'Mean' in 5 rows (20, 41, 62, 63, 64)" in note.text()
+    assert "has 'Total a', 'Total b', 'Total c', 'Total', 'Mean' in 5 rows, where" in note.text()
+    advice = re.search(r"Leave them out: (X\[.*\])\.$", note.text())[1]
+    kept = eval(advice, {"X": table})
+    assert kept["sales"].tolist() == SALES["sales"].tolist()
+
+
+def test_a_text_that_also_stands_in_other_rows_gets_no_code_that_would_drop_them():
+    table = with_row("All", with_row("All", sales=7.5, units=3), sales=round(SALES["sales"].sum(), 2))
+    (note,) = total_rows(table)
+    assert "has 'All' in 1 row, where" in note.text()
+    assert note.text().endswith("Leave it out.")
+
+
+@pytest.mark.parametrize("chosen", ["label", "holdout"])
+def test_a_total_is_said_without_a_row_if_rows_of_the_file_are_left_out(tmp_path, chosen):
+    """Three rows above the total are not learned, so that its place among the learned rows is none in the file."""
+    table = with_row("Total", sales=round(SALES["sales"].sum(), 2)).assign(y="normal", t=range(61))
+    others = pd.DataFrame({"region": "a", "sales": 0.0, "units": 1.0, "y": "bad", "t": range(100, 103)})
+    pd.concat([others, table]).to_csv(tmp_path / "t.csv", index=False)
+    file = anogan.TableFile(tmp_path / "t.csv")
+    if chosen == "label":
+        file = file.selecting(text=("y",), keep=NormalRows(file.path, "y", "normal"))
+    else:
+        file = file.holding_out(3 / 64, by="t")
+    (note,) = [n for p in anogan.preview_columns(file) for n in p.notes if "sum of rows" in n.seen]
+    assert note.text(shell=True) == (
+        "Column 'region' has 'Total' in 1 row, where 'sales' is the sum of rows above; it is learned like other rows. "
+        "Remove it from the file."
+    )
 
 
 @pytest.mark.parametrize(
