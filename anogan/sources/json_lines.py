@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -22,6 +22,7 @@ from .number_formats import code_note, formats_without_dialect, number_note
 
 _BLOCK_BYTES = 2**22
 _FIRST_ROWS = 100
+_MIXED_TYPES = {str, int, float, type(None)}  # of values in a column of numbers and texts
 
 
 class JSONLines(TableFormat):
@@ -113,18 +114,37 @@ class JSONLines(TableFormat):
                 raise self._unreadable(error, row) from None
             self._mixed |= mixed
         try:
-            return self._table_with_texts(lines, schema)
+            return self._table_with_texts(lines, schema, row)
+        except InputError:
+            raise
         except (pa.ArrowInvalid, ValueError) as error:
             raise self._unreadable(error, row) from None
 
-    def _table_with_texts(self, lines: bytes, schema: pa.Schema | None) -> pa.Table:
-        """Return the rows of a block with the mixed columns as texts, which Arrow cannot read so."""
+    def _table_with_texts(self, lines: bytes, schema: pa.Schema | None, first: int) -> pa.Table:
+        """Return the rows of a block, from row `first` on, with the mixed columns as texts; Arrow cannot read them so.
+
+        Raises
+        ------
+        InputError
+            If a row is no JSON object, or a mixed column holds anything but numbers, texts and nulls.
+        """
         rows = [json.loads(line) for line in lines.splitlines() if line.strip()]
-        texts = {name: [_as_text(row.pop(name, None)) for row in rows] for name in self._mixed}
+        texts: dict[str, list[str | None]] = {name: [] for name in self._mixed}
+        for number, row in enumerate(rows, first):
+            if not isinstance(row, dict):
+                raise InputError(f"{self.path}: row {number:,} is no JSON object.")
+            for name, column in texts.items():
+                value = row.pop(name, None)
+                if type(value) not in _MIXED_TYPES:
+                    raise InputError(
+                        f"{self.path}: column '{name}' holds numbers and texts, but {json.dumps(value)} in row "
+                        f"{number:,}."
+                    )
+                column.append(None if value is None else str(value))
         others = None if schema is None else pa.schema([field for field in schema if field.name not in self._mixed])
         table = _parsed("\n".join(map(json.dumps, rows)).encode(), others)
-        for name, column in texts.items():
-            table = table.append_column(name, pa.array(column, pa.string()))
+        for name in texts:
+            table = table.append_column(name, pa.array(texts[name], pa.string()))
         return table if schema is None else table.select(schema.names)
 
     def _unreadable(self, error: Exception, row: int) -> InputError:
@@ -173,12 +193,4 @@ def _mixed_columns(lines: bytes) -> set[str]:
                 kinds.setdefault(name, set()).add(type(value))
     except (ValueError, AttributeError):
         return set()
-    return {
-        name
-        for name, found in kinds.items()
-        if str in found and found - {type(None)} > {str} and found <= {str, int, float, type(None)}
-    }
-
-
-def _as_text(value: Any) -> str | None:
-    return None if value is None else str(value)
+    return {name for name, found in kinds.items() if str in found and not found.isdisjoint({int, float})}

@@ -210,6 +210,28 @@ def test_texts_that_are_ambiguous_numbers_are_refused_by_name_in_every_format(tm
     assert chunk.X["a"][:2].tolist() == [1234.5, 2345]
 
 
+@pytest.mark.parametrize("value", ["true", "[1, 2]", '{"b": 1}'])
+@pytest.mark.parametrize("block", [200, 2**22])
+def test_a_json_column_of_numbers_and_texts_takes_no_other_values(tmp_path, monkeypatch, value, block):
+    """They are refused in the block in which numbers and texts are first seen, and in those after it."""
+    monkeypatch.setattr("anogan.sources.json_lines._BLOCK_BYTES", block)
+    path = tmp_path / "t.jsonl"
+    path.write_text("".join(f'{{"a": {i if i % 3 else chr(34) + "x" + chr(34)}}}\n' for i in range(41)))
+    assert TableFile(path).read()["a"].to_pylist()[:3] == ["x", "1", "2"]
+    with path.open("a") as file:
+        file.write(f'{{"a": {value}}}\n')
+    with pytest.raises(InputError) as caught:
+        TableFile(path)
+    assert str(caught.value) == f"{path}: column 'a' holds numbers and texts, but {value} in row 41."
+
+
+def test_a_line_that_is_no_json_object_after_a_mixed_column_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("anogan.sources.json_lines._BLOCK_BYTES", 20)
+    (tmp_path / "t.jsonl").write_text('{"a": 1}\n{"a": "x"}\n{"a": 2}\n[1, 2]\n')
+    with pytest.raises(InputError, match=r"t\.jsonl: row 3 is no JSON object\."):
+        TableFile(tmp_path / "t.jsonl")
+
+
 def test_time_zones_in_json_lines_are_kept_and_not_mixed_with_dates_without_one(tmp_path):
     path = tmp_path / "t.jsonl"
     zoned, bare = "2022-03-04T14:00:00+09:00", "2022-03-04T14:00:00"
