@@ -6,7 +6,6 @@ import contextlib
 import errno
 import glob
 import os
-import shutil
 import stat
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -23,6 +22,7 @@ WRITTEN_SUFFIXES = (".csv", ".tsv", ".parquet")
 _FORMULA = r"^[=+\-@\t\r\n＝＋－＠](?s:.)"  # the last four are full-width forms, which spreadsheets take for the others
 _NUMBER = r"^[+-](\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d+)?$"
 _READ_IN_FOLDERS = (".parquet", ".png")  # of the files that anogan writes, those that a folder of data may consist of
+_UNSUPPORTED = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.ENODATA)  # as in shutil
 _PATIENCE = 10.0  # seconds that a write waits for another one to the same file
 
 
@@ -150,7 +150,7 @@ def as_private_as(path: Path) -> Callable[[str, int], int]:
             return os.open(name, flags, 0o666)
         descriptor = os.open(name, flags, stat.S_IRUSR | stat.S_IWUSR)
         try:
-            shutil.copystat(path, name)  # also its access list
+            _permit(descriptor, path, old)
             _give(descriptor, old)
         except BaseException:
             os.close(descriptor)
@@ -158,6 +158,37 @@ def as_private_as(path: Path) -> Callable[[str, int], int]:
         return descriptor
 
     return opened
+
+
+def _permit(descriptor: int, path: Path, old: os.stat_result) -> None:
+    """Give a new file the access list and the mode of the file at `path`.
+
+    Mounts of buckets and of other systems' folders may refuse that. The new file then stays as it is, if its group and
+    others may do no more with it than with the old one.
+
+    Raises
+    ------
+    PermissionError
+        If they may do more.
+    """
+    with _passed_over_where_unsupported():
+        for name in os.listxattr(path) if hasattr(os, "listxattr") else ():  # the access list is one of them
+            with _passed_over_where_unsupported():
+                os.setxattr(descriptor, name, os.getxattr(path, name))
+    with _passed_over_where_unsupported():
+        os.chmod(descriptor, stat.S_IMODE(old.st_mode))  # last, because it may forbid to set attributes
+    if stat.S_IMODE(os.fstat(descriptor).st_mode) & ~old.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        message = "More people could read the new file than the old one, and its permissions cannot be set here"
+        raise PermissionError(errno.EPERM, message, str(path))
+
+
+@contextlib.contextmanager
+def _passed_over_where_unsupported() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _UNSUPPORTED:
+            raise
 
 
 def _give(descriptor: int, old: os.stat_result) -> None:

@@ -1,5 +1,6 @@
 """A file that is written over keeps who may read it, and a link stays a link, as when a file is opened for writing."""
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -38,6 +39,42 @@ def test_a_file_that_is_written_over_keeps_its_permissions(tmp_path, private):
         file.write(b"2")
     assert (path.read_bytes(), mode(path)) == (b"2", private)
     assert path.stat().st_mtime > 1e9, "it is a new file"
+
+
+@pytest.fixture(params=[errno.EPERM, errno.ENOTSUP, errno.ENOSYS])
+def mount(request, monkeypatch):
+    """A file system that sets neither permissions nor times, as some mounts of buckets and of Windows' folders."""
+
+    def refused(*_, **__):
+        raise OSError(request.param, os.strerror(request.param))
+
+    for name in ("chmod", "utime", "listxattr", "setxattr"):
+        monkeypatch.setattr(os, name, refused)
+
+
+@pytest.mark.usefixtures("usual_umask", "mount")
+@pytest.mark.parametrize("old", [0o600, 0o644, 0o400])
+def test_a_file_is_written_over_where_permissions_cannot_be_set(tmp_path, old):
+    path = tmp_path / "x"
+    os.close(os.open(path, os.O_CREAT | os.O_WRONLY, old))
+    with writing.written_whole(path) as file:
+        file.write(b"2")
+    assert (path.read_bytes(), mode(path)) == (b"2", 0o600)
+
+
+@pytest.mark.usefixtures("usual_umask", "mount")
+def test_a_private_file_is_not_written_over_where_others_could_read_it(tmp_path, monkeypatch):
+    path = tmp_path / "x"
+    os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
+    opened = os.open
+    monkeypatch.setattr(os, "open", lambda name, flags, mode=0o777, **other: opened(name, flags, mode | 0o044, **other))
+    with (
+        pytest.raises(PermissionError, match="More people could read the new file") as caught,
+        writing.written_whole(path),
+    ):
+        pass
+    assert caught.value.filename == str(path)
+    assert (path.read_bytes(), [p.name for p in tmp_path.iterdir() if p.name.endswith(".part")]) == (b"", [])
 
 
 @pytest.mark.usefixtures("usual_umask")
