@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from ..errors import InputError
 from .class_names import holds_masks
 from .images import read_picture
 
@@ -18,6 +19,10 @@ Place = tuple[str | None, tuple[str, ...]]
 _LOSSY_BLACK = 32  # of 255: up to this JPEG can make black pixels brighter
 _NEARLY_BLACK = 0.05  # of the brightest pixel
 _MOSTLY = 0.8  # share of the marked pixels; at most 0.58 in masks of thin defects that were made smaller
+_JPEG = (".jpg", ".jpeg", ".jpe", ".jfif")
+_WITHOUT_LOSS = (".png", ".bmp", ".gif", ".tif", ".tiff")
+_LOOKED_AT = 5  # files of each folder that show whether they are masks
+_TWO_LEVELS, _NEARLY_ALL = 0.1, 0.95  # of the greatest value, and share of the pixels
 _ENDING = re.compile(r"(.+?)[-_ .](masks?|maske|gt|ground_?truth|labels?|seg|segmentation)([-_]?\d+)?", re.IGNORECASE)
 
 
@@ -43,8 +48,10 @@ def without_masks(files: list[Path], root: Path) -> tuple[list[Path], list[Path]
     """Divide the pictures in a folder into pictures and masks.
 
     Masks lie in a folder such as ``ground_truth`` or ``masks``, or beside a picture under its name with an ending such
-    as ``_mask`` or ``_gt``. If all files are such, they are pictures.
+    as ``_mask`` or ``_gt``, or, of two levels, as PNG beside a JPEG of the same name, as those of the magnetic tiles
+    do (Huang 2018). If all files are such, they are pictures.
     """
+    paired = _paired(files)
     folders = {folder: _of_masks(folder.relative_to(root).parts) for folder in {file.parent for file in files}}
     stems = {(file.parent, file.stem.casefold()) for file in files if folders[file.parent] is False}
     names = {stem for _, stem in stems}  # those of all folders, for masks in a folder such as labels
@@ -54,7 +61,7 @@ def without_masks(files: list[Path], root: Path) -> tuple[list[Path], list[Path]
         stem = _stem(file)
         ends_so = stem != file.stem.casefold()
         beside = (file.parent, stem) in stems or (folders[file.parent] is None and stem in names)
-        is_mask = folders[file.parent] or (ends_so and beside)
+        is_mask = folders[file.parent] or (ends_so and beside) or file in paired
         (masks if is_mask else pictures).append(file)
     return (pictures, masks) if pictures else (files, [])
 
@@ -139,6 +146,33 @@ class Masks:
     def _place(self, file: Path) -> Place:
         part, kinds = self._place_of(file)
         return part, tuple(name.casefold() for name in kinds)
+
+
+def _paired(files: Sequence[Path]) -> set[Path]:
+    """Return files without loss that have the name of a JPEG beside them, if those of their folder have two levels."""
+    photographs = {(file.parent, file.stem.casefold()) for file in files if file.suffix.casefold() in _JPEG}
+    beside: dict[Path, list[Path]] = defaultdict(list)
+    for file in files:
+        if file.suffix.casefold() in _WITHOUT_LOSS and (file.parent, file.stem.casefold()) in photographs:
+            beside[file.parent].append(file)
+    return {
+        file
+        for found in beside.values()
+        if all(map(_has_two_levels, found[:: -(-len(found) // _LOOKED_AT)]))
+        for file in found
+    }
+
+
+def _has_two_levels(file: Path) -> bool:
+    """Return whether some pixels are black, and nearly all others of the greatest value."""
+    try:
+        values = np.asarray(read_picture(file, lambda picture: picture.convert("L")))
+    except InputError:
+        return False
+    near = _TWO_LEVELS * float(values.max())
+    return (
+        bool(values.min() <= near) and float(((values <= near) | (values >= values.max() - near)).mean()) > _NEARLY_ALL
+    )
 
 
 def _is_scaled(shape: tuple[int, ...], size: tuple[int, int]) -> bool:

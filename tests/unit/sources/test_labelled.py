@@ -220,6 +220,22 @@ def test_masks_are_no_pictures_and_belong_to_their_pictures(tmp_path):
     assert not layout.mask_of(good).any()
 
 
+def test_masks_of_the_name_of_a_photograph_are_found_and_other_copies_are_pictures(tmp_path):
+    """As in the original magnetic tiles, whose good ones have black masks."""
+    rng = np.random.default_rng(0)
+    for number in range(7):
+        for folder in ("MT_Free", "MT_Break"):
+            save(tmp_path / folder / "Imgs" / f"{number}.jpg", 100 + number)
+        save(tmp_path / "MT_Free" / "Imgs" / f"{number}.png", 0)
+        save_mask(tmp_path / "MT_Break" / "Imgs" / f"{number}.png")
+        save(tmp_path / "copies" / f"{number}.jpg", 150)
+        Image.fromarray(rng.integers(0, 255, (8, 6), dtype=np.uint8)).save(tmp_path / "copies" / f"{number}.png")
+    layout = LabelledFolder(tmp_path)
+    assert {file.suffix for file in layout.files if file.parts[-2] == "Imgs"} == {".jpg"}
+    assert sum(file.parent.name == "copies" for file in layout.files) == 14
+    assert int(layout.mask_of(tmp_path / "MT_Break" / "Imgs" / "3.jpg").sum()) == 6
+
+
 def test_masks_beside_pictures_and_several_of_one_picture_are_found(tmp_path):
     make(tmp_path, good=2, bad=2)
     save_mask(tmp_path / "bad" / "0_label.bmp")
