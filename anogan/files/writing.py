@@ -34,15 +34,15 @@ def check_target(target: str, inputs: Sequence[str] = (), *, folder: bool = Fals
     target : str
         A path, a URL, or "-" for standard output.
     inputs : sequence of str
-        Files and folders of data that must not be replaced, nor files in them, or patterns of them.
+        Files and folders of data that must neither be replaced nor get more data, or patterns of them.
     folder : bool
         Whether the output is a folder, which may be created.
 
     Raises
     ------
     InputError
-        If the target is one of the `inputs` or a file in one, if the folder around it does not exist, or if the target
-        is a folder (or a file, where a folder is needed).
+        If the target is one of the `inputs`, or a Parquet file or a PNG in one, which would be read as data; if the
+        folder around it does not exist; or if the target is a folder (or a file, where a folder is needed).
     PermissionError
         If the folder around it cannot be written to.
     """
@@ -55,8 +55,11 @@ def check_target(target: str, inputs: Sequence[str] = (), *, folder: bool = Fals
     for source in (match for name in inputs for match in ([name] if os.path.exists(name) else glob.glob(name))):
         if path.exists() and path.samefile(source):
             raise InputError(f"The output '{target}' would replace the input '{source}'; name another file.")
-        if path.is_file() and _is_read_in(path, source):
-            raise InputError(f"The output '{target}' would replace a file of the input '{source}'; name another file.")
+        if _is_read_in(path, source):
+            raise InputError(
+                f"The output '{target}' would lie in the input '{source}', and be read as data with it; name a file "
+                "elsewhere."
+            )
     if path.is_dir() != folder and path.exists():
         raise InputError(f"{path} is a {'file' if folder else 'folder'}; name a {'folder' if folder else 'file'}.")
     home = path if path.is_dir() else Path(os.path.realpath(path)).parent
@@ -69,7 +72,7 @@ def check_target(target: str, inputs: Sequence[str] = (), *, folder: bool = Fals
 
 
 def _is_read_in(path: Path, folder: str) -> bool:
-    """Return whether a file lies in a folder of data, which is read with all its files of this kind."""
+    """Return whether a file, which need not exist yet, lies in a folder of data and would be read as part of it."""
     inside = Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
     return inside and path.name.lower().endswith(_READ_IN_FOLDERS)
 

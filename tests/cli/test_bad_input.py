@@ -516,17 +516,25 @@ def test_an_output_never_replaces_an_input(refused, data, table_model, tmp_path)
     assert (rows.read_bytes(), model.read_bytes()) == before
 
 
-def test_an_output_never_replaces_a_file_in_a_folder_that_is_read(refused, run, data, table_model, tmp_path):
+def test_no_output_that_is_read_as_data_goes_to_a_folder_of_the_input(refused, run, data, table_model, tmp_path):
     (tmp_path / "in" / "day=1").mkdir(parents=True)
     shutil.copy(data / "normal.parquet", tmp_path / "in" / "a.parquet")
     before = (tmp_path / "in" / "a.parquet").read_bytes()
     (tmp_path / "link").symlink_to(tmp_path / "in")
-    for folder in ("in", "link", "in/day=1/.."):
-        output = tmp_path / folder / "a.parquet"
-        refused("score", tmp_path / "in", "-m", table_model, "-o", output, words="would replace a file of the input")
+    for name in ("in/a.parquet", "link/a.parquet", "in/day=1/../a.parquet", "in/new.parquet", "in/day=1/new.PARQUET"):
+        output = tmp_path / name
+        refused("score", tmp_path / "in", "-m", table_model, "-o", output, words="and be read as data with it")
     assert (tmp_path / "in" / "a.parquet").read_bytes() == before
+    assert [file.name for file in (tmp_path / "in").rglob("*.*")] == ["a.parquet"]
     for _ in range(2):
         run("score", tmp_path / "in", "-m", table_model, "-o", tmp_path / "in" / "scores.csv")
+
+
+def test_scores_of_pictures_do_not_make_their_folder_a_table(refused, run, data, picture_model, tmp_path):
+    shutil.copytree(data / "parts" / "test", tmp_path / "in")
+    output = tmp_path / "in" / "scores.parquet"
+    refused("score", tmp_path / "in", "-m", picture_model, "-o", output, words="and be read as data with it")
+    run("score", tmp_path / "in", "-m", picture_model, "-o", tmp_path / "scores.parquet")
 
 
 def test_explanations_go_to_the_file_and_to_json(run, data, table_model, tmp_path):
