@@ -23,6 +23,8 @@ _JPEG = (".jpg", ".jpeg", ".jpe", ".jfif")
 _WITHOUT_LOSS = (".png", ".bmp", ".gif", ".tif", ".tiff")
 _LOOKED_AT = 5  # files of each folder that show whether they are masks
 _TWO_LEVELS, _NEARLY_ALL = 0.1, 0.95  # of the greatest value, and share of the pixels
+_MOST_CLASSES = 20
+_IN_REGIONS = 0.6  # share of equal neighbours; at most 1/2 in even noise, 3/4 in a long defect two pixels wide
 _ENDING = re.compile(r"(.+?)[-_ .](masks?|maske|gt|ground_?truth|labels?|seg|segmentation)([-_]?\d+)?", re.IGNORECASE)
 
 
@@ -203,11 +205,24 @@ def _read(picture: Image.Image) -> Mask:
     values = values.max(-1) if values.ndim == 3 else values
     brightest = values.max()
     marked = values > max(brightest / 2, _LOSSY_BLACK) if lossy else values > 0
-    is_noisy = bool(marked.any() and (values[marked] <= _NEARLY_BLACK * brightest).mean() > _MOSTLY)
+    faint = marked & (values <= _NEARLY_BLACK * brightest)
+    is_noisy = bool(faint.sum() > _MOSTLY * marked.sum()) and not _are_classes(values, faint)
     if clear is not None:
         shown = marked & ~clear
         marked = shown if shown.any() else ~clear if clear.any() else shown
     return Mask(np.asarray(marked), is_noisy)
+
+
+def _are_classes(values: np.ndarray, where: np.ndarray) -> bool:
+    """Return whether the values (H, W) are numbers of classes in some pixels, bool (H, W), rather than noise.
+
+    Numbers of classes are few and fill regions; beside them 255 often marks the border of a defect or what is unclear.
+    """
+    if len(np.unique(values)) > _MOST_CLASSES:
+        return False
+    beside, below = where[:, :-1], where[:-1]  # pixels that have a neighbour there
+    equal = (beside & (values[:, :-1] == values[:, 1:])).sum() + (below & (values[:-1] == values[1:])).sum()
+    return bool(equal > _IN_REGIONS * (beside.sum() + below.sum()))
 
 
 def _at_size(region: np.ndarray, like: np.ndarray) -> np.ndarray:

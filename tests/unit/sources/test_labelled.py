@@ -308,6 +308,21 @@ def spot(size: tuple[int, int] = (8, 6), value: int = 255, around: int = 0) -> n
     return pixels
 
 
+def classes() -> np.ndarray:
+    """A mask of class 1 in a defect of 30 x 20 pixels, and 255 around it, as in PASCAL VOC."""
+    pixels = np.zeros((40, 30), np.uint8)
+    pixels[4:36, 4:26] = 255
+    pixels[5:35, 5:25] = 1
+    return pixels
+
+
+def faint(levels: int) -> np.ndarray:
+    """A mask of a spot in noise of some nearly black levels."""
+    noise = np.random.default_rng(0).integers(0, levels, (40, 30), dtype=np.uint8)
+    noise[20:23, 10:14] = 255
+    return noise
+
+
 FAINT = spot(around=0) | np.tile([[0], [1]], (4, 6)).astype(np.uint8)  # every second row is nearly black
 
 
@@ -322,6 +337,9 @@ FAINT = spot(around=0) | np.tile([[0], [1]], (4, 6)).astype(np.uint8)  # every s
         (spot(value=2, around=1), "marks the whole border"),
         (np.stack([np.full((8, 6), 255, np.uint8), *[255 - spot()] * 2], -1), "marks the whole border"),  # red on white
         (FAINT, "noise that is nearly black"),
+        (faint(2), "noise that is nearly black"),
+        (faint(3), "noise that is nearly black"),
+        (classes(), "another size, and counts as scaled"),
         (spot(value=0), "marks nothing"),
         (None, "without a mask"),
     ],
