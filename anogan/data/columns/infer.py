@@ -412,14 +412,18 @@ def _placeholder_note(name: str | int, series: pd.Series, seconds: np.ndarray, f
     rows, seen = doubts.placeholder_date(seconds)
     if not seen:
         return []
-    value = series[rows].mode().iloc[0]
+    column, found = f"X[{name!r}]", series[rows]
+    compared = column
+    if not form and not isinstance(series.dtype, np.dtypes.DateTime64DType | pd.DatetimeTZDtype):
+        compared, found = f"{column}.astype(str)", found.astype(str)  # dates of other types equal no text
+    value = found.mode().iloc[0]
     value = plain(value) if form else str(value)
     text = shlex.quote(str(value)) if form else "TEXT with the text of such a cell"
     return [
         ColumnNote(
             name,
             seen,
-            python=f"If it means a missing value, replace it: X[{name!r}].mask(X[{name!r}] == {value!r}).",
+            python=f"If it means a missing value, replace it: {column}.mask({compared} == {value!r}).",
             shell=f"If it means a missing value, give --na-values={text}.",
         )
     ]

@@ -6,6 +6,7 @@ import warnings
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import torch
 from sklearn.base import clone
@@ -196,10 +197,41 @@ def test_a_date_that_means_none_is_said(code, form, written):
     days = pd.Series(pd.DatetimeIndex(RNG.choice(DAYS, N)))
     days[::50] = pd.Timestamp(code)
     x = days.dt.strftime(form) if form else days
-    column, notes = learned((x.astype(int) if form == "%Y%m%d" else x).to_numpy())
+    x = x.astype(int) if form == "%Y%m%d" else x
+    column, notes = learned(x.to_numpy())
     assert column.kind == "date"
     assert f"'x' holds {code} in 10 rows, apart from its other dates (" in notes[0]
     assert notes[0].endswith(f"X['x'].mask(X['x'] == {written}).")
+    assert masked_as_said(notes[0], x).isna().sum() == 10
+
+
+def masked_as_said(note, x):
+    """Return a column as the advice of a note replaces its values."""
+    name, code = re.search(r"^Column '(\w+)' .* replace it: (X\[.*\]\.mask\(.*\))\.$", note).groups()
+    return eval(code, {"X": pd.DataFrame({name: x})})
+
+
+DATE_TYPES = {
+    "time zone": lambda days: days.dt.tz_localize("UTC"),
+    "nanoseconds": lambda days: days.astype("datetime64[ns]"),
+    "date": lambda days: pd.Series([day.date() for day in days], dtype=object),
+    "datetime": lambda days: pd.Series([day.to_pydatetime() for day in days], dtype=object),
+    "Timestamp": lambda days: pd.Series(list(days.dt.tz_localize("UTC")), dtype=object),
+    "Arrow date": lambda days: pd.Series([day.date() for day in days], dtype=pd.ArrowDtype(pa.date32())),
+    "Arrow timestamp": lambda days: days.astype(pd.ArrowDtype(pa.timestamp("ns"))),
+    "Arrow time zone": lambda days: days.dt.tz_localize("UTC").astype(pd.ArrowDtype(pa.timestamp("us", "UTC"))),
+}
+
+
+@pytest.mark.parametrize("convert", DATE_TYPES.values(), ids=list(DATE_TYPES))
+def test_the_advice_for_a_date_that_means_none_fits_the_type_of_the_column(convert):
+    days = pd.Series(pd.DatetimeIndex(RNG.choice(DAYS, N)))
+    days[::50] = pd.Timestamp("1900-01-01")
+    x = convert(days)
+    (note,) = learned(x)[1]
+    x = masked_as_said(note, x)
+    assert np.flatnonzero(x.isna()).tolist() == list(range(0, N, 50))
+    assert learned(x)[1] == []
 
 
 @pytest.mark.parametrize(
@@ -219,7 +251,7 @@ def test_dates_that_are_none_for_a_code_are_said(form, code):
     _, notes = learned(x.to_numpy(), "seen")
     assert f"but also {code!r} in 10 rows, so that it is not read as dates" in notes[0]
     assert f"X['seen'].mask(X['seen'].isin([{code!r}]))" in notes[0]
-    column, notes = learned(x.mask(x == code), "seen")
+    column, notes = learned(masked_as_said(notes[0], x), "seen")
     assert (column.kind, notes) == ("date", [])
 
 
