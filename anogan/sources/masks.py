@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from ..errors import InputError
+from ..files.threads import ordered_map
 from .class_names import holds_masks
 from .images import read_picture
 
@@ -124,13 +125,10 @@ class Masks:
         InputError
             If a mask cannot be read; the message names it.
         """
-        return [file for file in pictures if self._marks(file)]
-
-    def _marks(self, picture: Path) -> bool:
-        if picture not in self._known_marks:
-            mask = self.of(picture)
-            self._known_marks[picture] = mask is not None and bool(mask.region.any())
-        return self._known_marks[picture]
+        unknown = [file for file in pictures if file not in self._known_marks]
+        found = ordered_map(_any_marks, map(self._files_of, unknown))
+        self._known_marks.update(zip(unknown, found, strict=True))
+        return [file for file in pictures if self._known_marks[file]]
 
     def _files_of(self, picture: Path) -> list[Path]:
         """Return the masks of a picture: those in its own part of the data set, else those in no part."""
@@ -194,14 +192,29 @@ def _stem(file: Path) -> str:
     return (ending[1] if ending else file.stem).casefold()
 
 
+def _any_marks(masks: Sequence[Path]) -> bool:
+    return any(read_picture(file, _marks) for file in masks)
+
+
+def _marks(picture: Image.Image) -> bool:
+    """Return whether a mask marks something, which the extremes of its pixels say if it is opaque."""
+    if picture.has_transparency_data or picture.mode not in ("1", "L", "I;16", "RGB"):
+        return bool(_read(picture).region.any())
+    return bool(np.max(picture.getextrema()) > (_LOSSY_BLACK if _is_lossy(picture) else 0))
+
+
+def _is_lossy(picture: Image.Image) -> bool:
+    return picture.format in ("JPEG", "MPO")
+
+
 def _read(picture: Image.Image) -> Mask:
     """Read a mask: it marks pixels that are not black, or where all are black those that are not clear."""
-    lossy = picture.format in ("JPEG", "MPO")
+    lossy = _is_lossy(picture)
     clear = None
     if picture.has_transparency_data:
         picture = picture.convert("RGBA")
         clear = np.asarray(picture.getchannel("A")) == 0
-    values = np.asarray(picture if picture.mode in ("I;16", "I", "F") else picture.convert("RGB"))
+    values = np.asarray(picture if picture.mode in ("L", "I;16", "I", "F") else picture.convert("RGB"))
     values = values.max(-1) if values.ndim == 3 else values
     brightest = values.max()
     marked = values > max(brightest / 2, _LOSSY_BLACK) if lossy else values > 0

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from PIL import Image
 
 from anogan import ImageFolder, InputError, LabelledFolder, PictureSource
 from anogan.sources.class_names import file_means_normal, is_ambiguous, means_normal
+from anogan.sources.images import read_picture
 from anogan.sources.labelled import normal_pictures
 from anogan.sources.picture_files import find_pictures
 
@@ -387,6 +389,39 @@ def test_a_mask_in_the_alpha_channel_is_read(tmp_path):
         save(tmp_path / "bad" / f"bad_{number}.png")
     layout = LabelledFolder(tmp_path)
     assert [int(layout.mask_of(tmp_path / "bad" / f"bad_{n}.png").sum()) for n in (0, 1)] == [6, 6]
+
+
+@pytest.mark.parametrize("value", [0, 3, 255])
+@pytest.mark.parametrize("suffix", ["png", "jpg", "tif"])
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "LA", "RGBA", "I;16", "I", "F", "CMYK"])
+def test_a_mask_marks_something_if_its_region_does(tmp_path, mode, suffix, value):
+    make(tmp_path, bad=1, other=1)
+    picture = Image.fromarray(spot((16, 12), value)).convert("I" if mode == "I;16" else mode)
+    (tmp_path / "masks" / "bad").mkdir(parents=True)
+    try:
+        picture.convert(mode).save(tmp_path / "masks" / "bad" / f"0.{suffix}")
+    except (OSError, ValueError):
+        pytest.skip("Pillow writes no such file")
+    layout = LabelledFolder(tmp_path)
+    file = tmp_path / "bad" / "0.png"
+    assert layout._masks.marked(layout.files) == ([file] if layout._masks.of(file).region.any() else [])
+
+
+def test_grey_masks_are_searched_for_marks_in_threads_and_without_conversion(tmp_path, monkeypatch):
+    make(tmp_path, train=6)
+    for number in range(6):
+        Image.fromarray(spot(value=255 * (number < 2))).save(tmp_path / "train" / f"{number}_mask.png")
+    threads = set()
+
+    def opened(file, use):
+        threads.add(threading.current_thread().name.partition("_")[0])
+        return read_picture(file, use)
+
+    monkeypatch.setattr("anogan.sources.masks.read_picture", opened)
+    layout = LabelledFolder(tmp_path)
+    monkeypatch.setattr(Image.Image, "convert", None)
+    assert [file.name for file in layout.train.files] == [f"{number}.png" for number in range(2, 6)]
+    assert threads == {"anogan-decode"}
 
 
 def test_a_folder_of_masks_alone_holds_pictures(tmp_path):
