@@ -121,12 +121,17 @@ class MapWriter:
     def _check_free(self, name: str) -> None:
         """Raise `InputError` if a file of a picture's maps is there and is not that of an earlier run."""
         overlay, raw = self._files(name)
-        for path, known in ((overlay, overlay), (raw, overlay if self.raw_format == "npy" else raw)):
-            if path.exists() and not is_map(known):  # an array carries no mark of its own
+        for path in (overlay, raw):
+            if path.suffix == ".png" and path.exists() and not is_map(path):
                 raise InputError(
                     f"{path} is there and is no map that anogan wrote, and the map of a picture would replace it. "
                     "Name another folder for the maps."
                 )
+        if raw.suffix == ".npy" and raw.exists() and not overlay.exists():
+            raise InputError(
+                f"{raw} is there without {overlay.name}, which would show that anogan wrote it. Delete this array if "
+                "it is an old map, or name another folder for the maps."
+            )
 
     def scale_note(self) -> str:
         """Return what the colours, the contour and the raw values mean."""

@@ -117,7 +117,6 @@ def contents(folder):
     [
         ("overlay.png", "score", ["-o", "s.csv", "--maps", "in"]),
         ("map.png", "score", ["-o", "s.csv", "--maps", "in"]),
-        ("map.npy", "score", ["-o", "s.csv", "--maps", "in", "--map-format", "npy"]),
         ("overlay.png", "explain", ["-o", "in"]),
         ("map.png", "explain", ["-o", "in"]),
     ],
@@ -130,6 +129,23 @@ def test_maps_replace_no_file_that_is_no_map(run, data, picture_model, tmp_path,
     done = run(command, "in/3.png", "-m", picture_model, *options, code=2)
     assert f"3_{suffix} is there and is no map that anogan wrote" in done.stderr
     assert contents(tmp_path) == before
+
+
+def test_an_array_without_its_overlay_is_kept_and_named(run, data, picture_model, tmp_path, monkeypatch):
+    shutil.copytree(data / "parts" / "test" / "good", tmp_path / "in")
+    monkeypatch.chdir(tmp_path)
+    args = ["score", "in/3.png", "-m", picture_model, "-o", "s.csv", "--maps", "maps", "--map-format", "npy"]
+    run(*args)
+    overlay = next((tmp_path / "maps").rglob("3_overlay.png"))
+    run(*args)
+    overlay.unlink()
+    before = contents(tmp_path)
+    done = run(*args, code=2)
+    assert "3_map.npy is there without 3_overlay.png" in done.stderr
+    assert "Delete this array if it is an old map, or name another folder" in done.stderr
+    assert contents(tmp_path) == before
+    (overlay.parent / "3_map.npy").unlink()
+    run(*args)
 
 
 def test_a_file_that_appears_before_a_map_is_written_is_not_replaced(tmp_path):
