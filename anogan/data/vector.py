@@ -153,6 +153,8 @@ class VectorPreprocessor(Preprocessor):
 
 
 def _numeric(X: Any) -> np.ndarray:
+    if np.iscomplexobj(X):  # NumPy would leave out the imaginary part
+        raise InputError("Complex data not supported.")
     try:
         X = np.asarray(X, dtype=np.float64)
     except (TypeError, ValueError) as error:
