@@ -153,7 +153,7 @@ class VectorPreprocessor(Preprocessor):
 
 
 def _numeric(X: Any) -> np.ndarray:
-    if np.iscomplexobj(X):  # NumPy would leave out the imaginary part
+    if getattr(getattr(X, "dtype", None), "kind", "") == "c":  # NumPy would leave out the imaginary part
         raise InputError("Complex data not supported.")
     try:
         X = np.asarray(X, dtype=np.float64)
